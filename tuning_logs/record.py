@@ -1,0 +1,55 @@
+"""One trial as it happened: the line of a tuning log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from search_spaces.config import Config
+from search_spaces.task import TuningTask
+from tuning_logs.device_fingerprint import DeviceFingerprint
+from tuning_logs.measurement import Check, Measurement, Timing
+
+
+@dataclass(frozen=True)
+class Job:
+    """The run of the tuner that a record comes from; written once per job, shared by its records.
+
+    started is UTC in ISO 8601. versions maps package names to the versions that took part.
+    """
+
+    id: str
+    seed: int
+    sampler: str
+    started: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where and when a record was made: its job, its number within the job (from 0), and the UTC time."""
+
+    job: Job
+    trial: int
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class TuningRecord:
+    """A task on a device, a config, and what was measured."""
+
+    task: TuningTask
+    device: DeviceFingerprint
+    space_version: str
+    config: Config
+    measurement: Measurement
+    check: Check | None
+    provenance: Provenance
+
+    @property
+    def secs(self) -> float:
+        """The measured latency in seconds, infinite for a failure."""
+        return self.measurement.secs if isinstance(self.measurement, Timing) else float("inf")
