@@ -1,0 +1,84 @@
+"""A model to be tuned: an ONNX file turned into a Relax module with its weights as constants (imports TVM)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+import onnxslim
+import tvm
+from tvm.relax.frontend import onnx as frontend
+
+from autotune import onnx_model
+from autotune.onnx_model import InputSpec, Shape
+from search_spaces.errors import Misuse
+
+# Domains whose operators TVM's importer knows; it looks an operator up by its type alone.
+_DOMAINS = ("", "ai.onnx", "com.microsoft")
+# Converted by the importer itself, not through its table.
+_BRANCH = "If"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model with static shapes.
+
+    module: a Relax module whose `main` takes the inputs in this order; weights are constants.
+    path:   the ONNX file, and shapes what its inputs were fixed to, so that another engine can run the same graph
+            (`autotune.onnx_model.read(path, shapes)`).
+    """
+
+    name: str
+    module: tvm.IRModule
+    inputs: tuple[InputSpec, ...]
+    path: Path
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+
+
+def load_model(path: str | Path, shapes: Mapping[str, Shape] | None = None) -> Model:
+    """Reads an ONNX file; shapes fixes dynamic inputs by name: ``{"images": (1, 3, 320, 320)}``.
+
+    onnxslim folds constants and shape arithmetic first: TVM's importer needs it for graphs that compute their
+    shapes, and a batch norm folded into its convolution is one operator less to run.
+    Raises Misuse where the file is not a whole ONNX model, where shapes and inputs do not match, and where TVM
+    cannot import an operator.
+    """
+    path = Path(path)
+    proto = onnx_model.read(path, shapes or {})
+    _check_operators(proto, path)
+    specs = onnx_model.inputs(proto)
+    return Model(path.stem, _import(proto, path), specs, path, {spec.name: spec.shape for spec in specs})
+
+
+def _check_operators(proto: onnx.ModelProto, path: Path) -> None:
+    known = {*frontend.onnx_frontend._get_convert_map(), _BRANCH}
+    unknown: dict[str, list[str]] = {}
+    for node in onnx_model.nodes(proto.graph):
+        if node.op_type not in known or node.domain not in _DOMAINS:
+            operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            unknown.setdefault(operator, []).append(node.name or node.output[0])
+    if unknown:
+        where = "; ".join(f"{operator} at {', '.join(names)}" for operator, names in unknown.items())
+        raise Misuse(
+            f"expected operators that TVM {tvm.__version__} can import; {path.name} also has {where}. "
+            "Export the model without them"
+        )
+
+
+def _import(proto: onnx.ModelProto, path: Path) -> tvm.IRModule:
+    complaints = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(complaints), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return frontend.from_onnx(onnxslim.slim(proto))
+    except Exception as error:
+        culprit = complaints.getvalue().partition(", with inputs")[0].strip()
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise Misuse(
+            f"TVM {tvm.__version__} cannot import {path.name}: {culprit or 'the graph'}: {reason}"
+        ) from error
