@@ -1,0 +1,106 @@
+"""The search space of one operator: TVM's sketches for the target, and the untouched operator beside them
+(imports TVM)."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import tvm
+from tvm import s_tir
+
+from search_spaces import modules
+from search_spaces.config import Config
+from search_spaces.decision import Choose, Decision
+from search_spaces.design_space import design_space
+from search_spaces.errors import IllegalSchedule
+from search_spaces.sketch import Sketch, read_sketches
+from search_spaces.space import Candidate
+from search_spaces.task import TuningTask
+
+_SKETCH = "sketch"
+#: The answer to the first decision that leaves the operator as it is.
+_UNTOUCHED = "default"
+
+
+class TensorIRSpace:
+    """MetaSchedule's design space for a task, as questions.
+
+    The first decision picks a sketch, or "default": the operator as it is, naive loops and all. Every sampling
+    instruction of the sketch is one more decision (`tile-N`, `unroll-N`, `location-N`, `categorical-N`).
+
+    >>> space = TensorIRSpace(task)
+    >>> candidate = space.apply(lambda decision: rng.integers(len(decision.choices)))
+    >>> space.apply(candidate.config).config == candidate.config
+    True
+    """
+
+    def __init__(self, task: TuningTask) -> None:
+        """Generates the sketches (1–20 ms). Raises Misuse where TVM does not know the target."""
+        self._task = task
+        self._module = modules.normalize(modules.load(task.workload.module))
+        self._target = modules.tvm_target(task.target)
+        found = design_space(self._module, self._target)
+        self._postprocs = found.postprocs
+        self._sketches = {sketch.name: sketch for sketch in read_sketches(self._module, found.sketches)}
+        self._first = Decision(_SKETCH, (_UNTOUCHED, *self._sketches))
+
+    @property
+    def task(self) -> TuningTask:
+        """The operator and the target."""
+        return self._task
+
+    @property
+    def version(self) -> str:
+        """Ours and TVM's: another TVM may generate other sketches."""
+        return f"tensor-ir-1/tvm-{tvm.__version__}"
+
+    @property
+    def default(self) -> Config:
+        """The untouched operator."""
+        return Config(((_SKETCH, _UNTOUCHED),))
+
+    @cached_property
+    def size(self) -> int:
+        """How many configs there are, illegal ones and the default included."""
+        return 1 + sum(sketch.size for sketch in self._sketches.values())
+
+    @property
+    def sketches(self) -> tuple[Sketch, ...]:
+        """TVM's sketches, in its order."""
+        return tuple(self._sketches.values())
+
+    def answer(self, choose: Choose) -> Config:
+        """Asks every question and builds nothing (about 10 µs)."""
+        first = self._first.choices[choose(self._first)]
+        answers = [(_SKETCH, first)]
+        if first != _UNTOUCHED:
+            for decision in self._sketches[str(first)].asked:
+                answers.append((decision.name, decision.choices[choose(decision)]))
+        return Config(tuple(answers))
+
+    def apply(self, choose: Choose) -> Candidate:
+        """Asks every question and schedules the operator (2–25 ms); schedule is a `tvm.s_tir.Schedule`.
+
+        Raises IllegalSchedule with TVM's reason where the answers cannot be applied, or a postprocessor
+        (on GPUs: the check of what the device can hold) turns the result down.
+        """
+        config = self.answer(choose)
+        schedule = s_tir.Schedule(self._module, seed=1, debug_mask="none", error_render_level="none")
+        if config == self.default:
+            return Candidate(self._task, config, schedule)
+        sketch = self._sketches[str(config.by_name[_SKETCH])]
+        try:
+            with self._target:
+                taken = sketch.replay(schedule, config.by_name)
+                for postproc in self._postprocs:
+                    if not postproc.apply(schedule):
+                        raise IllegalSchedule(f"{type(postproc).__name__} turns the schedule down")
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise IllegalSchedule(_reason(error)) from error
+        answers = tuple((decision.name, taken[decision.name]) for decision in sketch.asked)
+        return Candidate(self._task, Config(((_SKETCH, sketch.name), *answers)), schedule)
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:500] if lines else type(error).__name__
