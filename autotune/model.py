@@ -1,4 +1,4 @@
-"""A model to be tuned: an ONNX file turned into a Relax module with its weights as constants (imports TVM)."""
+"""A model to be tuned: an ONNX file as a Relax module with constant weights (imports TVM)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Model:
     """A model with static shapes.
 
     module: a Relax module whose `main` takes the inputs in this order; weights are constants.
-    path:   the ONNX file, and shapes what its inputs were fixed to, so that another engine can run the same graph
+    path:   the ONNX file, and shapes what its inputs were fixed to: another engine can run the same graph
             (`autotune.onnx_model.read(path, shapes)`).
     """
 
@@ -43,10 +43,10 @@ class Model:
 def load_model(path: str | Path, shapes: Mapping[str, Shape] | None = None) -> Model:
     """Reads an ONNX file; shapes fixes dynamic inputs by name: ``{"images": (1, 3, 320, 320)}``.
 
-    onnxslim folds constants and shape arithmetic first: TVM's importer needs it for graphs that compute their
-    shapes, and a batch norm folded into its convolution is one operator less to run.
-    Raises Misuse where the file is not a whole ONNX model, where shapes and inputs do not match, and where TVM
-    cannot import an operator.
+    onnxslim folds constants and shape arithmetic first: TVM's importer needs it for graphs that compute
+    their shapes, and a batch norm folded into its convolution is one operator less to run.
+    Raises Misuse where the file is not a whole ONNX model, where shapes and inputs do not match, and where
+    TVM cannot import an operator.
     """
     path = Path(path)
     proto = onnx_model.read(path, shapes or {})

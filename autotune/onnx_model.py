@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from search_spaces.errors import Misuse
 
@@ -30,11 +30,11 @@ class InputSpec:
 
 
 def read(path: Path, shapes: Mapping[str, Shape]) -> onnx.ModelProto:
-    """The model in the file with static inputs; weights are initializers only, so that nobody may override them.
+    """The model in the file with static inputs; weights are initializers only, which no caller may override.
 
-    shapes gives the shape of inputs by name; an input that is left out takes the sizes of dimensions of the same
-    name. Raises Misuse for a file that is not a whole ONNX model, for shapes that do not match the inputs, and
-    for inputs that are still dynamic.
+    shapes gives the shape of inputs by name; an input that is left out takes the sizes of dimensions of the
+    same name. Raises Misuse for a file that is not a whole ONNX model, for shapes that do not match the
+    inputs, and for inputs that are still dynamic.
     """
     model = _read(path)
     _check_whole(model, path)
@@ -78,7 +78,7 @@ def _read(path: Path) -> onnx.ModelProto:
         raise Misuse(f"expected an ONNX file at {path}; {error.filename or error} does not exist") from None
     except DecodeError:
         raise Misuse(
-            f"expected an ONNX file; {path} is truncated or not ONNX. Export or download it again"
+            f"expected an ONNX file; {path} is truncated or not ONNX. export or fetch it again"
         ) from None
     except (OSError, onnx.checker.ValidationError) as error:
         raise Misuse(f"expected a readable ONNX file at {path}; found: {error}") from error
@@ -89,9 +89,7 @@ def _check_whole(model: onnx.ModelProto, path: Path) -> None:
     if not model.ir_version or not graph.node or not graph.output:
         raise Misuse(f"expected an ONNX model; {path} holds no graph: it is empty or not ONNX")
     if not model.opset_import:
-        raise Misuse(
-            f"expected an ONNX model; {path} ends before its operator set: export or download it again"
-        )
+        raise Misuse(f"expected an ONNX model; {path} ends before its operator set: export or fetch it again")
     known = {"", *(value.name for value in graph.input), *(tensor.name for tensor in graph.initializer)}
     known.update(tensor.values.name for tensor in graph.sparse_initializer)
     for node in graph.node:
@@ -99,7 +97,7 @@ def _check_whole(model: onnx.ModelProto, path: Path) -> None:
         if missing:
             raise Misuse(
                 f"expected a whole ONNX model; in {path} nothing computes {missing[0]!r}, "
-                f"which {_label(node)} reads: export or download it again"
+                f"which {_label(node)} reads: export or fetch it again"
             )
         known.update(node.output)
     missing = [value.name for value in graph.output if value.name not in known]
@@ -140,7 +138,8 @@ def _match(value: onnx.ValueInfoProto, shape: Shape, sizes: dict[str, int]) -> N
             tensor.shape.dim.add()
     if len(shape) != len(tensor.shape.dim):
         raise Misuse(
-            f"expected {len(tensor.shape.dim)} dimensions for input {value.name!r} ({_dims(value)}); found {shape}"
+            f"expected {len(tensor.shape.dim)} dimensions for input {value.name!r} ({_dims(value)}); "
+            f"found {shape}"
         )
     for dim, size in zip(tensor.shape.dim, shape, strict=True):
         wanted = dim.dim_value if dim.HasField("dim_value") else sizes.setdefault(dim.dim_param or "", size)

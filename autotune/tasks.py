@@ -1,4 +1,4 @@
-"""What there is to tune in a model: its distinct operators, each with the number of times it is called (imports TVM)."""
+"""The distinct operators of a model, each with the number of times that one run calls it (imports TVM)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from search_spaces.task import TuningTask
 
 
 def extract_tasks(model: Model | tvm.IRModule | tvm.tirx.PrimFunc, target: Target) -> tuple[TuningTask, ...]:
-    """The tasks of a model, a Relax module, a module with one PrimFunc, or a PrimFunc, in the order of first call.
+    """The tasks of a model, a Relax module, a module with one PrimFunc, or a PrimFunc; in first-call order.
 
     A task's weight is the number of its call sites; functions that compute the same are one task.
     Functions with dynamic shapes are left out: `autotune.compilation` builds them untuned and says so.
@@ -43,7 +43,7 @@ def extract_tasks(model: Model | tvm.IRModule | tvm.tirx.PrimFunc, target: Targe
 
 
 def calls(lowered: tvm.IRModule) -> Iterator[tuple[str, tvm.tirx.PrimFunc]]:
-    """Every call of a tensor program that one run of the lowered module makes, in order, with its function's name."""
+    """Every call of a tensor program in a lowered module, in order, with its function's name."""
     found: list[tuple[str, tvm.tirx.PrimFunc]] = []
     call_tir = tvm.ir.Op.get("relax.call_tir")
 
