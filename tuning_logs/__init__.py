@@ -1,0 +1,21 @@
+"""What have we seen? Measurements, the records they are part of, and the log that keeps them."""
+
+from tuning_logs.contents import Damage
+from tuning_logs.device_fingerprint import DeviceFingerprint
+from tuning_logs.log import TuningLog
+from tuning_logs.measurement import Check, Failure, FailureKind, Measurement, Timing
+from tuning_logs.record import Job, Provenance, TuningRecord
+
+__all__ = [
+    "Check",
+    "Damage",
+    "DeviceFingerprint",
+    "Failure",
+    "FailureKind",
+    "Job",
+    "Measurement",
+    "Provenance",
+    "Timing",
+    "TuningLog",
+    "TuningRecord",
+]

@@ -1,0 +1,107 @@
+"""Keeps what is known of a log file up to date with the file, which another process may have added to."""
+
+from __future__ import annotations
+
+from search_spaces.errors import AutotuneError, Misuse
+from tuning_logs.contents import Contents
+from tuning_logs.line import LINE_START, SCHEMA_MAJOR, NewerSchema, has_valid_crc
+from tuning_logs.log_file import LogFile
+from tuning_logs.reader import RawLine, raw_lines
+
+
+class Follower:
+    """A log file and the contents read from it so far.
+
+    The tail is what stands behind the last newline: a line that was cut, one that another process is just writing,
+    or a whole line that lacks only its newline.
+    """
+
+    def __init__(self, file: LogFile, contents: Contents) -> None:
+        self.file = file
+        self._contents = contents
+        self._end = 0  # how many bytes of the file the contents account for
+        self._tail: RawLine | None = None
+
+    def catch_up(self) -> None:
+        """Takes in the ended lines that are new.
+
+        Raises Misuse where the file is no tuning log, AutotuneError where it is one of a newer schema.
+        """
+        self._tail = None
+        with self.file.reader(self._end) as stream:
+            for line in raw_lines(stream, first=self._contents.lines + 1):
+                if not line.ended:
+                    self._tail = line
+                    break
+                self._take(line)
+                self._end += line.size
+        if self._contents.readable == 0:
+            self._refuse_other_files()
+
+    def take_tail(self) -> None:
+        """Reads the tail where it is whole, and reports it otherwise; changes nothing in the file."""
+        if self._tail is not None and _is_whole(self._tail):
+            self._take(self._tail)
+        elif self._tail is not None:
+            self._contents.report(self._tail.number, f"it was cut off after {self._tail.size} bytes")
+
+    def mend_unless_written(self) -> None:
+        """Mends the tail, unless another process holds the lock: then the tail is about to be finished."""
+        if self._tail is not None and self.file.lock.try_acquire():
+            try:
+                self.catch_up()
+                self._mend()
+            finally:
+                self.file.lock.release()
+
+    def prepare(self) -> None:
+        """Makes the file ready to be added to: locked, wholly read, ending in a newline.
+
+        Raises AutotuneError where another process is writing to it, or the path leads to another file by now.
+        """
+        self.file.lock.acquire()
+        if self.file.size < self._end or not self.file.is_at_its_path():
+            raise AutotuneError(
+                f"expected {self.file.path} to be the file that was opened, found that it was removed, replaced or "
+                f"cut since; open the log again"
+            )
+        if self.file.size > self._end:
+            self.catch_up()
+            self._mend()
+
+    def append(self, data: bytes) -> None:
+        """Adds whole lines to a prepared file, and returns when they are on disk."""
+        self.file.append(data, self._end)
+        self._end += len(data)
+
+    def _mend(self) -> None:
+        if self._tail is None:
+            return
+        if _is_whole(self._tail):
+            self.file.append(b"\n", self._end + self._tail.size)
+            self._end += self._tail.size + 1
+        else:
+            self.file.cut(self._end)
+        self.take_tail()
+        self._tail = None
+
+    def _take(self, line: RawLine) -> None:
+        try:
+            self._contents.take(line)
+        except NewerSchema as found:
+            raise AutotuneError(
+                f"expected a tuning log of schema {SCHEMA_MAJOR}.x, found schema {found} in line {line.number} of "
+                f"{self.file.path}; read it with a newer version of autotune"
+            ) from None
+
+    def _refuse_other_files(self) -> None:
+        with self.file.reader(0) as stream:
+            start = stream.read(len(LINE_START))
+        if start.strip() and not LINE_START.startswith(start):
+            raise Misuse(
+                f"expected {self.file.path} to be a tuning log, found a file of another kind; name another file"
+            )
+
+
+def _is_whole(line: RawLine) -> bool:
+    return line.text is not None and has_valid_crc(line.text)

@@ -1,0 +1,111 @@
+"""The file under a log: grows by whole batches, each on disk before it counts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from search_spaces.errors import AutotuneError, Misuse
+from tuning_logs.lock import WriterLock
+
+
+class LogFile:
+    """An open log file. Errors of the file system come out as AutotuneError, naming the file."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self.lock = WriterLock(path, descriptor)
+
+    @classmethod
+    def for_appending(cls, path: Path) -> LogFile:
+        """Opens or creates the file, and the folders it is in. Raises Misuse where that cannot be."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = not path.exists()
+            # O_NONBLOCK: opening a pipe must fail, not wait.
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+            file = cls(path, os.open(path, flags, 0o666))
+            if fresh:
+                _sync_folder(path.parent)
+        except OSError as error:
+            raise Misuse(
+                f"expected a tuning log that can be written at {path}, found: {error.strerror}; name another file"
+            ) from error
+        if not stat.S_ISREG(os.fstat(file._descriptor).st_mode):
+            file.close()
+            raise Misuse(f"expected {path} to be a file, found something else; name another file")
+        return file
+
+    @classmethod
+    def for_reading(cls, path: Path) -> LogFile:
+        """Opens the file without changing anything. Raises Misuse where there is none to be read."""
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise Misuse(
+                    f"expected {path} to be a tuning log, found a folder or a device; name another file"
+                )
+            return cls(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            raise Misuse(
+                f"expected a tuning log at {path}, found: {error.strerror}; name another file"
+            ) from error
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file now."""
+        return os.fstat(self._descriptor).st_size
+
+    def reader(self, start: int) -> BinaryIO:
+        """Reads the file from a byte on."""
+        file = os.fdopen(os.dup(self._descriptor), "rb")
+        file.seek(start)
+        return file
+
+    def append(self, data: bytes, size: int) -> None:
+        """Adds data behind the first size bytes, and returns when it is on disk.
+
+        Raises AutotuneError where that fails, with the file cut back to what it was.
+        """
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+            os.fsync(self._descriptor)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self.cut(size)
+            raise AutotuneError(
+                f"expected to add {len(data)} bytes to {self.path}, found: {error.strerror}; what it held before is "
+                f"intact: make room and start the job again to go on from there"
+            ) from error
+
+    def cut(self, size: int) -> None:
+        """Keeps the first size bytes only."""
+        os.ftruncate(self._descriptor, size)
+        os.fsync(self._descriptor)
+
+    def is_at_its_path(self) -> bool:
+        """Whether the path still leads to this file, rather than to nothing or to one put in its place."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Gives up the lock and the file."""
+        if self._descriptor >= 0:
+            self.lock.release()
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

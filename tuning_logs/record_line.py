@@ -1,0 +1,108 @@
+"""Turns records and what they refer to into lines, and the values in lines back into measurements."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from search_spaces.workload import Workload
+from tuning_logs.device_fingerprint import DeviceFingerprint
+from tuning_logs.line import (
+    LONGEST_MESSAGE,
+    CheckValue,
+    DeviceLine,
+    FailureValue,
+    JobLine,
+    RecordLine,
+    TimingValue,
+    WorkloadLine,
+)
+from tuning_logs.measurement import Check, Failure, Measurement, Timing
+from tuning_logs.record import Job, TuningRecord
+
+_CUT = " … "
+
+
+def workload_line(workload: Workload) -> WorkloadLine:
+    """The line that defines a workload."""
+    return WorkloadLine(
+        key=workload.key, name=workload.name, module=workload.module, flops=float(workload.flops)
+    )
+
+
+def device_line(device: DeviceFingerprint) -> DeviceLine:
+    """The line that defines a device."""
+    return DeviceLine(key=device.key, name=device.name, facts=dict(device.facts))
+
+
+def job_line(job: Job) -> JobLine:
+    """The line that defines a job."""
+    return JobLine(
+        id=job.id, seed=job.seed, sampler=job.sampler, started=job.started, versions=dict(job.versions)
+    )
+
+
+def record_line(record: TuningRecord) -> RecordLine:
+    """The line of a record; its failure's message is cut to LONGEST_MESSAGE characters."""
+    return RecordLine(
+        task=record.task.key,
+        target=str(record.task.target),
+        weight=record.task.weight,
+        device=record.device.key,
+        space=record.space_version,
+        config=record.config.answers,
+        measurement=_measurement_value(record.measurement),
+        check=None if record.check is None else _check_value(record.check),
+        job=record.provenance.job.id,
+        trial=record.provenance.trial,
+        time=record.provenance.time,
+    )
+
+
+def measurement_of(line: RecordLine) -> Measurement:
+    """What the line says was measured."""
+    value = line.measurement
+    if isinstance(value, TimingValue):
+        return Timing(value.run_secs, value.build_secs, value.censored)
+    return Failure(value.failure, value.message, value.build_secs)
+
+
+def check_of(line: RecordLine) -> Check | None:
+    """What the line says about the candidate's outputs."""
+    value = line.check
+    return None if value is None else Check(float(value.max_abs_error), float(value.max_rel_error))
+
+
+def _measurement_value(measurement: Measurement) -> TimingValue | FailureValue:
+    if isinstance(measurement, Timing):
+        return TimingValue(
+            run_secs=tuple(map(float, measurement.run_secs)),
+            build_secs=float(measurement.build_secs),
+            censored=measurement.censored,
+        )
+    return FailureValue(
+        failure=measurement.kind,
+        message=_shortened(measurement.message),
+        build_secs=float(measurement.build_secs),
+    )
+
+
+def _check_value(check: Check) -> CheckValue:
+    return CheckValue(
+        max_abs_error=_deviation(check.max_abs_error), max_rel_error=_deviation(check.max_rel_error)
+    )
+
+
+def _deviation(error: float) -> float | Literal["inf", "nan"]:
+    if math.isnan(error):
+        return "nan"
+    return "inf" if error == math.inf else float(error)
+
+
+def _shortened(message: str) -> str:
+    # A compiler's output may hold bytes that are no text; a message must never be why a record is lost.
+    text = message.encode("utf-8", "replace").decode()
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    head = LONGEST_MESSAGE // 2
+    return text[:head] + _CUT + text[len(text) - (LONGEST_MESSAGE - head - len(_CUT)) :]
