@@ -49,7 +49,7 @@ def calls(lowered: tvm.IRModule) -> Iterator[tuple[str, tvm.tirx.PrimFunc]]:
 
     def visit(expr: object) -> None:
         if isinstance(expr, tvm.ir.Call) and expr.op.same_as(call_tir):
-            found.append((expr.args[0].name_hint, lowered[expr.args[0]]))
+            found.append((str(expr.args[0].name_hint), lowered[expr.args[0]]))
 
     for func in lowered.functions.values():
         if isinstance(func, relax.Function):
@@ -74,4 +74,4 @@ def is_static(func: tvm.tirx.PrimFunc) -> bool:
 def _name(module: tvm.IRModule | tvm.tirx.PrimFunc) -> str:
     if isinstance(module, tvm.tirx.PrimFunc):
         return str(module.attrs.get("global_symbol", "main")) if module.attrs else "main"
-    return next(iter(module.functions)).name_hint if len(module.functions) == 1 else "main"
+    return str(next(iter(module.functions)).name_hint) if len(module.functions) == 1 else "main"
