@@ -1,0 +1,43 @@
+"""What is to be tuned, on what, how, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from autotune.budget import Budget
+from autotune.device import Device
+from autotune.samplers import SamplerFactory, SamplerKind, sampler_factory
+from search_spaces import Misuse, SearchSpace, TuningTask
+from search_spaces.tensor_ir_space import TensorIRSpace
+
+
+@dataclass(frozen=True)
+class TuningJob:
+    """A request to tune tasks on a device within a budget.
+
+    batch:   candidates per round.
+    space:   makes a task's search space.
+    sampler: makes a task's sampler; `sampler_factory(SamplerKind.…)` for those with a name.
+    seed:    decides every random choice of the search; measured times still differ from run to run.
+    """
+
+    tasks: tuple[TuningTask, ...]
+    device: Device
+    budget: Budget
+    seed: int = 0
+    batch: int = 16
+    space: Callable[[TuningTask], SearchSpace] = TensorIRSpace
+    sampler: SamplerFactory = field(default_factory=lambda: sampler_factory(SamplerKind.TPE))
+    sampler_name: str = SamplerKind.TPE.value
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise Misuse("a tuning job needs at least one task; found none")
+        if self.batch < 1:
+            raise Misuse(f"a round holds at least one candidate; found batch={self.batch}")
+        strangers = {str(task.target) for task in self.tasks} - {str(self.device.target)}
+        if strangers:
+            raise Misuse(
+                f"every task must be for the device's target {str(self.device.target)!r}; found {sorted(strangers)}"
+            )

@@ -1,0 +1,54 @@
+"""The ways to explore a search space that can be asked for by name (imports Optuna)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from enum import StrEnum
+
+import optuna
+from optuna.samplers import BaseSampler
+
+from search_spaces import SearchSpace
+
+#: Makes the sampler of one task from its space and a seed.
+SamplerFactory = Callable[[SearchSpace, int], BaseSampler]
+
+
+class SamplerKind(StrEnum):
+    """Optuna's samplers, by their usual short names."""
+
+    RANDOM = "random"
+    TPE = "tpe"
+    NSGA2 = "nsga2"
+    NSGA3 = "nsga3"
+    QMC = "qmc"
+    CMAES = "cmaes"
+    GP = "gp"
+
+
+def sampler_factory(kind: SamplerKind) -> SamplerFactory:
+    """A factory for a sampler named by kind; each task gets one of its own."""
+    makers: dict[SamplerKind, Callable[[int], BaseSampler]] = {
+        SamplerKind.RANDOM: lambda seed: optuna.samplers.RandomSampler(seed=seed),
+        SamplerKind.TPE: _tpe,
+        SamplerKind.NSGA2: lambda seed: optuna.samplers.NSGAIISampler(seed=seed),
+        SamplerKind.NSGA3: lambda seed: optuna.samplers.NSGAIIISampler(seed=seed),
+        SamplerKind.QMC: lambda seed: optuna.samplers.QMCSampler(
+            seed=seed, scramble=True, warn_independent_sampling=False
+        ),
+        SamplerKind.CMAES: lambda seed: optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False),
+        SamplerKind.GP: lambda seed: optuna.samplers.GPSampler(seed=seed, deterministic_objective=False),
+    }
+
+    def make(_space: SearchSpace, seed: int) -> BaseSampler:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return makers[kind](seed)
+
+    return make
+
+
+def _tpe(seed: int) -> BaseSampler:
+    # group: decisions that only some sketches ask are modelled apart; constant_liar: a batch spreads out.
+    return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)

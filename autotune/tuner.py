@@ -1,0 +1,158 @@
+"""The tuning loop: propose, build, run, check, record, learn, repeat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+
+from autotune.builder import Builder, LocalBuilder
+from autotune.job import TuningJob
+from autotune.provenance import new_job, utc_now
+from autotune.runner import LocalRunner, Outcome, Runner
+from autotune.task_scheduler import TaskProgress, TaskScheduler
+from autotune.task_study import TaskStudy
+from search_spaces import Candidate, TuningTask
+from tuning_logs import Failure, Provenance, Timing, TuningLog, TuningRecord
+
+# Baselines built at a time: enough to keep the cores busy, few enough that the first time comes soon.
+_BASELINES_AT_ONCE = 4
+
+
+class Tuner:
+    """Runs a job round by round; the log is its only durable effect.
+
+    >>> for records in Tuner(job, log).rounds():
+    ...     report(records)
+
+    Leaving the loop early, by an exception or `close`, leaves a log from which the next tuner goes on: earlier
+    records of the same tasks on the same device are not measured again, and the search starts from them.
+    """
+
+    def __init__(
+        self,
+        job: TuningJob,
+        log: TuningLog,
+        builder: Builder | None = None,
+        runner: Runner | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """builder and runner: those of the job's device, made and closed by `rounds`, unless given.
+
+        clock: seconds; the job's time is counted from here.
+        """
+        self.job = job
+        self.log = log
+        self.provenance = new_job(job.seed, job.sampler_name)
+        self.progress: dict[TuningTask, TaskProgress] = {}
+        self.trials = 0
+        self._space_versions: dict[TuningTask, str] = {}
+        self._builder = builder
+        self._runner = runner
+        self._clock = clock
+        self._started = clock()
+        self._recorded = 0
+
+    @property
+    def elapsed_secs(self) -> float:
+        """Seconds since the tuner was made."""
+        return self._clock() - self._started
+
+    def rounds(self) -> Iterator[list[TuningRecord]]:
+        """Yields the records of each round once they are in the log, the baselines first."""
+        with ExitStack() as stack:
+            runner = self._runner or stack.enter_context(LocalRunner(self.job.device))
+            builder = self._builder or stack.enter_context(LocalBuilder())
+            studies = {}
+            for task in self.job.tasks:
+                space = self.job.space(task)
+                self._space_versions[task] = space.version
+                rng = _task_rng(self.job.seed, task)
+                sampler = self.job.sampler(space, int(rng.integers(2**31)))
+                studies[task] = TaskStudy(space, sampler, rng, self._earlier(task))
+            yield from self._baselines(list(studies.values()), builder, runner)
+            yield from self._search(studies, builder, runner)
+
+    def _baselines(self, studies: list[TaskStudy], builder: Builder, runner: Runner) -> Iterator[list[TuningRecord]]:
+        """Runs every task's default schedule: the reference for numerics, and the time to beat."""
+        for first in range(0, len(studies), _BASELINES_AT_ONCE):
+            if self.job.budget.secs_left(self.elapsed_secs) <= 0:
+                return
+            group = studies[first : first + _BASELINES_AT_ONCE]
+            records = self._measure([study.space.apply(study.space.default) for study in group], builder, runner)
+            fresh = []
+            for study, record in zip(group, records, strict=True):
+                task, known = record.task, self._earlier(record.task)
+                if isinstance(record.measurement, Timing):
+                    self.progress[task] = self._progress(task, record, known)
+                if not any(earlier.config == record.config for earlier in known):
+                    fresh.append(record)
+                    study.tell([record])
+            self.log.append(fresh)
+            if fresh:
+                yield fresh
+
+    def _search(
+        self, studies: dict[TuningTask, TaskStudy], builder: Builder, runner: Runner
+    ) -> Iterator[list[TuningRecord]]:
+        scheduler = TaskScheduler(list(self.progress.values()), self.job.batch)
+        budget = self.job.budget
+        while budget.trials_left(self.trials) > 0 and budget.secs_left(self.elapsed_secs) > 0:
+            choice = scheduler.next_task()
+            if choice is None:
+                return
+            progress, count = choice
+            study = studies[progress.task]
+            candidates = study.ask(int(min(count, budget.trials_left(self.trials))))
+            if not candidates:
+                progress.is_exhausted = True
+                continue
+            records = self._measure(candidates, builder, runner, progress.best)
+            self.log.append(records)
+            study.tell(records)
+            for record in records:
+                progress.note(record)
+            self.trials += len(records)
+            yield records
+
+    def _measure(
+        self, candidates: Sequence[Candidate], builder: Builder, runner: Runner, best_secs: float = float("inf")
+    ) -> list[TuningRecord]:
+        """Builds in parallel, then runs one at a time; one record per candidate, in order."""
+        built = builder.build(candidates)
+        artifacts = [artifact for artifact in built if not isinstance(artifact, Failure)]
+        outcomes = iter(runner.run(artifacts, best_secs))
+        return [
+            self._record(candidate, Outcome(one, None) if isinstance(one, Failure) else next(outcomes))
+            for candidate, one in zip(candidates, built, strict=True)
+        ]
+
+    def _record(self, candidate: Candidate, outcome: Outcome) -> TuningRecord:
+        number = self._recorded
+        self._recorded += 1
+        return TuningRecord(
+            task=candidate.task,
+            device=self.job.device.fingerprint,
+            space_version=self._space_versions[candidate.task],
+            config=candidate.config,
+            measurement=outcome.measurement,
+            check=outcome.check,
+            provenance=Provenance(self.provenance, number, utc_now()),
+        )
+
+    def _earlier(self, task: TuningTask) -> list[TuningRecord]:
+        return self.log.where(task=task, device=self.job.device.fingerprint)
+
+    def _progress(self, task: TuningTask, default: TuningRecord, known: list[TuningRecord]) -> TaskProgress:
+        progress = TaskProgress(task, default.secs)
+        for record in known:
+            if record.config != default.config:
+                progress.note(record)
+        return progress
+
+
+def _task_rng(seed: int, task: TuningTask) -> np.random.Generator:
+    """A stream of its own for every task, the same whatever other tasks the job has."""
+    return np.random.default_rng([seed, int(task.key, 16) % 2**32])

@@ -1,0 +1,162 @@
+"""A recorded search space: every legal config of a kernel, measured once and replayed from a table."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from search_spaces.config import Config
+from search_spaces.decision import Answer, Choose, Decision
+from search_spaces.errors import IllegalSchedule, Misuse
+from search_spaces.space import Candidate
+from search_spaces.target import Target
+from search_spaces.task import TuningTask
+from search_spaces.workload import Workload
+
+_STATUS = "status"
+_NEEDED = (_STATUS, "mean_ms", "cost_s")
+_RAN = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedOutcome:
+    """What happened to one config when the table was made; it stands in for the program of a candidate.
+
+    status: "ok", or the class of the failure.
+    secs: mean seconds per call, infinite for a failure.
+    cost_secs: seconds that compiling and measuring it took.
+    """
+
+    status: str
+    secs: float
+    cost_secs: float
+
+    @property
+    def ran(self) -> bool:
+        """Whether there is a time."""
+        return self.status == _RAN
+
+
+class TabularSpace:
+    """A CSV file (`.csv` or `.csv.gz`) as a search space.
+
+    The columns before `status` are the decisions, each with the values that occur in it, sorted; after it
+    `mean_ms` and `cost_s` are read. A combination that is not among the rows broke a constraint: it is illegal.
+
+    >>> space = TabularSpace(Path("gemm.csv.gz"))
+    >>> space.apply(space.default).schedule.secs
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Reads the whole file. Raises Misuse where it is not such a table."""
+        text = _read(path)
+        rows = csv.reader(text.splitlines())
+        header = next(rows, [])
+        missing = [column for column in _NEEDED if column not in header]
+        names = header[: header.index(_STATUS)] if _STATUS in header else []
+        if missing or not names:
+            raise Misuse(
+                f"{path} needs columns of decisions, then {', '.join(_NEEDED)}; found {', '.join(header) or 'nothing'}"
+            )
+        self._table = dict(_outcomes(path, header, len(names), rows))
+        if not any(outcome.ran for outcome in self._table.values()):
+            raise Misuse(f"{path} needs at least one row with status {_RAN!r}, found none among {len(self._table)}")
+        columns = zip(*self._table, strict=True)
+        self._decisions = tuple(
+            Decision(name, tuple(sorted(set(column), key=_order))) for name, column in zip(names, columns, strict=True)
+        )
+        name = path.name.removesuffix(".gz").removesuffix(".csv")
+        key = hashlib.sha256(text.encode()).hexdigest()[:32]
+        self._task = TuningTask(Workload(key, name, "", 0.0), Target("recorded"))
+
+    @property
+    def task(self) -> TuningTask:
+        """The recorded kernel, known by a digest of the table."""
+        return self._task
+
+    @property
+    def version(self) -> str:
+        """The table's digest is in the task; only the way of reading it can change."""
+        return "tabular-1"
+
+    @property
+    def size(self) -> int:
+        """How many combinations there are, illegal ones included."""
+        return prod(len(decision.choices) for decision in self._decisions)
+
+    @property
+    def default(self) -> Config:
+        """The first row that ran: tables list the smallest values first, which is how untuned code tends to look."""
+        return self._config(next(answers for answers, outcome in self._table.items() if outcome.ran))
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The questions, in the order of the columns; all are always asked."""
+        return self._decisions
+
+    @property
+    def table(self) -> Mapping[Config, RecordedOutcome]:
+        """Every row, failures included."""
+        return {self._config(answers): outcome for answers, outcome in self._table.items()}
+
+    @property
+    def best_secs(self) -> float:
+        """The fastest recorded time."""
+        return min(outcome.secs for outcome in self._table.values())
+
+    def answer(self, choose: Choose) -> Config:
+        """Asks for every column."""
+        return self._config(tuple(decision.choices[choose(decision)] for decision in self._decisions))
+
+    def apply(self, choose: Choose) -> Candidate:
+        """The row; raises IllegalSchedule where there is none. A row that failed is legal: its failure was measured."""
+        config = self.answer(choose)
+        outcome = self._table.get(tuple(answer for _, answer in config))
+        if outcome is None:
+            raise IllegalSchedule("no row has these values: the combination broke a constraint of the kernel")
+        return Candidate(self._task, config, outcome)
+
+    def _config(self, answers: tuple[Answer, ...]) -> Config:
+        return Config(tuple((decision.name, answer) for decision, answer in zip(self._decisions, answers, strict=True)))
+
+
+def _read(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise Misuse(f"expected a table of a recorded space at {path}: {error}") from error
+
+
+def _outcomes(
+    path: Path, header: list[str], width: int, rows: Iterator[list[str]]
+) -> Iterator[tuple[tuple[Answer, ...], RecordedOutcome]]:
+    place = {column: header.index(column) for column in _NEEDED}
+    for line, row in enumerate(rows, start=2):
+        try:
+            status = row[place[_STATUS]]
+            secs = float(row[place["mean_ms"]]) / 1e3 if status == _RAN else float("inf")
+            cost_secs = float(row[place["cost_s"]] or 0.0)
+        except (IndexError, ValueError) as error:
+            raise Misuse(f"{path}, line {line}: expected a status and numbers, found {','.join(row)!r}") from error
+        yield tuple(_answer(text) for text in row[:width]), RecordedOutcome(status, secs, cost_secs)
+
+
+def _answer(text: str) -> Answer:
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _order(answer: Answer) -> tuple[float, str]:
+    """Numbers by size, then words by the alphabet."""
+    try:
+        return float(str(answer)), ""
+    except ValueError:
+        return float("inf"), str(answer)
