@@ -1,0 +1,144 @@
+"""Compiling candidates, many at a time, in processes that a candidate may bring down."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from autotune.artifact import Artifact
+from autotune.kernel_build import compile_kernel, warm_up
+from autotune.worker_pool import WorkerPool
+from autotune.worker_process import Answer, Call, Died, Fault, OverMemory, Reply, TimedOut
+from search_spaces.errors import AutotuneError
+from search_spaces.modules import TensorSpec, dump, load, signature
+from search_spaces.space import Candidate
+from search_spaces.task import TuningTask
+from tuning_logs.measurement import Failure, FailureKind
+
+_GIB = 1 << 30
+#: The config of the untuned program, in every search space that is made of sketches.
+_UNTUNED = (("sketch", "default"),)
+
+
+class Builder(Protocol):
+    """Compiles candidates for the target of their task."""
+
+    def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
+        """One artifact or failure for each candidate, in their order."""
+        ...
+
+    def close(self) -> None:
+        """Ends processes and deletes files."""
+        ...
+
+
+class LocalBuilder:
+    """Compiles on this machine, one warm worker process for each of its cores.
+
+    workers:      processes, by default one for each usable core;
+    timeout_secs: what one candidate may take; memory_bytes: what one process may use;
+    linker:       a C compiler driver that makes a shared library of an object file for the target.
+
+    Raises AutotuneError where there is no such linker. Artifacts live in a scratch directory until they have run,
+    and no longer than the builder.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        timeout_secs: float = 20.0,
+        memory_bytes: int = 3 * _GIB,
+        linker: str = "cc",
+    ) -> None:
+        if shutil.which(linker) is None:
+            raise AutotuneError(
+                f"expected a C compiler to link kernels with, found no {linker!r} on the PATH; "
+                "install gcc or clang, or name the linker"
+            )
+        self._timeout_secs = timeout_secs
+        self._linker = linker
+        self._numbers = itertools.count()
+        self._signatures: dict[str, tuple[TensorSpec, ...]] = {}
+        self._scratch = tempfile.TemporaryDirectory(prefix="autotune-build-")
+        self._pool = WorkerPool(
+            workers or len(os.sched_getaffinity(0)),
+            Call(warm_up),
+            # A compiler needs no pool of kernel threads.
+            {"TVM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            memory_bytes,
+            worn_bytes=memory_bytes // 4,
+        )
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers."""
+        return self._pool.pids
+
+    def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
+        """Compiles the candidates in parallel. What is wrong with one is its Failure; when build returns, nothing
+        is being compiled any more, so that measuring is undisturbed.
+        """
+        plans = [self._plan(candidate) for candidate in candidates]
+        replies = self._pool.map([(call, self._timeout_secs) for call, _ in plans])
+        return [
+            self._outcome(candidate, library, reply)
+            for candidate, (_, library), reply in zip(candidates, plans, replies, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Ends the worker processes and deletes the scratch directory, with all artifacts in it."""
+        self._pool.close()
+        self._scratch.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _plan(self, candidate: Candidate) -> tuple[Call, Path]:
+        library = Path(self._scratch.name, f"{next(self._numbers)}.so")
+        outputs = sum(spec.is_output for spec in self._signature(candidate.task))
+        module = dump(candidate.schedule.mod)
+        return Call(compile_kernel, (module, outputs, candidate.task.target, library, self._linker)), library
+
+    def _signature(self, task: TuningTask) -> tuple[TensorSpec, ...]:
+        if task.key not in self._signatures:
+            self._signatures[task.key] = signature(load(task.workload.module))
+        return self._signatures[task.key]
+
+    def _outcome(self, candidate: Candidate, library: Path, reply: Reply) -> Artifact | Failure:
+        if isinstance(reply, Answer):
+            return Artifact(
+                candidate.task,
+                candidate.config,
+                library,
+                reply.secs,
+                self._signature(candidate.task),
+                reply.value,
+                is_reference=candidate.config.answers == _UNTUNED,
+            )
+        for rest in (library, library.with_suffix(".o")):
+            rest.unlink(missing_ok=True)
+        return Failure(_kind(reply), reply.message, reply.secs)
+
+
+def _kind(fault: Fault) -> FailureKind:
+    match fault:
+        case TimedOut():
+            return FailureKind.BUILD_TIMEOUT
+        case OverMemory():
+            return FailureKind.OUT_OF_MEMORY
+        # Twice killed by somebody else: that is how the system ends what takes too much of its memory.
+        case Died(from_outside=True):
+            return FailureKind.OUT_OF_MEMORY
+        case _:
+            return FailureKind.BUILD_ERROR

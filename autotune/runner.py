@@ -1,0 +1,156 @@
+"""Running artifacts on a device: one at a time, checked against the untuned program, timed."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import psutil
+
+from autotune.artifact import Artifact
+from autotune.device import Device
+from autotune.kernel_trial import TrialOptions, try_kernel, warm_up
+from autotune.stopwatch import Stopwatch
+from autotune.worker_pool import WorkerPool
+from autotune.worker_process import Answer, Call, Died, Fault, OverMemory, Reply, TimedOut
+from search_spaces.errors import AutotuneError
+from tuning_logs.measurement import Check, Failure, FailureKind, Measurement, Timing
+
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an artifact, and how right its outputs were; check is None where there was nothing to compare."""
+
+    measurement: Measurement
+    check: Check | None
+
+
+class Runner(Protocol):
+    """Measures artifacts on one device."""
+
+    def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
+        """One outcome for each artifact, in their order; best_secs: the best latency of their task so far."""
+        ...
+
+    def close(self) -> None:
+        """Ends processes and deletes files."""
+        ...
+
+
+class LocalRunner:
+    """Runs on this machine's CPU, in one warm worker process with the device's number of threads.
+
+    timeout_secs:           what one candidate may take, checks and repeats together;
+    reference_timeout_secs: the same for the untuned program, which may be a thousand times slower than a tuned one;
+    memory_bytes:           what the process may use, by default half of this machine's memory.
+
+    The first reference artifact of a task sets the outputs that its other candidates are held against.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        stopwatch: Stopwatch | None = None,
+        timeout_secs: float = 10.0,
+        reference_timeout_secs: float = 300.0,
+        memory_bytes: int | None = None,
+    ) -> None:
+        self._threads = device.threads
+        self._stopwatch = stopwatch or Stopwatch()
+        self._timeout_secs = timeout_secs
+        self._reference_timeout_secs = reference_timeout_secs
+        self._referenced: dict[str, Failure | None] = {}
+        self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
+        memory_bytes = memory_bytes or psutil.virtual_memory().total // 2
+        # TVM takes half of the processors, and binds two threads to one of them, unless it is told before it loads.
+        environment = {
+            "TVM_NUM_THREADS": str(self._threads),
+            "TVM_BIND_THREADS": "0",
+            "OMP_NUM_THREADS": str(self._threads),
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+        self._pool = WorkerPool(1, Call(warm_up), environment, memory_bytes, worn_bytes=min(2 * _GIB, memory_bytes // 2))
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers."""
+        return self._pool.pids
+
+    def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
+        """Measures one artifact after the other and deletes their libraries.
+
+        Within the call, best_secs follows the best seen. Raises AutotuneError where a task's reference has never
+        run: measure its default config first.
+        """
+        outcomes = []
+        try:
+            for artifact in artifacts:
+                outcome = self._run(artifact, best_secs)
+                if isinstance(outcome.measurement, Timing):
+                    best_secs = min(best_secs, outcome.measurement.secs)
+                outcomes.append(outcome)
+        finally:
+            for artifact in artifacts:
+                artifact.library.unlink(missing_ok=True)
+        return outcomes
+
+    def close(self) -> None:
+        """Ends the worker process and deletes the reference outputs."""
+        self._pool.close()
+        self._scratch.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, artifact: Artifact, best_secs: float) -> Outcome:
+        key = artifact.task.key
+        sets_reference = artifact.is_reference and self._referenced.get(key) is None and key not in self._referenced
+        if not sets_reference and key not in self._referenced:
+            raise AutotuneError(
+                f"expected the untuned program of task {artifact.task.name!r} to be measured before any other "
+                f"candidate, found config {artifact.config.key}; measure the space's default config first"
+            )
+        lost = self._referenced.get(key)
+        if lost is not None and not artifact.is_reference:
+            message = f"it cannot be checked, because the untuned program failed: {lost.message}"
+            return Outcome(Failure(lost.kind, message, artifact.build_secs), None)
+        options = TrialOptions(Path(self._scratch.name, key), self._stopwatch, best_secs, self._threads)
+        timeout_secs = self._reference_timeout_secs if artifact.is_reference else self._timeout_secs
+        [reply] = self._pool.map([(Call(try_kernel, (artifact, options)), timeout_secs)])
+        outcome = _outcome(artifact, reply)
+        if artifact.is_reference:
+            self._referenced[key] = outcome.measurement if isinstance(outcome.measurement, Failure) else None
+        return outcome
+
+
+def _outcome(artifact: Artifact, reply: Reply) -> Outcome:
+    if isinstance(reply, Answer):
+        measurement, check = reply.value
+        return Outcome(measurement, check)
+    return Outcome(Failure(_kind(reply), reply.message, artifact.build_secs), None)
+
+
+def _kind(fault: Fault) -> FailureKind:
+    match fault:
+        case TimedOut():
+            return FailureKind.RUN_TIMEOUT
+        case OverMemory():
+            return FailureKind.OUT_OF_MEMORY
+        # Twice killed by somebody else: that is how the system ends what takes too much of its memory.
+        case Died(from_outside=True):
+            return FailureKind.OUT_OF_MEMORY
+        case _:
+            return FailureKind.RUN_ERROR

@@ -1,0 +1,73 @@
+"""The program that a worker process runs: it takes calls from its parent, one at a time, and never outlives it.
+
+Started by path, with the file descriptor of its end of a socket pair as its one argument.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import resource
+import select
+import signal
+import sys
+import threading
+import types
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+_MESSAGE_CHARS = 2000
+
+
+def serve(connection: Connection) -> None:
+    """Answers ("value", result) or ("raised", text) to every pickled (function, arguments), until the parent hangs up."""
+    while True:
+        try:
+            request = connection.recv_bytes()
+        except (EOFError, ConnectionError):
+            return
+        try:
+            function, arguments = pickle.loads(request)
+            reply = ("value", function(*arguments))
+        except Exception as error:  # noqa: BLE001 - whatever the call raises is the parent's to judge
+            reply = ("raised", _describe(error))
+        connection.send(reply)
+
+
+def _describe(error: BaseException) -> str:
+    """The error's type and text; of a long text its end, where compilers put the reason."""
+    text = str(error).strip()
+    if len(text) > _MESSAGE_CHARS:
+        text = "… " + text[-_MESSAGE_CHARS:]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _leave_with_parent(descriptor: int) -> None:
+    """Ends the process when the parent is gone, even while a kernel hangs in the main thread."""
+    watch = select.poll()
+    watch.register(descriptor, select.POLLRDHUP)
+    watch.poll()
+    os._exit(0)
+
+
+def _open_package() -> None:
+    # A worker needs a few modules of the package, not all that its __init__ offers to users: it starts seconds sooner.
+    package = types.ModuleType("autotune")
+    package.__path__ = [str(Path(__file__).parent)]
+    sys.modules["autotune"] = package
+
+
+def main(descriptor: int) -> None:
+    """Serves the parent at the other end of the socket."""
+    # Ctrl-C is the parent's to handle; a crashed kernel leaves a message, not a core file.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    threading.Thread(target=_leave_with_parent, args=(descriptor,), daemon=True).start()
+    _open_package()
+    serve(Connection(descriptor))
+    # TVM's own threads may be stuck in a kernel; there is nothing here worth an orderly shutdown.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,101 @@
+"""A few warm worker processes that share a list of calls; a call that kills its process costs nobody else."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import wait
+from types import TracebackType
+from typing import Self
+
+from autotune.worker_process import Call, Died, Reply, State, WorkerProcess
+
+# How often clocks and memory are looked at; short enough to catch a runaway, long enough not to disturb a timing.
+_WATCH_SECS = 0.05
+_MAX_CALLS = 300
+
+
+class WorkerPool:
+    """Worker processes, started at once and in parallel, replaced when dead or worn.
+
+    memory_bytes is what one process may use; one that holds more than worn_bytes after a call, or has served 300,
+    is replaced before its next. close() ends all of them; so does the parent's own end.
+    """
+
+    def __init__(
+        self, count: int, warm_up: Call, environment: Mapping[str, str], memory_bytes: int, worn_bytes: int
+    ) -> None:
+        self._warm_up = warm_up
+        self._environment = dict(environment)
+        self._memory_bytes = memory_bytes
+        self._worn_bytes = worn_bytes
+        self._workers = [self._spawn() for _ in range(count)]
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers that live."""
+        return [worker.pid for worker in self._workers if worker.state is not State.DEAD]
+
+    def map(self, calls: Sequence[tuple[Call, float]]) -> list[Reply]:
+        """Replies to (call, timeout_secs), in the order of the calls; returns when no worker is busy or starting.
+
+        The clock of a call starts when a worker takes it up. A call whose process is killed from outside is made
+        once more. Raises AutotuneError where worker processes cannot start.
+        """
+        replies: list[Reply | None] = [None] * len(calls)
+        pending = deque(range(len(calls)))
+        retried: set[int] = set()
+        taken: dict[WorkerProcess, int] = {}
+        try:
+            while pending or taken or any(w.state is State.STARTING for w in self._workers):
+                self._hand_out(calls, pending, taken)
+                watched = [w for w in self._workers if w.state in (State.STARTING, State.BUSY)]
+                wait([descriptor for worker in watched for descriptor in worker.descriptors], _WATCH_SECS)
+                for worker in watched:
+                    reply = worker.poll()
+                    if reply is None:
+                        continue
+                    index = taken.pop(worker)
+                    if isinstance(reply, Died) and reply.from_outside and index not in retried:
+                        retried.add(index)
+                        pending.appendleft(index)
+                    else:
+                        replies[index] = reply
+        finally:
+            for worker in taken:
+                worker.kill()
+        return [reply for reply in replies if reply is not None]
+
+    def close(self) -> None:
+        """Ends every worker process."""
+        for worker in self._workers:
+            worker.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _spawn(self) -> WorkerProcess:
+        return WorkerProcess(self._warm_up, self._environment, self._memory_bytes)
+
+    def _hand_out(
+        self, calls: Sequence[tuple[Call, float]], pending: deque[int], taken: dict[WorkerProcess, int]
+    ) -> None:
+        for slot, worker in enumerate(self._workers):
+            if not pending:
+                return
+            if self._worn(worker):
+                worker.kill()
+            if worker.state is State.IDLE and worker.start(*calls[pending[0]]):
+                taken[worker] = pending.popleft()
+            if worker.state is State.DEAD:
+                self._workers[slot] = self._spawn()
+
+    def _worn(self, worker: WorkerProcess) -> bool:
+        if worker.state is not State.IDLE or worker.calls == 0:
+            return False
+        return worker.calls >= _MAX_CALLS or worker.used_bytes() > self._worn_bytes

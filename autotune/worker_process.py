@@ -1,0 +1,247 @@
+"""One warm worker process as its parent sees it: it is handed a call, watched, and killed when it misbehaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from autotune import worker_main
+from search_spaces.errors import AutotuneError
+
+_BOOT_SECS = 60.0
+_LAST_WORDS_BYTES = 2000
+# Signals that a machine or a person sends from outside, not what a broken kernel dies of.
+_OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A module-level function and its arguments, all of which can be pickled."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The call returned. secs, here and in the other replies: how long it took, as the parent saw it."""
+
+    value: Any
+    secs: float
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The call raised a Python exception; the process lives on."""
+
+    message: str
+    secs: float
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The process ended during the call. returncode: an exit status, or a signal's number, negated."""
+
+    returncode: int
+    last_words: str
+    secs: float
+
+    @property
+    def from_outside(self) -> bool:
+        """Whether somebody else killed the process, as far as its signal tells."""
+        return -self.returncode in _OUTSIDE_SIGNALS
+
+    @property
+    def message(self) -> str:
+        """How it ended, and the last it wrote."""
+        if self.returncode < 0:
+            how = f"the process was killed by {signal.Signals(-self.returncode).name}"
+        else:
+            how = f"the process exited with status {self.returncode}"
+        return f"{how}: {self.last_words}" if self.last_words else how
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The call took longer than it was given, and was killed."""
+
+    timeout_secs: float
+    secs: float
+
+    @property
+    def message(self) -> str:
+        """The limit that it hit."""
+        return f"killed after more than {self.timeout_secs:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class OverMemory:
+    """The process grew beyond its share of memory, and was killed."""
+
+    used_bytes: int
+    limit_bytes: int
+    secs: float
+
+    @property
+    def message(self) -> str:
+        """The limit that it hit."""
+        return f"killed at {self.used_bytes >> 20} MiB of memory, where {self.limit_bytes >> 20} MiB are its share"
+
+
+Fault = Raised | Died | TimedOut | OverMemory
+Reply = Answer | Fault
+
+
+class State(Enum):
+    """What a worker process is doing."""
+
+    STARTING = auto()
+    IDLE = auto()
+    BUSY = auto()
+    DEAD = auto()
+
+
+class WorkerProcess:
+    """A child process in a session of its own, so that neither Ctrl-C reaches it nor its children escape it.
+
+    warm_up is called first (it imports what later calls need). environment is added to the parent's.
+    What the process writes to stdout and stderr is drained; the last 2 kB are kept for Died.last_words.
+    """
+
+    def __init__(self, warm_up: Call, environment: Mapping[str, str], memory_bytes: int) -> None:
+        self.calls = 0
+        self.state = State.STARTING
+        self._memory_bytes = memory_bytes
+        self._tail = b""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(Path(worker_main.__file__)), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path), **environment},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self._connection = Connection(ours.detach())
+        assert self._process.stdout is not None
+        self._output = self._process.stdout.fileno()
+        self._output_open = True
+        os.set_blocking(self._output, False)
+        self._send(warm_up, _BOOT_SECS)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What becomes readable when the process answers, writes or dies."""
+        return [self._connection.fileno(), *([self._output] if self._output_open else [])]
+
+    def used_bytes(self) -> int:
+        """Resident memory, 0 where the process is gone."""
+        try:
+            return int(psutil.Process(self.pid).memory_info().rss)
+        except psutil.Error:
+            return 0
+
+    def start(self, call: Call, timeout_secs: float) -> bool:
+        """Hands over a call; False where the process turns out to have died while idle."""
+        assert self.state is State.IDLE
+        self.calls += 1
+        if not self._send(call, timeout_secs):
+            self.kill()
+            return False
+        self.state = State.BUSY
+        return True
+
+    def poll(self) -> Reply | None:
+        """The reply to the call, once there is one. Raises AutotuneError where the process cannot even start."""
+        reply = self._reply()
+        if reply is None:
+            return None
+        if isinstance(reply, (Answer, Raised)):
+            starting, self.state = self.state is State.STARTING, State.IDLE
+        else:
+            starting = self.state is State.STARTING
+            self.kill()
+        if starting:
+            if not isinstance(reply, Answer):
+                self.kill()
+                raise AutotuneError(f"expected a worker process to start, found {reply}; is TVM installed and sound?")
+            return None
+        return reply
+
+    def kill(self) -> None:
+        """Ends the process and whatever it started, at once; a second kill does nothing."""
+        if self.state is State.DEAD:
+            return
+        self.state = State.DEAD
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        self._connection.close()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _send(self, call: Call, timeout_secs: float) -> bool:
+        self._timeout_secs = timeout_secs
+        self._started = time.monotonic()
+        try:
+            self._connection.send((call.function, call.arguments))
+        except ConnectionError:
+            return False
+        return True
+
+    def _reply(self) -> Reply | None:
+        self._drain()
+        secs = time.monotonic() - self._started
+        try:
+            if self._connection.poll():
+                kind, value = self._connection.recv()
+                return Answer(value, secs) if kind == "value" else Raised(value, secs)
+        except (EOFError, ConnectionError):
+            return self._death(secs)
+        if secs > self._timeout_secs:
+            return TimedOut(self._timeout_secs, secs)
+        used = self.used_bytes()
+        if used > self._memory_bytes:
+            return OverMemory(used, self._memory_bytes, secs)
+        return None
+
+    def _death(self, secs: float) -> Died:
+        try:
+            returncode = self._process.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:
+            # It closed its end and lingers: as good as dead, and nobody else's doing.
+            return Died(0, "the process closed its connection", secs)
+        self._drain()
+        return Died(returncode, self._tail.decode(errors="replace").strip(), secs)
+
+    def _drain(self) -> None:
+        # Bounded, so that a flood cannot keep the parent from watching the clock.
+        for _ in range(64):
+            try:
+                chunk = os.read(self._output, 65536)
+            except BlockingIOError:
+                return
+            if not chunk:
+                self._output_open = False
+                return
+            self._tail = (self._tail + chunk)[-_LAST_WORDS_BYTES:]
