@@ -43,7 +43,7 @@ class Contents:
 
     @property
     def damage(self) -> tuple[Damage, ...]:
-        """What could not be read, in the order of the file: the first MOST_REPORTED lines, then how many more."""
+        """What could not be read: the first MOST_REPORTED lines, the last saying how many more there are."""
         if not self._unreported:
             return tuple(self._damage)
         last = self._damage[-1]

@@ -12,8 +12,8 @@ from tuning_logs.reader import RawLine, raw_lines
 class Follower:
     """A log file and the contents read from it so far.
 
-    The tail is what stands behind the last newline: a line that was cut, one that another process is just writing,
-    or a whole line that lacks only its newline.
+    The tail is what stands behind the last newline: a line that was cut, one that another process is just
+    writing, or a whole line that lacks only its newline.
     """
 
     def __init__(self, file: LogFile, contents: Contents) -> None:
@@ -62,8 +62,8 @@ class Follower:
         self.file.lock.acquire()
         if self.file.size < self._end or not self.file.is_at_its_path():
             raise AutotuneError(
-                f"expected {self.file.path} to be the file that was opened, found that it was removed, replaced or "
-                f"cut since; open the log again"
+                f"expected {self.file.path} to be the file that was opened, found that it was removed, "
+                f"replaced or cut since; open the log again"
             )
         if self.file.size > self._end:
             self.catch_up()
@@ -90,8 +90,8 @@ class Follower:
             self._contents.take(line)
         except NewerSchema as found:
             raise AutotuneError(
-                f"expected a tuning log of schema {SCHEMA_MAJOR}.x, found schema {found} in line {line.number} of "
-                f"{self.file.path}; read it with a newer version of autotune"
+                f"expected a tuning log of schema {SCHEMA_MAJOR}.x, found schema {found} in line "
+                f"{line.number} of {self.file.path}; read it with a newer version of autotune"
             ) from None
 
     def _refuse_other_files(self) -> None:
@@ -99,7 +99,8 @@ class Follower:
             start = stream.read(len(LINE_START))
         if start.strip() and not LINE_START.startswith(start):
             raise Misuse(
-                f"expected {self.file.path} to be a tuning log, found a file of another kind; name another file"
+                f"expected {self.file.path} to be a tuning log, found a file of another kind; "
+                f"name another file"
             )
 
 

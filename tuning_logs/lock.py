@@ -25,7 +25,8 @@ class Holder(msgspec.Struct, frozen=True):
 class WriterLock:
     """An advisory lock on an open log file. It ends with the process, however that ends.
 
-    The lock itself is `flock` on the log; the file beside it (the log's name and `.lock`) only says who holds it.
+    The lock itself is `flock` on the log; the file beside it (the log's name and `.lock`) only says who
+    holds it.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:

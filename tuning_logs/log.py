@@ -38,11 +38,11 @@ class TuningLog:
     def open(cls, path: str | os.PathLike[str]) -> Self:
         """Opens a log for reading and appending; creates it, and the folders it is in, where there is none.
 
-        A last line that was cut, as by a power failure, is removed and reported in `damage`. The right to append
-        is taken with the first batch and kept until `close`.
+        A last line that was cut, as by a power failure, is removed and reported in `damage`. The right to
+        append is taken with the first batch and kept until `close`.
 
-        Raises Misuse where the path cannot be written or holds something else than a log, and AutotuneError where
-        the log is of a newer schema. Neither changes the file.
+        Raises Misuse where the path cannot be written or holds something else than a log, and AutotuneError
+        where the log is of a newer schema. Neither changes the file.
         """
         contents = Contents()
         follower = Follower(LogFile.for_appending(Path(path)), contents)
@@ -58,8 +58,8 @@ class TuningLog:
     def read(cls, path: str | os.PathLike[str]) -> Self:
         """Reads a log and never writes to it, even while a job does.
 
-        Raises Misuse where there is no such file or it holds something else than a log, and AutotuneError where
-        the log is of a newer schema.
+        Raises Misuse where there is no such file or it holds something else than a log, and AutotuneError
+        where the log is of a newer schema.
         """
         contents = Contents()
         follower = Follower(LogFile.for_reading(Path(path)), contents)
@@ -92,10 +92,10 @@ class TuningLog:
 
         Messages of failures are cut to 2,000 characters.
 
-        Raises AutotuneError where another process is writing to the log, where the disk is full, or where the file
-        was replaced; then none of the records is in the log, and all that was before is. Raises Misuse for a log
-        opened with `read`, and for a record that holds something that cannot be written (a time that is not a
-        positive number of seconds, say).
+        Raises AutotuneError where another process is writing to the log, where the disk is full, or where
+        the file was replaced; then none of the records is in the log, and all that was before is. Raises
+        Misuse for a log opened with `read`, and for a record that holds something that cannot be written (a
+        time that is not a positive number of seconds, say).
         """
         if not self._accepts:
             raise Misuse(
@@ -128,16 +128,16 @@ class TuningLog:
     def where(
         self, *, task: TuningTask | None = None, device: DeviceFingerprint | None = None
     ) -> list[TuningRecord]:
-        """The records of a task (its key and its target), of a device, or of both, in the order of the file."""
+        """The records of a task (its key and target), of a device, or of both, in the order of the file."""
         return self._contents.index.where(task, device)
 
     def best(self, task: TuningTask, device: DeviceFingerprint | None = None) -> TuningRecord | None:
         """The record of the fastest config for a task, on one device or on any; None where no config ran.
 
-        Several records of one config on one device count as one measurement with the repeats of all of them, so
-        that a lucky run does not win over a config measured again: the record given is the latest of them, with
-        all their repeats. Censored records count only where there is nothing else, and a config that gave a wrong
-        result even once does not count at all.
+        Several records of one config on one device count as one measurement with the repeats of all of
+        them, so that a lucky run does not win over a config measured again: the record given is the latest
+        of them, with all their repeats. Censored records count only where there is nothing else, and a
+        config that gave a wrong result even once does not count at all.
         """
         return self._contents.index.best(task, device)
 

@@ -33,7 +33,8 @@ class LogFile:
                 _sync_folder(path.parent)
         except OSError as error:
             raise Misuse(
-                f"expected a tuning log that can be written at {path}, found: {error.strerror}; name another file"
+                f"expected a tuning log that can be written at {path}, found: {error.strerror}; "
+                f"name another file"
             ) from error
         if not stat.S_ISREG(os.fstat(file._descriptor).st_mode):
             file.close()
@@ -79,8 +80,8 @@ class LogFile:
             with contextlib.suppress(OSError):
                 self.cut(size)
             raise AutotuneError(
-                f"expected to add {len(data)} bytes to {self.path}, found: {error.strerror}; what it held before is "
-                f"intact: make room and start the job again to go on from there"
+                f"expected to add {len(data)} bytes to {self.path}, found: {error.strerror}; what it held "
+                f"before is intact: make room and start the job again to go on from there"
             ) from error
 
     def cut(self, size: int) -> None:

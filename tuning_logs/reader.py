@@ -28,12 +28,12 @@ class RawLine:
 
 
 def raw_lines(file: BinaryIO, *, first: int = 1, longest: int = LONGEST_WORKLOAD_LINE) -> Iterator[RawLine]:
-    """The lines from the file's position on, numbered from first; holds at most `longest` bytes of any line."""
+    """The lines from the file's position on, numbered from first; never holds over `longest` bytes of one."""
     number = first
     while text := file.readline(longest + 1):
         size, ended = len(text), text.endswith(b"\n")
         fits = ended or size <= longest
-        while not ended and (more := file.readline(_SKIPPED_AT_ONCE)):
-            size, ended, fits = size + len(more), more.endswith(b"\n"), False
+        while not ended and not fits and (more := file.readline(_SKIPPED_AT_ONCE)):
+            size, ended = size + len(more), more.endswith(b"\n")
         yield RawLine(number, size, text.strip() if fits else None, ended)
         number += 1

@@ -1,4 +1,4 @@
-"""How the configs of one task, target and device stand against each other, kept up to date record by record."""
+"""How the configs of one task, target and device stand against each other, record by record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ConfigKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One config with everything measured of it: the repeats of all its uncensored records are one measurement.
+    """One config with all that was measured of it: its uncensored records' repeats are one measurement.
 
     censored contenders have no uncensored record yet, and rank behind all that have one.
     """
