@@ -60,7 +60,7 @@ def operator_task(text: str, target: Target) -> TuningTask:
     >>> operator_task("matmul:512,512,512", Target("llvm")).name
     'matmul:512,512,512'
 
-    Raises Misuse for an unknown name (listing all), and for arguments that do not fit the operator's signature.
+    Raises Misuse for an unknown name (listing all), and for arguments that do not fit the signature.
     """
     name, _, arguments = text.partition(":")
     operator = OPERATORS.get(name)

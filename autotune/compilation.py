@@ -1,0 +1,131 @@
+"""From a model and a tuning log to a built model, its weights packed ahead of time (imports TVM)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import tvm
+from tvm import relax
+from tvm.support import cc
+
+from autotune.coverage import Coverage, coverage
+from autotune.executable import Array, Executable, SavedModel
+from autotune.lowering import lower
+from autotune.model import Model
+from autotune.model_comparison import EngineLatency, measure
+from autotune.onnx_model import InputSpec
+from autotune.tasks import calls
+from search_spaces.errors import AutotuneError, Misuse
+from search_spaces.modules import tvm_target
+from search_spaces.target import Target
+from tuning_logs.device_fingerprint import DeviceFingerprint
+from tuning_logs.log import TuningLog
+from tuning_logs.metaschedule_database import database
+
+# TVM's own names for what its layout rewriting splits off: the packing of a weight.
+_PREPACK = "_weight_prepack"
+
+
+@dataclass(frozen=True, eq=False)
+class Build:
+    """A model compiled with the schedules of a log.
+
+    coverage:      which operators are tuned, which are not and why;
+    prepacked:     how many weights were packed into another layout during the build;
+    runtime_packs: how many are packed anew in every run, as their packing could not be done ahead of time.
+    """
+
+    executable: Executable
+    coverage: Coverage
+    target: Target
+    inputs: tuple[InputSpec, ...]
+    prepacked: int
+    runtime_packs: int
+
+    def __call__(self, *inputs: Array) -> Array | tuple[Array, ...]:
+        """Runs the model in this process; see `Executable`."""
+        return self.executable(*inputs)
+
+    def measure(self, seed: int = 0, rounds: int = 5) -> EngineLatency:
+        """Times the model on seeded inputs, in a process of its own with a thread for each of the target's cores."""
+        with tempfile.TemporaryDirectory() as scratch:
+            engine = SavedModel(self.save(Path(scratch) / "model.so"))
+            return measure(engine, self.inputs, int(str(self.target.attr("num-cores") or 1)), seed, rounds)
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the model as a shared library that `autotune.load` reads; a file of that name is replaced.
+
+        Raises AutotuneError where there is no C++ compiler to link with or the path cannot be written; then
+        what was there is left as it is.
+        """
+        path = Path(path)
+        if cc.get_cc() is None:
+            raise AutotuneError("expected a C++ compiler to link with; found none. Install g++ or clang++")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as scratch:
+                library = Path(scratch) / "model.so"
+                self.executable.vm_executable.export_library(str(library))
+                os.replace(library, path)
+        except (OSError, RuntimeError) as error:
+            raise AutotuneError(f"the built model could not be written to {path}: {error}") from error
+        return path
+
+
+def compile(
+    model: Model | tvm.IRModule, target: Target, log: TuningLog, device: DeviceFingerprint | None = None
+) -> Build:
+    """Builds a model with the best record of each of its operators; device: whose records count.
+
+    An operator without a usable record keeps TVM's naive loops, and the coverage says which and why.
+    Raises Misuse for a model without a graph and for a target that TVM does not know.
+    """
+    module = model.module if isinstance(model, Model) else model
+    if not any(isinstance(func, relax.Function) for func in module.functions.values()):
+        raise Misuse(
+            "expected a model with a graph to build; found a bare operator, which is built by tuning it"
+        )
+    compiled_for = tvm_target(target)
+    lowered = lower(module, target)
+    records = database(log, target, device)
+    with compiled_for, records, tvm.transform.PassContext(opt_level=3):
+        scheduled = relax.transform.MetaScheduleApplyDatabase()(lowered)
+        split = relax.transform.SplitLayoutRewritePreproc()(scheduled)
+        packed = relax.transform.FoldConstant()(split)
+    found = coverage([name for name, _ in calls(lowered)], records.lookups, log, device)
+    built = relax.build(packed, target=compiled_for, relax_pipeline=_to_executable(compiled_for))
+    executable = Executable(built, _device(compiled_for))
+    to_pack, left = _count_packs(split), _count_packs(packed)
+    specs = model.inputs if isinstance(model, Model) else _inputs(module)
+    return Build(executable, found, target, specs, to_pack - left, left)
+
+
+def _inputs(module: tvm.IRModule) -> tuple[InputSpec, ...]:
+    return tuple(
+        InputSpec(str(param.name_hint), tuple(int(size) for size in param.ty.shape), str(param.ty.dtype))
+        for param in module["main"].params
+    )
+
+
+def _to_executable(target: tvm.target.Target) -> tvm.transform.Pass:
+    """The rest of TVM's default pipeline, from scheduled functions on."""
+    return tvm.transform.Sequential(
+        [
+            relax.transform.RewriteDataflowReshape(),
+            relax.transform.ToNonDataflow(),
+            relax.transform.RemovePurityChecking(),
+            relax.transform.CallTIRRewrite(),
+            *relax.pipeline.finalize_passes(target),
+        ]
+    )
+
+
+def _count_packs(module: tvm.IRModule) -> int:
+    return sum(name.endswith(_PREPACK) for name, _ in calls(module))
+
+
+def _device(target: tvm.target.Target) -> str:
+    return "cpu" if str(target.kind.name) == "llvm" else str(target.kind.name)
