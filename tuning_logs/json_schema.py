@@ -13,7 +13,7 @@ def json_schema_text() -> str:
     """The schema that any one line of a log meets, as JSON text ending in a newline."""
     references, definitions = msgspec.json.schema_components(LINE_TYPES, ref_template="#/$defs/{name}")
     for name in (kind.__name__ for kind in LINE_TYPES):
-        # Every field is on every line; the defaults are for those who make lines, not for those who read them.
+        # Every field is on every line: the defaults are for those who make lines, not for readers.
         fields = definitions[name]["properties"]
         definitions[name]["required"] = list(fields)
         for field in fields.values():

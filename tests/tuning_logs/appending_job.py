@@ -1,6 +1,6 @@
 """A job that appends one record after the other and says after each that it is in the log.
 
-Called with the log, the first trial's number and, where the file may not grow for ever, its largest size in bytes.
+Called with the log, the first trial's number and, where there is a limit, the file's largest size in bytes.
 Prints `acknowledged N` after each append, and `refused REASON` where the log refuses.
 """
 
@@ -16,6 +16,13 @@ from search_spaces.task import TuningTask
 from search_spaces.workload import Workload
 from tuning_logs import DeviceFingerprint, Job, Provenance, Timing, TuningLog, TuningRecord
 
+
+def say(text: str) -> None:
+    """Says it before the next record is on its way."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 path, first, *largest = sys.argv[1:]
 task = TuningTask(Workload("ab" * 16, "matmul", "module " * 50, 2.0e9), Target.parse("llvm -mcpu=znver4"))
 device = DeviceFingerprint("cpu", {"cores": 2, "threads": 2})
@@ -28,9 +35,7 @@ try:
         for trial in count(int(first)):
             config = Config((("tile", (trial, 4)),))
             provenance = Provenance(job, trial, "2026-01-01T00:00:00Z")
-            log.append(
-                [TuningRecord(task, device, "1", config, Timing((0.1, 0.2), 0.1), None, provenance)]
-            )
-            print("acknowledged", trial, flush=True)
+            log.append([TuningRecord(task, device, "1", config, Timing((0.1, 0.2), 0.1), None, provenance)])
+            say(f"acknowledged {trial}")
 except AutotuneError as error:
-    print("refused", error, flush=True)
+    say(f"refused {error}")

@@ -32,7 +32,9 @@ def make_record(
             Target.parse(target),
             3,
         ),
-        DeviceFingerprint(f"cpu with {threads} threads", {"cpu_model": "EPYC", "cores": 2, "threads": threads}),
+        DeviceFingerprint(
+            f"cpu with {threads} threads", {"cpu_model": "EPYC", "cores": 2, "threads": threads}
+        ),
         space_version,
         Config((("sketch", "sketch-0"), ("tile", tile), ("unroll", 16))),
         measurement or Timing((0.002, 0.001, 0.003), 0.25),

@@ -128,7 +128,9 @@ HOSTILE_LINES = {
     "invalid UTF-8": b'{"schema":"1.0","kind":"rec\xff\xfe"}\n',
     "invalid UTF-8, true checksum": with_crc(b'{"schema":"1.0","kind":"rec\xff\xfe"}'),
     "binary": bytes(value for value in range(256) if value != 10) + b"\n",
-    "deep nesting": with_crc(b'{"schema":"1.0","kind":"record","x":' + b"[" * 500_000 + b"]" * 500_000 + b"}"),
+    "deep nesting": with_crc(
+        b'{"schema":"1.0","kind":"record","x":' + b"[" * 500_000 + b"]" * 500_000 + b"}"
+    ),
     "deep nesting, unfinished": with_crc(b'{"schema":"1.0","x":' + b'{"a":' * 100_000),
     "unknown kind": with_crc(b'{"schema":"1.0","kind":"surprise"}'),
     "no schema": with_crc(b'{"kind":"record"}'),
@@ -248,7 +250,7 @@ def test_a_newer_major_version_is_refused_and_nothing_is_changed(path, opened):
 
 
 @pytest.mark.parametrize(
-    "content", [b"\x08\x07ONNX\x00", b"# Readme\n\nhello\n", b'{"workload": 1}\n', b'[1,2]', b"\x00" * 5000]
+    "content", [b"\x08\x07ONNX\x00", b"# Readme\n\nhello\n", b'{"workload": 1}\n', b"[1,2]", b"\x00" * 5000]
 )
 @pytest.mark.parametrize("opened", [TuningLog.open, TuningLog.read])
 def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path, content, opened):
@@ -267,7 +269,7 @@ def test_line_ends_of_other_systems_and_blank_lines_are_no_damage(path):
 
 
 def test_a_path_that_cannot_hold_a_log_is_refused(tmp_path):
-    with pytest.raises(Misuse, match="no.jsonl"):
+    with pytest.raises(Misuse, match=r"no\.jsonl"):
         TuningLog.read(tmp_path / "no.jsonl")
     for opened in (TuningLog.open, TuningLog.read):
         with pytest.raises(Misuse, match="name another file"):
