@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from enum import StrEnum
+from importlib.util import find_spec
 
 import optuna
 from optuna.samplers import BaseSampler
 
-from search_spaces import SearchSpace
+from search_spaces import Misuse, SearchSpace
 
 #: Makes the sampler of one task from its space and a seed.
 SamplerFactory = Callable[[SearchSpace, int], BaseSampler]
@@ -27,8 +28,15 @@ class SamplerKind(StrEnum):
     GP = "gp"
 
 
+#: Packages that Optuna itself does not bring.
+_NEEDS = {SamplerKind.GP: ("torch",), SamplerKind.CMAES: ("cmaes",)}
+
+
 def sampler_factory(kind: SamplerKind) -> SamplerFactory:
-    """A factory for a sampler named by kind; each task gets one of its own."""
+    """A factory for a sampler named by kind; each task gets one of its own.
+
+    Raises Misuse where the sampler needs a package that is not installed.
+    """
     makers: dict[SamplerKind, Callable[[int], BaseSampler]] = {
         SamplerKind.RANDOM: lambda seed: optuna.samplers.RandomSampler(seed=seed),
         SamplerKind.TPE: _tpe,
@@ -40,6 +48,10 @@ def sampler_factory(kind: SamplerKind) -> SamplerFactory:
         SamplerKind.CMAES: lambda seed: optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False),
         SamplerKind.GP: lambda seed: optuna.samplers.GPSampler(seed=seed, deterministic_objective=False),
     }
+
+    missing = [name for name in _NEEDS.get(kind, ()) if find_spec(name) is None]
+    if missing:
+        raise Misuse(f"sampler {kind.value!r} needs {missing[0]}, which is not installed. Run: pip install {missing[0]}")
 
     def make(_space: SearchSpace, seed: int) -> BaseSampler:
         with warnings.catch_warnings():

@@ -1,0 +1,1 @@
+"""The command line: where text becomes values, and values become tables."""

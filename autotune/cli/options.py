@@ -1,0 +1,46 @@
+"""How values are written on the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import prod
+
+from search_spaces import Misuse
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+
+
+def parse_secs(text: str) -> float:
+    """Seconds of a duration such as `90s`, `5m`, `8h` or `1h30m`. Raises Misuse for anything else."""
+    if not _DURATION.fullmatch(text):
+        raise Misuse(f"a time looks like 90s, 5m, 8h or 1h30m; found {text!r}")
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+
+
+def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Shapes by input name, each written `name:1,3,320,320`. Raises Misuse for anything else."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, _, sizes = text.rpartition(":")
+        if not name or not re.fullmatch(r"\d+(,\d+)*", sizes):
+            raise Misuse(f"a shape looks like input:1,3,320,320; found {text!r}")
+        shape = tuple(int(size) for size in sizes.split(","))
+        if prod(shape) == 0:
+            raise Misuse(f"the sizes of a shape are positive; found {text!r}")
+        if name in shapes:
+            raise Misuse(f"input {name!r} has one shape; found two")
+        shapes[name] = shape
+    return shapes
+
+
+def show_secs(secs: float) -> str:
+    """A latency for people: three digits and the unit that suits."""
+    if secs == float("inf"):
+        return "–"
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if secs >= scale or unit == "µs":
+            return f"{secs / scale:.3g} {unit}"
+    raise AssertionError("unreachable: the last unit takes every number")

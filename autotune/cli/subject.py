@@ -1,0 +1,46 @@
+"""What a command is about: a model file, or one operator by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autotune.cli.options import parse_shapes
+from autotune.model import Model, load_model
+from autotune.operators import operator_task
+from autotune.tasks import extract_tasks
+from search_spaces import Misuse, Target, TuningTask
+
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The model.")]
+OptionalModelArgument = Annotated[
+    Path | None, typer.Argument(metavar="[MODEL.onnx]", help="The model; or name one operator with --op.")
+]
+OperatorOption = Annotated[
+    str | None, typer.Option("--op", metavar="NAME:SIZES", help="One operator instead of a model: matmul:512,512,512.")
+]
+ShapeOption = Annotated[
+    list[str] | None,
+    typer.Option("--shape", metavar="INPUT:SIZES", help="Fixes an input's shape, as in images:1,3,320,320."),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="Where to measure: local, or local?threads=N.")]
+LogOption = Annotated[Path, typer.Option("--log", metavar="FILE.jsonl", help="The tuning log.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+
+def read_model(path: Path, shape: list[str] | None) -> Model:
+    """The model of a command line."""
+    return load_model(path, parse_shapes(shape or []))
+
+
+def read_tasks(
+    path: Path | None, operator: str | None, shape: list[str] | None, target: Target
+) -> tuple[TuningTask, ...]:
+    """The tasks of a model file or of one operator. Raises Misuse unless exactly one of the two is given."""
+    if (path is None) == (operator is None):
+        raise Misuse("name a model file or one operator with --op; " + ("found both" if path else "found neither"))
+    if operator is not None:
+        return (operator_task(operator, target),)
+    assert path is not None
+    return extract_tasks(read_model(path, shape), target)

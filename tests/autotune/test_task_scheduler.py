@@ -1,0 +1,71 @@
+"""Trials go where the model's latency falls most, and no task starves."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from toy_machine import DEVICE
+
+from autotune.task_scheduler import TaskProgress, TaskScheduler
+from search_spaces import Config, ToySpace, TuningTask
+from tuning_logs import Job, Provenance, Timing, TuningRecord
+
+
+def task(extent: int, weight: int = 1) -> TuningTask:
+    one = ToySpace(extent).task
+    return TuningTask(one.workload, one.target, weight)
+
+
+def note(progress: TaskProgress, *secs: float) -> None:
+    for each in secs:
+        provenance = Provenance(Job("job", 0, "random", "2026-01-01T00:00:00Z"), 0, "2026-01-01T00:00:00Z")
+        measurement = Timing((each,), 0.1)
+        progress.note(TuningRecord(progress.task, DEVICE.fingerprint, "toy-1", Config(()), measurement, None, provenance))
+
+
+def chosen(scheduler: TaskScheduler) -> TaskProgress:
+    choice = scheduler.next_task()
+    assert choice is not None
+    return choice[0]
+
+
+def test_every_task_gets_a_start_the_heaviest_first() -> None:
+    light, heavy = TaskProgress(task(8), 1e-3), TaskProgress(task(64), 1.0)
+    scheduler = TaskScheduler([light, heavy], batch=8)
+    assert chosen(scheduler) is heavy
+    note(heavy, *[0.5] * 4)
+    assert chosen(scheduler) is light
+
+
+def test_a_task_that_matters_more_gets_more() -> None:
+    one, other = TaskProgress(task(8, weight=1), 1.0), TaskProgress(task(64, weight=5), 1.0)
+    scheduler = TaskScheduler([one, other], batch=8)
+    note(one, *[0.5] * 8)
+    note(other, *[0.5] * 8)
+    assert chosen(scheduler) is other
+
+
+def test_a_task_that_still_improves_gets_more_than_one_that_stands_still() -> None:
+    still, falling = TaskProgress(task(8), 1.0), TaskProgress(task(64), 1.0)
+    scheduler = TaskScheduler([still, falling], batch=4)
+    note(still, *[0.2] * 24)
+    note(falling, *[1.0 - 0.8 * step / 23 for step in range(24)])
+    assert abs(still.best - falling.best) < 1e-9
+    assert chosen(scheduler) is falling
+
+
+def test_turns_come_round_to_every_task_that_has_room() -> None:
+    tasks = [TaskProgress(task(extent), 1.0) for extent in (8, 16, 32)]
+    scheduler = TaskScheduler(tasks, batch=4)
+    for _ in range(30):
+        note(chosen(scheduler), *[0.5] * 4)
+    assert min(one.trials for one in tasks) >= 20
+
+
+def test_used_up_tasks_get_no_more() -> None:
+    one, other = TaskProgress(task(8), 1.0, is_exhausted=True), TaskProgress(task(64), 1e-6)
+    scheduler = TaskScheduler([one, other], batch=4)
+    assert chosen(scheduler) is other
+    other.is_exhausted = True
+    assert scheduler.next_task() is None

@@ -1,0 +1,134 @@
+"""The loop: what is measured, what is logged, when it stops, and how it goes on."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from toy_machine import DEVICE, ToyMachine
+
+from autotune.budget import Budget
+from autotune.job import TuningJob
+from autotune.samplers import SamplerKind, sampler_factory
+from autotune.tuner import Tuner
+from search_spaces import Candidate, Config, Misuse, Target, ToySpace, TuningTask
+from tuning_logs import Failure, TuningLog, TuningRecord
+
+SPACES = {space.task: space for space in (ToySpace(64), ToySpace(256), ToySpace(2))}
+
+
+def job(
+    *extents: int,
+    budget: Budget,
+    seed: int = 0,
+    kind: SamplerKind = SamplerKind.RANDOM,
+    batch: int = 8,
+) -> TuningJob:
+    tasks = tuple(ToySpace(extent).task for extent in extents)
+    return TuningJob(tasks, DEVICE, budget, seed, batch, lambda task: SPACES[task], sampler_factory(kind), kind.value)
+
+
+def run(job: TuningJob, log: TuningLog, machine: ToyMachine | None = None) -> list[TuningRecord]:
+    machine = machine or ToyMachine()
+    return [record for records in Tuner(job, log, machine, machine).rounds() for record in records]
+
+
+def test_the_first_record_of_every_task_is_its_default_schedule() -> None:
+    records = run(job(64, 256, budget=Budget(trials=20)), TuningLog.in_memory())
+    for task in (ToySpace(64).task, ToySpace(256).task):
+        assert next(r for r in records if r.task == task).config == SPACES[task].default
+
+
+def test_the_budget_counts_candidates_besides_the_baselines() -> None:
+    log = TuningLog.in_memory()
+    records = run(job(64, 256, budget=Budget(trials=21)), log)
+    assert len(records) == len(log) == 21 + 2
+    assert sorted(r.provenance.trial for r in records) == list(range(23))
+
+
+def test_no_config_is_measured_twice() -> None:
+    records = run(job(64, budget=Budget(trials=90)), TuningLog.in_memory())
+    assert len({r.config for r in records}) == len(records) == 91
+
+
+def test_a_space_that_is_used_up_ends_the_job() -> None:
+    records = run(job(2, budget=Budget(trials=1000)), TuningLog.in_memory())
+    assert len(records) == SPACES[ToySpace(2).task].size
+
+
+def test_the_time_budget_ends_the_job() -> None:
+    now = iter(range(10_000))
+    machine = ToyMachine()
+    tuner = Tuner(job(64, budget=Budget(secs=20)), TuningLog.in_memory(), machine, machine, lambda: float(next(now)))
+    rounds = list(tuner.rounds())
+    assert 2 <= len(rounds) < 20
+
+
+def test_another_run_goes_on_where_the_first_stopped() -> None:
+    log = TuningLog.in_memory()
+    first = run(job(64, budget=Budget(trials=30)), log)
+    second = run(job(64, budget=Budget(trials=30), seed=1), log)
+    assert len(second) == 30, "the baseline is in the log already"
+    assert not {r.config for r in first} & {r.config for r in second}
+
+
+def test_failures_are_logged_and_never_win() -> None:
+    machine = ToyMachine(fails=lambda candidate: candidate.schedule.unroll == 4)
+    log = TuningLog.in_memory()
+    records = run(job(64, budget=Budget(trials=60)), log, machine)
+    failed = [r for r in records if isinstance(r.measurement, Failure)]
+    assert failed
+    assert all(r.config.by_name["unroll"] == 4 for r in failed)
+    best = log.best(ToySpace(64).task, DEVICE.fingerprint)
+    assert best is not None
+    assert best.config.by_name["unroll"] != 4
+
+
+def test_a_task_whose_default_does_not_run_is_left_out() -> None:
+    def fails(candidate: Candidate) -> bool:
+        return candidate.task == ToySpace(64).task and candidate.config == ToySpace(64).default
+
+    machine = ToyMachine(fails)
+    log = TuningLog.in_memory()
+    tuner = Tuner(job(64, 256, budget=Budget(trials=20)), log, machine, machine)
+    list(tuner.rounds())
+    assert list(tuner.progress) == [ToySpace(256).task]
+    assert [r.config for r in log.where(task=ToySpace(64).task)] == [ToySpace(64).default]
+
+
+@pytest.mark.parametrize("kind", list(SamplerKind))
+def test_every_named_sampler_searches_and_beats_the_default(kind: SamplerKind) -> None:
+    if kind is SamplerKind.GP and find_spec("torch") is None:
+        with pytest.raises(Misuse, match="needs torch.*pip install torch"):
+            sampler_factory(kind)
+        return
+    log = TuningLog.in_memory()
+    task = ToySpace(64).task
+    records = run(job(64, budget=Budget(trials=24), kind=kind), log)
+    best = log.best(task, DEVICE.fingerprint)
+    assert best is not None
+    assert best.secs < records[0].secs / 2
+
+
+def test_the_same_seed_and_measurements_give_the_same_trials() -> None:
+    def configs(seed: int) -> list[Config]:
+        budget = Budget(trials=40)
+        return [r.config for r in run(job(64, 256, budget=budget, seed=seed, kind=SamplerKind.TPE), TuningLog.in_memory())]
+
+    assert configs(3) == configs(3)
+    assert configs(3) != configs(4)
+
+
+def test_a_task_for_another_target_is_misuse() -> None:
+    task = TuningTask(ToySpace(64).task.workload, Target("abacus"))
+    with pytest.raises(Misuse, match="for the device's target 'toy'"):
+        TuningJob((task,), DEVICE, Budget(trials=1))
+
+
+@pytest.mark.parametrize("limits", [{}, {"trials": 0}, {"secs": -1.0}])
+def test_a_budget_without_a_positive_limit_is_misuse(limits: dict[str, float]) -> None:
+    with pytest.raises(Misuse, match="budget"):
+        Budget(**limits)  # type: ignore[arg-type]

@@ -1,0 +1,36 @@
+"""Run with the interpreter of an environment that holds nothing but the built wheel: is everything in it?"""
+
+import importlib.util
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("autotune", "cost_models", "search_spaces", "tuning_logs")
+
+
+def main() -> None:
+    """Exits with an error that names what is missing."""
+    for package in PACKAGES:
+        spec = importlib.util.find_spec(package)
+        assert spec is not None and spec.origin is not None, f"{package} is not in the wheel"
+        folder = Path(spec.origin).parent
+        assert "site-packages" in str(folder), f"{package} was imported from the source tree: {folder}"
+        assert (folder / "py.typed").exists(), f"{package} ships no py.typed"
+    assert (Path(importlib.util.find_spec("tuning_logs").origin).parent / "tuning_log.schema.json").exists()
+    import autotune
+
+    missing = [name for name in autotune.__all__ if not hasattr(autotune, name)]
+    assert not missing, missing
+    command = Path(sys.executable).with_name("autotune")
+    shown = subprocess.run([command, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "tune" in shown and "build" in shown, shown
+    listed = subprocess.run(
+        [command, "tasks", "--op", "matmul:16,16,16"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "matmul" in listed, listed
+    sys.stdout.write(f"wheel of autotune {metadata.version('autotune')}: 1 passed, 0 failed\n")
+
+
+if __name__ == "__main__":
+    main()
