@@ -12,7 +12,7 @@ from search_spaces.task import TuningTask
 
 @dataclass(frozen=True, slots=True)
 class PrepackedWeight:
-    """A constant weight that the kernel wants in another layout: which parameter, and the shape it becomes."""
+    """A constant weight that the kernel wants in another layout: which parameter, and what it becomes."""
 
     parameter: int
     shape: tuple[int, ...]
@@ -24,8 +24,8 @@ class Artifact:
     """What a builder makes of a candidate.
 
     library:      a shared library with the function `main`; or, where prepacked names weights, with
-                  `main_weight_prepack` (the named weights in that order, then their new layouts in the same order)
-                  and `main_prepacked` (all parameters, new layouts in the place of the old). Deleted once it has run.
+                  `main_weight_prepack` (the weights in that order, then their new layouts likewise) and
+                  `main_prepacked` (all parameters, new layouts for old). Deleted once it has run.
     signature:    the parameters of the workload.
     is_reference: the untuned program, whose outputs the other candidates of its task are held against.
     """

@@ -14,7 +14,8 @@ from typing import Protocol, Self
 from autotune.artifact import Artifact
 from autotune.kernel_build import compile_kernel, warm_up
 from autotune.worker_pool import WorkerPool
-from autotune.worker_process import Answer, Call, Died, Fault, OverMemory, Reply, TimedOut
+from autotune.worker_process import Call
+from autotune.worker_reply import Answer, Died, Fault, OverMemory, Reply, TimedOut
 from search_spaces.errors import AutotuneError
 from search_spaces.modules import TensorSpec, dump, load, signature
 from search_spaces.space import Candidate
@@ -45,8 +46,8 @@ class LocalBuilder:
     timeout_secs: what one candidate may take; memory_bytes: what one process may use;
     linker:       a C compiler driver that makes a shared library of an object file for the target.
 
-    Raises AutotuneError where there is no such linker. Artifacts live in a scratch directory until they have run,
-    and no longer than the builder.
+    Raises AutotuneError where there is no such linker. Artifacts live in a scratch directory until they have
+    run, and no longer than the builder.
     """
 
     def __init__(
@@ -81,8 +82,9 @@ class LocalBuilder:
         return self._pool.pids
 
     def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
-        """Compiles the candidates in parallel. What is wrong with one is its Failure; when build returns, nothing
-        is being compiled any more, so that measuring is undisturbed.
+        """Compiles the candidates in parallel; what is wrong with one is its Failure.
+
+        When build returns, nothing is being compiled any more, so that measuring is undisturbed.
         """
         plans = [self._plan(candidate) for candidate in candidates]
         replies = self._pool.map([(call, self._timeout_secs) for call, _ in plans])

@@ -15,7 +15,7 @@ from tuning_logs.measurement import Check
 # What rounding in a chain of a few operations explains, whatever is summed.
 _FLOOR = {"float64": 1e-9, "float32": 1e-4, "float16": 1e-2, "bfloat16": 8e-2}
 _FLOAT8_FLOOR = 0.5
-# The error of a sum in another order grows with the root of its length; its largest of many is a few times the usual.
+# The error of a sum in another order grows with the root of its length; the largest is a few times the usual.
 _SPREAD = 8.0
 
 
@@ -39,7 +39,7 @@ def tolerance(dtype: str, reduction_length: float) -> float:
     """
     if not is_float(dtype):
         return 0.0
-    epsilon = float(ml_dtypes.finfo(dtype).eps)
+    epsilon = float(ml_dtypes.finfo(np.dtype(dtype)).eps)  # type: ignore[no-untyped-call]
     return max(_FLOOR.get(dtype, _FLOAT8_FLOOR), _SPREAD * epsilon * math.sqrt(max(reduction_length, 1.0)))
 
 
@@ -66,7 +66,9 @@ def _compare_floats(output: Array, reference: Array, allowed: float) -> Comparis
     ours, theirs = output.astype(wide), reference.astype(wide)
     if not np.array_equal(np.isnan(ours), np.isnan(theirs)):
         differing = int(np.count_nonzero(np.isnan(ours) != np.isnan(theirs)))
-        return _failed(f"{differing} of {output.size} output elements are NaN where the reference is not, or vice versa")
+        return _failed(
+            f"{differing} of {output.size} output elements are NaN in one of result and reference only"
+        )
     finite = np.isfinite(theirs)
     if not np.array_equal(ours[~finite & ~np.isnan(theirs)], theirs[~finite & ~np.isnan(theirs)]):
         return _failed("output elements are finite where the reference is infinite")

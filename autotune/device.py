@@ -41,10 +41,11 @@ def local_device(threads: int | None = None) -> Device:
     """
     cores = usable_cores()
     if threads is not None and not 1 <= threads <= cores:
-        raise Misuse(f"expected between 1 and {cores} threads, as this process may use {cores} cores; found {threads}")
+        raise Misuse(f"expected 1 to {cores} threads, one for each usable core; found {threads}")
     connection = "local" if threads is None else f"local?threads={threads}"
     threads = threads or cores
-    return Device("local", cpu_target(threads), connection, DeviceFingerprint(cpu_model(), cpu_facts(threads)))
+    fingerprint = DeviceFingerprint(cpu_model(), cpu_facts(threads))
+    return Device("local", cpu_target(threads), connection, fingerprint)
 
 
 def parse_device(url: str) -> Device:
@@ -52,13 +53,14 @@ def parse_device(url: str) -> Device:
     parts = urlsplit(url)
     scheme = parts.scheme or parts.path.partition(":")[0]
     if scheme in _LATER:
-        raise Misuse(f"devices reached by {scheme!r} cannot be measured on yet; expected {_KNOWN}, found {url!r}")
+        raise Misuse(f"{scheme!r} devices cannot be measured on yet; expected {_KNOWN}, found {url!r}")
     if parts.scheme or parts.netloc or parts.fragment or parts.path != "local":
         raise Misuse(f"expected a device such as {_KNOWN}, found {url!r}")
     options = parse_qs(parts.query, keep_blank_values=True)
     unknown = sorted(set(options) - {"threads"})
     if unknown or (parts.query and not options):
-        raise Misuse(f"a local device has one option, threads; found {', '.join(unknown) or parts.query!r} in {url!r}")
+        found = ", ".join(unknown) or parts.query
+        raise Misuse(f"a local device has one option, threads; found {found!r} in {url!r}")
     if not options:
         return local_device()
     count = options["threads"][-1]

@@ -1,4 +1,4 @@
-"""What this machine is: its processor, caches and memory, and the compilation target that fits it (imports TVM)."""
+"""What this machine is: its processor, caches and memory, and the target that fits it (imports TVM)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def usable_cores() -> int:
 
 
 def cpu_target(threads: int) -> Target:
-    """The llvm target of this machine's processor. No triple is given: the compiler's own is the machine's."""
+    """The llvm target of this machine's processor; its triple is the compiler's own, so none is given."""
     target = Target("llvm", (("num-cores", threads),))
     cpu = str(codegen.llvm_get_system_cpu())
     return target if cpu in ("", "generic") else target.with_attr("mcpu", cpu)
@@ -43,7 +43,7 @@ def cpu_model() -> str:
 def cpu_facts(threads: int) -> Mapping[str, FingerprintValue]:
     """The facts of a CPU's fingerprint; those that the system does not tell are None.
 
-    memory_bytes is rounded to whole gibibytes: what a virtual machine sees differs a little from boot to boot.
+    memory_bytes is rounded to whole gibibytes: what a virtual machine sees differs from boot to boot.
     """
     caches = _cache_bytes()
     return {

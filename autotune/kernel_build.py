@@ -1,7 +1,7 @@
 """From a scheduled TIR function to a shared library, as the deployed model will have it (imports TVM).
 
-Runs in a worker process. A schedule that rewrites the layout of constant weights is split into the function that
-rewrites them, once, and the kernel that reads the result: only the latter is what a user waits for.
+Runs in a worker process. A schedule that rewrites the layout of constant weights is split into the function
+that rewrites them, once, and the kernel that reads the result: only the latter is what a user waits for.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from search_spaces.target import Target
 _Split = tuple[dict[str, tvm.tirx.PrimFunc], tuple[PrepackedWeight, ...]]
 
 
-def compile_kernel(module: str, outputs: int, target: Target, library: Path, linker: str) -> tuple[PrepackedWeight, ...]:
+def compile_kernel(
+    module: str, outputs: int, target: Target, library: Path, linker: str
+) -> tuple[PrepackedWeight, ...]:
     """Compiles a module's text into the library; the weights to be prepacked, in order.
 
-    outputs: how many of the last parameters are written. linker: a C compiler driver that understands -shared.
+    outputs: how many of the last parameters are written; linker: a C compiler driver that knows -shared.
     Whatever is wrong with the candidate is raised as TVM's own exception.
     """
     functions, prepacked = _split(load(module)["main"], outputs)
@@ -30,11 +32,12 @@ def compile_kernel(module: str, outputs: int, target: Target, library: Path, lin
     code = library.with_suffix(".o")
     built.write_to_file(str(code))
     try:
-        done = subprocess.run([linker, "-shared", "-o", str(library), str(code)], capture_output=True, text=True)
+        command = [linker, "-shared", "-o", str(library), str(code)]
+        linked = subprocess.run(command, capture_output=True, text=True, check=False)
     finally:
         code.unlink()
-    if done.returncode != 0:
-        raise RuntimeError(f"{linker} could not link the kernel: {done.stderr.strip()}")
+    if linked.returncode != 0:
+        raise RuntimeError(f"{linker} could not link the kernel: {linked.stderr.strip()}")
     return prepacked
 
 
@@ -48,7 +51,7 @@ def _split(func: tvm.tirx.PrimFunc, outputs: int) -> _Split:
         return whole, ()
     builder = relax.BlockBuilder()
     kernel = builder.add_func(func.without_attr("global_symbol"), "main")
-    types = [relax.TensorType([int(extent) for extent in buffer.shape], str(buffer.dtype)) for buffer in func.params]
+    types = [relax.TensorType([int(n) for n in buffer.shape], str(buffer.dtype)) for buffer in func.params]
     inputs = [relax.Var(f"p{index}", kind) for index, kind in enumerate(types[:-outputs])]
     with builder.function("forward", inputs):
         with builder.dataflow():
@@ -73,7 +76,7 @@ def _prepack_arguments(forward: relax.Function, inputs: list[relax.Var]) -> list
     positions = {var.name: index for index, var in enumerate(inputs)}
     for block in forward.body.blocks:
         for binding in block.bindings:
-            call = binding.value
-            if isinstance(call, relax.Call) and getattr(call.args[0], "name_hint", "") == "main_weight_prepack":
-                return [positions[argument.name] for argument in call.args[1].fields]
+            callee, arguments = binding.value.args[:2]
+            if callee.name_hint == "main_weight_prepack":
+                return [positions[argument.name] for argument in arguments.fields]
     raise ValueError("the weight layout rewrite could not be split off the kernel")

@@ -1,4 +1,4 @@
-"""What a kernel is run on: inputs that expose errors, outputs that betray what was never written, and guards around both."""
+"""What a kernel is run on: inputs that expose errors, outputs that show what was never written, guarded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GUARD = 0xA5
 
 
 class Signs(StrEnum):
-    """Which floats a task's inputs are drawn from; positive ones where the untuned program makes NaN of the others."""
+    """Which floats inputs are drawn from: positive ones where the untuned program makes NaN of others."""
 
     MIXED = "mixed"
     POSITIVE = "positive"
@@ -32,7 +32,7 @@ class Signs(StrEnum):
 
 @dataclass(frozen=True)
 class GuardedArray:
-    """An array between two guard zones of 4 kB, page-aligned; memory is the whole, data the part a kernel may touch."""
+    """A page-aligned array between guard zones of 4 kB; data is the part a kernel may touch."""
 
     memory: npt.NDArray[np.uint8]
     data: npt.NDArray[np.uint8]
@@ -41,7 +41,7 @@ class GuardedArray:
 
     @classmethod
     def allocate(cls, shape: tuple[int, ...], dtype: str) -> GuardedArray:
-        """An array with intact guards and undefined data. Raises TypeError for a dtype that NumPy does not know."""
+        """An array with intact guards and undefined data. Raises TypeError for a dtype unknown to NumPy."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         memory = np.empty(size + 2 * _GUARD_BYTES + _ALIGNMENT, np.uint8)
         start = -(memory.ctypes.data + _GUARD_BYTES) % _ALIGNMENT + _GUARD_BYTES
@@ -81,16 +81,19 @@ class GuardedArray:
 def sentinels(data: npt.NDArray[np.uint8], dtype: str) -> npt.NDArray[np.bool_]:
     """Which elements still are as `GuardedArray.fill_with_sentinel` left them."""
     width = np.dtype(dtype).itemsize
+    marks: npt.NDArray[np.bool_]
     if width in _SENTINEL:
-        return np.equal(data.view(f"u{width}"), _SENTINEL[width])
-    return np.equal(data, _GUARD)
+        marks = np.equal(data.view(f"u{width}"), _SENTINEL[width])
+    else:
+        marks = np.equal(data, _GUARD)
+    return marks
 
 
 def draw_inputs(task_key: str, signature: Sequence[TensorSpec], signs: Signs) -> list[Array]:
     """Values for the inputs of a task, in order: the same for the same task, in every process.
 
-    Floats are normal, a quarter of them small integers (sums of which are exact); 8-bit integers are of the full
-    range; 32- and 64-bit ones may be indices, so they are non-negative and below every extent that could be indexed.
+    Floats are normal, a quarter of them small integers (sums of which are exact); 8-bit integers are of the
+    full range; wider ones may be indices, so they are not negative, and below any extent that can be indexed.
     """
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(task_key.encode()).digest()[:8]))
     inputs = [spec for spec in signature if not spec.is_output]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +17,8 @@ from autotune.device import Device
 from autotune.kernel_trial import TrialOptions, try_kernel, warm_up
 from autotune.stopwatch import Stopwatch
 from autotune.worker_pool import WorkerPool
-from autotune.worker_process import Answer, Call, Died, Fault, OverMemory, Reply, TimedOut
+from autotune.worker_process import Call
+from autotune.worker_reply import Answer, Died, Fault, OverMemory, Reply, TimedOut
 from search_spaces.errors import AutotuneError
 from tuning_logs.measurement import Check, Failure, FailureKind, Measurement, Timing
 
@@ -27,7 +27,7 @@ _GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an artifact, and how right its outputs were; check is None where there was nothing to compare."""
+    """What came of an artifact, and how right its outputs were; check is None where nothing was compared."""
 
     measurement: Measurement
     check: Check | None
@@ -49,7 +49,7 @@ class LocalRunner:
     """Runs on this machine's CPU, in one warm worker process with the device's number of threads.
 
     timeout_secs:           what one candidate may take, checks and repeats together;
-    reference_timeout_secs: the same for the untuned program, which may be a thousand times slower than a tuned one;
+    reference_timeout_secs: the same for the untuned program, which may be a thousand times slower;
     memory_bytes:           what the process may use, by default half of this machine's memory.
 
     The first reference artifact of a task sets the outputs that its other candidates are held against.
@@ -67,17 +67,19 @@ class LocalRunner:
         self._stopwatch = stopwatch or Stopwatch()
         self._timeout_secs = timeout_secs
         self._reference_timeout_secs = reference_timeout_secs
-        self._referenced: dict[str, Failure | None] = {}
+        #: For each task whose untuned program was measured, how that failed, if it did.
+        self._references: dict[str, Failure | None] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
         memory_bytes = memory_bytes or psutil.virtual_memory().total // 2
-        # TVM takes half of the processors, and binds two threads to one of them, unless it is told before it loads.
+        # Unless told before it loads, TVM takes half of the processors, and binds two threads to one of them.
         environment = {
             "TVM_NUM_THREADS": str(self._threads),
             "TVM_BIND_THREADS": "0",
             "OMP_NUM_THREADS": str(self._threads),
             "OPENBLAS_NUM_THREADS": "1",
         }
-        self._pool = WorkerPool(1, Call(warm_up), environment, memory_bytes, worn_bytes=min(2 * _GIB, memory_bytes // 2))
+        worn_bytes = min(2 * _GIB, memory_bytes // 2)
+        self._pool = WorkerPool(1, Call(warm_up), environment, memory_bytes, worn_bytes)
 
     @property
     def pids(self) -> list[int]:
@@ -87,15 +89,17 @@ class LocalRunner:
     def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
         """Measures one artifact after the other and deletes their libraries.
 
-        Within the call, best_secs follows the best seen. Raises AutotuneError where a task's reference has never
-        run: measure its default config first.
+        Within the call, each task's best_secs follows the best seen. Raises AutotuneError where a task's
+        untuned program has never run: measure the space's default config first.
         """
         outcomes = []
+        best: dict[str, float] = {}
         try:
             for artifact in artifacts:
-                outcome = self._run(artifact, best_secs)
+                rival_secs = best.setdefault(artifact.task.key, best_secs)
+                outcome = self._run(artifact, rival_secs)
                 if isinstance(outcome.measurement, Timing):
-                    best_secs = min(best_secs, outcome.measurement.secs)
+                    best[artifact.task.key] = min(rival_secs, outcome.measurement.secs)
                 outcomes.append(outcome)
         finally:
             for artifact in artifacts:
@@ -117,23 +121,36 @@ class LocalRunner:
 
     def _run(self, artifact: Artifact, best_secs: float) -> Outcome:
         key = artifact.task.key
-        sets_reference = artifact.is_reference and self._referenced.get(key) is None and key not in self._referenced
-        if not sets_reference and key not in self._referenced:
-            raise AutotuneError(
-                f"expected the untuned program of task {artifact.task.name!r} to be measured before any other "
-                f"candidate, found config {artifact.config.key}; measure the space's default config first"
-            )
-        lost = self._referenced.get(key)
-        if lost is not None and not artifact.is_reference:
-            message = f"it cannot be checked, because the untuned program failed: {lost.message}"
-            return Outcome(Failure(lost.kind, message, artifact.build_secs), None)
+        if not artifact.is_reference:
+            unchecked = self._unchecked(artifact)
+            if unchecked is not None:
+                return Outcome(unchecked, None)
         options = TrialOptions(Path(self._scratch.name, key), self._stopwatch, best_secs, self._threads)
         timeout_secs = self._reference_timeout_secs if artifact.is_reference else self._timeout_secs
         [reply] = self._pool.map([(Call(try_kernel, (artifact, options)), timeout_secs)])
         outcome = _outcome(artifact, reply)
         if artifact.is_reference:
-            self._referenced[key] = outcome.measurement if isinstance(outcome.measurement, Failure) else None
+            self._remember(key, outcome.measurement)
         return outcome
+
+    def _remember(self, key: str, measurement: Measurement) -> None:
+        # Outputs once stored stay good, even if the untuned program fails when it is measured again.
+        if self._references.get(key, measurement) is not None:
+            self._references[key] = measurement if isinstance(measurement, Failure) else None
+
+    def _unchecked(self, artifact: Artifact) -> Failure | None:
+        """The failure of a candidate that there is nothing to compare with."""
+        key = artifact.task.key
+        if key not in self._references:
+            raise AutotuneError(
+                f"expected the default config of {artifact.task.name!r} to be measured before its candidates, "
+                f"found config {artifact.config.key}; measure the default first"
+            )
+        reference = self._references[key]
+        if reference is None:
+            return None
+        message = f"it cannot be checked, because the untuned program failed: {reference.message}"
+        return Failure(reference.kind, message, artifact.build_secs)
 
 
 def _outcome(artifact: Artifact, reply: Reply) -> Outcome:

@@ -21,7 +21,7 @@ _INTERVAL = 1.57
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the stopwatch shows: seconds per call, one number a repeat. censored: it stopped early, far behind the best."""
+    """What the stopwatch shows: seconds per call, one a repeat; censored: it stopped far behind the best."""
 
     run_secs: tuple[float, ...]
     censored: bool
@@ -46,9 +46,9 @@ class Stopwatch:
     flush_bytes: int = 0
 
     def read(self, first_secs: float, run: Run, best_secs: float) -> Reading:
-        """Measures a kernel whose first run took first_secs; best_secs is the best of its task so far, or infinite.
+        """Measures a kernel whose first run took first_secs; best_secs: its task's best so far, or infinite.
 
-        The first run pays for cold caches and sleeping threads, so it is a repeat only where it leaves no doubt.
+        The first run pays for cold caches and sleeping threads, so it counts only where it leaves no doubt.
         """
         limit_secs = self.censor_factor * best_secs
         if first_secs > limit_secs + _COLD_SECS:

@@ -1,4 +1,4 @@
-"""The program that a worker process runs: it takes calls from its parent, one at a time, and never outlives it.
+"""The program of a worker process: it takes calls from its parent, one at a time, and never outlives it.
 
 Started by path, with the file descriptor of its end of a socket pair as its one argument.
 """
@@ -20,7 +20,7 @@ _MESSAGE_CHARS = 2000
 
 
 def serve(connection: Connection) -> None:
-    """Answers ("value", result) or ("raised", text) to every pickled (function, arguments), until the parent hangs up."""
+    """Takes pickled (function, arguments) and answers ("value", result) or ("raised", text)."""
     while True:
         try:
             request = connection.recv_bytes()
@@ -51,7 +51,7 @@ def _leave_with_parent(descriptor: int) -> None:
 
 
 def _open_package() -> None:
-    # A worker needs a few modules of the package, not all that its __init__ offers to users: it starts seconds sooner.
+    # A worker needs a few modules, not all that the package offers to users: it starts seconds sooner.
     package = types.ModuleType("autotune")
     package.__path__ = [str(Path(__file__).parent)]
     sys.modules["autotune"] = package

@@ -8,9 +8,10 @@ from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Self
 
-from autotune.worker_process import Call, Died, Reply, State, WorkerProcess
+from autotune.worker_process import Call, State, WorkerProcess
+from autotune.worker_reply import Died, Reply
 
-# How often clocks and memory are looked at; short enough to catch a runaway, long enough not to disturb a timing.
+# How often clocks and memory are looked at: soon enough to catch a runaway, too rarely to disturb a timing.
 _WATCH_SECS = 0.05
 _MAX_CALLS = 300
 
@@ -18,8 +19,8 @@ _MAX_CALLS = 300
 class WorkerPool:
     """Worker processes, started at once and in parallel, replaced when dead or worn.
 
-    memory_bytes is what one process may use; one that holds more than worn_bytes after a call, or has served 300,
-    is replaced before its next. close() ends all of them; so does the parent's own end.
+    memory_bytes is what one process may use; one that holds more than worn_bytes after a call, or has served
+    300, is replaced before its next. close() ends all of them; so does the parent's own end.
     """
 
     def __init__(
@@ -37,10 +38,11 @@ class WorkerPool:
         return [worker.pid for worker in self._workers if worker.state is not State.DEAD]
 
     def map(self, calls: Sequence[tuple[Call, float]]) -> list[Reply]:
-        """Replies to (call, timeout_secs), in the order of the calls; returns when no worker is busy or starting.
+        """Replies to (call, timeout_secs), in the order of the calls.
 
-        The clock of a call starts when a worker takes it up. A call whose process is killed from outside is made
-        once more. Raises AutotuneError where worker processes cannot start.
+        The clock of a call starts when a worker takes it up. A call whose process is killed from outside is
+        made once more. When map returns, no worker is busy or starting. Raises AutotuneError where worker
+        processes cannot start.
         """
         replies: list[Reply | None] = [None] * len(calls)
         pending = deque(range(len(calls)))

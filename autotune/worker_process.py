@@ -1,4 +1,4 @@
-"""One warm worker process as its parent sees it: it is handed a call, watched, and killed when it misbehaves."""
+"""One warm worker process as its parent sees it: handed a call, watched, killed when it misbehaves."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from typing import Any
 import psutil
 
 from autotune import worker_main
+from autotune.worker_reply import Answer, Died, OverMemory, Raised, Reply, TimedOut
 from search_spaces.errors import AutotuneError
 
 _BOOT_SECS = 60.0
 _LAST_WORDS_BYTES = 2000
-# Signals that a machine or a person sends from outside, not what a broken kernel dies of.
-_OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,76 +32,6 @@ class Call:
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The call returned. secs, here and in the other replies: how long it took, as the parent saw it."""
-
-    value: Any
-    secs: float
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """The call raised a Python exception; the process lives on."""
-
-    message: str
-    secs: float
-
-
-@dataclass(frozen=True, slots=True)
-class Died:
-    """The process ended during the call. returncode: an exit status, or a signal's number, negated."""
-
-    returncode: int
-    last_words: str
-    secs: float
-
-    @property
-    def from_outside(self) -> bool:
-        """Whether somebody else killed the process, as far as its signal tells."""
-        return -self.returncode in _OUTSIDE_SIGNALS
-
-    @property
-    def message(self) -> str:
-        """How it ended, and the last it wrote."""
-        if self.returncode < 0:
-            how = f"the process was killed by {signal.Signals(-self.returncode).name}"
-        else:
-            how = f"the process exited with status {self.returncode}"
-        return f"{how}: {self.last_words}" if self.last_words else how
-
-
-@dataclass(frozen=True, slots=True)
-class TimedOut:
-    """The call took longer than it was given, and was killed."""
-
-    timeout_secs: float
-    secs: float
-
-    @property
-    def message(self) -> str:
-        """The limit that it hit."""
-        return f"killed after more than {self.timeout_secs:g} s"
-
-
-@dataclass(frozen=True, slots=True)
-class OverMemory:
-    """The process grew beyond its share of memory, and was killed."""
-
-    used_bytes: int
-    limit_bytes: int
-    secs: float
-
-    @property
-    def message(self) -> str:
-        """The limit that it hit."""
-        return f"killed at {self.used_bytes >> 20} MiB of memory, where {self.limit_bytes >> 20} MiB are its share"
-
-
-Fault = Raised | Died | TimedOut | OverMemory
-Reply = Answer | Fault
 
 
 class State(Enum):
@@ -133,7 +62,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path), **environment},
+                env={**os.environ, "PYTHONPATH": _import_path(), **environment},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
@@ -172,7 +101,7 @@ class WorkerProcess:
         return True
 
     def poll(self) -> Reply | None:
-        """The reply to the call, once there is one. Raises AutotuneError where the process cannot even start."""
+        """The reply to the call, once there is one. Raises AutotuneError where the process cannot start."""
         reply = self._reply()
         if reply is None:
             return None
@@ -184,7 +113,10 @@ class WorkerProcess:
         if starting:
             if not isinstance(reply, Answer):
                 self.kill()
-                raise AutotuneError(f"expected a worker process to start, found {reply}; is TVM installed and sound?")
+                raise AutotuneError(
+                    f"expected a worker process to start, but {reply.message}; "
+                    "check that TVM can be imported and that there is memory for it"
+                )
             return None
         return reply
 
@@ -245,3 +177,8 @@ class WorkerProcess:
                 self._output_open = False
                 return
             self._tail = (self._tail + chunk)[-_LAST_WORDS_BYTES:]
+
+
+def _import_path() -> str:
+    """What this process can import, the child can."""
+    return os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
