@@ -143,7 +143,7 @@ class LocalRunner:
         key = artifact.task.key
         if key not in self._references:
             raise AutotuneError(
-                f"expected the default config of {artifact.task.name!r} to be measured before its candidates, "
+                f"expected the default config of {artifact.task.name!r} to be measured before others, "
                 f"found config {artifact.config.key}; measure the default first"
             )
         reference = self._references[key]
