@@ -41,12 +41,20 @@ class WriterLock:
         return self._held
 
     def try_acquire(self) -> bool:
-        """Takes the lock if nobody holds it; says whether it is held now."""
+        """Takes the lock if nobody holds it; says whether it is held now.
+
+        Raises AutotuneError where the file system has no locks.
+        """
         if not self._held:
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
+            except OSError as error:
+                raise AutotuneError(
+                    f"expected a file system that can lock {self._path}, found: {error.strerror}; put the log "
+                    f"on a local disk"
+                ) from error
             self._held = True
             self._sign()
         return True

@@ -13,7 +13,7 @@ from tuning_logs.lock import WriterLock
 
 
 class LogFile:
-    """An open log file. Errors of the file system come out as AutotuneError, naming the file."""
+    """An open log file. What keeps it from being opened or added to comes out as AutotuneError, naming it."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path

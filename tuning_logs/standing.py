@@ -5,11 +5,12 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass, replace
 
+from search_spaces.config import Config
 from tuning_logs.measurement import Failure, FailureKind, Timing
 from tuning_logs.record import TuningRecord
 
-#: The same answers to the questions of another version may be another program.
-ConfigKey = tuple[str, str]
+#: A space version and a config: the same answers to the questions of another version may be another program.
+Program = tuple[str, Config]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,9 @@ class Standing:
     """The contenders for the best record. A config that ever gave a wrong result is out for good."""
 
     def __init__(self) -> None:
-        self._contenders: dict[ConfigKey, Contender] = {}
-        self._wrong: set[ConfigKey] = set()
-        self._best: ConfigKey | None = None
+        self._contenders: dict[Program, Contender] = {}
+        self._wrong: set[Program] = set()
+        self._best: Program | None = None
 
     @property
     def best(self) -> Contender | None:
@@ -44,30 +45,30 @@ class Standing:
 
     def add(self, record: TuningRecord) -> None:
         """Takes one more record into account."""
-        key = (record.space_version, record.config.key)
+        program = (record.space_version, record.config)
         measurement = record.measurement
         if isinstance(measurement, Failure):
             if measurement.kind is FailureKind.WRONG_RESULT:
-                self._wrong.add(key)
-                self._contenders.pop(key, None)
-                if key == self._best:
+                self._wrong.add(program)
+                self._contenders.pop(program, None)
+                if program == self._best:
                     self._best = self._fastest()
-        elif key not in self._wrong:
-            self._contend(key, record, measurement)
+        elif program not in self._wrong:
+            self._contend(program, record, measurement)
 
-    def _contend(self, key: ConfigKey, record: TuningRecord, timing: Timing) -> None:
-        known = self._contenders.get(key)
+    def _contend(self, program: Program, record: TuningRecord, timing: Timing) -> None:
+        known = self._contenders.get(program)
         if known is None or known.censored > timing.censored:
-            self._contenders[key] = Contender(record, timing.secs, timing.censored)
+            self._contenders[program] = Contender(record, timing.secs, timing.censored)
         elif known.censored == timing.censored:
-            self._contenders[key] = _pooled(known, record, timing)
-        if self._best is None or self._contenders[key].rank < self._contenders[self._best].rank:
-            self._best = key
-        elif key == self._best:
+            self._contenders[program] = _pooled(known, record, timing)
+        if self._best is None or self._contenders[program].rank < self._contenders[self._best].rank:
+            self._best = program
+        elif program == self._best:
             self._best = self._fastest()
 
-    def _fastest(self) -> ConfigKey | None:
-        return min(self._contenders, key=lambda key: self._contenders[key].rank, default=None)
+    def _fastest(self) -> Program | None:
+        return min(self._contenders, key=lambda program: self._contenders[program].rank, default=None)
 
 
 def _pooled(known: Contender, record: TuningRecord, timing: Timing) -> Contender:

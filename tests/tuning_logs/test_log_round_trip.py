@@ -59,7 +59,7 @@ def write(path: Path, batches: Sequence[Sequence[TuningRecord]]) -> None:
             log.append(batch)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(BATCHES)
 def test_records_come_back_as_they_were_in_the_same_order(batches: list[list[TuningRecord]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
