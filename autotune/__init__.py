@@ -1,0 +1,46 @@
+"""An ML-driven autotuner for tensor programs: everything that users need, in one place."""
+
+from autotune.budget import Budget
+from autotune.compilation import Build, compile
+from autotune.device import Device, local_device, parse_device
+from autotune.executable import load
+from autotune.job import TuningJob
+from autotune.model import Model, load_model
+from autotune.operators import operator_task
+from autotune.samplers import SamplerKind, sampler_factory
+from autotune.tasks import extract_tasks
+from autotune.tuner import Tuner
+from search_spaces import AutotuneError, Config, IllegalSchedule, Misuse, Target, TuningTask, Workload
+from tuning_logs import Failure, FailureKind, Timing, TuningLog, TuningRecord
+from tuning_logs.metaschedule_database import database
+
+__all__ = [
+    "AutotuneError",
+    "Budget",
+    "Build",
+    "Config",
+    "Device",
+    "Failure",
+    "FailureKind",
+    "IllegalSchedule",
+    "Misuse",
+    "Model",
+    "SamplerKind",
+    "Target",
+    "Timing",
+    "Tuner",
+    "TuningJob",
+    "TuningLog",
+    "TuningRecord",
+    "TuningTask",
+    "Workload",
+    "compile",
+    "database",
+    "extract_tasks",
+    "load",
+    "load_model",
+    "local_device",
+    "operator_task",
+    "parse_device",
+    "sampler_factory",
+]
