@@ -45,13 +45,17 @@ def sampler_factory(kind: SamplerKind) -> SamplerFactory:
         SamplerKind.QMC: lambda seed: optuna.samplers.QMCSampler(
             seed=seed, scramble=True, warn_independent_sampling=False
         ),
-        SamplerKind.CMAES: lambda seed: optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False),
+        SamplerKind.CMAES: lambda seed: optuna.samplers.CmaEsSampler(
+            seed=seed, warn_independent_sampling=False
+        ),
         SamplerKind.GP: lambda seed: optuna.samplers.GPSampler(seed=seed, deterministic_objective=False),
     }
 
     missing = [name for name in _NEEDS.get(kind, ()) if find_spec(name) is None]
     if missing:
-        raise Misuse(f"sampler {kind.value!r} needs {missing[0]}, which is not installed. Run: pip install {missing[0]}")
+        raise Misuse(
+            f"sampler {kind.value!r} needs {missing[0]}, which is not installed. Run: pip install {missing[0]}"
+        )
 
     def make(_space: SearchSpace, seed: int) -> BaseSampler:
         with warnings.catch_warnings():

@@ -66,4 +66,3 @@ class TaskScheduler:
         recent = max(before - one.best, 0.0) / min(window, one.trials)
         hope = one.best / one.trials
         return one.task.weight * (_RECENT_SHARE * recent + (1 - _RECENT_SHARE) * hope)
-

@@ -151,7 +151,7 @@ def _suggest(trial: Trial, decision: Decision) -> int:
     distribution = _distribution(decision)
     if isinstance(distribution, CategoricalDistribution):
         return decision.choices.index(trial.suggest_categorical(decision.name, list(distribution.choices)))
-    return trial.suggest_int(decision.name, 0, len(decision.choices) - 1)
+    return int(trial.suggest_int(decision.name, 0, len(decision.choices) - 1))
 
 
 def _distribution(decision: Decision) -> BaseDistribution:

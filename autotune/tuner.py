@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 
 import numpy as np
@@ -60,7 +60,7 @@ class Tuner:
         """Seconds since the tuner was made."""
         return self._clock() - self._started
 
-    def rounds(self) -> Iterator[list[TuningRecord]]:
+    def rounds(self) -> Generator[list[TuningRecord], None, None]:
         """Yields the records of each round once they are in the log, the baselines first."""
         with ExitStack() as stack:
             runner = self._runner or stack.enter_context(LocalRunner(self.job.device))
@@ -75,13 +75,17 @@ class Tuner:
             yield from self._baselines(list(studies.values()), builder, runner)
             yield from self._search(studies, builder, runner)
 
-    def _baselines(self, studies: list[TaskStudy], builder: Builder, runner: Runner) -> Iterator[list[TuningRecord]]:
+    def _baselines(
+        self, studies: list[TaskStudy], builder: Builder, runner: Runner
+    ) -> Iterator[list[TuningRecord]]:
         """Runs every task's default schedule: the reference for numerics, and the time to beat."""
         for first in range(0, len(studies), _BASELINES_AT_ONCE):
             if self.job.budget.secs_left(self.elapsed_secs) <= 0:
                 return
             group = studies[first : first + _BASELINES_AT_ONCE]
-            records = self._measure([study.space.apply(study.space.default) for study in group], builder, runner)
+            records = self._measure(
+                [study.space.apply(study.space.default) for study in group], builder, runner
+            )
             fresh = []
             for study, record in zip(group, records, strict=True):
                 task, known = record.task, self._earlier(record.task)
@@ -98,14 +102,14 @@ class Tuner:
         self, studies: dict[TuningTask, TaskStudy], builder: Builder, runner: Runner
     ) -> Iterator[list[TuningRecord]]:
         scheduler = TaskScheduler(list(self.progress.values()), self.job.batch)
-        budget = self.job.budget
-        while budget.trials_left(self.trials) > 0 and budget.secs_left(self.elapsed_secs) > 0:
+        started = self.elapsed_secs
+        while (affordable := self._affordable(started)) > 0:
             choice = scheduler.next_task()
             if choice is None:
                 return
             progress, count = choice
             study = studies[progress.task]
-            candidates = study.ask(int(min(count, budget.trials_left(self.trials))))
+            candidates = study.ask(int(min(count, affordable)))
             if not candidates:
                 progress.is_exhausted = True
                 continue
@@ -117,8 +121,21 @@ class Tuner:
             self.trials += len(records)
             yield records
 
+    def _affordable(self, started: float) -> float:
+        """How many more candidates fit into the budget, at the rate since the search started."""
+        secs_left = self.job.budget.secs_left(self.elapsed_secs)
+        trials_left = self.job.budget.trials_left(self.trials)
+        if secs_left <= 0 or not self.trials:
+            return trials_left if secs_left > 0 else 0
+        secs_per_trial = (self.elapsed_secs - started) / self.trials
+        return min(trials_left, max(secs_left // max(secs_per_trial, 1e-6), 1))
+
     def _measure(
-        self, candidates: Sequence[Candidate], builder: Builder, runner: Runner, best_secs: float = float("inf")
+        self,
+        candidates: Sequence[Candidate],
+        builder: Builder,
+        runner: Runner,
+        best_secs: float = float("inf"),
     ) -> list[TuningRecord]:
         """Builds in parallel, then runs one at a time; one record per candidate, in order."""
         built = builder.build(candidates)

@@ -44,7 +44,9 @@ class Config:
         """
         answer = self.by_name.get(decision.name)
         if answer is None:
-            raise IllegalSchedule(f"the config does not answer {decision.name!r}; it answers {list(self.by_name)}")
+            raise IllegalSchedule(
+                f"the config does not answer {decision.name!r}; it answers {list(self.by_name)}"
+            )
         try:
             return decision.choices.index(answer)
         except ValueError:

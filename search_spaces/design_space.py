@@ -34,10 +34,14 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
     """
     kind = str(target.kind.name)
     if kind not in _RULES:
-        raise Misuse(f"expected a target of kind {' or '.join(_RULES)}, found {kind!r}: there are no rules for it")
+        raise Misuse(
+            f"expected a target of kind {' or '.join(_RULES)}, found {kind!r}: there are no rules for it"
+        )
     _define_pooling_rules(target)
     rules = _RULES[kind]
-    generator = meta_schedule.space_generator.PostOrderApply(sch_rules=rules, postprocs=rules, mutator_probs=rules)
+    generator = meta_schedule.space_generator.PostOrderApply(
+        sch_rules=rules, postprocs=rules, mutator_probs=rules
+    )
     context = _TuneContext(module, target, generator)
     try:
         with target:

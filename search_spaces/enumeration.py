@@ -13,18 +13,26 @@ def enumerate_configs(space: SearchSpace) -> Iterator[Config]:
     """Every config of the space once, legal or not, the later decisions changing fastest."""
     prefix: list[int] = []
     while True:
-        widths: list[int] = []
-
-        def choose(decision: Decision, widths: list[int] = widths) -> int:
-            position = len(widths)
-            widths.append(len(decision.choices))
-            return prefix[position] if position < len(prefix) else 0
-
-        yield space.answer(choose)
-        path = [*prefix, *[0] * (len(widths) - len(prefix))]
-        while path and path[-1] == widths[len(path) - 1] - 1:
-            path.pop()
-        if not path:
+        path = _Path(prefix)
+        yield space.answer(path)
+        while path.taken and path.taken[-1] == path.widths[len(path.taken) - 1] - 1:
+            path.taken.pop()
+        if not path.taken:
             return
-        path[-1] += 1
-        prefix = path
+        path.taken[-1] += 1
+        prefix = path.taken
+
+
+class _Path:
+    """Follows a list of positions as far as it goes, then takes first choices; keeps what it took."""
+
+    def __init__(self, prefix: list[int]) -> None:
+        self.prefix = prefix
+        self.taken: list[int] = []
+        self.widths: list[int] = []
+
+    def __call__(self, decision: Decision) -> int:
+        position = self.prefix[len(self.taken)] if len(self.taken) < len(self.prefix) else 0
+        self.taken.append(position)
+        self.widths.append(len(decision.choices))
+        return position

@@ -9,5 +9,5 @@ class Misuse(AutotuneError):
     """The request itself cannot be carried out as it was put: wrong file, wrong flag, wrong name."""
 
 
-class IllegalSchedule(AutotuneError):  # noqa: N818 - the field's word
+class IllegalSchedule(AutotuneError):
     """The config answers every question, yet no program can be built from it; the message is the reason."""

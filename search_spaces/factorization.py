@@ -22,9 +22,7 @@ def factorizations(extent: int, parts: int, max_innermost: int) -> tuple[tuple[i
 def _split(extent: int, parts: int) -> list[tuple[int, ...]]:
     if parts == 1:
         return [(extent,)]
-    return [
-        (*rest, inner) for inner in _divisors(extent) for rest in _split(extent // inner, parts - 1)
-    ]
+    return [(*rest, inner) for inner in _divisors(extent) for rest in _split(extent // inner, parts - 1)]
 
 
 @lru_cache(maxsize=4096)

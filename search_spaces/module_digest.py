@@ -15,7 +15,9 @@ _COSMETIC = frozenset(
 # Expressions whose own type is not told by their parts.
 _TYPED = frozenset({"Cast", "Call"})
 # Of a function's attributes, those that say how it was made rather than what it computes.
-_COSMETIC_ATTRS = frozenset({"global_symbol", "op_pattern", "tirx.noalias", "s_tir", "tirx.is_scheduled", "target"})
+_COSMETIC_ATTRS = frozenset(
+    {"global_symbol", "op_pattern", "tirx.noalias", "s_tir", "tirx.is_scheduled", "target"}
+)
 # How a pooling or convolution may be scheduled is TVM's hint, not the operator.
 _COSMETIC_ANNOTATIONS = frozenset({"schedule_rule"})
 # TVM renames node types between versions; the digest keeps the first name it knew.

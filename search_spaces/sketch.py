@@ -136,7 +136,7 @@ def _tilings(instruction: Any, decision: Any) -> tuple[tuple[int, ...], ...]:
     return tuple(tiling for tiling in tilings if prod(tiling[position:]) % inner == 0) or (factors,)
 
 
-def _candidates(instruction: Any) -> list[int]:
+def _candidates(instruction: Any) -> list[Answer]:
     return [int(candidate) for candidate in instruction.attrs[0]]
 
 

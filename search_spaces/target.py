@@ -35,7 +35,9 @@ class Target:
         """
         kind, *parts = text.split() or [""]
         if not _KIND.match(kind):
-            raise Misuse(f"a target starts with its kind, as in 'llvm -mcpu=znver4 -num-cores=2'; found {text!r}")
+            raise Misuse(
+                f"a target starts with its kind, as in 'llvm -mcpu=znver4 -num-cores=2'; found {text!r}"
+            )
         attrs: list[tuple[str, AttrValue]] = []
         for part in parts:
             match = _ATTR.match(part)

@@ -79,7 +79,9 @@ class ToySpace:
             return Candidate(self._task, config, ToyProgram(self.extent, self.extent, 1, self._secs(1, 1, 1)))
         tile_x, tile_y = (config.by_name[f"tile_{axis}"] for axis in "xy")
         unroll = config.by_name["unroll"]
-        assert isinstance(tile_x, tuple) and isinstance(tile_y, tuple) and isinstance(unroll, int)
+        assert isinstance(tile_x, tuple)
+        assert isinstance(tile_y, tuple)
+        assert isinstance(unroll, int)
         elements = tile_x[1] * tile_y[1]
         if elements > 1024:
             raise IllegalSchedule(f"a tile of {elements} elements does not fit the cache of 1024")

@@ -35,7 +35,8 @@ def bench(
     model: ModelArgument,
     log: LogOption,
     against: Annotated[
-        list[Rival] | None, typer.Option("--against", help="onnxruntime (default), untuned (TVM without a log); repeatable.")
+        list[Rival] | None,
+        typer.Option("--against", help="onnxruntime (default), untuned (TVM without a log); repeatable."),
     ] = None,
     device: DeviceOption = "local",
     shape: ShapeOption = None,
@@ -51,7 +52,10 @@ def bench(
     built = compile(network, where.target, TuningLog.read(log), where.fingerprint)
     with tempfile.TemporaryDirectory(prefix="autotune-bench-") as scratch:
         tuned = SavedModel(built.save(Path(scratch) / "tuned.so"), "autotune")
-        engines: list[Engine] = [tuned, OnnxRuntime(network.path.absolute(), tuple(network.shapes.items()), where.threads)]
+        engines: list[Engine] = [
+            tuned,
+            OnnxRuntime(network.path.absolute(), tuple(network.shapes.items()), where.threads),
+        ]
         if Rival.UNTUNED in rivals:
             untuned = compile(network, where.target, TuningLog.in_memory())
             engines.append(SavedModel(untuned.save(Path(scratch) / "untuned.so"), "TVM untuned"))
@@ -83,7 +87,12 @@ def _print(result: ModelComparison, threads: int) -> None:
 def _json(result: ModelComparison) -> dict[str, object]:
     return {
         "engines": [
-            {"name": each.name, "latency_secs": each.secs, "runs": len(each.run_secs), "speedup_of_autotune": ratio}
+            {
+                "name": each.name,
+                "latency_secs": each.secs,
+                "runs": len(each.run_secs),
+                "speedup_of_autotune": ratio,
+            }
             for each, ratio in zip(result.latencies, result.ratios, strict=True)
         ],
         "outputs_equal": result.mistake is None,

@@ -22,7 +22,9 @@ from tuning_logs import TuningLog
 def build(
     model: ModelArgument,
     log: LogOption,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.so", help="Where the library goes.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE.so", help="Where the library goes.")
+    ],
     device: DeviceOption = "local",
     shape: ShapeOption = None,
     json: JsonOption = False,
@@ -60,6 +62,8 @@ def warn_of_gaps(built: Build) -> None:
     untuned = built.coverage.untuned
     if untuned:
         names = ", ".join(row.name for row in untuned)
-        ERR.print(f"[bold yellow]{len(untuned)} operators run untuned, which may be very slow:[/bold yellow] {names}")
+        ERR.print(
+            f"[bold yellow]{len(untuned)} operators run untuned, which may be very slow:[/bold yellow] {names}"
+        )
     if built.runtime_packs:
         ERR.print(f"[yellow]{built.runtime_packs} weights are packed anew in every run[/yellow]")

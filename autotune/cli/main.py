@@ -10,7 +10,6 @@ import typer
 from autotune.cli.bench_command import bench
 from autotune.cli.build_command import build
 from autotune.cli.console import ERR
-
 from autotune.cli.tasks_command import tasks
 from autotune.cli.tune_command import tune
 from search_spaces import AutotuneError, Misuse

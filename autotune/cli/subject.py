@@ -18,7 +18,8 @@ OptionalModelArgument = Annotated[
     Path | None, typer.Argument(metavar="[MODEL.onnx]", help="The model; or name one operator with --op.")
 ]
 OperatorOption = Annotated[
-    str | None, typer.Option("--op", metavar="NAME:SIZES", help="One operator instead of a model: matmul:512,512,512.")
+    str | None,
+    typer.Option("--op", metavar="NAME:SIZES", help="One operator instead of a model: matmul:512,512,512."),
 ]
 ShapeOption = Annotated[
     list[str] | None,
@@ -39,7 +40,9 @@ def read_tasks(
 ) -> tuple[TuningTask, ...]:
     """The tasks of a model file or of one operator. Raises Misuse unless exactly one of the two is given."""
     if (path is None) == (operator is None):
-        raise Misuse("name a model file or one operator with --op; " + ("found both" if path else "found neither"))
+        raise Misuse(
+            "name a model file or one operator with --op; " + ("found both" if path else "found neither")
+        )
     if operator is not None:
         return (operator_task(operator, target),)
     assert path is not None

@@ -13,7 +13,10 @@ from search_spaces import Target, TuningTask
 from search_spaces.tensor_ir_space import TensorIRSpace
 
 TargetOption = Annotated[
-    str, typer.Option("--target", help="What to compile for: local, or a target such as 'llvm -mcpu=znver4 -num-cores=4'.")
+    str,
+    typer.Option(
+        "--target", help="What to compile for: local, or a target such as 'llvm -mcpu=znver4 -num-cores=4'."
+    ),
 ]
 
 
@@ -35,7 +38,9 @@ def tasks(
         [task.name, str(task.weight), f"{task.workload.flops / 1e6:.2f}", f"{sizes[task]:.1e}", task.key[:12]]
         for task in found
     ]
-    OUT.print(table(f"{len(found)} tasks for {compile_for}", ["task", "calls", "MFLOP", "configs", "key"], rows))
+    OUT.print(
+        table(f"{len(found)} tasks for {compile_for}", ["task", "calls", "MFLOP", "configs", "key"], rows)
+    )
 
 
 def _row(task: TuningTask, size: int) -> dict[str, object]:

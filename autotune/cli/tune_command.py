@@ -36,7 +36,9 @@ def tune(
     model: OptionalModelArgument = None,
     op: OperatorOption = None,
     device: DeviceOption = "local",
-    log: Annotated[Path, typer.Option("--log", metavar="FILE.jsonl", help="Where records go.")] = Path("logs/tuning.jsonl"),
+    log: Annotated[Path, typer.Option("--log", metavar="FILE.jsonl", help="Where records go.")] = Path(
+        "logs/tuning.jsonl"
+    ),
     time: Annotated[str | None, typer.Option("--time", help="How long: 90s, 5m, 8h.")] = None,
     trials: Annotated[int | None, typer.Option("--trials", help="How many candidates to measure.")] = None,
     sampler: Annotated[SamplerKind, typer.Option("--sampler", help="How to explore.")] = SamplerKind.TPE,
@@ -65,7 +67,9 @@ def tune(
     else:
         _print(tuner, summary, log)
     if not any(min(one.best_secs, default=_NEVER) < _NEVER for one in tuner.progress.values()):
-        raise AutotuneError(f"expected at least one candidate to run, found none that did: {_why(tuner, summary)}")
+        raise AutotuneError(
+            f"expected at least one candidate to run, found none that did: {_why(tuner, summary)}"
+        )
     if was_interrupted:
         raise typer.Exit(_INTERRUPTED)
 

@@ -26,7 +26,9 @@ class TuningProgress:
         self._tuner = tuner
         self._console = console
         self._failures: Counter[str] = Counter()
-        self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
+        self._live = (
+            Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
+        )
 
     def __enter__(self) -> TuningProgress:
         if self._live:
@@ -53,13 +55,19 @@ class TuningProgress:
 
     def _summary(self) -> Text:
         tuner, rows = self._tuner, list(self._tuner.progress.values())
-        parts = [f"{tuner.elapsed_secs:.0f} s", f"{tuner.trials} trials", f"{len(rows)}/{len(tuner.job.tasks)} tasks"]
+        parts = [
+            f"{tuner.elapsed_secs:.0f} s",
+            f"{tuner.trials} trials",
+            f"{len(rows)}/{len(tuner.job.tasks)} tasks",
+        ]
         if rows:
             now, before = (sum(secs) for secs in zip(*map(_weighted, rows), strict=True))
             parts.append(f"estimated {show_secs(now)}, was {show_secs(before)}")
         parts.append(self._remaining())
         if self._failures:
-            parts.append("failed: " + ", ".join(f"{kind} {count}" for kind, count in self._failures.most_common()))
+            parts.append(
+                "failed: " + ", ".join(f"{kind} {count}" for kind, count in self._failures.most_common())
+            )
         return Text(" · ".join(parts))
 
     def _remaining(self) -> str:

@@ -21,7 +21,11 @@ def note(progress: TaskProgress, *secs: float) -> None:
     for each in secs:
         provenance = Provenance(Job("job", 0, "random", "2026-01-01T00:00:00Z"), 0, "2026-01-01T00:00:00Z")
         measurement = Timing((each,), 0.1)
-        progress.note(TuningRecord(progress.task, DEVICE.fingerprint, "toy-1", Config(()), measurement, None, provenance))
+        progress.note(
+            TuningRecord(
+                progress.task, DEVICE.fingerprint, "toy-1", Config(()), measurement, None, provenance
+            )
+        )
 
 
 def chosen(scheduler: TaskScheduler) -> TaskProgress:

@@ -28,7 +28,9 @@ def job(
     batch: int = 8,
 ) -> TuningJob:
     tasks = tuple(ToySpace(extent).task for extent in extents)
-    return TuningJob(tasks, DEVICE, budget, seed, batch, lambda task: SPACES[task], sampler_factory(kind), kind.value)
+    return TuningJob(
+        tasks, DEVICE, budget, seed, batch, lambda task: SPACES[task], sampler_factory(kind), kind.value
+    )
 
 
 def run(job: TuningJob, log: TuningLog, machine: ToyMachine | None = None) -> list[TuningRecord]:
@@ -62,7 +64,9 @@ def test_a_space_that_is_used_up_ends_the_job() -> None:
 def test_the_time_budget_ends_the_job() -> None:
     now = iter(range(10_000))
     machine = ToyMachine()
-    tuner = Tuner(job(64, budget=Budget(secs=20)), TuningLog.in_memory(), machine, machine, lambda: float(next(now)))
+    tuner = Tuner(
+        job(64, budget=Budget(secs=20)), TuningLog.in_memory(), machine, machine, lambda: float(next(now))
+    )
     rounds = list(tuner.rounds())
     assert 2 <= len(rounds) < 20
 
@@ -102,7 +106,7 @@ def test_a_task_whose_default_does_not_run_is_left_out() -> None:
 @pytest.mark.parametrize("kind", list(SamplerKind))
 def test_every_named_sampler_searches_and_beats_the_default(kind: SamplerKind) -> None:
     if kind is SamplerKind.GP and find_spec("torch") is None:
-        with pytest.raises(Misuse, match="needs torch.*pip install torch"):
+        with pytest.raises(Misuse, match=r"needs torch.*pip install torch"):
             sampler_factory(kind)
         return
     log = TuningLog.in_memory()
@@ -116,7 +120,10 @@ def test_every_named_sampler_searches_and_beats_the_default(kind: SamplerKind) -
 def test_the_same_seed_and_measurements_give_the_same_trials() -> None:
     def configs(seed: int) -> list[Config]:
         budget = Budget(trials=40)
-        return [r.config for r in run(job(64, 256, budget=budget, seed=seed, kind=SamplerKind.TPE), TuningLog.in_memory())]
+        return [
+            r.config
+            for r in run(job(64, 256, budget=budget, seed=seed, kind=SamplerKind.TPE), TuningLog.in_memory())
+        ]
 
     assert configs(3) == configs(3)
     assert configs(3) != configs(4)

@@ -46,7 +46,10 @@ def test_the_key_is_the_same_in_another_process() -> None:
         "print(Config(tuple((n, tuple(a) if isinstance(a, list) else a) for n, a in answers)).key)"
     )
     printed = subprocess.run(
-        [sys.executable, "-c", program, json.dumps(config.answers)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, json.dumps(config.answers)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert printed.stdout.strip() == config.key
 

@@ -12,7 +12,9 @@ from tvm.script import tirx as T  # noqa: N812
 from search_spaces import AutotuneError, Misuse, Target, modules
 
 
-def matmul(n: int, m: int, k: int, dtype: str = "float32", names: str = "ABC", block: str = "C") -> tvm.tirx.PrimFunc:
+def matmul(
+    n: int, m: int, k: int, dtype: str = "float32", names: str = "ABC", block: str = "C"
+) -> tvm.tirx.PrimFunc:
     left = te.placeholder((n, k), dtype, names[0])
     right = te.placeholder((k, m), dtype, names[1])
     axis = te.reduce_axis((0, k), "k")
@@ -50,7 +52,11 @@ def test_a_weight_whose_layout_is_free_matters() -> None:
 def test_arithmetic_matters() -> None:
     def elementwise(operation: str) -> tvm.tirx.PrimFunc:
         data = te.placeholder((16,), "float32", "A")
-        body = {"add": lambda i: data[i] + data[i], "mul": lambda i: data[i] * data[i], "exp": lambda i: te.exp(data[i])}
+        body = {
+            "add": lambda i: data[i] + data[i],
+            "mul": lambda i: data[i] * data[i],
+            "exp": lambda i: te.exp(data[i]),
+        }
         return te.create_prim_func([data, te.compute((16,), body[operation], name="B")])
 
     assert len({key(elementwise(operation)) for operation in ("add", "mul", "exp")}) == 3
@@ -81,7 +87,10 @@ def test_a_module_survives_its_text_with_the_same_key() -> None:
 
 def test_the_key_is_the_same_in_another_process() -> None:
     workload = modules.workload(matmul(16, 8, 4), "matmul")
-    program = "import sys; from search_spaces import modules; print(modules.workload(modules.load(sys.stdin.read()), 'x').key)"
+    program = (
+        "import sys; from search_spaces import modules;"
+        "print(modules.workload(modules.load(sys.stdin.read()), 'x').key)"
+    )
     printed = subprocess.run(
         [sys.executable, "-c", program], input=workload.module, capture_output=True, text=True, check=True
     )

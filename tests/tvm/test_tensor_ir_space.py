@@ -82,7 +82,9 @@ def test_tiles_keep_tvms_limit_on_the_innermost_loop() -> None:
     space = space_of(te.create_prim_func(te_workload.matmul(256, 256, 256)))
     tiles = [d for sketch in space.sketches for d in sketch.decisions if d.name.startswith("tile")]
     assert tiles
-    assert all(choice[-1] <= 64 for decision in tiles for choice in decision.choices if isinstance(choice, tuple))
+    assert all(
+        choice[-1] <= 64 for decision in tiles for choice in decision.choices if isinstance(choice, tuple)
+    )
 
 
 def test_a_config_of_another_operator_is_illegal() -> None:
