@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from sys import intern
 from typing import TypeVar
 
 from search_spaces.config import Config
@@ -83,8 +84,9 @@ class Definitions:
         return TuningRecord(
             TuningTask(workload, self._target(line.target), line.weight),
             device,
-            line.space,
-            Config(line.config),
+            intern(line.space),
+            # A log asks the same questions over and over: hold each name only once.
+            Config(tuple((intern(name), answer) for name, answer in line.config)),
             measurement_of(line),
             check_of(line),
             Provenance(job, line.trial, line.time),

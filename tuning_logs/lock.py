@@ -52,8 +52,8 @@ class WriterLock:
                 return False
             except OSError as error:
                 raise AutotuneError(
-                    f"expected a file system that can lock {self._path}, found: {error.strerror}; put the log "
-                    f"on a local disk"
+                    f"expected a file system that can lock {self._path}, found: {error.strerror}; put the "
+                    f"log on a local disk"
                 ) from error
             self._held = True
             self._sign()

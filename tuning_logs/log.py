@@ -90,7 +90,8 @@ class TuningLog:
     def append(self, records: Sequence[TuningRecord]) -> None:
         """Adds records; when it returns they are on disk, and found by every lookup.
 
-        Messages of failures are cut to 2,000 characters.
+        Messages of failures are cut to 2,000 characters. Appending nothing is a way to find out early whether the
+        log can be written to.
 
         Raises AutotuneError where another process is writing to the log, where the disk is full, or where
         the file was replaced; then none of the records is in the log, and all that was before is. Raises

@@ -111,6 +111,15 @@ def test_a_second_writer_is_told_who_the_first_is(tmp_path, record):
     assert [file.name for file in tmp_path.iterdir()] == ["log.jsonl"]
 
 
+def test_appending_nothing_tells_early_whether_the_log_can_be_written_to(tmp_path):
+    path = tmp_path / "log.jsonl"
+    with TuningLog.open(path) as first, TuningLog.open(path) as second:
+        first.append([])
+        with pytest.raises(AutotuneError, match="only writer"):
+            second.append([])
+    assert path.read_bytes() == b""
+
+
 def test_a_second_process_is_kept_out_until_the_first_is_killed(tmp_path, record):
     path = tmp_path / "log.jsonl"
     job = start_job(path, 0)
