@@ -65,10 +65,13 @@ class TabularSpace:
             )
         self._table = dict(_outcomes(path, header, len(names), rows))
         if not any(outcome.ran for outcome in self._table.values()):
-            raise Misuse(f"{path} needs at least one row with status {_RAN!r}, found none among {len(self._table)}")
+            raise Misuse(
+                f"{path} needs at least one row with status {_RAN!r}, found none among {len(self._table)}"
+            )
         columns = zip(*self._table, strict=True)
         self._decisions = tuple(
-            Decision(name, tuple(sorted(set(column), key=_order))) for name, column in zip(names, columns, strict=True)
+            Decision(name, tuple(sorted(set(column), key=_order)))
+            for name, column in zip(names, columns, strict=True)
         )
         name = path.name.removesuffix(".gz").removesuffix(".csv")
         key = hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -122,7 +125,9 @@ class TabularSpace:
         return Candidate(self._task, config, outcome)
 
     def _config(self, answers: tuple[Answer, ...]) -> Config:
-        return Config(tuple((decision.name, answer) for decision, answer in zip(self._decisions, answers, strict=True)))
+        return Config(
+            tuple((decision.name, answer) for decision, answer in zip(self._decisions, answers, strict=True))
+        )
 
 
 def _read(path: Path) -> str:
@@ -143,7 +148,9 @@ def _outcomes(
             secs = float(row[place["mean_ms"]]) / 1e3 if status == _RAN else float("inf")
             cost_secs = float(row[place["cost_s"]] or 0.0)
         except (IndexError, ValueError) as error:
-            raise Misuse(f"{path}, line {line}: expected a status and numbers, found {','.join(row)!r}") from error
+            raise Misuse(
+                f"{path}, line {line}: expected a status and numbers, found {','.join(row)!r}"
+            ) from error
         yield tuple(_answer(text) for text in row[:width]), RecordedOutcome(status, secs, cost_secs)
 
 

@@ -1,0 +1,55 @@
+"""The configs to be measured next, as they are picked: new, different and legal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from search_spaces.config import Config
+
+#: Tells the canonical config of the program that a config stands for, or None where none can be built.
+Screen = Callable[[Config], Config | None]
+
+
+def legal(config: Config) -> Config | None:
+    """The screen of a space in which every config is legal."""
+    return config
+
+
+class ConfigBatch:
+    """Up to `count` configs, none of them known before, each of which passed the screen."""
+
+    def __init__(self, count: int, known: Iterable[Config], screen: Screen) -> None:
+        self.chosen: list[Config] = []
+        self._count = count
+        self._known = set(known)
+        self._screen = screen
+
+    @property
+    def full(self) -> bool:
+        """Whether all that were asked for are there."""
+        return len(self.chosen) >= self._count
+
+    def take(self, configs: Iterable[Config]) -> None:
+        """Takes one after the other, as long as there is room; lazy iterables are only read that far."""
+        source = iter(configs)
+        while not self.full and self.take_one(source):
+            pass
+
+    def take_one(self, configs: Iterator[Config]) -> bool:
+        """Takes the first that is new and legal; tells whether there was one."""
+        for config in configs:
+            if config in self._known:
+                continue
+            self._known.add(config)
+            canonical = self._screen(config)
+            # Two configs may stand for the same program: then the canonical one may be known already.
+            if canonical is None or (canonical != config and canonical in self._known):
+                continue
+            self._known.add(canonical)
+            self.chosen.append(canonical)
+            return True
+        return False
+
+    def unknown(self, configs: Iterable[Config]) -> list[Config]:
+        """Those that are new, each once, in the same order."""
+        return [config for config in dict.fromkeys(configs) if config not in self._known]

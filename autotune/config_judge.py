@@ -1,0 +1,73 @@
+"""What the cost models say about configs that nobody has measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autotune.evidence import Evidence
+from cost_models.config_features import ConfigFeatures
+from cost_models.cost_model import CostModel
+from cost_models.dataset import Dataset
+from cost_models.validity_model import ValidityModel
+from cost_models.xgboost_cost_model import XGBoostCostModel
+from search_spaces.config import Config
+from search_spaces.decision import Decision
+
+#: The latest illegal configs are enough to know what is illegal; a GPU's space has them by the ten thousand.
+_ILLEGAL_KEPT = 2000
+
+
+class ConfigJudge:
+    """A ranker and a validity model over the configs' own features; every config is judged once."""
+
+    def __init__(self, features: ConfigFeatures, ranker: CostModel, validity: ValidityModel) -> None:
+        self._features = features
+        self._ranker = ranker
+        self._validity = validity
+        self._judged: dict[Config, tuple[bool, float]] = {}
+
+    @classmethod
+    def of(cls, evidence: Evidence, decisions: Iterable[Decision], seed: int) -> Self:
+        """Learns the order of what ran from the losses, and what fails from failures and illegal configs."""
+        features = ConfigFeatures(decisions)
+        measured = features.matrix(evidence.measured)
+        losses = np.array(evidence.losses)
+        ran = np.isfinite(losses)
+        ranker = XGBoostCostModel(seed=seed).fit(
+            Dataset(measured[ran], ranks(losses[ran]), np.zeros(int(ran.sum()), dtype=np.int64))
+        )
+        illegal = features.matrix(evidence.illegal[-_ILLEGAL_KEPT:])
+        outcomes = np.concatenate([ran, np.zeros(len(illegal), dtype=np.bool_)])
+        validity = ValidityModel(seed=seed).fit(np.concatenate([measured, illegal]), outcomes)
+        return cls(features, ranker, validity)
+
+    def valid(self, configs: Sequence[Config]) -> list[Config]:
+        """Those that are more likely to build and run than not, in the same order."""
+        self._judge(configs)
+        return [config for config in configs if self._judged[config][0]]
+
+    def best(self, configs: Sequence[Config], count: int) -> list[Config]:
+        """The first `count` in the order of preference: valid before invalid, then by predicted score."""
+        self._judge(configs)
+        return sorted(configs, key=self._judged.__getitem__, reverse=True)[:count]
+
+    def _judge(self, configs: Sequence[Config]) -> None:
+        new = [config for config in configs if config not in self._judged]
+        if new:
+            matrix = self._features.matrix(new)
+            valid = self._validity.predict(matrix) >= 0.5
+            scores = self._ranker.predict(matrix)
+            self._judged.update(zip(new, zip(valid.tolist(), scores.tolist(), strict=True), strict=True))
+
+
+def ranks(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores in (0, 1] that order like the losses, the smallest loss first; equal losses have equal scores.
+
+    A pairwise ranker looks at nothing but the order, so losses of any sign and size will do.
+    """
+    values, places = np.unique(losses, return_inverse=True)
+    return 1.0 - np.asarray(places, dtype=np.float64) / max(len(values), 1)

@@ -1,0 +1,88 @@
+"""The search inside the search: models judge thousands of configs, and the few worth measuring come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from autotune.config_batch import ConfigBatch, Screen, legal
+from autotune.config_judge import ConfigJudge
+from autotune.config_variation import ConfigVariation
+from autotune.evidence import Evidence
+from search_spaces.config import Config
+from search_spaces.decision import Choose
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProposer:
+    """Proposes batches of configs to measure: a function of the evidence and the generator, nothing is kept.
+
+    start:       configs that are measured before a model is asked, drawn at random.
+    exploration: share of a batch drawn at random among the configs thought valid.
+    draft:       random configs that the models judge; about as many come from varying the best measured ones.
+    generations: how often the best by the models are varied once more.
+    elites:      how many of the best, measured or predicted, are varied.
+    incumbents:  how many of the best measured ones have all their neighbours judged.
+    """
+
+    start: int = 10
+    exploration: float = 0.1
+    draft: int = 1000
+    generations: int = 2
+    elites: int = 32
+    incumbents: int = 4
+
+    def propose(
+        self,
+        answer: Callable[[Choose], Config],
+        evidence: Evidence,
+        count: int,
+        rng: np.random.Generator,
+        screen: Screen = legal,
+    ) -> list[Config]:
+        """Up to `count` different configs, none of them in the evidence; fewer only where no more are found.
+
+        answer: `SearchSpace.answer`.
+        screen: tries to build a config and tells its canonical form; what it turns down is not proposed.
+        """
+        variation = ConfigVariation(answer, rng)
+        batch = ConfigBatch(count, evidence.known, screen)
+        batch.take(variation.replay(hint.by_name) for hint in evidence.hints)
+        if len(evidence.measured) >= self.start and np.isfinite(evidence.losses).sum() >= 2:
+            self._take_judged(batch, variation, evidence)
+        batch.take(variation.random() for _ in range(self.draft))
+        return list(batch.chosen)
+
+    def _take_judged(self, batch: ConfigBatch, variation: ConfigVariation, evidence: Evidence) -> None:
+        variation.learn(evidence.measured)
+        drawn = batch.unknown(variation.random() for _ in range(self.draft))
+        incumbents = evidence.best(self.elites)
+        near = [config for best in incumbents[: self.incumbents] for config in variation.neighbours(best)]
+        pool = batch.unknown([*drawn, *near, *self._vary(variation, incumbents)])
+        judge = ConfigJudge.of(
+            evidence, variation.decisions.values(), seed=int(variation.rng.integers(1 << 31))
+        )
+        for _ in range(self.generations):
+            pool = batch.unknown([*pool, *self._vary(variation, judge.best(pool, self.elites))])
+        preferred = iter(judge.best(pool, len(pool)))
+        valid = judge.valid(drawn)
+        explorers = iter([valid[place] for place in variation.rng.permutation(len(valid))])
+        while not batch.full:
+            order = (
+                (preferred, explorers)
+                if variation.rng.random() >= self.exploration
+                else (explorers, preferred)
+            )
+            if not batch.take_one(order[0]) and not batch.take_one(order[1]):
+                break
+
+    def _vary(self, variation: ConfigVariation, parents: list[Config]) -> Iterator[Config]:
+        """Half as many as the draft: two thirds mutated, one third crossed."""
+        for number in range(self.draft // 2 if parents else 0):
+            parent = parents[number % len(parents)]
+            if number % 3:
+                yield variation.mutate(parent)
+            else:
+                yield variation.cross(parent, parents[int(variation.rng.integers(len(parents)))])

@@ -1,0 +1,52 @@
+"""What is known about a search space when the next configs are proposed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from search_spaces.config import Config
+from tuning_logs.record import TuningRecord
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """One task on one device so far.
+
+    measured: every config that was tried; losses: (len(measured),) what came out, to be minimised (seconds for
+              programs), infinite for a failure.
+    illegal:  configs from which nothing can be built.
+    pending:  configs that are being measured; they are not proposed again.
+    hints:    configs to try first, such as those that did well on similar tasks; they may answer other questions.
+    """
+
+    measured: tuple[Config, ...] = ()
+    losses: tuple[float, ...] = ()
+    illegal: tuple[Config, ...] = ()
+    pending: tuple[Config, ...] = ()
+    hints: tuple[Config, ...] = ()
+
+    @classmethod
+    def from_records(
+        cls, records: Sequence[TuningRecord], illegal: Sequence[Config] = (), hints: Sequence[Config] = ()
+    ) -> Self:
+        """The records must be of one task, device and version of the space."""
+        return cls(
+            tuple(record.config for record in records),
+            tuple(record.secs for record in records),
+            illegal=tuple(illegal),
+            hints=tuple(hints),
+        )
+
+    @property
+    def known(self) -> set[Config]:
+        """Everything that must not be proposed again."""
+        return {*self.measured, *self.illegal, *self.pending}
+
+    def best(self, count: int) -> list[Config]:
+        """Up to `count` configs that ran, best first; the earlier of equals first."""
+        order = np.argsort(self.losses, kind="stable")
+        return [self.measured[place] for place in order[:count] if np.isfinite(self.losses[place])]

@@ -1,0 +1,22 @@
+"""What every cost model can do, whatever it is made of."""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.dataset import Dataset
+
+
+class CostModel(Protocol):
+    """Expects how fast configs are without running them; scores compare within a task on a device, higher is faster."""
+
+    def fit(self, dataset: Dataset) -> Self:
+        """Learns from the dataset alone: earlier fits are forgotten."""
+        ...
+
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(n,) scores for the (n, d) features; their order means something, their size need not."""
+        ...

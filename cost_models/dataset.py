@@ -1,0 +1,66 @@
+"""What a cost model learns from: features of configs, and how they scored among their likes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces.errors import Misuse
+from tuning_logs.record import TuningRecord
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Rows of features with scores that compare within a group.
+
+    features: (n, d) float32, NaN where a feature does not apply.
+    scores:   (n,) best_secs / secs within the group, so the fastest has 1; 0 for a failure.
+    groups:   (n,) int, one number per (task, target, device): scores of different groups do not compare.
+    """
+
+    features: NDArray[np.float32]
+    scores: NDArray[np.float64]
+    groups: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.features.ndim != 2:
+            raise Misuse(f"features must be a matrix, one row per config; found shape {self.features.shape}")
+        rows = self.features.shape[0]
+        if self.scores.shape != (rows,) or self.groups.shape != (rows,):
+            raise Misuse(
+                f"every one of the {rows} rows of features needs one score and one group; "
+                f"found shapes {self.scores.shape} and {self.groups.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def from_records(cls, records: Sequence[TuningRecord], features: NDArray[np.float32]) -> Dataset:
+        """Scores the records of each (task, target, device) against the fastest among them.
+
+        features: (n, d), row i belonging to records[i].
+        """
+        if len(features) != len(records):
+            raise Misuse(
+                f"expected one row of features for each of {len(records)} records; found {len(features)}"
+            )
+        numbers: dict[tuple[str, str, str], int] = {}
+        keys = [(record.task.key, str(record.task.target), record.device.key) for record in records]
+        groups = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+        secs = np.array([record.secs for record in records], dtype=np.float64)
+        return cls(np.asarray(features, dtype=np.float32), scores_within(secs, groups), groups)
+
+
+def scores_within(secs: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """best_secs / secs within each group, 0 where secs is infinite (a failure); shapes (n,) and (n,)."""
+    if not len(secs):
+        return np.zeros(0)
+    _, rows = np.unique(groups, return_inverse=True)
+    best = np.full(int(rows.max()) + 1, np.inf)
+    np.minimum.at(best, rows, secs)
+    failed = ~np.isfinite(secs)
+    return np.where(failed, 0.0, np.where(failed, 1.0, best[rows]) / np.where(failed, 1.0, secs))
