@@ -50,7 +50,7 @@ class Build:
         return self.executable(*inputs)
 
     def measure(self, seed: int = 0, rounds: int = 5) -> EngineLatency:
-        """Times the model on seeded inputs, in a process of its own with a thread for each of the target's cores."""
+        """Times the model on seeded inputs, in a process of its own, on as many threads as cores."""
         with tempfile.TemporaryDirectory() as scratch:
             engine = SavedModel(self.save(Path(scratch) / "model.so"))
             return measure(engine, self.inputs, int(str(self.target.attr("num-cores") or 1)), seed, rounds)

@@ -28,7 +28,7 @@ class CoverageRow:
     reason:       why it is untuned, empty where it is not;
     tuned_secs:   one call with the schedule that is used, as recorded; None where there is none;
     default_secs: one call of the untouched operator, as recorded; None where never measured;
-    share:        its part of the time of all operators whose time is known, 0 to 1; None where its own is not.
+    share:        its part of the time of all operators whose time is known, 0 to 1; None where its own is not
     """
 
     name: str

@@ -14,7 +14,8 @@ from autotune.comparison import compare
 from autotune.onnx_model import InputSpec
 from autotune.turns import Array, Engine, outputs, take_turn
 from autotune.worker_pool import WorkerPool
-from autotune.worker_process import Answer, Call
+from autotune.worker_process import Call
+from autotune.worker_reply import Answer
 from search_spaces.errors import AutotuneError
 from tuning_logs.measurement import Check
 
@@ -72,11 +73,11 @@ def side_by_side(
     """
     pools = [_pool(engine, threads) for engine in engines]
     try:
-        answers = [
+        ours, theirs = [
             _ask(pool, Call(outputs, (engine, inputs, seed)))
-            for pool, engine in zip(pools, engines, strict=True)
+            for pool, engine in zip(pools[:2], engines[:2], strict=True)
         ]
-        check, mistake = judge(answers[0], answers[1])
+        check, mistake = judge(ours, theirs)
         taken: list[list[float]] = [[] for _ in engines]
         for _ in range(rounds):
             for pool, engine, secs in zip(pools, engines, taken, strict=True):
