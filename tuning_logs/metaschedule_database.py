@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import tvm
+import tvm_ffi
 from tvm.ir.utils import derived_object
 from tvm.s_tir import meta_schedule
 
@@ -20,6 +21,9 @@ from tuning_logs.device_fingerprint import DeviceFingerprint
 from tuning_logs.log import TuningLog
 from tuning_logs.measurement import Failure
 from tuning_logs.record import TuningRecord
+
+# Raised in a callback, it comes out of TVM's pass as what it is rather than as a RuntimeError.
+tvm_ffi.register_error("Misuse", Misuse)
 
 
 @dataclass(frozen=True, slots=True)

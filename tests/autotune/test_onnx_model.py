@@ -1,0 +1,136 @@
+"""What the reader of ONNX files takes, and what it says about files and shapes that it does not."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from autotune import onnx_model
+from autotune.onnx_model import InputSpec
+from search_spaces.errors import Misuse
+
+
+def two_inputs() -> onnx.ModelProto:
+    """y = (left + right) · weight, with two inputs that share the free dimension "batch"."""
+    weight = numpy_helper.from_array(np.ones((4, 2), np.float32), "weight")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Add", ["left", "right"], ["sum"], name="adder"),
+            helper.make_node("MatMul", ["sum", "weight"], ["y"], name="product"),
+        ],
+        "two_inputs",
+        [
+            helper.make_tensor_value_info("left", TensorProto.FLOAT, ["batch", 4]),
+            helper.make_tensor_value_info("right", TensorProto.FLOAT, ["batch", 4]),
+            helper.make_tensor_value_info("weight", TensorProto.FLOAT, [4, 2]),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 2])],
+        [weight],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=3)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "two.onnx"
+    onnx.save(two_inputs(), path)
+    return path
+
+
+def test_a_shape_given_for_one_input_fixes_the_dimension_of_that_name_everywhere(file: Path) -> None:
+    model = onnx_model.read(file, {"left": (3, 4)})
+
+    assert onnx_model.inputs(model) == (
+        InputSpec("left", (3, 4), "float32"),
+        InputSpec("right", (3, 4), "float32"),
+    )
+
+
+def test_weights_listed_as_inputs_are_not_inputs(file: Path) -> None:
+    model = onnx_model.read(file, {"left": (3, 4)})
+
+    assert "weight" not in [value.name for value in model.graph.input]
+    assert model.ir_version >= 4
+
+
+def test_free_dimensions_are_named_with_the_flag_that_fixes_them(file: Path) -> None:
+    with pytest.raises(
+        Misuse, match=r"left: <batch>, 4; right: <batch>, 4.*--shape left:<batch>,4 --shape right:<b"
+    ):
+        onnx_model.read(file, {})
+
+
+@pytest.mark.parametrize(
+    ("shapes", "complaint"),
+    [
+        ({"middle": (3, 4)}, "expected the shape of an input of two.onnx .*found one for 'middle'"),
+        ({"weight": (4, 2)}, "found one for 'weight'"),
+        ({"left": (3, 4, 1)}, "expected 2 dimensions for input 'left'"),
+        ({"left": (3, 5)}, "expected 4 for dimension 4 of input 'left'"),
+        ({"left": (0, 4)}, "expected positive sizes for input 'left'"),
+        ({"left": (3, 4), "right": (2, 4)}, "expected 3 for dimension 'batch' of input 'right'"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(
+    file: Path, shapes: dict[str, tuple[int, ...]], complaint: str
+) -> None:
+    with pytest.raises(Misuse, match=complaint):
+        onnx_model.read(file, shapes)
+
+
+def test_a_file_cut_at_any_byte_is_refused_in_one_sentence(file: Path, tmp_path: Path) -> None:
+    whole = file.read_bytes()
+    cut = tmp_path / "cut.onnx"
+    for size in range(len(whole)):
+        cut.write_bytes(whole[:size])
+        refusal = _refusal(cut)
+        if refusal is None:
+            # Only what follows the graph and its operator set may be missing unnoticed.
+            assert onnx.load(cut).graph == two_inputs().graph
+        else:
+            assert "\n" not in refusal
+
+
+def _refusal(path: Path) -> str | None:
+    try:
+        onnx_model.read(path, {"left": (3, 4)})
+    except Misuse as refusal:
+        return str(refusal)
+    return None
+
+
+@pytest.mark.parametrize("content", [b"", b"hello world\n", b"\x00" * 100, b"{}", bytes(range(256))])
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "other.onnx"
+    path.write_bytes(content)
+
+    with pytest.raises(Misuse, match="expected an ONNX"):
+        onnx_model.read(path, {})
+
+
+def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match="does not exist"):
+        onnx_model.read(tmp_path / "none.onnx", {})
+    with pytest.raises(Misuse, match="is a directory"):
+        onnx_model.read(tmp_path, {})
+
+
+def test_missing_external_weights_are_named(file: Path, tmp_path: Path) -> None:
+    model = two_inputs()
+    onnx.save(model, file, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    (tmp_path / "weights.bin").unlink()
+
+    with pytest.raises(Misuse, match=r"weights\.bin"):
+        onnx_model.read(file, {"left": (3, 4)})
+
+
+def test_a_graph_that_reads_what_nothing_computes_is_refused(tmp_path: Path) -> None:
+    model = two_inputs()
+    model.graph.node[1].input[0] = "lost"
+    path = tmp_path / "dangling.onnx"
+    onnx.save(model, path)
+
+    with pytest.raises(Misuse, match=r"nothing computes 'lost', which MatMul .product. reads"):
+        onnx_model.read(path, {"left": (3, 4)})

@@ -1,0 +1,323 @@
+"""Builds use what the log knows, say what it does not, and compute what the model computes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tvm
+from tvm import relax
+
+import autotune.model_comparison
+from autotune.compilation import Build, compile
+from autotune.coverage import CoverageRow, Status
+from autotune.executable import SavedModel, load
+from autotune.lowering import lower
+from autotune.model import Model, load_model
+from autotune.model_comparison import judge, side_by_side
+from autotune.onnxruntime_session import OnnxRuntime
+from autotune.operators import operator_task
+from autotune.tasks import extract_tasks
+from autotune.turns import draw
+from search_spaces import modules
+from search_spaces.config import Config
+from search_spaces.decision import Decision
+from search_spaces.errors import AutotuneError, IllegalSchedule, Misuse
+from search_spaces.target import Target
+from search_spaces.task import TuningTask
+from search_spaces.tensor_ir_space import TensorIRSpace
+from tuning_logs.device_fingerprint import DeviceFingerprint
+from tuning_logs.log import TuningLog
+from tuning_logs.measurement import Failure, FailureKind, Measurement, Timing
+from tuning_logs.metaschedule_database import database
+from tuning_logs.record import Job, Provenance, TuningRecord
+
+HERE = DeviceFingerprint("here", {"cpu_model": "this one", "threads": 2})
+ELSEWHERE = DeviceFingerprint("elsewhere", {"cpu_model": "another", "threads": 2})
+JOB = Job("job", 0, "random", "2026-01-01T00:00:00Z")
+MILLISECOND = Timing((0.001,), 0.1)
+
+
+@pytest.fixture(scope="module")
+def model(small_network: Path) -> Model:
+    return load_model(small_network)
+
+
+@pytest.fixture(scope="module")
+def tasks(model: Model, target: Target) -> tuple[TuningTask, ...]:
+    return extract_tasks(model, target)
+
+
+def scheduled(task: TuningTask, seed: int = 0) -> Config:
+    """A config that is not the default and can be built."""
+    rng = np.random.default_rng(seed)
+
+    def choose(decision: Decision) -> int:
+        first = 1 if decision.name == "sketch" else 0
+        return int(rng.integers(first, len(decision.choices)))
+
+    for _ in range(100):
+        try:
+            return TensorIRSpace(task).apply(choose).config
+        except IllegalSchedule:
+            continue
+    raise AssertionError(f"no legal config for {task.name}")
+
+
+def record(
+    task: TuningTask, config: Config, measurement: Measurement = MILLISECOND, device: DeviceFingerprint = HERE
+) -> TuningRecord:
+    version = TensorIRSpace(task).version
+    return TuningRecord(task, device, version, config, measurement, None, Provenance(JOB, 0, JOB.started))
+
+
+def log_of(records: Iterable[TuningRecord]) -> TuningLog:
+    log = TuningLog.in_memory()
+    log.append(list(records))
+    return log
+
+
+def row(build: Build, task: TuningTask) -> CoverageRow:
+    [found] = [each for each in build.coverage.rows if each.name == task.name]
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_tuned_build_computes_what_onnx_runtime_does_and_packs_weights_ahead_of_time(
+    seed: int, model: Model, tasks: tuple[TuningTask, ...], target: Target, tmp_path: Path
+) -> None:
+    build = compile(model, target, log_of(record(task, scheduled(task, seed)) for task in tasks), HERE)
+    inputs = draw(model.inputs, seed)
+
+    [theirs] = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    ours = build(*inputs)
+
+    assert isinstance(ours, np.ndarray)
+    check, mistake = judge([ours], [theirs])
+    assert mistake is None, check
+    assert build.coverage.untuned == ()
+    assert build.prepacked >= 3, "two convolutions and a dense layer have constant weights"
+    assert build.runtime_packs == 0
+    saved = load(build.save(tmp_path / "small.so"))
+    np.testing.assert_array_equal(saved(*inputs), ours)
+
+
+def test_the_schedule_in_the_build_is_the_one_that_was_measured(
+    model: Model, tasks: tuple[TuningTask, ...], target: Target
+) -> None:
+    log = log_of(record(task, scheduled(task)) for task in tasks)
+    lowered = lower(model, target)
+
+    with modules.tvm_target(target), database(log, target, HERE) as records:
+        applied = relax.transform.MetaScheduleApplyDatabase()(lowered)
+
+    assert len(records.lookups) == len(tasks)
+    for name, lookup in records.lookups.items():
+        measured = TensorIRSpace(lookup.task).apply(lookup.record.config).schedule.mod["main"]
+        tvm.ir.assert_structural_equal(applied[name].body, measured.body, map_free_vars=True)
+
+
+def test_a_saved_model_is_called_in_a_process_that_knows_only_tvm(
+    model: Model, tasks: tuple[TuningTask, ...], target: Target, tmp_path: Path
+) -> None:
+    build = compile(model, target, log_of(record(task, scheduled(task)) for task in tasks), HERE)
+    library = build.save(tmp_path / "deep" / "small.so")
+    inputs = draw(model.inputs, 0)
+    np.save(tmp_path / "x.npy", inputs[0])
+    script = (
+        "import sys, numpy as np, tvm\n"
+        "from tvm import relax\n"
+        "model = relax.VirtualMachine(tvm.runtime.load_module(sys.argv[1]), tvm.cpu())['main']\n"
+        "np.save('y.npy', model(tvm.runtime.tensor(np.load('x.npy'))).numpy())\n"
+    )
+
+    subprocess.run(
+        [sys.executable, "-c", script, str(library)], check=True, cwd=tmp_path, capture_output=True
+    )
+
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), build(*inputs), rtol=1e-6)
+
+
+def test_coverage_counts_calls_and_shares_of_the_time(
+    model: Model, tasks: tuple[TuningTask, ...], target: Target
+) -> None:
+    convolution, *others = tasks
+    log = log_of(
+        [
+            record(convolution, scheduled(convolution), Timing((0.003,), 0.1)),
+            record(convolution, TensorIRSpace(convolution).default, Timing((0.030,), 0.1)),
+            *(record(task, scheduled(task), Timing((0.001,), 0.1)) for task in others[:2]),
+        ]
+    )
+
+    build = compile(model, target, log, HERE)
+
+    first = build.coverage.rows[0]
+    assert (first.name, first.calls, first.status) == (convolution.name, 2, Status.TUNED)
+    assert (first.tuned_secs, first.default_secs) == (0.003, 0.030)
+    assert first.share == pytest.approx(6 / 8)
+    assert [each.name for each in build.coverage.untuned] == [task.name for task in others[2:]]
+    assert sum(each.share or 0.0 for each in build.coverage.rows) == pytest.approx(1.0)
+
+
+def test_a_default_schedule_that_won_is_used_and_said_to_have_won(
+    model: Model, tasks: tuple[TuningTask, ...], target: Target
+) -> None:
+    task = tasks[-1]
+
+    build = compile(model, target, log_of([record(task, TensorIRSpace(task).default)]), HERE)
+
+    assert row(build, task).status is Status.DEFAULT_IS_BEST
+    assert row(build, task).default_secs == 0.001
+
+
+def _from_elsewhere(task: TuningTask) -> TuningRecord:
+    return record(task, scheduled(task), device=ELSEWHERE)
+
+
+def _for_another_target(task: TuningTask) -> TuningRecord:
+    other = replace(task, target=Target.parse("llvm -num-cores=64"))
+    return record(other, scheduled(other))
+
+
+def _failed(task: TuningTask) -> TuningRecord:
+    return record(task, scheduled(task), Failure(FailureKind.RUN_TIMEOUT, "too slow"))
+
+
+def _of_another_space(task: TuningTask) -> TuningRecord:
+    return replace(record(task, scheduled(task)), space_version="tensor-ir-0")
+
+
+def _unheard_of(task: TuningTask) -> TuningRecord:
+    return record(task, Config((("sketch", "sketch-99"),)))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (_from_elsewhere, "no record from this device, only from elsewhere"),
+        (_for_another_target, "no record for this target, only for llvm -num-cores=64"),
+        (_failed, r"none of its 1 trials ran \(1 run_timeout\)"),
+        (_of_another_space, "recorded for search space tensor-ir-0"),
+        (_unheard_of, "its best record cannot be replayed: 'sketch-99' is not among"),
+        (None, "no record of this operator"),
+    ],
+)
+def test_a_miss_has_a_reason(
+    make: Callable[[TuningTask], TuningRecord] | None,
+    reason: str,
+    model: Model,
+    tasks: tuple[TuningTask, ...],
+    target: Target,
+) -> None:
+    task = tasks[0]
+
+    build = compile(model, target, log_of([make(task)] if make else []), HERE)
+
+    missed = row(build, task)
+    assert missed.status is Status.UNTUNED
+    assert missed.tuned_secs is None
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(missed.reason)
+
+
+def test_records_of_any_device_count_where_none_is_named(
+    model: Model, tasks: tuple[TuningTask, ...], target: Target
+) -> None:
+    build = compile(model, target, log_of([_from_elsewhere(tasks[0])]))
+
+    assert row(build, tasks[0]).status is Status.TUNED
+
+
+def test_the_database_refuses_another_target(
+    model: Model, tasks: tuple[TuningTask, ...], target: Target
+) -> None:
+    log = log_of([record(tasks[0], scheduled(tasks[0]))])
+    lowered = lower(model, target)
+
+    with (
+        modules.tvm_target(Target.parse("llvm -num-cores=3")),
+        database(log, target, HERE),
+        pytest.raises(Misuse, match="expected a build for the database's target"),
+    ):
+        relax.transform.MetaScheduleApplyDatabase()(lowered)
+
+
+def test_inputs_that_do_not_fit_are_refused(model: Model, target: Target) -> None:
+    build = compile(model, target, TuningLog.in_memory())
+    [good] = draw(model.inputs, 0)
+
+    for bad in ([good[:, :3]], [good.astype(np.float64)], [good[0]], [], [good, good]):
+        with pytest.raises(Misuse, match="expected inputs that fit the model"):
+            build(*bad)
+
+
+def test_a_bare_operator_is_not_a_model(target: Target) -> None:
+    module = modules.load(operator_task("matmul:16,16,16", target).workload.module)
+
+    with pytest.raises(Misuse, match="bare operator"):
+        compile(module, target, TuningLog.in_memory())
+
+
+def test_a_build_that_cannot_be_written_leaves_what_was_there(
+    model: Model, target: Target, tmp_path: Path
+) -> None:
+    build = compile(model, target, TuningLog.in_memory())
+    occupied = tmp_path / "occupied"
+    occupied.mkdir()
+    (occupied / "kept").write_text("kept")
+
+    with pytest.raises(AutotuneError, match="could not be written"):
+        build.save(occupied)
+
+    assert [each.name for each in tmp_path.iterdir()] == ["occupied"]
+    assert (occupied / "kept").read_text() == "kept"
+
+
+def test_what_is_not_a_saved_model_is_refused(tmp_path: Path) -> None:
+    fake = tmp_path / "fake.so"
+    fake.write_bytes(b"\x7fELF but not really")
+
+    with pytest.raises(Misuse, match="there is no such file"):
+        load(tmp_path / "none.so")
+    with pytest.raises(Misuse, match="cannot be loaded"):
+        load(fake)
+
+
+def test_engines_side_by_side_are_timed_and_compared(model: Model, target: Target, tmp_path: Path) -> None:
+    build = compile(model, target, TuningLog.in_memory())
+    saved = SavedModel(build.save(tmp_path / "small.so"))
+    peer = OnnxRuntime(model.path, tuple(model.shapes.items()), 2)
+
+    compared = side_by_side([saved, peer], model.inputs, 2, seed=0, rounds=2, turn_secs=0.01)
+
+    assert [each.name for each in compared.latencies] == ["autotune", "onnxruntime"]
+    assert all(secs > 0 for each in compared.latencies for secs in each.run_secs)
+    assert compared.ratios[0] == 1.0
+    assert compared.mistake is None
+    assert compared.check.max_rel_error < 1e-4
+    assert build.measure(rounds=2).secs > 0
+
+
+def test_an_engine_that_fails_is_an_error_with_its_words(model: Model, tmp_path: Path) -> None:
+    missing = SavedModel(tmp_path / "none.so")
+
+    with pytest.raises(AutotuneError, match=r"expected autotune to run the model.*no such file"):
+        autotune.model_comparison.measure(missing, model.inputs, 1, seed=0)
+
+
+def test_wrong_outputs_are_told_from_rounding() -> None:
+    right = np.linspace(-1, 1, 1000, dtype=np.float32).reshape(10, 100)
+    rounded = right * np.float32(1 + 1e-6)
+    swapped = right[:, ::-1]
+
+    assert judge([rounded], [right])[1] is None
+    assert "off by more than" in str(judge([swapped], [right])[1])
+    assert "expected 2 outputs, found 1" in str(judge([right], [right, right])[1])
+    assert "output 0 is float32 (100, 10)" in str(judge([right.reshape(100, 10)], [right])[1])
+    assert "NaN" in str(judge([np.full_like(right, np.nan)], [right])[1])

@@ -1,0 +1,163 @@
+"""Real models come in whole: imported, lowered to tasks, and computing what ONNX Runtime computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from autotune.compilation import compile
+from autotune.model import Model, load_model
+from autotune.model_comparison import judge
+from autotune.onnxruntime_session import OnnxRuntime
+from autotune.operators import OPERATORS, operator_task
+from autotune.tasks import extract_tasks
+from autotune.turns import draw
+from search_spaces.errors import Misuse
+from search_spaces.modules import load
+from search_spaces.target import Target
+from tuning_logs.log import TuningLog
+
+_SMALLEST_OF_EACH = {
+    "batch_matmul": "1,16,16,16",
+    "conv1d_nlc": "1,16,8,8,3,1,1",
+    "conv2d_bn_relu_nhwc": "1,8,8,4,4,3,1,1",
+    "conv2d_capsule_nhwijc": "1,8,8,4,4,3,1,1",
+    "conv2d_nchw": "1,8,8,4,4,3,3,1,1",
+    "conv2d_nhwc": "1,8,8,4,4,3,1,1",
+    "conv2d_transpose_nhwc": "1,4,4,8,8,4,2,1",
+    "conv2d_winograd_nhwc": "1,8,8,4,4",
+    "conv3d_ndhwc": "1,4,8,8,4,4,3,1,1",
+    "depthwise_conv2d_nhwc": "1,8,8,4,3,1,1",
+    "dilated_conv2d_nhwc": "1,8,8,4,4,3,1,1,2",
+    "group_conv2d_nhwc": "1,8,8,4,4,3,1,1,1,2",
+    "matmul": "16,16,16",
+    "matmul_relu": "16,16,16",
+    "max_pool2d_nchw": "1,8,8,4,1",
+    "norm": "1,16,16",
+    "softmax": "16,16",
+    "transpose_batch_matmul": "1,16,2,8",
+}
+
+
+def computes_what_onnx_runtime_does(model: Model, target: Target) -> None:
+    inputs = draw(model.inputs, 0)
+    ours = compile(model, target, TuningLog.in_memory())(*inputs)
+    theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    assert max(np.ptp(each) for each in theirs) > 0, "constant outputs would prove nothing"
+    check, mistake = judge(ours if isinstance(ours, tuple) else (ours,), theirs)
+    assert mistake is None, (check, mistake)
+
+
+@pytest.mark.parametrize(("name", "tasks", "calls"), [("squeezenet", 28, 40), ("shufflenet", 38, 102)])
+def test_an_architecture_comes_in_and_computes_the_same(
+    name: str, tasks: int, calls: int, seeded_weights: ModuleType, tmp_path: Path, target: Target
+) -> None:
+    path = tmp_path / f"{name}.onnx"
+    onnx.save(seeded_weights.with_seeded_weights(onnx.load(seeded_weights.light_model(name))), path)
+    model = load_model(path)
+
+    found = extract_tasks(model, target)
+
+    assert len(found) == tasks
+    assert sum(task.weight for task in found) == calls
+    assert len({task.key for task in found}) == len(found)
+    computes_what_onnx_runtime_does(model, target)
+
+
+@pytest.mark.parametrize("name", ["magika", "mtcnn-pnet"])
+def test_a_trained_model_comes_in_and_computes_the_same(
+    name: str, trained_models: ModuleType, target: Target
+) -> None:
+    [trained] = [each for each in trained_models.TRAINED_MODELS if each.name == name]
+
+    computes_what_onnx_runtime_does(load_model(trained.path, trained.shapes), target)
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("nudenet", 50), ("minilm", 15), ("basic-pitch", 30), ("mtcnn-rnet", 8), ("mtcnn-onet", 10)],
+)
+def test_a_trained_model_has_tasks(name: str, least: int, trained_models: ModuleType, target: Target) -> None:
+    [trained] = [each for each in trained_models.TRAINED_MODELS if each.name == name]
+
+    assert len(extract_tasks(load_model(trained.path, trained.shapes), target)) >= least
+
+
+def test_tasks_come_in_order_of_first_call_and_count_their_calls(small_network: Path, target: Target) -> None:
+    first, again = (extract_tasks(load_model(small_network), target) for _ in range(2))
+
+    assert [task.key for task in first] == [task.key for task in again]
+    assert first[0].weight == 2
+    assert "conv2d" in first[0].name
+    assert "softmax" in first[-1].name
+
+
+def test_a_prim_func_and_its_module_are_one_task(target: Target) -> None:
+    task = operator_task("matmul:16,16,16", target)
+    module = load(task.workload.module)
+
+    assert [each.key for each in extract_tasks(module, target)] == [task.key]
+    assert [each.key for each in extract_tasks(module["main"], target)] == [task.key]
+
+
+def test_unsupported_operators_are_all_named_with_their_places(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [
+            helper.make_node("Det", ["x"], ["d"], name="determinant"),
+            helper.make_node("Relu", ["d"], ["r"]),
+            helper.make_node("Fancy", ["r"], ["y"], name="fancy_1", domain="my.domain"),
+        ],
+        "odd",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
+    )
+    path = tmp_path / "odd.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), path)
+
+    with pytest.raises(Misuse, match=r"Det at determinant; my\.domain\.Fancy at fancy_1"):
+        load_model(path)
+
+
+def test_an_operator_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "x"], ["y"], name="product")],
+        "wrong",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3])],
+    )
+    path = tmp_path / "wrong.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), path)
+
+    with pytest.raises(Misuse, match=r"cannot import wrong\.onnx"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_every_operator_by_name_is_a_task(name: str, target: Target) -> None:
+    task = operator_task(f"{name}:{_SMALLEST_OF_EACH[name]}", target)
+
+    assert task.workload.flops > 0
+    assert task.name.startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("matmull:1,2,3", r"one of batch_matmul, .*, transpose_batch_matmul; found 'matmull'"),
+        ("matmul", r"expected matmul:n,m,k with whole numbers; found 'matmul'"),
+        ("matmul:1,2", r"expected matmul:n,m,k"),
+        ("matmul:1,2,3,4", r"expected matmul:n,m,k"),
+        ("matmul:1,2,x", r"expected matmul:n,m,k"),
+        ("matmul:1,0,3", r"expected a positive m; found 0"),
+        ("conv2d_nhwc:1,2,2,3,4,7,1,0", r"its output would be empty"),
+        ("conv2d_nhwc:1,8,8,3,4", r"N,H,W,CI,CO,kernel_size\[,stride=1\]\[,padding=0\]"),
+    ],
+)
+def test_operators_that_do_not_exist_are_refused(text: str, complaint: str, target: Target) -> None:
+    with pytest.raises(Misuse, match=complaint):
+        operator_task(text, target)
