@@ -28,10 +28,10 @@ def serve(connection: Connection) -> None:
             return
         try:
             function, arguments = pickle.loads(request)
-            reply = ("value", function(*arguments))
+            reply = pickle.dumps(("value", function(*arguments)))
         except Exception as error:  # noqa: BLE001 - whatever the call raises is the parent's to judge
-            reply = ("raised", _describe(error))
-        connection.send(reply)
+            reply = pickle.dumps(("raised", _describe(error)))
+        connection.send_bytes(reply)
 
 
 def _describe(error: BaseException) -> str:

@@ -43,7 +43,9 @@ def test_an_element_never_written_is_wrong_and_counted() -> None:
 def test_nan_is_right_only_where_the_reference_has_one() -> None:
     reference = np.array([1.0, np.nan, np.inf, -np.inf], np.float32)
     assert compare(reference.copy(), reference, 1).mistake is None
-    assert "NaN" in str(compare(np.array([np.nan, np.nan, np.inf, -np.inf], np.float32), reference, 1).mistake)
+    assert "NaN" in str(
+        compare(np.array([np.nan, np.nan, np.inf, -np.inf], np.float32), reference, 1).mistake
+    )
     assert "NaN" in str(compare(np.array([1, 1, np.inf, -np.inf], np.float32), reference, 1).mistake)
     assert "infinite" in str(compare(np.array([1, np.nan, 5, -np.inf], np.float32), reference, 1).mistake)
 

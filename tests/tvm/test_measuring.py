@@ -59,9 +59,9 @@ def convolution(device: Device) -> TensorIRSpace:
     @I.ir_module
     class Model:
         @R.function
-        def main(
-            x: R.Tensor((1, 16, 16, 16), "float32"), w: R.Tensor((32, 16, 3, 3), "float32")
-        ) -> R.Tensor((1, 32, 16, 16), "float32"):
+        def main(x: R.Tensor((1, 16, 16, 16), "float32"), w: R.Tensor((32, 16, 3, 3), "float32")) -> R.Tensor(
+            (1, 32, 16, 16), "float32"
+        ):
             R.func_attr({"num_input": 1})
             with R.dataflow():
                 y = R.nn.relu(R.nn.conv2d(x, w, padding=1))
@@ -180,7 +180,9 @@ def test_a_slightly_wrong_sum_is_a_wrong_result(
     shortened = text.replace("T.grid(64, 64, 64)", "T.grid(64, 64, 63)")
     assert shortened != text
     outcomes = measure(
-        builder, runner, [matmul.apply(matmul.default), impostor(matmul.task, tvm.script.from_source(shortened))]
+        builder,
+        runner,
+        [matmul.apply(matmul.default), impostor(matmul.task, tvm.script.from_source(shortened))],
     )
     failure = outcomes[1].measurement
     assert isinstance(failure, Failure)
@@ -212,7 +214,9 @@ def test_other_dtypes_are_measured_and_checked(
     space = TensorIRSpace(TuningTask(modules.workload(func, f"transpose-{dtype}"), device.target))
     same = te.create_prim_func([x, te.compute((8, 8), lambda i, j: x[i, j], name="copied")])
     reference, right, wrong = measure(
-        builder, runner, [space.apply(space.default), *candidates(space, 1, tuned)[1:], impostor(space.task, same)]
+        builder,
+        runner,
+        [space.apply(space.default), *candidates(space, 1, tuned)[1:], impostor(space.task, same)],
     )
     assert isinstance(reference.measurement, Timing)
     assert isinstance(right.measurement, Timing)

@@ -1,0 +1,130 @@
+"""Worker processes: calls are answered in order, and a call that ruins its process ruins nothing else."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from autotune.worker_pool import WorkerPool
+from autotune.worker_process import Call
+from autotune.worker_reply import Answer, Died, OverMemory, Raised, TimedOut
+
+GIB = 1 << 30
+PID = Call(os.getpid)
+
+
+def pool_of(count: int, environment: dict[str, str] | None = None, memory_bytes: int = GIB) -> WorkerPool:
+    return WorkerPool(count, PID, environment or {}, memory_bytes, worn_bytes=GIB)
+
+
+@pytest.fixture
+def pool() -> Iterator[WorkerPool]:
+    with pool_of(1) as pool:
+        yield pool
+
+
+def test_replies_come_in_the_order_of_the_calls() -> None:
+    with pool_of(2) as pool:
+        replies = pool.map([(Call(math.sqrt, (float(i * i),)), 10.0) for i in range(50)])
+    assert [reply.value for reply in replies if isinstance(reply, Answer)] == list(range(50))
+
+
+def test_calls_are_spread_over_the_workers() -> None:
+    with pool_of(2) as pool:
+        replies = pool.map([(Call(time.sleep, (0.2,)), 10.0), (PID, 10.0), (PID, 10.0)])
+        first, second = replies[1:]
+        assert isinstance(first, Answer)
+        assert isinstance(second, Answer)
+        assert first.value in pool.pids
+        assert len(pool.pids) == 2
+
+
+def test_a_worker_is_warm_from_one_call_to_the_next(pool: WorkerPool) -> None:
+    assert len({reply.value for reply in pool.map([(PID, 10.0)] * 5) if isinstance(reply, Answer)}) == 1
+
+
+def test_a_worn_worker_is_replaced(pool: WorkerPool) -> None:
+    pids = [reply.value for reply in pool.map([(PID, 10.0)] * 301) if isinstance(reply, Answer)]
+    assert len(pids) == 301
+    assert len(set(pids[:300])) == 1
+    assert pids[300] != pids[0]
+
+
+def test_the_environment_is_set_before_the_program_starts() -> None:
+    with pool_of(1, {"TVM_NUM_THREADS": "3"}) as pool:
+        [reply] = pool.map([(Call(os.getenv, ("TVM_NUM_THREADS",)), 10.0)])
+    assert isinstance(reply, Answer)
+    assert reply.value == "3"
+    assert os.environ.get("TVM_NUM_THREADS") != "3"
+
+
+def test_an_exception_leaves_the_worker_alive(pool: WorkerPool) -> None:
+    raised, before = pool.map([(Call(math.sqrt, (-1.0,)), 10.0), (PID, 10.0)])
+    assert isinstance(raised, Raised)
+    assert raised.message.startswith("ValueError: ")
+    assert isinstance(before, Answer)
+    assert before.value == pool.pids[0]
+
+
+def test_an_answer_that_cannot_be_sent_is_an_exception_too(pool: WorkerPool) -> None:
+    [reply] = pool.map([(Call(threading.Lock), 10.0)])
+    assert isinstance(reply, Raised)
+    assert "pickle" in reply.message
+
+
+def test_what_ruins_a_process_is_told_apart(pool: WorkerPool) -> None:
+    replies = pool.map(
+        [
+            (Call(os.abort), 10.0),
+            (Call(os._exit, (3,)), 10.0),
+            (Call(time.sleep, (1000,)), 0.2),
+            (Call(os.kill, (0, signal.SIGKILL)), 10.0),
+            (PID, 10.0),
+        ]
+    )
+    aborted, left, slept, killed, fine = replies
+    assert isinstance(aborted, Died)
+    assert aborted.returncode == -signal.SIGABRT
+    assert not aborted.from_outside
+    assert isinstance(left, Died)
+    assert left.message == "the process exited with status 3"
+    assert isinstance(slept, TimedOut)
+    assert isinstance(killed, Died)
+    assert killed.from_outside
+    assert isinstance(fine, Answer)
+
+
+def test_growth_beyond_its_share_ends_a_process() -> None:
+    with pool_of(1, memory_bytes=200 << 20) as pool:
+        forever = "block = []\nwhile True: block.append(bytearray(b'x') * (4 << 20))"
+        big, fine = pool.map([(Call(exec, (forever, {})), 30.0), (PID, 10.0)])
+    assert isinstance(big, OverMemory)
+    assert big.used_bytes > big.limit_bytes == 200 << 20
+    assert isinstance(fine, Answer)
+
+
+def test_ctrl_c_ends_the_calls_under_way_and_the_pool_can_go_on(pool: WorkerPool) -> None:
+    pool.map([(PID, 10.0)])
+    [busy] = pool.pids
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        pool.map([(Call(time.sleep, (1000,)), 1000.0)])
+    assert not psutil.pid_exists(busy)
+    assert isinstance(pool.map([(PID, 10.0)])[0], Answer)
+
+
+def test_closing_ends_every_process_and_can_be_repeated() -> None:
+    pool = pool_of(2)
+    pids = pool.pids
+    assert len(pids) == 2
+    pool.close()
+    pool.close()
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert pool.pids == []

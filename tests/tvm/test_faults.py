@@ -1,0 +1,320 @@
+"""One candidate costs one candidate: every fault is provoked for real, named rightly, and survived."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from tvm import te
+
+from autotune.artifact import Artifact
+from autotune.builder import LocalBuilder
+from autotune.device import Device, local_device
+from autotune.runner import LocalRunner
+from search_spaces import modules
+from search_spaces.config import Config
+from search_spaces.errors import AutotuneError
+from search_spaces.task import TuningTask
+from search_spaces.tensor_ir_space import TensorIRSpace
+from tuning_logs.measurement import Failure, FailureKind, Timing
+
+# A kernel as TVM calls it: arguments are 16 bytes each, tensors are objects with a DLTensor behind a 24-byte header.
+KERNEL = """
+#include <math.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+typedef struct {{ int32_t type; int32_t padding; char* object; }} Argument;
+void TVMFFIErrorSetRaisedFromCStr(const char* kind, const char* message);
+void not_linked_anywhere(void);
+static float* data(Argument argument) {{ return *(float**)(argument.object + 24); }}
+int __tvm_ffi_main(void* self, const Argument* arguments, int32_t count, Argument* result) {{
+  float *x = data(arguments[0]), *y = data(arguments[1]);
+  for (int i = 0; i < 16; ++i) y[i] = x[i] + 1.0f;
+  {fault}
+  return 0;
+}}
+"""
+
+GROWTH_LIMIT_BYTES = 900 << 20
+
+RUN_FAULTS = {
+    "segfault": ("*(volatile int*)8 = 1;", FailureKind.RUN_ERROR, "SIGSEGV"),
+    "illegal instruction": ("__builtin_trap();", FailureKind.RUN_ERROR, "SIGILL"),
+    "abort": ('fputs("last words", stderr); abort();', FailureKind.RUN_ERROR, "SIGABRT: last words"),
+    "exit": ("exit(7);", FailureKind.RUN_ERROR, "exited with status 7"),
+    "quiet exit": ("_exit(0);", FailureKind.RUN_ERROR, "exited with status 0"),
+    "busy hang": ("for (;;) x = (float*)(intptr_t)getppid();", FailureKind.RUN_TIMEOUT, "more than 2 s"),
+    "idle hang": ("for (;;) pause();", FailureKind.RUN_TIMEOUT, "more than 2 s"),
+    "stopped": ("raise(SIGSTOP);", FailureKind.RUN_TIMEOUT, "more than 2 s"),
+    "deaf hang": (
+        "for (int i = 3; i < 64; ++i) close(i); for (;;) pause();",
+        FailureKind.RUN_TIMEOUT,
+        "more than 2 s",
+    ),
+    "memory growth": (
+        "for (;;) { memset(malloc(1 << 22), 1, 1 << 22); usleep(1000); }",
+        FailureKind.OUT_OF_MEMORY,
+        "MiB are its share",
+    ),
+    "endless flood": ('for (;;) puts("' + "flood " * 50 + '");', FailureKind.RUN_TIMEOUT, "more than 2 s"),
+    "killed every time": ("kill(getpid(), SIGKILL);", FailureKind.OUT_OF_MEMORY, "SIGKILL"),
+    "raised error": (
+        'TVMFFIErrorSetRaisedFromCStr("ValueError", "unhappy"); return -1;',
+        FailureKind.RUN_ERROR,
+        "ValueError: unhappy",
+    ),
+    "missing function": ("not_linked_anywhere();", FailureKind.RUN_ERROR, "not_linked_anywhere"),
+    "wrong result": ("y[3] += 0.01f;", FailureKind.WRONG_RESULT, "1 of 16 output elements are off"),
+    "nan": ("y[3] = NAN;", FailureKind.WRONG_RESULT, "NaN"),
+    "unwritten": ("y[3] = 0; memcpy(y + 4, y + 20, 4);", FailureKind.WRONG_RESULT, ""),
+    "write past the end": ("y[16] = 0;", FailureKind.WRONG_RESULT, "outside its buffers"),
+    "write before an input": ("x[-1] = 0;", FailureKind.WRONG_RESULT, "outside its buffers"),
+}
+
+# In place of the linker: it runs inside the compile, and $PPID is the compiling process.
+BUILD_FAULTS = {
+    "segfault": ("kill -SEGV $PPID", FailureKind.BUILD_ERROR, "SIGSEGV"),
+    "abort": ("kill -ABRT $PPID", FailureKind.BUILD_ERROR, "SIGABRT"),
+    "hang": ("kill -STOP $PPID", FailureKind.BUILD_TIMEOUT, "more than 3 s"),
+    "linker hang": ("sleep 1000", FailureKind.BUILD_TIMEOUT, "more than 3 s"),
+    "linker error": ("echo no such luck >&2; exit 1", FailureKind.BUILD_ERROR, "no such luck"),
+    "memory growth": (
+        "exec yes $(head -c 4000 /dev/zero | tr '\\0' x)",
+        FailureKind.OUT_OF_MEMORY,
+        "are its share",
+    ),
+    "killed every time": ("kill -KILL $PPID", FailureKind.OUT_OF_MEMORY, "SIGKILL"),
+}
+
+
+@pytest.fixture(scope="module")
+def device() -> Device:
+    return local_device()
+
+
+@pytest.fixture(scope="module")
+def space(device: Device) -> TensorIRSpace:
+    x = te.placeholder((16,), name="x")
+    func = te.create_prim_func([x, te.compute((16,), lambda i: x[i] + 1.0, name="y")])
+    return TensorIRSpace(TuningTask(modules.workload(func, "add-one"), device.target))
+
+
+@pytest.fixture(scope="module")
+def builder() -> Iterator[LocalBuilder]:
+    with LocalBuilder(workers=1) as builder:
+        yield builder
+
+
+@pytest.fixture(scope="module")
+def shared_runner(device: Device) -> Iterator[LocalRunner]:
+    with LocalRunner(device, timeout_secs=2.0, memory_bytes=GROWTH_LIMIT_BYTES) as runner:
+        yield runner
+
+
+@pytest.fixture
+def runner(shared_runner: LocalRunner, builder: LocalBuilder, space: TensorIRSpace) -> LocalRunner:
+    """A runner that knows the right outputs of the operator."""
+    [outcome] = shared_runner.run(built(builder, space))
+    assert isinstance(outcome.measurement, Timing)
+    return shared_runner
+
+
+def built(builder: LocalBuilder, space: TensorIRSpace) -> list[Artifact]:
+    [artifact] = builder.build([space.apply(space.default)])
+    assert isinstance(artifact, Artifact), artifact
+    return [artifact]
+
+
+def faulty(space: TensorIRSpace, directory: Path, fault: str) -> Artifact:
+    """An artifact whose kernel adds one and then misbehaves."""
+    source, library = directory / "kernel.c", directory / "kernel.so"
+    source.write_text(KERNEL.format(fault=fault))
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    signature = modules.signature(modules.load(space.task.workload.module))
+    return Artifact(space.task, Config((("sketch", "faulty"),)), library, 0.0, signature)
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never appeared"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", RUN_FAULTS)
+def test_a_fault_while_running_costs_that_candidate_only(
+    name: str, runner: LocalRunner, builder: LocalBuilder, space: TensorIRSpace, tmp_path: Path
+) -> None:
+    fault, kind, said = RUN_FAULTS[name]
+    outcomes = runner.run([faulty(space, tmp_path, fault), *built(builder, space)])
+    failure = outcomes[0].measurement
+    assert isinstance(failure, Failure), failure
+    assert failure.kind is kind, failure
+    assert said in failure.message
+    assert isinstance(outcomes[1].measurement, Timing)
+    assert len(runner.pids) == 1
+
+
+def test_a_fault_only_in_later_runs_is_found_in_what_would_be_the_best(
+    runner: LocalRunner, space: TensorIRSpace, tmp_path: Path
+) -> None:
+    racy = faulty(space, tmp_path, "static int calls; if (++calls > 3) y[5] += 0.5f;")
+    [outcome] = runner.run([racy])
+    assert isinstance(outcome.measurement, Failure)
+    assert outcome.measurement.kind is FailureKind.WRONG_RESULT
+
+
+def test_a_kernel_that_prints_a_lot_is_measured_all_the_same(
+    runner: LocalRunner, space: TensorIRSpace, tmp_path: Path
+) -> None:
+    talkative = faulty(
+        space,
+        tmp_path,
+        'static int calls; if (!calls++) for (int i = 0; i < 200000; ++i) puts("so much to say");',
+    )
+    [outcome] = runner.run([talkative])
+    assert isinstance(outcome.measurement, Timing)
+
+
+def test_a_worker_killed_from_outside_is_not_held_against_the_candidate(
+    runner: LocalRunner, space: TensorIRSpace, tmp_path: Path
+) -> None:
+    mark = tmp_path / "reached"
+    waiting = faulty(
+        space, tmp_path, f'if (access("{mark}", F_OK)) {{ fclose(fopen("{mark}", "w")); for (;;) pause(); }}'
+    )
+    [pid] = runner.pids
+
+    def kill() -> None:
+        wait_for(mark)
+        os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    [outcome] = runner.run([waiting])
+    killer.join()
+    assert isinstance(outcome.measurement, Timing)
+
+
+def test_workers_killed_while_idle_are_replaced(
+    runner: LocalRunner, builder: LocalBuilder, space: TensorIRSpace
+) -> None:
+    for pid in [*runner.pids, *builder.pids]:
+        os.kill(pid, signal.SIGKILL)
+    [outcome] = runner.run(built(builder, space))
+    assert isinstance(outcome.measurement, Timing)
+
+
+@pytest.mark.parametrize("name", BUILD_FAULTS)
+def test_a_fault_while_compiling_costs_that_candidate_only(
+    name: str, space: TensorIRSpace, tmp_path: Path
+) -> None:
+    fault, kind, said = BUILD_FAULTS[name]
+    wanted, linker = tmp_path / "wanted", tmp_path / "linker"
+    linker.write_text(f'#!/bin/sh\nif [ -e {wanted} ]; then\n{fault}\nfi\nexec cc "$@"\n')
+    linker.chmod(0o755)
+    with LocalBuilder(1, timeout_secs=3.0, memory_bytes=GROWTH_LIMIT_BYTES, linker=str(linker)) as builder:
+        [scratch] = Path(built(builder, space)[0].library).parents[:1]
+        wanted.touch()
+        [failure] = builder.build([space.apply(space.default)])
+        assert isinstance(failure, Failure), failure
+        assert failure.kind is kind, failure
+        assert said in failure.message
+        assert failure.build_secs > 0
+        wanted.unlink()
+        built(builder, space)
+        assert len(list(scratch.iterdir())) == 2
+
+
+def test_a_program_that_the_compiler_refuses_is_a_build_error(
+    builder: LocalBuilder, space: TensorIRSpace
+) -> None:
+    nonsense = replace(space.task, target=space.task.target.with_attr("mcpu", 7))
+    [failure] = builder.build([replace(space.apply(space.default), task=nonsense)])
+    assert isinstance(failure, Failure)
+    assert failure.kind is FailureKind.BUILD_ERROR
+    built(builder, space)
+
+
+def test_nothing_is_left_behind(device: Device, space: TensorIRSpace, tmp_path: Path) -> None:
+    before = psutil.Process().num_fds()
+    with LocalBuilder(workers=2) as builder, LocalRunner(device, timeout_secs=1.0) as runner:
+        scratch = built(builder, space)[0].library.parent
+        runner.run([*built(builder, space), faulty(space, tmp_path, "for (;;) pause();")])
+        runner.run([*built(builder, space), faulty(space, tmp_path, "abort();")])
+        pids = [*builder.pids, *runner.pids]
+    assert pids
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert psutil.Process().num_fds() == before
+    assert not scratch.exists()
+    runner.close()
+    builder.close()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_their_parent_even_while_a_kernel_hangs(
+    sent: signal.Signals, space: TensorIRSpace, tmp_path: Path
+) -> None:
+    hanging = tmp_path / "hanging"
+    faulty(space, tmp_path, f'fclose(fopen("{hanging}", "w")); for (;;) pause();')
+    script = tmp_path / "parent.py"
+    # No `if __name__ == "__main__"`: workers do not import their parent's script.
+    script.write_text(f"""
+import pathlib, pickle
+from autotune.artifact import Artifact
+from autotune.builder import LocalBuilder
+from autotune.runner import LocalRunner
+from autotune.device import local_device
+artifact = pickle.loads({pickle_of(space, tmp_path)!r})
+with LocalBuilder(1) as builder, LocalRunner(local_device()) as runner:
+    print(*builder.pids, *runner.pids, flush=True)
+    runner.run([artifact])
+""")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    ) as parent:
+        assert parent.stdout is not None
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        wait_for(hanging)
+        parent.send_signal(sent)
+        parent.wait(timeout=20)
+    psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=10)
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def pickle_of(space: TensorIRSpace, directory: Path) -> bytes:
+    signature = modules.signature(modules.load(space.task.workload.module))
+    library = directory / "kernel.so"
+    return pickle.dumps(Artifact(space.task, space.default, library, 0.0, signature, is_reference=True))
+
+
+def test_workers_that_cannot_start_are_an_error_of_the_machine(
+    builder: LocalBuilder, space: TensorIRSpace, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with (
+        LocalRunner(device) as runner,
+        pytest.raises(AutotuneError, match="expected a worker process to start"),
+    ):
+        runner.run(built(builder, space))
