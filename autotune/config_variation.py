@@ -46,6 +46,8 @@ class ConfigVariation:
     def mutate(self, parent: Config) -> Config:
         """One or a few decisions redrawn: with even odds close to the old answer, or anywhere."""
         names = [name for name, _ in parent]
+        if not names:
+            return self.random()
         count = 1 + int(self._next() < 0.5) + int(self._next() < 0.25)
         changed = {names[int(self._next() * len(names))] for _ in range(count)}
         answers = {name: answer for name, answer in parent if name not in changed}

@@ -16,11 +16,11 @@ from tuning_logs.record import TuningRecord
 class Evidence:
     """One task on one device so far.
 
-    measured: every config that was tried; losses: (len(measured),) what came out, to be minimised (seconds for
-              programs), infinite for a failure.
+    measured: every config that was tried.
+    losses:   what came out of each, to be minimised (seconds for programs), infinite for a failure.
     illegal:  configs from which nothing can be built.
-    pending:  configs that are being measured; they are not proposed again.
-    hints:    configs to try first, such as those that did well on similar tasks; they may answer other questions.
+    pending:  configs that are being measured.
+    hints:    configs to try first, such as the best of similar tasks; they may answer other questions.
     """
 
     measured: tuple[Config, ...] = ()

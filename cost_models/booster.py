@@ -1,7 +1,8 @@
-"""XGBoost's boosters as the cost models use them: trained on one thread, kept with their card (imports XGBoost)."""
+"""XGBoost's boosters as the cost models use them: on one thread, kept with a card (imports XGBoost)."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +14,11 @@ from numpy.typing import NDArray
 
 from search_spaces.errors import Misuse
 
-_CARD = "card"
+_DIGEST = "trees_sha256"
 
 
 class Booster:
-    """A trained booster together with its card: what it is and what it was trained for, as plain JSON values."""
+    """A trained booster with its card: what it is and what it was trained on, as plain JSON values."""
 
     def __init__(self, trees: xgboost.Booster, card: Mapping[str, Any]) -> None:
         self._trees = trees
@@ -34,7 +35,7 @@ class Booster:
         card: Mapping[str, Any],
         groups: NDArray[np.int64] | None = None,
     ) -> Booster:
-        """Trains `rounds` trees on (n, d) features and (n,) labels; groups (n,), where given, must be sorted."""
+        """Trains `rounds` trees on (n, d) features and (n,) labels; groups (n,), if any, must be sorted."""
         matrix = xgboost.DMatrix(features, label=labels, qid=groups, nthread=1)
         trees = xgboost.train({"nthread": 1, "verbosity": 0, **params}, matrix, num_boost_round=rounds)
         return cls(trees, {**card, "columns": features.shape[1], "rows": len(labels)})
@@ -48,27 +49,29 @@ class Booster:
         return np.asarray(self._trees.inplace_predict(features), dtype=np.float64)
 
     def save(self, path: Path) -> None:
-        """Writes XGBoost's own binary format (`.ubj`) with the card in it."""
-        self._trees.set_attr(**{_CARD: json.dumps(self.card, sort_keys=True)})
-        path.write_bytes(bytes(self._trees.save_raw("ubj")))
+        """Writes one file: the card as a line of JSON, then the trees in XGBoost's binary format."""
+        trees = bytes(self._trees.save_raw("ubj"))
+        card = {**self.card, _DIGEST: hashlib.sha256(trees).hexdigest()}
+        path.write_bytes(json.dumps(card, sort_keys=True).encode() + b"\n" + trees)
 
     @classmethod
     def load(cls, path: Path, kind: str) -> Booster:
         """Reads what `save` wrote; nothing in the file is executed.
 
-        Raises Misuse where the file is missing, torn, not XGBoost's, or another kind of model.
+        Raises Misuse where the file is missing, torn, no cost model, or another kind of one.
         """
         if not path.is_file():
             raise Misuse(f"expected a cost model at {path}, found no such file; train one first")
-        trees = xgboost.Booster({"nthread": 1})
+        head, _, trees = path.read_bytes().partition(b"\n")
         try:
-            trees.load_model(bytearray(path.read_bytes()))
-            card = json.loads(trees.attr(_CARD) or "null")
-        except (xgboost.core.XGBoostError, ValueError) as error:
-            raise Misuse(
-                f"{path} is not a whole cost model in XGBoost's format; train or copy it again"
-            ) from error
-        if not isinstance(card, dict) or card.get("kind") != kind:
-            found = card.get("kind") if isinstance(card, dict) else "no card"
-            raise Misuse(f"expected a model of kind {kind!r} in {path}, found {found!r}")
-        return cls(trees, card)
+            card = json.loads(head)
+        except ValueError:
+            card = None
+        # XGBoost crashes the process on torn input, so it only gets to see what is known to be whole.
+        if not isinstance(card, dict) or card.pop(_DIGEST, "") != hashlib.sha256(trees).hexdigest():
+            raise Misuse(f"{path} is not a whole cost model, or was changed; train or copy it again")
+        if card.get("kind") != kind:
+            raise Misuse(f"expected a model of kind {kind!r} in {path}, found {card.get('kind')!r}")
+        booster = xgboost.Booster({"nthread": 1})
+        booster.load_model(bytearray(trees))
+        return cls(booster, card)

@@ -1,4 +1,4 @@
-"""Numbers that describe a config by its answers alone: no schedule is built, tens of thousands fit in a blink."""
+"""Numbers that describe a config by its answers alone, without building anything."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class ConfigFeatures:
       `name[1:]`, `name[2:]` (the extents of the inner tiles);
     - strings: one column `name=choice` per choice, 1 or 0.
 
-    Columns that are the same for every choice are left out. A decision that a config does not answer, or answers
-    with something that is not among the choices, is NaN in its columns: boosted trees take that as missing.
+    Columns that are the same for every choice are left out. A decision that a config does not answer, or
+    answers with what is not among the choices, is NaN in its columns: boosted trees take that as missing.
 
     >>> features = ConfigFeatures([Decision("tile", ((4, 1), (2, 2))), Decision("unroll", (0, 16))])
     >>> features.columns

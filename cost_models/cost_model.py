@@ -11,7 +11,7 @@ from cost_models.dataset import Dataset
 
 
 class CostModel(Protocol):
-    """Expects how fast configs are without running them; scores compare within a task on a device, higher is faster."""
+    """Expects how fast configs are without running them: scores that compare within a task on a device."""
 
     def fit(self, dataset: Dataset) -> Self:
         """Learns from the dataset alone: earlier fits are forgotten."""

@@ -26,7 +26,7 @@ def top_k_score(scores: Floats, predicted: Floats, groups: NDArray[np.int64], k:
 
 
 def pairwise_accuracy(scores: Floats, predicted: Floats, groups: NDArray[np.int64]) -> float:
-    """The share of pairs with different scores that the prediction puts in the right order; a tie counts half.
+    """The share of pairs with different scores that the prediction orders rightly; a tie counts half.
 
     Averaged over the groups that have such a pair; NaN if there is none. Takes (group size)² memory.
     """

@@ -1,4 +1,4 @@
-"""What we expect of a config before asking how fast it is: that it builds, runs and computes the right thing."""
+"""What we expect of a config before asking how fast it is: that it builds, runs and is correct."""
 
 from __future__ import annotations
 

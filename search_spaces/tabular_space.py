@@ -94,7 +94,7 @@ class TabularSpace:
 
     @property
     def default(self) -> Config:
-        """The first row that ran: tables list the smallest values first, which is how untuned code tends to look."""
+        """The first row that ran: tables list the smallest values first, as untuned code tends to have them."""
         return self._config(next(answers for answers, outcome in self._table.items() if outcome.ran))
 
     @property
@@ -117,7 +117,7 @@ class TabularSpace:
         return self._config(tuple(decision.choices[choose(decision)] for decision in self._decisions))
 
     def apply(self, choose: Choose) -> Candidate:
-        """The row; raises IllegalSchedule where there is none. A row that failed is legal: its failure was measured."""
+        """The row, also one that failed: its failure was measured. Raises IllegalSchedule where there is none."""
         config = self.answer(choose)
         outcome = self._table.get(tuple(answer for _, answer in config))
         if outcome is None:

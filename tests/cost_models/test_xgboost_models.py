@@ -1,0 +1,130 @@
+"""The two boosters: what they learn, that they forget, and that they survive being saved."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cost_models.dataset import Dataset
+from cost_models.metrics import pairwise_accuracy, spearman
+from cost_models.validity_model import ValidityModel
+from cost_models.xgboost_cost_model import XGBoostCostModel
+from search_spaces.errors import Misuse
+
+
+def made_up(seed: int, rows: int = 200, sign: float = 1.0) -> Dataset:
+    """Two groups on different scales; score falls (or rises) with the distance from 0.3 in the first feature."""
+    rng = np.random.default_rng(seed)
+    features = rng.random((rows, 4)).astype(np.float32)
+    groups = rng.integers(0, 2, rows)
+    off = np.abs(features[:, 0] - 0.3).astype(np.float64) * sign
+    return Dataset(features, np.exp(-3 * off) * (1 + 9 * groups), groups)
+
+
+def accuracy(model: XGBoostCostModel, dataset: Dataset) -> float:
+    return pairwise_accuracy(dataset.scores, model.predict(dataset.features), dataset.groups)
+
+
+def test_the_ranker_orders_configs_that_it_has_not_seen() -> None:
+    assert accuracy(XGBoostCostModel().fit(made_up(0)), made_up(1)) > 0.9
+
+
+def test_a_fit_forgets_the_one_before() -> None:
+    model = XGBoostCostModel().fit(made_up(0, sign=-1.0))
+    fresh = XGBoostCostModel().fit(made_up(2))
+    assert (
+        model.fit(made_up(2)).predict(made_up(3).features).tolist()
+        == fresh.predict(made_up(3).features).tolist()
+    )
+
+
+def test_only_the_order_of_the_scores_matters() -> None:
+    data = made_up(0)
+    cubed = Dataset(data.features, data.scores**3, data.groups)
+    rows = made_up(1).features
+    assert np.allclose(
+        XGBoostCostModel().fit(data).predict(rows), XGBoostCostModel().fit(cubed).predict(rows)
+    )
+
+
+def test_groups_may_come_in_any_order() -> None:
+    data = made_up(0)
+    shuffled = np.random.default_rng(5).permutation(len(data))
+    mixed = Dataset(data.features[shuffled], data.scores[shuffled], data.groups[shuffled])
+    assert accuracy(XGBoostCostModel().fit(mixed), made_up(1)) > 0.9
+
+
+def test_missing_features_are_learned_from() -> None:
+    data = made_up(0)
+    features = data.features.copy()
+    features[:, 1] = np.where(features[:, 0] > 0.5, np.nan, features[:, 1])
+    model = XGBoostCostModel().fit(Dataset(features, data.scores, data.groups))
+    assert spearman(data.scores, model.predict(features), data.groups) > 0.9
+
+
+def test_the_seed_decides_the_model() -> None:
+    rows = made_up(1).features
+    once, again, other = (XGBoostCostModel(seed=seed).fit(made_up(0)).predict(rows) for seed in (1, 1, 2))
+    assert once.tolist() == again.tolist()
+    assert once.tolist() != other.tolist()
+
+
+def test_the_classifier_learns_where_things_fail() -> None:
+    data = made_up(0)
+    model = ValidityModel().fit(data.features, data.features[:, 1] < 0.5)
+    unseen = made_up(1).features
+    said = model.predict(unseen)
+    assert ((said > 0.5) == (unseen[:, 1] < 0.5)).mean() > 0.95
+    assert said.min() >= 0
+    assert said.max() <= 1
+
+
+def test_the_classifier_expects_more_of_the_same_until_it_has_seen_both() -> None:
+    rows = made_up(1).features
+    nothing = np.zeros((0, 4), dtype=np.float32)
+    assert ValidityModel().fit(nothing, np.zeros(0, dtype=np.bool_)).predict(rows).tolist() == [1.0] * len(
+        rows
+    )
+    assert ValidityModel().fit(rows, np.zeros(len(rows), dtype=np.bool_)).predict(rows).max() == 0.0
+
+
+def test_saved_models_predict_the_same(tmp_path: Path) -> None:
+    rows = made_up(1).features
+    ranker = XGBoostCostModel(seed=3, rounds=20).fit(made_up(0))
+    ranker.save(tmp_path / "ranker.ubj")
+    loaded = XGBoostCostModel.load(tmp_path / "ranker.ubj")
+    assert loaded.predict(rows).tolist() == ranker.predict(rows).tolist()
+    assert (loaded.seed, loaded.rounds) == (3, 20)
+    validity = ValidityModel().fit(rows, rows[:, 0] < 0.5)
+    validity.save(tmp_path / "validity.ubj")
+    assert (
+        ValidityModel.load(tmp_path / "validity.ubj").predict(rows).tolist()
+        == validity.predict(rows).tolist()
+    )
+
+
+def test_a_file_that_is_no_such_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.ubj"
+    with pytest.raises(Misuse, match="no such file"):
+        XGBoostCostModel.load(path)
+    XGBoostCostModel(rounds=5).fit(made_up(0)).save(path)
+    with pytest.raises(Misuse, match="expected a model of kind"):
+        ValidityModel.load(path)
+    whole = path.read_bytes()
+    for torn in (b"", b"not a model", whole[: len(whole) // 2], whole[:-1]):
+        path.write_bytes(torn)
+        with pytest.raises(Misuse, match="whole cost model"):
+            XGBoostCostModel.load(path)
+
+
+def test_misuse_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match="not been fitted"):
+        XGBoostCostModel().predict(made_up(0).features)
+    with pytest.raises(Misuse, match="at least one row"):
+        XGBoostCostModel().fit(made_up(0, rows=0))
+    with pytest.raises(Misuse, match="trained on 4 features; found 2"):
+        XGBoostCostModel(rounds=5).fit(made_up(0)).predict(np.zeros((1, 2), dtype=np.float32))
+    with pytest.raises(Misuse, match="nothing to save"):
+        ValidityModel().save(tmp_path / "validity.ubj")
+    with pytest.raises(Misuse, match="one outcome for each"):
+        ValidityModel().fit(np.zeros((2, 2), dtype=np.float32), np.ones(3, dtype=np.bool_))
