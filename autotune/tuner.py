@@ -27,7 +27,7 @@ class Tuner:
     >>> for records in Tuner(job, log).rounds():
     ...     report(records)
 
-    Leaving the loop early, by an exception or `close`, leaves a log from which the next tuner goes on: earlier
+    Leaving the loop early, by `stop`, an exception or `close`, leaves a log from which the next tuner goes on: earlier
     records of the same tasks on the same device are not measured again, and the search starts from them.
     """
 
@@ -54,11 +54,16 @@ class Tuner:
         self._clock = clock
         self._started = clock()
         self._recorded = 0
+        self._is_stopping = False
 
     @property
     def elapsed_secs(self) -> float:
         """Seconds since the tuner was made."""
         return self._clock() - self._started
+
+    def stop(self) -> None:
+        """Asks the tuner to end once the round under way is in the log."""
+        self._is_stopping = True
 
     def rounds(self) -> Generator[list[TuningRecord], None, None]:
         """Yields the records of each round once they are in the log, the baselines first."""
@@ -80,7 +85,7 @@ class Tuner:
     ) -> Iterator[list[TuningRecord]]:
         """Runs every task's default schedule: the reference for numerics, and the time to beat."""
         for first in range(0, len(studies), _BASELINES_AT_ONCE):
-            if self.job.budget.secs_left(self.elapsed_secs) <= 0:
+            if self._is_stopping or self.job.budget.secs_left(self.elapsed_secs) <= 0:
                 return
             group = studies[first : first + _BASELINES_AT_ONCE]
             records = self._measure(
@@ -125,8 +130,10 @@ class Tuner:
         """How many more candidates fit into the budget, at the rate since the search started."""
         secs_left = self.job.budget.secs_left(self.elapsed_secs)
         trials_left = self.job.budget.trials_left(self.trials)
-        if secs_left <= 0 or not self.trials:
-            return trials_left if secs_left > 0 else 0
+        if self._is_stopping or secs_left <= 0:
+            return 0
+        if not self.trials:
+            return trials_left
         secs_per_trial = (self.elapsed_secs - started) / self.trials
         return min(trials_left, max(secs_left // max(secs_per_trial, 1e-6), 1))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -42,17 +42,22 @@ class Sketch:
         outside it. Raises what TVM raises where an instruction cannot be applied.
         """
         pending = iter(self.decisions)
+        stopped: list[KeyboardInterrupt] = []
 
         def provide(instruction: Any, _inputs: Any, _attrs: Any, given: Any) -> Any:
-            if instruction.kind.name not in _SAMPLING:
-                return given
-            decision = next(pending)
-            answer = answers.get(decision.name, decision.choices[0])
-            if instruction.kind.name == "SampleCategorical":
-                return _candidates(instruction).index(answer)
-            return list(answer) if isinstance(answer, tuple) else answer
+            try:
+                return _decide(instruction, pending, answers) if instruction.kind.name in _SAMPLING else given
+            except KeyboardInterrupt as stop:
+                stopped.append(stop)
+                raise
 
-        self.trace.apply_to_schedule(schedule, remove_postproc=True, decision_provider=provide)
+        try:
+            self.trace.apply_to_schedule(schedule, remove_postproc=True, decision_provider=provide)
+        except RuntimeError:
+            # TVM turns whatever a callback raises into a RuntimeError, Ctrl-C included.
+            if stopped:
+                raise stopped[0] from None
+            raise
         trace = schedule.trace
         taken = [
             _answer(instruction, trace.decisions[instruction])
@@ -60,6 +65,15 @@ class Sketch:
             if instruction.kind.name in _SAMPLING
         ]
         return {decision.name: answer for decision, answer in zip(self.decisions, taken, strict=True)}
+
+
+def _decide(instruction: Any, pending: Iterator[Decision], answers: Mapping[str, Answer]) -> Any:
+    """The answer to the next decision, in the form that TVM takes it."""
+    decision = next(pending)
+    answer = answers.get(decision.name, decision.choices[0])
+    if instruction.kind.name == "SampleCategorical":
+        return _candidates(instruction).index(answer)
+    return list(answer) if isinstance(answer, tuple) else answer
 
 
 def read_sketches(module: tvm.IRModule, traces: tuple[Any, ...]) -> tuple[Sketch, ...]:

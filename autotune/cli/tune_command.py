@@ -11,6 +11,7 @@ import typer
 from autotune.budget import Budget
 from autotune.cli.console import ERR, OUT, print_json, table
 from autotune.cli.options import parse_secs, show_secs
+from autotune.cli.stop_signal import StopSignal
 from autotune.cli.subject import (
     DeviceOption,
     JsonOption,
@@ -76,15 +77,16 @@ def tune(
 
 def _run(tuner: Tuner) -> bool:
     rounds = tuner.rounds()
+    stop = StopSignal(tuner.stop)
     try:
-        with TuningProgress(tuner, ERR) as progress:
+        with stop, TuningProgress(tuner, ERR) as progress:
             for records in rounds:
                 progress.update(records)
     except KeyboardInterrupt:
-        return True
+        pass  # the second Ctrl-C: the round under way is given up
     finally:
         rounds.close()  # ends the worker processes, whatever ended the loop
-    return False
+    return stop.was_received
 
 
 def _summary(tuner: Tuner, log: TuningLog) -> dict[str, object]:
