@@ -75,10 +75,26 @@ def _import(proto: onnx.ModelProto, path: Path) -> tvm.IRModule:
     try:
         with contextlib.redirect_stdout(complaints), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return frontend.from_onnx(onnxslim.slim(proto))
+            slim = onnxslim.slim(proto)
+            _split_sums(slim.graph)
+            return frontend.from_onnx(slim)
     except Exception as error:
         culprit = complaints.getvalue().partition(", with inputs")[0].strip()
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise Misuse(
             f"TVM {tvm.__version__} cannot import {path.name}: {culprit or 'the graph'}: {reason}"
         ) from error
+
+
+def _split_sums(graph: onnx.GraphProto) -> None:
+    """Makes additions of Sum nodes: TVM would stack the operands in memory, where an addition is fused."""
+    for position, node in reversed(list(enumerate(graph.node))):
+        if node.op_type != "Sum" or len(node.input) < 2:
+            continue
+        first, *others = node.input
+        names = [f"{node.output[0]}/partial-{index}" for index in range(len(others) - 1)] + [node.output[0]]
+        del graph.node[position]
+        for index, (other, name) in enumerate(zip(others, names, strict=True)):
+            addition = onnx.helper.make_node("Add", [first, other], [name], name=f"{node.name}/{index}")
+            graph.node.insert(position + index, addition)
+            first = name
