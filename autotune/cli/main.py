@@ -10,6 +10,7 @@ import typer
 from autotune.cli.bench_command import bench
 from autotune.cli.build_command import build
 from autotune.cli.console import ERR
+from autotune.cli.devices_command import devices
 from autotune.cli.tasks_command import tasks
 from autotune.cli.tune_command import tune
 from search_spaces import AutotuneError, Misuse
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (tasks, tune, build, bench):
+for command in (tasks, tune, build, bench, devices):
     app.command()(command)
 
 

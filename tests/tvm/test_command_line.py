@@ -127,7 +127,7 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(model: Path, tmp_p
             time.sleep(0.1)
         children = psutil.Process(job.pid).children(recursive=True)
         job.send_signal(signal.SIGINT)
-        out, err = job.communicate(timeout=30)
+        _out, err = job.communicate(timeout=30)
     finally:
         job.kill()
     assert job.returncode == 130, err
@@ -205,3 +205,12 @@ def test_a_log_of_another_target_builds_nothing_tuned_and_says_so(
     done = run("build", model, "--log", log, "--device", "local?threads=1", "-o", tmp_path / "x.so")
     assert done.returncode == 0, done.stderr
     assert "untuned" in done.stderr
+
+
+def test_devices_are_listed_with_what_their_threads_bring() -> None:
+    done = run("devices", "local?threads=1", "--json")
+    assert done.returncode == 0, done.stderr
+    [device] = json.loads(done.stdout)
+    assert (device["connection"], device["threads"], device["speedup"]) == ("local?threads=1", 1, 1.0)
+    assert "-num-cores=1" in device["target"]
+    one_sentence(run("devices", "gopher://x"), 2, "local")
