@@ -81,11 +81,10 @@ class GuardedArray:
 def sentinels(data: npt.NDArray[np.uint8], dtype: str) -> npt.NDArray[np.bool_]:
     """Which elements still are as `GuardedArray.fill_with_sentinel` left them."""
     width = np.dtype(dtype).itemsize
-    marks: npt.NDArray[np.bool_]
-    if width in _SENTINEL:
-        marks = np.equal(data.view(f"u{width}"), _SENTINEL[width])
-    else:
-        marks = np.equal(data, _GUARD)
+    known = width in _SENTINEL
+    marks: npt.NDArray[np.bool_] = np.equal(
+        data.view(f"u{width}") if known else data, _SENTINEL[width] if known else _GUARD
+    )
     return marks
 
 

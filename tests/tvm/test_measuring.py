@@ -12,8 +12,6 @@ from tvm import relax, te
 from tvm.s_tir import Schedule
 from tvm.s_tir.meta_schedule import relax_integration
 from tvm.s_tir.meta_schedule.testing import te_workload
-from tvm.script import ir as I
-from tvm.script import relax as R
 
 from autotune.artifact import Artifact
 from autotune.builder import LocalBuilder
@@ -56,18 +54,14 @@ def matmul(device: Device) -> TensorIRSpace:
 def convolution(device: Device) -> TensorIRSpace:
     """A convolution whose weights are constants, as it comes out of a model."""
 
-    @I.ir_module
-    class Model:
-        @R.function
-        def main(x: R.Tensor((1, 16, 16, 16), "float32"), w: R.Tensor((32, 16, 3, 3), "float32")) -> R.Tensor(
-            (1, 32, 16, 16), "float32"
-        ):
-            R.func_attr({"num_input": 1})
-            with R.dataflow():
-                y = R.nn.relu(R.nn.conv2d(x, w, padding=1))
-                R.output(y)
-            return y
-
+    x = relax.Var("x", relax.TensorType([1, 16, 16, 16], "float32"))
+    w = relax.Var("w", relax.TensorType([32, 16, 3, 3], "float32"))
+    model = relax.BlockBuilder()
+    with model.function("main", [x, w], attrs={"num_input": 1}):
+        with model.dataflow():
+            y = model.emit(relax.op.nn.conv2d(x, w, padding=1))
+            z = model.emit_output(relax.op.nn.relu(y))
+        model.emit_func_output(z)
     passes = [
         relax.transform.LegalizeOps(),
         relax.transform.AnnotateTIROpPattern(),
@@ -76,7 +70,7 @@ def convolution(device: Device) -> TensorIRSpace:
         relax.transform.AttachAttrLayoutFreeBuffers(),
     ]
     with modules.tvm_target(device.target):
-        module = tvm.transform.Sequential(passes)(Model)
+        module = tvm.transform.Sequential(passes)(model.get())
     [task] = relax_integration.extract_tasks(module, modules.tvm_target(device.target))
     return TensorIRSpace(TuningTask(modules.workload(task.dispatched[0], "convolution"), device.target))
 
