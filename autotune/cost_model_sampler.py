@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,13 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.config_batch import Screen, legal
 from autotune.config_proposer import ConfigProposer
 from autotune.config_variation import ConfigVariation
 from autotune.distribution_space import DistributionSpace
 from autotune.evidence import Evidence
 from search_spaces.config import Config
+from search_spaces.decision import Choose
 from search_spaces.errors import Misuse
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -50,6 +52,16 @@ class CostModelSampler(BaseSampler):  # type: ignore[misc]  # Optuna is not type
         self._queue: list[Config] = []
         self._queued_for: tuple[dict[str, BaseDistribution], float] | None = None
         self._handed_out: dict[int, Config] = {}
+
+    def propose(
+        self, answer: Callable[[Choose], Config], evidence: Evidence, count: int, screen: Screen = legal
+    ) -> list[Config]:
+        """Up to `count` configs of a search space, whose questions may depend on earlier answers.
+
+        This is what a study of a `SearchSpace` calls: the space says what is legal, and the evidence holds
+        configs as they were measured, so nothing has to be read back out of trials.
+        """
+        return self._proposer.propose(answer, evidence, count, self._rng, screen)
 
     def reseed_rng(self) -> None:
         """A fresh generator, so that copies in other processes propose other trials."""

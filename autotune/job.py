@@ -28,8 +28,8 @@ class TuningJob:
     seed: int = 0
     batch: int = 16
     space: Callable[[TuningTask], SearchSpace] = TensorIRSpace
-    sampler: SamplerFactory = field(default_factory=lambda: sampler_factory(SamplerKind.TPE))
-    sampler_name: str = SamplerKind.TPE.value
+    sampler: SamplerFactory = field(default_factory=lambda: sampler_factory(SamplerKind.COST_MODEL))
+    sampler_name: str = SamplerKind.COST_MODEL.value
 
     def __post_init__(self) -> None:
         if not self.tasks:

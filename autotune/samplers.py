@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import optuna
 from optuna.samplers import BaseSampler
 
+from autotune.cost_model_sampler import CostModelSampler
 from search_spaces import Misuse, SearchSpace
 
 #: Makes the sampler of one task from its space and a seed.
@@ -17,8 +18,9 @@ SamplerFactory = Callable[[SearchSpace, int], BaseSampler]
 
 
 class SamplerKind(StrEnum):
-    """Optuna's samplers, by their usual short names."""
+    """The search of this project's own, and Optuna's samplers by their usual short names."""
 
+    COST_MODEL = "cost-model"
     RANDOM = "random"
     TPE = "tpe"
     NSGA2 = "nsga2"
@@ -38,6 +40,7 @@ def sampler_factory(kind: SamplerKind) -> SamplerFactory:
     Raises Misuse where the sampler needs a package that is not installed.
     """
     makers: dict[SamplerKind, Callable[[int], BaseSampler]] = {
+        SamplerKind.COST_MODEL: lambda seed: CostModelSampler(seed=seed),
         SamplerKind.RANDOM: lambda seed: optuna.samplers.RandomSampler(seed=seed),
         SamplerKind.TPE: _tpe,
         SamplerKind.NSGA2: lambda seed: optuna.samplers.NSGAIISampler(seed=seed),

@@ -10,6 +10,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from autotune.cost_model_sampler import CostModelSampler
+from autotune.evidence import Evidence
 from search_spaces import Candidate, Choose, Config, Decision, IllegalSchedule, SearchSpace
 from search_spaces.enumeration import enumerate_configs
 from tuning_logs import Timing, TuningRecord
@@ -42,6 +44,10 @@ class TaskStudy:
         self._pending: dict[str, Trial] = {}
         self._rest = self._small_space() if space.size <= _ENUMERATED_SIZE else None
         self._worst_secs = 1.0
+        self._guide = sampler if isinstance(sampler, CostModelSampler) else None
+        self._losses: dict[Config, float] = {}
+        self._illegal: list[Config] = []
+        self._unmeasured: dict[Config, Candidate] = {}
         for record in known:
             self._add(record)
 
@@ -52,6 +58,8 @@ class TaskStudy:
         """
         if self._rest is not None:
             return list(islice(self._rest, count))
+        if self._guide is not None:
+            return self._guided(self._guide, count)
         found: list[Candidate] = []
         misses = 0
         while len(found) < count and misses < 2 * _PATIENCE:
@@ -66,6 +74,8 @@ class TaskStudy:
     def tell(self, records: Sequence[TuningRecord]) -> None:
         """Reports measured candidates, asked for or not."""
         for record in records:
+            self._unmeasured.pop(record.config, None)
+            self._losses[record.config] = record.secs
             trial = self._pending.pop(record.config.key, None)
             if trial is None:
                 self._add(record)
@@ -73,6 +83,25 @@ class TaskStudy:
                 self.study.tell(trial, self._value(record))
             else:
                 self._tell_violation(trial, record.measurement.kind)
+
+    def _guided(self, guide: CostModelSampler, count: int) -> list[Candidate]:
+        """A batch that the cost models chose; it becomes trials of the study once it is measured."""
+        evidence = Evidence(
+            measured=tuple(self._losses),
+            losses=tuple(self._losses.values()),
+            illegal=tuple(self._illegal),
+            pending=(self.space.default, *self._unmeasured),
+        )
+        configs = guide.propose(self.space.answer, evidence, count, self._canonical)
+        return [self._unmeasured[config] for config in configs]
+
+    def _canonical(self, config: Config) -> Config | None:
+        """Builds a proposed config; None where it is illegal or stands for a program that was there before."""
+        candidate = self._screen(config)
+        if candidate is None:
+            return None
+        self._unmeasured[candidate.config] = candidate
+        return candidate.config
 
     def _propose(self) -> Candidate | None:
         trial = self.study.ask()
@@ -110,6 +139,7 @@ class TaskStudy:
         try:
             candidate = self.space.apply(config)
         except IllegalSchedule:
+            self._illegal.append(config)
             return None
         if candidate.config != config and candidate.config.key in self._seen:
             return None
@@ -118,6 +148,7 @@ class TaskStudy:
 
     def _add(self, record: TuningRecord) -> None:
         self._seen.add(record.config.key)
+        self._losses.setdefault(record.config, record.secs)
         try:
             params, distributions = _as_params(self.space, record.config)
         except IllegalSchedule:

@@ -42,7 +42,9 @@ def tune(
     ),
     time: Annotated[str | None, typer.Option("--time", help="How long: 90s, 5m, 8h.")] = None,
     trials: Annotated[int | None, typer.Option("--trials", help="How many candidates to measure.")] = None,
-    sampler: Annotated[SamplerKind, typer.Option("--sampler", help="How to explore.")] = SamplerKind.TPE,
+    sampler: Annotated[
+        SamplerKind, typer.Option("--sampler", help="How to explore.")
+    ] = SamplerKind.COST_MODEL,
     batch: Annotated[int, typer.Option("--batch", help="Candidates per round.")] = 16,
     seed: Annotated[int, typer.Option("--seed", help="Decides every random choice of the search.")] = 0,
     shape: ShapeOption = None,
