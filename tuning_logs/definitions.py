@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from sys import intern
 from typing import TypeVar
@@ -24,73 +25,93 @@ from tuning_logs.record_line import (
 )
 
 _T = TypeVar("_T")
+#: What a key was defined as, by the offset of the line: a record goes by the last one before it.
+_Versions = list[tuple[int, _T]]
 
 
 class Definitions:
-    """What the lines so far have defined."""
+    """What the lines so far have defined; places holds offset and size of the lines that said something new."""
 
     def __init__(self) -> None:
-        self._workloads: dict[str, Workload] = {}
-        self._devices: dict[str, DeviceFingerprint] = {}
-        self._jobs: dict[str, Job] = {}
+        self._workloads: dict[str, _Versions[Workload]] = {}
+        self._devices: dict[str, _Versions[DeviceFingerprint]] = {}
+        self._jobs: dict[str, _Versions[Job]] = {}
         self._targets: dict[str, Target] = {}
+        self.places: list[tuple[int, int]] = []
 
     def lines_for(self, record: TuningRecord) -> Iterator[Line]:
         """The line of a record, after those of what it refers to and no line has defined (so) yet."""
         workload, device, job = record.task.workload, record.device, record.provenance.job
-        if self._workloads.get(workload.key) != workload:
+        if _latest(self._workloads, workload.key) != workload:
             yield workload_line(workload)
-        if self._devices.get(device.key) != device:
+        if _latest(self._devices, device.key) != device:
             yield device_line(device)
-        if self._jobs.get(job.id) != job:
+        if _latest(self._jobs, job.id) != job:
             yield job_line(job)
         yield record_line(record)
 
-    def take(self, line: Line) -> tuple[TuningRecord, ...]:
-        """Remembers a definition (and gives nothing), or gives the record that the line stands for.
+    def take(self, line: Line, offset: int, size: int) -> None:
+        """Remembers a definition, or checks that a record refers only to what has been defined.
 
         A repeated definition replaces the earlier one for the records that follow it.
         Raises UnreadableLine with the reason where the line refers to what no line has defined.
         """
         match line:
+            case RecordLine():
+                self._check(line)
+                return
             case WorkloadLine():
                 workload = Workload(line.key, line.name, line.module, line.flops)
-                self._workloads[line.key] = _kept(self._workloads.get(line.key), workload)
+                is_new = _define(self._workloads, line.key, workload, offset)
             case DeviceLine():
                 device = DeviceFingerprint(line.name, line.facts)
                 if device.key != line.key:
                     raise UnreadableLine(
                         f"the device's key is {line.key}, but the digest of its facts {device.key}"
                     )
-                self._devices[line.key] = _kept(self._devices.get(line.key), device)
+                is_new = _define(self._devices, line.key, device, offset)
             case JobLine():
                 job = Job(line.id, line.seed, line.sampler, line.started, line.versions)
-                self._jobs[line.id] = _kept(self._jobs.get(line.id), job)
-            case RecordLine():
-                return (self._record(line),)
-        return ()
+                is_new = _define(self._jobs, line.id, job, offset)
+            case _:
+                return
+        if is_new:
+            self.places.append((offset, size))
 
-    def copy(self) -> Definitions:
-        """Definitions that may be added to without changing these."""
-        other = Definitions()
-        other._workloads, other._devices = dict(self._workloads), dict(self._devices)
-        other._jobs, other._targets = dict(self._jobs), dict(self._targets)
-        return other
-
-    def _record(self, line: RecordLine) -> TuningRecord:
-        workload = _defined(self._workloads, "workload", line.task)
-        device = _defined(self._devices, "device", line.device)
-        job = _defined(self._jobs, "job", line.job)
+    def record(self, line: RecordLine, offset: int) -> TuningRecord:
+        """The record that a line at an offset stands for; what it refers to has been defined."""
+        workload = _before(self._workloads[line.task], offset)
+        provenance = Provenance(_before(self._jobs[line.job], offset), line.trial, line.time)
         return TuningRecord(
             TuningTask(workload, self._target(line.target), line.weight),
-            device,
+            _before(self._devices[line.device], offset),
             intern(line.space),
             # A log asks the same questions over and over: hold each name only once.
             Config(tuple((intern(name), answer) for name, answer in line.config)),
             measurement_of(line),
             check_of(line),
-            Provenance(job, line.trial, line.time),
+            provenance,
         )
+
+    def copy(self) -> Definitions:
+        """Definitions that may be added to without changing these."""
+        other = Definitions()
+        other._workloads, other._devices = _copied(self._workloads), _copied(self._devices)
+        other._jobs, other._targets = _copied(self._jobs), dict(self._targets)
+        other.places = list(self.places)
+        return other
+
+    def _check(self, line: RecordLine) -> None:
+        for known, noun, key in (
+            (self._workloads, "workload", line.task),
+            (self._devices, "device", line.device),
+            (self._jobs, "job", line.job),
+        ):
+            if key not in known:
+                raise UnreadableLine(
+                    f"it refers to the {noun} {key!r}, which no readable line before it defines"
+                )
+        self._target(line.target)
 
     def _target(self, text: str) -> Target:
         if text not in self._targets:
@@ -101,12 +122,23 @@ class Definitions:
         return self._targets[text]
 
 
-def _defined(known: dict[str, _T], noun: str, key: str) -> _T:
-    if key not in known:
-        raise UnreadableLine(f"it refers to the {noun} {key!r}, which no readable line before it defines")
-    return known[key]
+def _latest(known: dict[str, _Versions[_T]], key: str) -> _T | None:
+    return known[key][-1][1] if key in known else None
 
 
-def _kept(known: _T | None, found: _T) -> _T:
-    # Logs put together repeat long module texts: hold each only once.
-    return known if known is not None and known == found else found
+def _define(known: dict[str, _Versions[_T]], key: str, value: _T, offset: int) -> bool:
+    """Whether that is news: logs put together repeat long module texts, which are held only once."""
+    if _latest(known, key) == value:
+        return False
+    known.setdefault(key, []).append((offset, value))
+    return True
+
+
+def _copied(known: dict[str, _Versions[_T]]) -> dict[str, _Versions[_T]]:
+    return {key: list(versions) for key, versions in known.items()}
+
+
+def _before(versions: _Versions[_T], offset: int) -> _T:
+    if len(versions) == 1:
+        return versions[0][1]
+    return versions[bisect_left(versions, offset, key=lambda version: version[0]) - 1][1]

@@ -16,10 +16,10 @@ class Follower:
     writing, or a whole line that lacks only its newline.
     """
 
-    def __init__(self, file: LogFile, contents: Contents) -> None:
+    def __init__(self, file: LogFile) -> None:
         self.file = file
-        self._contents = contents
-        self._end = 0  # how many bytes of the file the contents account for
+        self.contents = Contents(file)
+        self.size = 0  # how many bytes of the file the contents account for
         self._tail: RawLine | None = None
 
     def catch_up(self) -> None:
@@ -28,14 +28,14 @@ class Follower:
         Raises Misuse where the file is no tuning log, AutotuneError where it is one of a newer schema.
         """
         self._tail = None
-        with self.file.reader(self._end) as stream:
-            for line in raw_lines(stream, first=self._contents.lines + 1):
+        with self.file.reader(self.size) as stream:
+            for line in raw_lines(stream, first=self.contents.lines + 1):
                 if not line.ended:
                     self._tail = line
                     break
                 self._take(line)
-                self._end += line.size
-        if self._contents.readable == 0:
+                self.size += line.size
+        if self.contents.readable == 0:
             self._refuse_other_files()
 
     def take_tail(self) -> None:
@@ -43,7 +43,7 @@ class Follower:
         if self._tail is not None and _is_whole(self._tail):
             self._take(self._tail)
         elif self._tail is not None:
-            self._contents.report(self._tail.number, f"it was cut off after {self._tail.size} bytes")
+            self.contents.report(self._tail.number, f"it was cut off after {self._tail.size} bytes")
 
     def mend_unless_written(self) -> None:
         """Mends the tail, unless another process holds the lock: then the tail is about to be finished."""
@@ -60,34 +60,36 @@ class Follower:
         Raises AutotuneError where another process is writing to it, or the path leads to another file by now.
         """
         self.file.lock.acquire()
-        if self.file.size < self._end or not self.file.is_at_its_path():
+        if self.file.size < self.size or not self.file.is_at_its_path():
             raise AutotuneError(
                 f"expected {self.file.path} to be the file that was opened, found that it was removed, "
                 f"replaced or cut since; open the log again"
             )
-        if self.file.size > self._end:
+        if self.file.size > self.size:
             self.catch_up()
             self._mend()
 
     def append(self, data: bytes) -> None:
         """Adds whole lines to a prepared file, and returns when they are on disk."""
-        self.file.append(data, self._end)
-        self._end += len(data)
+        self.file.append(data, self.size)
+        self.size += len(data)
 
     def _mend(self) -> None:
         if self._tail is None:
             return
+        size = self._tail.size
         if _is_whole(self._tail):
-            self.file.append(b"\n", self._end + self._tail.size)
-            self._end += self._tail.size + 1
+            self.file.append(b"\n", self.size + size)
+            self.take_tail()
+            self.size += size + 1
         else:
-            self.file.cut(self._end)
-        self.take_tail()
+            self.file.cut(self.size)
+            self.take_tail()
         self._tail = None
 
     def _take(self, line: RawLine) -> None:
         try:
-            self._contents.take(line)
+            self.contents.take(line, self.size)
         except NewerSchema as found:
             raise AutotuneError(
                 f"expected a tuning log of schema {SCHEMA_MAJOR}.x, found schema {found} in line "

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Self
 
 from search_spaces.errors import Misuse
 from search_spaces.task import TuningTask
-from tuning_logs.contents import Contents, Damage
+from tuning_logs.contents import Contents, Damage, PlacedLine
 from tuning_logs.device_fingerprint import DeviceFingerprint
 from tuning_logs.follower import Follower
 from tuning_logs.line import UnreadableLine, decode_line, encode_line
 from tuning_logs.log_file import LogFile
+from tuning_logs.memory_source import MemorySource
 from tuning_logs.record import Job, TuningRecord
+from tuning_logs.record_index import key_of
 
 if TYPE_CHECKING:
     import pandas
@@ -29,9 +31,9 @@ class TuningLog:
     ...     fastest = log.best(task, device)
     """
 
-    def __init__(self, contents: Contents, follower: Follower | None) -> None:
+    def __init__(self, contents: Contents, sink: Follower | MemorySource) -> None:
         self._contents = contents
-        self._follower = follower
+        self._sink = sink
         self._accepts = True
 
     @classmethod
@@ -44,15 +46,14 @@ class TuningLog:
         Raises Misuse where the path cannot be written or holds something else than a log, and AutotuneError
         where the log is of a newer schema. Neither changes the file.
         """
-        contents = Contents()
-        follower = Follower(LogFile.for_appending(Path(path)), contents)
+        follower = Follower(LogFile.for_appending(Path(path)))
         try:
             follower.catch_up()
             follower.mend_unless_written()
         except BaseException:
             follower.file.close()
             raise
-        return cls(contents, follower)
+        return cls(follower.contents, follower)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -61,26 +62,26 @@ class TuningLog:
         Raises Misuse where there is no such file or it holds something else than a log, and AutotuneError
         where the log is of a newer schema.
         """
-        contents = Contents()
-        follower = Follower(LogFile.for_reading(Path(path)), contents)
+        follower = Follower(LogFile.for_reading(Path(path)))
         try:
             follower.catch_up()
             follower.take_tail()
         finally:
             follower.file.close()
-        log = cls(contents, follower)
+        log = cls(follower.contents, follower)
         log._accepts = False
         return log
 
     @classmethod
     def in_memory(cls) -> Self:
         """A log without a file, for jobs whose records nobody will miss."""
-        return cls(Contents(), None)
+        source = MemorySource()
+        return cls(Contents(source), source)
 
     @property
     def path(self) -> Path | None:
         """The file, None for a log in memory."""
-        return None if self._follower is None else self._follower.file.path
+        return self._sink.file.path if isinstance(self._sink, Follower) else None
 
     @property
     def damage(self) -> tuple[Damage, ...]:
@@ -102,35 +103,39 @@ class TuningLog:
             raise Misuse(
                 f"expected a log open for appending, found {self.path} read only or closed; open it again"
             )
-        if self._follower is not None:
-            self._follower.prepare()
+        if isinstance(self._sink, Follower):
+            self._sink.prepare()
         definitions = self._contents.definitions.copy()
+        offset = self._sink.size
         data: list[bytes] = []
-        added: list[TuningRecord] = []
+        placed: list[PlacedLine] = []
         for record in records:
             try:
                 for line in definitions.lines_for(record):
                     data.append(encode_line(line))
                     # What is not read back here would be damage for whoever opens the log next.
-                    added += definitions.take(decode_line(data[-1].rstrip()))
+                    placed.append(PlacedLine(decode_line(data[-1].rstrip()), offset, len(data[-1])))
+                    definitions.take(placed[-1].line, offset, len(data[-1]))
+                    offset += len(data[-1])
             except UnreadableLine as reason:
                 raise Misuse(
                     f"expected a record that can be written down, but trial {record.provenance.trial} of "
                     f"{record.task.name!r} would not read back: {reason}; nothing of its batch was written"
                 ) from None
-        if self._follower is not None and data:
-            self._follower.append(b"".join(data))
-        self._contents.add(definitions, added, len(data))
+        if data:
+            self._sink.append(b"".join(data))
+        self._contents.add(definitions, placed)
 
     def iterate(self) -> Iterator[TuningRecord]:
-        """The records in the order of the file."""
-        return iter(self._contents.index)
+        """The records in the order of the file, read one at a time."""
+        return self._contents.records(self._contents.index.rows)
 
     def where(
         self, *, task: TuningTask | None = None, device: DeviceFingerprint | None = None
     ) -> list[TuningRecord]:
         """The records of a task (its key and target), of a device, or of both, in the order of the file."""
-        return self._contents.index.where(task, device)
+        task_key, device_key = key_of(task) if task else None, device.key if device else None
+        return list(self._contents.records(self._contents.index.where(task_key, device_key)))
 
     def best(self, task: TuningTask, device: DeviceFingerprint | None = None) -> TuningRecord | None:
         """The record of the fastest config for a task, on one device or on any; None where no config ran.
@@ -140,19 +145,19 @@ class TuningLog:
         of them, with all their repeats. Censored records count only where there is nothing else, and a
         config that gave a wrong result even once does not count at all.
         """
-        return self._contents.index.best(task, device)
+        return self._contents.index.best(key_of(task), device.key if device else None, self._contents.record)
 
     def tasks(self) -> list[TuningTask]:
         """The tasks that have records, in order of first appearance."""
-        return self._contents.index.tasks()
+        return [record.task for record in self._first_of("task")]
 
     def devices(self) -> list[DeviceFingerprint]:
         """The devices that have records, in order of first appearance."""
-        return self._contents.index.devices()
+        return [record.device for record in self._first_of("device")]
 
     def jobs(self) -> list[Job]:
         """The jobs that have records, in order of first appearance."""
-        return self._contents.index.jobs()
+        return [record.provenance.job for record in self._first_of("job")]
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row per record, in the order of the file; `tuning_logs.frame` says what the columns hold."""
@@ -163,8 +168,8 @@ class TuningLog:
     def close(self) -> None:
         """Gives up the file and the right to append. What was read can still be looked up."""
         self._accepts = False
-        if self._follower is not None:
-            self._follower.file.close()
+        if isinstance(self._sink, Follower):
+            self._sink.file.close()
 
     def __len__(self) -> int:
         return len(self._contents.index)
@@ -176,3 +181,6 @@ class TuningLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _first_of(self, field: str) -> Iterator[TuningRecord]:
+        return self._contents.records(self._contents.index.first_rows(field))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import weakref
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +20,9 @@ class LogFile:
         self.path = path
         self._descriptor = descriptor
         self.lock = WriterLock(path, descriptor)
+        # Looking records up goes on after closing, for as long as someone may want to.
+        self._lookups = os.dup(descriptor)
+        weakref.finalize(self, os.close, self._lookups)
 
     @classmethod
     def for_appending(cls, path: Path) -> LogFile:
@@ -65,6 +69,10 @@ class LogFile:
         file = os.fdopen(os.dup(self._descriptor), "rb")
         file.seek(start)
         return file
+
+    def at(self, offset: int, size: int) -> bytes:
+        """The size bytes at an offset, fewer where the file ends before."""
+        return os.pread(self._lookups, size, offset)
 
     def append(self, data: bytes, size: int) -> None:
         """Adds data behind the first size bytes, and returns when it is on disk.

@@ -1,13 +1,18 @@
-"""The records of a log in memory, found by task, target and device without looking at all of them."""
+"""Finds the records of a log by task, target and device without reading the others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from search_spaces.task import TuningTask
-from tuning_logs.device_fingerprint import DeviceFingerprint
-from tuning_logs.record import Job, TuningRecord
-from tuning_logs.standing import Contender, Standing
+from tuning_logs.best_record import Read, best_record, is_better
+from tuning_logs.line import RecordLine
+from tuning_logs.record import TuningRecord
+from tuning_logs.record_rows import Rows, RowTable
 
 #: A task's key and its target's text: the weight differs from model to model, and does not tell tasks apart.
 TaskKey = tuple[str, str]
@@ -19,56 +24,90 @@ def key_of(task: TuningTask) -> TaskKey:
 
 
 class RecordIndex:
-    """Records in the order of the file, and where to find them."""
+    """Rows in the order of the file, numbered from 0, and the tasks, devices and jobs that they belong to."""
 
-    def __init__(self) -> None:
-        self._records: list[TuningRecord] = []
-        self._by_task: dict[TaskKey, list[TuningRecord]] = {}
-        self._by_device: dict[str, list[TuningRecord]] = {}
-        self._standings: dict[TaskKey, dict[str, Standing]] = {}
-        self._jobs: dict[str, Job] = {}
+    def __init__(
+        self,
+        rows: Rows | None = None,
+        tasks: Iterable[TaskKey] = (),
+        devices: Iterable[str] = (),
+        jobs: Iterable[str] = (),
+    ) -> None:
+        """tasks, devices and jobs: those that the rows' numbers stand for."""
+        self._table = RowTable(rows)
+        self._tasks = {key: number for number, key in enumerate(tasks)}
+        self._devices = {key: number for number, key in enumerate(devices)}
+        self._jobs = {key: number for number, key in enumerate(jobs)}
+        self._of_task = _places(self.rows["task"], len(self._tasks))
+        self._best: dict[tuple[int, int], tuple[int, TuningRecord | None]] = {}
 
-    def add(self, record: TuningRecord) -> None:
-        """Takes one more record in."""
-        task, device = key_of(record.task), record.device.key
-        self._records.append(record)
-        self._by_task.setdefault(task, []).append(record)
-        self._by_device.setdefault(device, []).append(record)
-        self._standings.setdefault(task, {}).setdefault(device, Standing()).add(record)
-        self._jobs.setdefault(record.provenance.job.id, record.provenance.job)
+    def add(self, line: RecordLine, offset: int, size: int) -> None:
+        """Takes one more record in, by its line."""
+        task = self._tasks.setdefault((line.task, line.target), len(self._tasks))
+        device = self._devices.setdefault(line.device, len(self._devices))
+        job = self._jobs.setdefault(line.job, len(self._jobs))
+        self._of_task.setdefault(task, array("q")).append(len(self._table))
+        self._table.add(line, offset, size, task, device, job)
 
-    def where(self, task: TuningTask | None, device: DeviceFingerprint | None) -> list[TuningRecord]:
-        """The records of a task, of a device, of both, or all, in the order of the file."""
-        if task is None:
-            return list(self._records if device is None else self._by_device.get(device.key, ()))
-        found = self._by_task.get(key_of(task), [])
-        return [record for record in found if device is None or record.device.key == device.key]
+    @property
+    def rows(self) -> Rows:
+        """All rows, in the order of the file."""
+        return self._table.rows
 
-    def best(self, task: TuningTask, device: DeviceFingerprint | None) -> TuningRecord | None:
-        """The record of the fastest config, with the repeats of all its records."""
-        standings = self._standings.get(key_of(task), {})
-        named = standings.values() if device is None else filter(None, [standings.get(device.key)])
-        contenders = [standing.best for standing in named if standing.best is not None]
-        return min(contenders, key=_rank).record if contenders else None
+    @property
+    def tasks(self) -> tuple[TaskKey, ...]:
+        """By number, in order of first appearance."""
+        return tuple(self._tasks)
 
-    def tasks(self) -> list[TuningTask]:
-        """Every task with a record, in order of first appearance, as first written."""
-        return [records[0].task for records in self._by_task.values()]
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Keys by number, in order of first appearance."""
+        return tuple(self._devices)
 
-    def devices(self) -> list[DeviceFingerprint]:
-        """Every device with a record, in order of first appearance."""
-        return [records[0].device for records in self._by_device.values()]
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """Ids by number, in order of first appearance."""
+        return tuple(self._jobs)
 
-    def jobs(self) -> list[Job]:
-        """Every job with a record, in order of first appearance."""
-        return list(self._jobs.values())
+    def where(self, task: TaskKey | None, device: str | None) -> Rows:
+        """The rows of a task, of a device, of both, or all, in the order of the file."""
+        rows = self.rows if task is None else self.rows[self._places_of(task)]
+        return rows if device is None else rows[rows["device"] == self._devices.get(device, -1)]
 
-    def __iter__(self) -> Iterator[TuningRecord]:
-        return iter(self._records)
+    def best(self, task: TaskKey, device: str | None, read: Read) -> TuningRecord | None:
+        """The best record of a task on a device, or on the device where it is fastest; see `best_record`."""
+        rows = self.where(task, device)
+        best: TuningRecord | None = None
+        for number in np.unique(rows["device"]):
+            record = self._best_on(self._tasks[task], int(number), rows, read)
+            if best is None or (record is not None and is_better(record, best)):
+                best = record
+        return best
+
+    def first_rows(self, field: str) -> Rows:
+        """The first row of every task, device or job, by number; field: `task`, `device` or `job`."""
+        rows = self.rows
+        return rows[np.unique(rows[field], return_index=True)[1]]
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._table)
+
+    def _best_on(self, task: int, device: int, rows: Rows, read: Read) -> TuningRecord | None:
+        rows = rows[rows["device"] == device]
+        known = self._best.get((task, device))
+        if known is None or known[0] != len(rows):
+            known = self._best[task, device] = (len(rows), best_record(rows, read))
+        return known[1]
+
+    def _places_of(self, task: TaskKey) -> NDArray[np.int64]:
+        places = self._of_task.get(self._tasks.get(task, -1), array("q"))
+        return np.array(places, np.int64)
 
 
-def _rank(contender: Contender) -> tuple[bool, float]:
-    return contender.rank
+def _places(numbers: NDArray[np.uint32], count: int) -> dict[int, array[int]]:
+    """Where each number stands."""
+    order = np.argsort(numbers, kind="stable").astype(np.int64)
+    starts = np.searchsorted(numbers[order], np.arange(count + 1))
+    return {
+        number: array("q", order[starts[number] : starts[number + 1]].tobytes()) for number in range(count)
+    }
