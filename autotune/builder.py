@@ -74,6 +74,7 @@ class LocalBuilder:
             {"TVM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             memory_bytes,
             worn_bytes=memory_bytes // 4,
+            scratch=Path(self._scratch.name),
         )
 
     @property

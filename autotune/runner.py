@@ -79,7 +79,8 @@ class LocalRunner:
             "OPENBLAS_NUM_THREADS": "1",
         }
         worn_bytes = min(2 * _GIB, memory_bytes // 2)
-        self._pool = WorkerPool(1, Call(warm_up), environment, memory_bytes, worn_bytes)
+        scratch = Path(self._scratch.name)
+        self._pool = WorkerPool(1, Call(warm_up), environment, memory_bytes, worn_bytes, scratch)
 
     @property
     def pids(self) -> list[int]:

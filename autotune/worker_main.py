@@ -1,6 +1,7 @@
 """The program of a worker process: it takes calls from its parent, one at a time, and never outlives it.
 
-Started by path, with the file descriptor of its end of a socket pair as its one argument.
+Started by path, with the file descriptor of its end of a socket pair, and the parent's scratch directory, if there
+is one, which it deletes if the parent is killed before it can.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import pickle
 import resource
 import select
+import shutil
 import signal
 import sys
 import threading
@@ -42,11 +44,14 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _leave_with_parent(descriptor: int) -> None:
-    """Ends the process when the parent is gone, even while a kernel hangs in the main thread."""
+def _leave_with_parent(descriptor: int, scratch: list[str]) -> None:
+    """Cleans up and ends the process when the parent is gone, even while a kernel hangs in the main thread."""
     watch = select.poll()
     watch.register(descriptor, select.POLLRDHUP)
     watch.poll()
+    for directory in scratch:
+        shutil.rmtree(directory, ignore_errors=True)
+    # TVM's own threads may be stuck in a kernel; there is nothing here worth an orderly shutdown.
     os._exit(0)
 
 
@@ -57,17 +62,17 @@ def _open_package() -> None:
     sys.modules["autotune"] = package
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, scratch: list[str]) -> None:
     """Serves the parent at the other end of the socket."""
     # Ctrl-C is the parent's to handle; a crashed kernel leaves a message, not a core file.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    threading.Thread(target=_leave_with_parent, args=(descriptor,), daemon=True).start()
+    leaving = threading.Thread(target=_leave_with_parent, args=(descriptor, scratch), daemon=True)
+    leaving.start()
     _open_package()
     serve(Connection(descriptor))
-    # TVM's own threads may be stuck in a kernel; there is nothing here worth an orderly shutdown.
-    os._exit(0)
+    leaving.join()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:])

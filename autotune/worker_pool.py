@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import wait
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -19,15 +20,23 @@ _MAX_CALLS = 300
 class WorkerPool:
     """Worker processes, started at once and in parallel, replaced when dead or worn.
 
+    scratch is the owner's directory, deleted by the workers if the owner is killed before it can.
     memory_bytes is what one process may use; one that holds more than worn_bytes after a call, or has served
     300, is replaced before its next. close() ends all of them; so does the parent's own end.
     """
 
     def __init__(
-        self, count: int, warm_up: Call, environment: Mapping[str, str], memory_bytes: int, worn_bytes: int
+        self,
+        count: int,
+        warm_up: Call,
+        environment: Mapping[str, str],
+        memory_bytes: int,
+        worn_bytes: int,
+        scratch: Path | None = None,
     ) -> None:
         self._warm_up = warm_up
         self._environment = dict(environment)
+        self._scratch = scratch
         self._memory_bytes = memory_bytes
         self._worn_bytes = worn_bytes
         self._workers = [self._spawn() for _ in range(count)]
@@ -82,7 +91,7 @@ class WorkerPool:
         self.close()
 
     def _spawn(self) -> WorkerProcess:
-        return WorkerProcess(self._warm_up, self._environment, self._memory_bytes)
+        return WorkerProcess(self._warm_up, self._environment, self._memory_bytes, self._scratch)
 
     def _hand_out(
         self, calls: Sequence[tuple[Call, float]], pending: deque[int], taken: dict[WorkerProcess, int]

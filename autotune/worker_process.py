@@ -46,11 +46,14 @@ class State(Enum):
 class WorkerProcess:
     """A child process in a session of its own, so that neither Ctrl-C reaches it nor its children escape it.
 
-    warm_up is called first (it imports what later calls need). environment is added to the parent's.
+    warm_up is called first (it imports what later calls need). environment is added to the parent's. scratch is
+    the parent's directory for files, if it has one; the process deletes it if it outlives the parent.
     What the process writes to stdout and stderr is drained; the last 2 kB are kept for Died.last_words.
     """
 
-    def __init__(self, warm_up: Call, environment: Mapping[str, str], memory_bytes: int) -> None:
+    def __init__(
+        self, warm_up: Call, environment: Mapping[str, str], memory_bytes: int, scratch: Path | None
+    ) -> None:
         self.calls = 0
         self.state = State.STARTING
         self._memory_bytes = memory_bytes
@@ -58,7 +61,13 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", str(Path(worker_main.__file__)), str(theirs.fileno())],
+                [
+                    sys.executable,
+                    "-P",
+                    worker_main.__file__,
+                    str(theirs.fileno()),
+                    *([str(scratch)] if scratch else []),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -267,7 +267,7 @@ def test_nothing_is_left_behind(device: Device, space: TensorIRSpace, tmp_path: 
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_workers_end_with_their_parent_even_while_a_kernel_hangs(
+def test_workers_and_files_end_with_their_parent_even_while_a_kernel_hangs(
     sent: signal.Signals, space: TensorIRSpace, tmp_path: Path
 ) -> None:
     hanging = tmp_path / "hanging"
@@ -285,7 +285,13 @@ with LocalBuilder(1) as builder, LocalRunner(local_device()) as runner:
     print(*builder.pids, *runner.pids, flush=True)
     runner.run([artifact])
 """)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {
+        **os.environ,
+        "TMPDIR": str(temporary),
+        "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
+    }
     with subprocess.Popen(
         [sys.executable, str(script)],
         stdout=subprocess.PIPE,
@@ -297,10 +303,12 @@ with LocalBuilder(1) as builder, LocalRunner(local_device()) as runner:
         pids = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(pids) == 2
         wait_for(hanging)
+        assert len(list(temporary.iterdir())) == 2
         parent.send_signal(sent)
         parent.wait(timeout=20)
     psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=10)
     assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not list(temporary.iterdir())
 
 
 def pickle_of(space: TensorIRSpace, directory: Path) -> bytes:
