@@ -9,7 +9,7 @@ import numpy as np
 
 from tuning_logs.measurement import Timing
 from tuning_logs.record import TuningRecord
-from tuning_logs.record_rows import CENSORED, OK, WRONG_RESULT, Rows
+from tuning_logs.record_rows import CENSORED, OK, WRONG_RESULT, Rows, groups
 
 #: Reads the record that a row stands for.
 Read = Callable[[np.void], TuningRecord]
@@ -22,25 +22,23 @@ def best_record(rows: Rows, read: Read) -> TuningRecord | None:
     first wins. Censored records count only where there are no others, and a config that ever gave a wrong result
     does not count. Only the lines of configs that may have won are read.
     """
-    status, program = rows["status"], rows["program"]
-    right = ~np.isin(program, program[status == WRONG_RESULT])
-    whole = right & (status == OK)
-    rows = rows[whole if whole.any() else right & (status == CENSORED)]
-    _, first, inverse, counts = np.unique(
-        rows["program"], return_index=True, return_inverse=True, return_counts=True
-    )
+    rows = _countable(rows)
+    if not len(rows):
+        return None
+    order, starts, counts = groups(rows["program"])
+    first = order[starts]
     # The median of several records' repeats is never below the least of their lower medians.
-    bounds = np.full(len(first), np.inf)
-    np.minimum.at(bounds, inverse, np.where(counts[inverse] == 1, rows["secs"], rows["low_secs"]))
+    least = np.minimum.reduceat(rows["low_secs"][order], starts)
+    bounds = np.where(counts == 1, rows["secs"][first], least)
     best: TuningRecord | None = None
     rank = (np.inf, 0)
     for place in np.lexsort((first, bounds)):
         if bounds[place] > rank[0]:
             break
-        lone = counts[place] == 1
-        if lone and (bounds[place], first[place]) >= rank:
+        same = rows[order[starts[place] : starts[place] + counts[place]]]
+        if len(same) == 1 and (bounds[place], first[place]) >= rank:
             continue
-        record = read(rows[first[place]]) if lone else _pooled(rows[inverse == place], read)
+        record = read(same[0]) if len(same) == 1 else _pooled(same, read)
         if (record.secs, first[place]) < rank:
             best, rank = record, (record.secs, first[place])
     return best
@@ -49,6 +47,19 @@ def best_record(rows: Rows, read: Read) -> TuningRecord | None:
 def is_better(one: TuningRecord, other: TuningRecord) -> bool:
     """Whether one device's best record beats another's."""
     return _rank(one) < _rank(other)
+
+
+def _countable(rows: Rows) -> Rows:
+    """The rows whose times count: no config that was ever wrong, and uncensored ones where there are any."""
+    if not len(rows):
+        return rows
+    order, starts, counts = groups(rows["program"])
+    was_wrong = np.logical_or.reduceat(rows["status"][order] == WRONG_RESULT, starts)
+    right = np.empty(len(rows), bool)
+    right[order] = np.repeat(~was_wrong, counts)
+    whole = right & (rows["status"] == OK)
+    counted: Rows = rows[whole if whole.any() else right & (rows["status"] == CENSORED)]
+    return counted
 
 
 def _rank(record: TuningRecord) -> tuple[bool, float]:

@@ -10,14 +10,7 @@ import numpy as np
 
 from search_spaces.errors import AutotuneError
 from tuning_logs.definitions import Definitions
-from tuning_logs.line import (
-    LINE_START,
-    Line,
-    RecordLine,
-    UnreadableLine,
-    decode_line,
-    has_valid_crc,
-)
+from tuning_logs.line import Line, RecordLine, UnreadableLine, decode_line, whole_end
 from tuning_logs.reader import RawLine
 from tuning_logs.record import TuningRecord
 from tuning_logs.record_index import RecordIndex
@@ -130,11 +123,9 @@ class Contents:
         except UnreadableLine as reason:
             self.report(raw.number, str(reason))
             # A log whose last line was cut may have been joined with another: that one's first line is whole.
-            start = text.rfind(LINE_START, 1)
-            if start > 0 and has_valid_crc(text[start:]):
-                self._take(
-                    RawLine(raw.number, raw.size - start, None, raw.ended), text[start:], offset + start
-                )
+            if end := whole_end(text):
+                skipped = len(text) - len(end)
+                self._take(RawLine(raw.number, raw.size - skipped, None, raw.ended), end, offset + skipped)
             return
         self.readable += 1
         if isinstance(line, RecordLine):

@@ -50,8 +50,8 @@ class Definitions:
             yield job_line(job)
         yield record_line(record)
 
-    def take(self, line: Line, offset: int, size: int) -> None:
-        """Remembers a definition, or checks that a record refers only to what has been defined.
+    def take(self, line: Line, offset: int, size: int) -> bool:
+        """Remembers a definition, and says whether it is news; or checks what a record refers to.
 
         A repeated definition replaces the earlier one for the records that follow it.
         Raises UnreadableLine with the reason where the line refers to what no line has defined.
@@ -59,7 +59,7 @@ class Definitions:
         match line:
             case RecordLine():
                 self._check(line)
-                return
+                return False
             case WorkloadLine():
                 workload = Workload(line.key, line.name, line.module, line.flops)
                 is_new = _define(self._workloads, line.key, workload, offset)
@@ -74,9 +74,10 @@ class Definitions:
                 job = Job(line.id, line.seed, line.sampler, line.started, line.versions)
                 is_new = _define(self._jobs, line.id, job, offset)
             case _:
-                return
+                return False
         if is_new:
             self.places.append((offset, size))
+        return is_new
 
     def record(self, line: RecordLine, offset: int) -> TuningRecord:
         """The record that a line at an offset stands for; what it refers to has been defined."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from search_spaces.errors import AutotuneError, Misuse
+from pathlib import Path
+from typing import Final
+
+from search_spaces.errors import AutotuneError
 from tuning_logs.contents import Contents
-from tuning_logs.line import LINE_START, SCHEMA_MAJOR, NewerSchema, has_valid_crc
+from tuning_logs.index_file import load_index, save_index
+from tuning_logs.line import SCHEMA_MAJOR, NewerSchema, has_valid_crc
 from tuning_logs.log_file import LogFile
 from tuning_logs.reader import RawLine, raw_lines
+
+#: How much of a log may be read anew at every opening before an index is kept beside it, in bytes.
+_WORTH_AN_INDEX: Final = 8 << 20
 
 
 class Follower:
@@ -18,8 +25,9 @@ class Follower:
 
     def __init__(self, file: LogFile) -> None:
         self.file = file
-        self.contents = Contents(file)
-        self.size = 0  # how many bytes of the file the contents account for
+        # size: how many bytes of the file the contents account for.
+        self.contents, self.size = load_index(file) or (Contents(file), 0)
+        self._indexed = self.size
         self._tail: RawLine | None = None
 
     def catch_up(self) -> None:
@@ -36,7 +44,13 @@ class Follower:
                 self._take(line)
                 self.size += line.size
         if self.contents.readable == 0:
-            self._refuse_other_files()
+            self.file.refuse_other_kinds()
+
+    def keep_index(self) -> None:
+        """Keeps an index beside the file, where reading it took long enough to be spared next time."""
+        if self.size - self._indexed >= _WORTH_AN_INDEX:
+            save_index(self.file, self.contents, self.size)
+            self._indexed = self.size
 
     def take_tail(self) -> None:
         """Reads the tail where it is whole, and reports it otherwise; changes nothing in the file."""
@@ -91,19 +105,15 @@ class Follower:
         try:
             self.contents.take(line, self.size)
         except NewerSchema as found:
-            raise AutotuneError(
-                f"expected a tuning log of schema {SCHEMA_MAJOR}.x, found schema {found} in line "
-                f"{line.number} of {self.file.path}; read it with a newer version of autotune"
-            ) from None
+            raise newer_schema(self.file.path, line.number, found) from None
 
-    def _refuse_other_files(self) -> None:
-        with self.file.reader(0) as stream:
-            start = stream.read(len(LINE_START))
-        if start.strip() and not LINE_START.startswith(start):
-            raise Misuse(
-                f"expected {self.file.path} to be a tuning log, found a file of another kind; "
-                f"name another file"
-            )
+
+def newer_schema(path: Path, line: int, schema: NewerSchema) -> AutotuneError:
+    """What to say of a log that only a later version can read."""
+    return AutotuneError(
+        f"expected a tuning log of schema {SCHEMA_MAJOR}.x, found schema {schema} in line {line} of {path}; "
+        f"read it with a newer version of autotune"
+    )
 
 
 def _is_whole(line: RawLine) -> bool:

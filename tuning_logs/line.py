@@ -146,6 +146,9 @@ class _Header(Struct, frozen=True):
     kind: str
 
 
+#: How nearly every line starts: its header need not be looked at by itself.
+_OWN_RECORD: Final = LINE_START + b'%s","kind":"record",' % SCHEMA.encode()
+
 _ENCODER = msgspec.json.Encoder()
 _HEADER = msgspec.json.Decoder(_Header)
 _DECODERS: Mapping[str, msgspec.json.Decoder[Line]] = {
@@ -179,6 +182,8 @@ def decode_line(text: bytes) -> Line:
         raise UnreadableLine("it is not a JSON object")
     if not has_valid_crc(text):
         raise UnreadableLine("its checksum does not match its content")
+    if text.startswith(_OWN_RECORD) and len(text) <= LONGEST_LINE:
+        return _decoded(_DECODERS["record"], text)
     header = _decoded(_HEADER, text)
     major, minor = (int(part) for part in header.schema.split("."))
     if major > SCHEMA_MAJOR:
@@ -197,6 +202,12 @@ def has_valid_crc(text: bytes) -> bool:
     """Whether the line ends with the checksum of what stands before it."""
     head, _, _ = text.rpartition(_CRC_START)
     return bool(head) and text[len(head) :] == _crc_tail(head)
+
+
+def whole_end(text: bytes) -> bytes:
+    """The line that stands whole behind one that was cut, as where logs were joined; empty where there is none."""
+    start = text.rfind(LINE_START, 1)
+    return text[start:] if start > 0 and has_valid_crc(text[start:]) else b""
 
 
 def _crc_tail(head: bytes) -> bytes:

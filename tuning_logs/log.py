@@ -49,6 +49,7 @@ class TuningLog:
         follower = Follower(LogFile.for_appending(Path(path)))
         try:
             follower.catch_up()
+            follower.keep_index()
             follower.mend_unless_written()
         except BaseException:
             follower.file.close()
@@ -65,6 +66,7 @@ class TuningLog:
         follower = Follower(LogFile.for_reading(Path(path)))
         try:
             follower.catch_up()
+            follower.keep_index()
             follower.take_tail()
         finally:
             follower.file.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from search_spaces.errors import AutotuneError, Misuse
+from tuning_logs.line import LINE_START
 from tuning_logs.lock import WriterLock
 
 
@@ -103,6 +104,15 @@ class LogFile:
             return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
         except OSError:
             return False
+
+    def refuse_other_kinds(self) -> None:
+        """Raises Misuse where the file does not start as a tuning log does."""
+        with self.reader(0) as stream:
+            start = stream.read(len(LINE_START))
+        if start.strip() and not LINE_START.startswith(start):
+            raise Misuse(
+                f"expected {self.path} to be a tuning log, found a file of another kind; name another file"
+            )
 
     def close(self) -> None:
         """Gives up the lock and the file."""

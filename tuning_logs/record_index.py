@@ -12,7 +12,7 @@ from search_spaces.task import TuningTask
 from tuning_logs.best_record import Read, best_record, is_better
 from tuning_logs.line import RecordLine
 from tuning_logs.record import TuningRecord
-from tuning_logs.record_rows import Rows, RowTable
+from tuning_logs.record_rows import Rows, RowTable, groups
 
 #: A task's key and its target's text: the weight differs from model to model, and does not tell tasks apart.
 TaskKey = tuple[str, str]
@@ -78,7 +78,8 @@ class RecordIndex:
         """The best record of a task on a device, or on the device where it is fastest; see `best_record`."""
         rows = self.where(task, device)
         best: TuningRecord | None = None
-        for number in np.unique(rows["device"]):
+        order, starts, _ = groups(rows["device"])
+        for number in rows["device"][order[starts]]:
             record = self._best_on(self._tasks[task], int(number), rows, read)
             if best is None or (record is not None and is_better(record, best)):
                 best = record
@@ -87,7 +88,8 @@ class RecordIndex:
     def first_rows(self, field: str) -> Rows:
         """The first row of every task, device or job, by number; field: `task`, `device` or `job`."""
         rows = self.rows
-        return rows[np.unique(rows[field], return_index=True)[1]]
+        order, starts, _ = groups(rows[field])
+        return rows[order[starts]]
 
     def __len__(self) -> int:
         return len(self._table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import statistics
 from typing import Any, Final
 
 import msgspec
@@ -55,8 +54,10 @@ class RowTable:
         """Takes in the line of a record that stands at an offset."""
         measurement = line.measurement
         if isinstance(measurement, TimingValue):
-            secs = statistics.median(measurement.run_secs)
-            low_secs = statistics.median_low(measurement.run_secs)
+            ordered = sorted(measurement.run_secs)
+            middle = len(ordered) // 2
+            low_secs = ordered[(len(ordered) - 1) // 2]
+            secs = (low_secs + ordered[middle]) / 2 if low_secs != ordered[middle] else low_secs
             status = CENSORED if measurement.censored else OK
         else:
             secs = low_secs = float("inf")
@@ -91,3 +92,12 @@ def program_of(line: RecordLine) -> int:
     """A digest of space version and config: the same answers in another version may be another program."""
     text = _ENCODER.encode((line.space, line.config))
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+
+
+def groups(values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Sorts equal values together, the earlier of equals first: the places in that order, where in it each group
+    starts, and how many there are in each."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
+    return order, starts, np.diff(np.append(starts, len(ordered)))

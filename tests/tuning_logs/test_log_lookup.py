@@ -1,8 +1,12 @@
 """Records are found by task, target and device, and the best of them is the one to trust."""
 
 import math
+import statistics
+from collections import defaultdict
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from search_spaces.errors import Misuse
 from tuning_logs import Check, Failure, FailureKind, Timing, TuningLog
@@ -188,3 +192,56 @@ def test_a_message_that_is_no_text_is_written_all_the_same(record, tmp_path):
     with TuningLog.open(tmp_path / "log.jsonl") as log:
         log.append([record(0, measurement=Failure(FailureKind.RUN_ERROR, "bad \udc80 byte"))])
     assert len(TuningLog.read(tmp_path / "log.jsonl")) == 1
+
+
+TRIALS = st.lists(
+    st.tuples(
+        st.sampled_from([(1, 32), (2, 16), (4, 8)]),
+        st.sampled_from([2, 8]),
+        st.one_of(
+            st.builds(
+                Timing,
+                st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]), min_size=1, max_size=4).map(tuple),
+                st.just(0.1),
+                st.booleans(),
+            ),
+            st.sampled_from([FailureKind.WRONG_RESULT, FailureKind.RUN_ERROR]).map(
+                lambda kind: Failure(kind, "no")
+            ),
+        ),
+    ),
+    max_size=12,
+)
+
+
+@given(trials=TRIALS)
+@settings(max_examples=300, deadline=None)
+def test_the_best_record_is_the_one_found_by_looking_at_all_of_them(record, trials):
+    log = TuningLog.in_memory()
+    records = [
+        record(number, tile=tile, threads=threads, measurement=measurement)
+        for number, (tile, threads, measurement) in enumerate(trials)
+    ]
+    log.append(records)
+    for device in {each.device for each in records}:
+        best = log.best(record().task, device)
+        assert (None if best is None else best.secs) == fastest_secs(
+            [each for each in records if each.device == device]
+        )
+
+
+def fastest_secs(records):
+    timings = defaultdict(list)
+    for record in records:
+        timings[record.config].append(record.measurement)
+    right = [
+        [timing for timing in found if isinstance(timing, Timing)]
+        for found in timings.values()
+        if not any(isinstance(m, Failure) and m.kind is FailureKind.WRONG_RESULT for m in found)
+    ]
+    whole = [[timing for timing in found if not timing.censored] for found in right]
+    counted = [found for found in whole if found] or [found for found in right if found]
+    return min(
+        (statistics.median(secs for timing in found for secs in timing.run_secs) for found in counted),
+        default=None,
+    )

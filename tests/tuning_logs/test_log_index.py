@@ -1,0 +1,127 @@
+"""The index beside a large log makes opening quick and changes nothing else."""
+
+import json
+import os
+
+import pytest
+
+from search_spaces.errors import AutotuneError
+from tuning_logs import Damage, Failure, FailureKind, TuningLog
+from tuning_logs.index_file import index_path
+
+
+@pytest.fixture(autouse=True)
+def every_log_is_worth_an_index(monkeypatch):
+    monkeypatch.setattr("tuning_logs.follower._WORTH_AN_INDEX", 1)
+
+
+@pytest.fixture
+def path(tmp_path, record):
+    path = tmp_path / "log.jsonl"
+    with TuningLog.open(path) as log:
+        log.append([record(0), record(1, workload="conv2d"), record(2, threads=8, job="job-2")])
+    with path.open("ab") as file:
+        file.write(b"damage\n")
+    with TuningLog.open(path) as log:
+        log.append([record(3, measurement=Failure(FailureKind.RUN_ERROR, "boom"))])
+    return path
+
+
+def facts(log):
+    return (
+        list(log.iterate()),
+        log.tasks(),
+        log.devices(),
+        log.jobs(),
+        log.damage,
+        [log.best(task) for task in log.tasks()],
+        [log.where(device=device) for device in log.devices()],
+    )
+
+
+def test_a_log_says_the_same_with_its_index_and_without(path):
+    index_path(path).unlink(missing_ok=True)
+    without = facts(TuningLog.read(path))
+    assert index_path(path).exists()
+    assert facts(TuningLog.read(path)) == without
+    assert without[4] == (Damage(10, "it is not a JSON object"),)
+
+
+def test_what_was_indexed_is_not_read_again(path, monkeypatch):
+    TuningLog.read(path)
+    with monkeypatch.context() as patch:
+        patch.setattr("tuning_logs.follower.raw_lines", lambda stream, first: iter([]))
+        assert len(TuningLog.read(path)) == 4
+
+
+def test_records_added_since_are_found(path, record):
+    TuningLog.read(path)
+    old = index_path(path).read_bytes()
+    with TuningLog.open(path) as log:
+        log.append([record(5, workload="softmax")])
+    assert index_path(path).read_bytes() == old
+    log = TuningLog.read(path)
+    assert [each.provenance.trial for each in log.iterate()] == [0, 1, 2, 3, 5]
+    assert log.best(record(5, workload="softmax").task) == record(5, workload="softmax")
+
+
+def test_an_index_of_another_log_is_left_alone(path, record):
+    TuningLog.read(path)
+    text = path.read_bytes()
+    with path.open("r+b") as file:
+        file.write(text.replace(b'"trial":0', b'"trial":7'))
+    assert path.stat().st_size == len(text)
+    log = TuningLog.read(path)
+    assert len(log) == 3
+    assert "checksum" in log.damage[0].reason
+    os.truncate(path, len(text) - 10)
+    assert len(TuningLog.read(path)) == 2
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9, 1.0])
+def test_a_damaged_index_is_made_anew(path, place):
+    index_path(path).unlink(missing_ok=True)
+    without = facts(TuningLog.read(path))
+    data = bytearray(index_path(path).read_bytes())
+    spot = min(int(len(data) * place), len(data) - 1)
+    data[spot] ^= 0xFF
+    index_path(path).write_bytes(data)
+    assert facts(TuningLog.read(path)) == without
+    index_path(path).write_bytes(bytes(data[:spot]))
+    assert facts(TuningLog.read(path)) == without
+
+
+def test_an_index_that_points_outside_the_log_is_not_followed(path):
+    without = facts(TuningLog.read(path))
+    header, _, rows = index_path(path).read_bytes().partition(b"\n")
+    for change in (
+        {"lines": 0},
+        {"rows": 10**15},
+        {"size": 10**15},
+        {"tasks": []},
+        {"definitions": [[3, 9]]},
+    ):
+        forged = json.dumps(json.loads(header) | change).encode()
+        index_path(path).write_bytes(forged + b"\n" + rows)
+        assert facts(TuningLog.read(path)) == without
+
+
+def test_a_folder_that_takes_no_index_does_no_harm(path):
+    index_path(path).unlink(missing_ok=True)
+    index_path(path).mkdir()
+    assert len(TuningLog.read(path)) == 4
+
+
+def test_small_logs_have_no_index(path, monkeypatch):
+    index_path(path).unlink(missing_ok=True)
+    monkeypatch.undo()
+    TuningLog.read(path)
+    assert not index_path(path).exists()
+
+
+def test_a_record_overwritten_while_the_log_is_open_is_an_error(path):
+    log = TuningLog.read(path)
+    with path.open("r+b") as file:
+        file.write(b"x" * path.stat().st_size)
+    with pytest.raises(AutotuneError, match="open the log again"):
+        list(log.iterate())
