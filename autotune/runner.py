@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,9 @@ import psutil
 
 from autotune.artifact import Artifact
 from autotune.device import Device
+from autotune.kernel_pulse import pulse
 from autotune.kernel_trial import TrialOptions, try_kernel, warm_up
+from autotune.pace import Pace
 from autotune.stopwatch import Stopwatch
 from autotune.worker_pool import WorkerPool
 from autotune.worker_process import Call
@@ -23,6 +26,12 @@ from search_spaces.errors import AutotuneError
 from tuning_logs.measurement import Check, Failure, FailureKind, Measurement, Timing
 
 _GIB = 1 << 30
+# Trials between two pulses: what has to be measured anew where the machine was slow meanwhile.
+_TRIALS_A_PULSE = 8
+_PULSE_SECS = 30.0
+# How long a machine that is slow is waited for, and which share of the runner's life that may take.
+_PAUSES_SECS = (0.25, 1.0)
+_WAITING_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,9 @@ class LocalRunner:
     reference_timeout_secs: the same for the untuned program, which may be a thousand times slower;
     memory_bytes:           what the process may use, by default half of this machine's memory.
 
+    pace:                   what is told of the machine's own speed, which is looked at every eight trials; what was
+                            measured while the machine was slow is measured anew, or else counted as in doubt.
+
     The first reference artifact of a task sets the outputs that its other candidates are held against.
     """
 
@@ -62,7 +74,12 @@ class LocalRunner:
         timeout_secs: float = 10.0,
         reference_timeout_secs: float = 300.0,
         memory_bytes: int | None = None,
+        pace: Pace | None = None,
     ) -> None:
+        self.pace = pace or Pace()
+        self._started = time.monotonic()
+        self._waited_secs = 0.0
+        self._target = device.target
         self._threads = device.threads
         self._stopwatch = stopwatch or Stopwatch()
         self._timeout_secs = timeout_secs
@@ -93,15 +110,17 @@ class LocalRunner:
         Within the call, each task's best_secs follows the best seen. Raises AutotuneError where a task's
         untuned program has never run: measure the space's default config first.
         """
-        outcomes = []
+        outcomes: list[Outcome] = []
         best: dict[str, float] = {}
         try:
-            for artifact in artifacts:
-                rival_secs = best.setdefault(artifact.task.key, best_secs)
-                outcome = self._run(artifact, rival_secs)
-                if isinstance(outcome.measurement, Timing):
-                    best[artifact.task.key] = min(rival_secs, outcome.measurement.secs)
-                outcomes.append(outcome)
+            if artifacts and self.pace.usual_secs is None:
+                self._take_pulse()
+            for first in range(0, len(artifacts), _TRIALS_A_PULSE):
+                group = artifacts[first : first + _TRIALS_A_PULSE]
+                found = self._run_steadily(group, best_secs, best)
+                for artifact, outcome in zip(group, found, strict=True):
+                    _note_best(best, artifact, outcome)
+                outcomes.extend(found)
         finally:
             for artifact in artifacts:
                 artifact.library.unlink(missing_ok=True)
@@ -119,6 +138,47 @@ class LocalRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _run_steadily(
+        self, artifacts: Sequence[Artifact], best_secs: float, best: Mapping[str, float]
+    ) -> list[Outcome]:
+        """Measures a few artifacts; once more where the machine was slow meanwhile and has recovered."""
+        was_steady = self.pace.is_steady
+        outcomes = self._run_each(artifacts, best_secs, best)
+        if self._take_pulse():
+            return outcomes
+        timed = [place for place, one in enumerate(outcomes) if isinstance(one.measurement, Timing)]
+        for pause_secs in _PAUSES_SECS if was_steady else ():
+            if self._waited_secs + pause_secs > _WAITING_SHARE * (time.monotonic() - self._started):
+                break
+            self._waited_secs += pause_secs
+            time.sleep(pause_secs)
+            if not self._take_pulse():
+                continue
+            again = self._run_each([artifacts[place] for place in timed], best_secs, best)
+            for place, outcome in zip(timed, again, strict=True):
+                outcomes[place] = outcome
+            self.pace.measured_anew += len(timed)
+            if self._take_pulse():
+                return outcomes
+        self.pace.in_doubt += len(timed)
+        return outcomes
+
+    def _run_each(
+        self, artifacts: Sequence[Artifact], best_secs: float, best: Mapping[str, float]
+    ) -> list[Outcome]:
+        seen = dict(best)
+        outcomes = []
+        for artifact in artifacts:
+            outcome = self._run(artifact, min(seen.get(artifact.task.key, math.inf), best_secs))
+            _note_best(seen, artifact, outcome)
+            outcomes.append(outcome)
+        return outcomes
+
+    def _take_pulse(self) -> bool:
+        """Whether the machine is as fast as usual; a worker that was killed meanwhile tells nothing."""
+        [reply] = self._pool.map([(Call(pulse, (self._target,)), _PULSE_SECS)])
+        return self.pace.take(reply.value) if isinstance(reply, Answer) else self.pace.is_steady
 
     def _run(self, artifact: Artifact, best_secs: float) -> Outcome:
         key = artifact.task.key
@@ -152,6 +212,12 @@ class LocalRunner:
             return None
         message = f"it cannot be checked, because the untuned program failed: {reference.message}"
         return Failure(reference.kind, message, artifact.build_secs)
+
+
+def _note_best(best: dict[str, float], artifact: Artifact, outcome: Outcome) -> None:
+    if isinstance(outcome.measurement, Timing):
+        key = artifact.task.key
+        best[key] = min(best.get(key, math.inf), outcome.measurement.secs)
 
 
 def _outcome(artifact: Artifact, reply: Reply) -> Outcome:

@@ -1,4 +1,4 @@
-"""Whether a device's threads are worth having, found by running one kernel with all of them and with one (imports TVM).
+"""Whether a device's threads are worth having, found by running one kernel with all of them and with one.
 
 TVM's defaults make two threads slower than one on many machines, and so do a container's limits or a busy neighbour;
 with such a setting every timing is wrong.
@@ -8,18 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tvm import te
-from tvm.s_tir import Schedule
-
 from autotune.artifact import Artifact
 from autotune.builder import LocalBuilder
 from autotune.device import Device
+from autotune.parallel_matmul import parallel_matmul
 from autotune.runner import LocalRunner
-from search_spaces import modules
-from search_spaces.config import Config
 from search_spaces.errors import AutotuneError
-from search_spaces.space import Candidate
-from search_spaces.task import TuningTask
 from tuning_logs.measurement import Timing
 
 _SIZE = 256
@@ -50,7 +44,7 @@ def check_threads(device: Device) -> float:
 
 
 def _fastest_secs(builder: LocalBuilder, runner: LocalRunner, device: Device) -> float:
-    [artifact] = builder.build([_parallel_matmul(device)])
+    [artifact] = builder.build([parallel_matmul(device.target, _SIZE)])
     if not isinstance(artifact, Artifact):
         raise AutotuneError(
             f"expected a small matmul to compile for {device.target}, found {artifact.message}"
@@ -62,21 +56,3 @@ def _fastest_secs(builder: LocalBuilder, runner: LocalRunner, device: Device) ->
             f"check that the target fits the processor: {device.target}"
         )
     return min(outcome.measurement.run_secs)
-
-
-def _parallel_matmul(device: Device) -> Candidate:
-    left = te.placeholder((_SIZE, _SIZE), name="left")
-    right = te.placeholder((_SIZE, _SIZE), name="right")
-    k = te.reduce_axis((0, _SIZE), name="k")
-    product = te.compute(
-        (_SIZE, _SIZE), lambda i, j: te.sum(left[i, k] * right[k, j], axis=k), name="product"
-    )
-    module = modules.normalize(te.create_prim_func([left, right, product]))
-    schedule = Schedule(module)
-    row, column, reduction = schedule.get_loops(schedule.get_sblock("product"))
-    outer, inner = schedule.split(column, [None, 16])
-    schedule.reorder(row, outer, reduction, inner)
-    schedule.parallel(row)
-    schedule.vectorize(inner)
-    task = TuningTask(modules.workload(module, "thread-scaling"), device.target)
-    return Candidate(task, Config((("sketch", "parallel"),)), schedule)
