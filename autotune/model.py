@@ -16,6 +16,7 @@ from tvm.relax.frontend import onnx as frontend
 
 from autotune import onnx_model
 from autotune.onnx_model import InputSpec, Shape
+from autotune.pairwise_operations import with_pairwise_operations
 from search_spaces.errors import Misuse
 
 # Domains whose operators TVM's importer knows; it looks an operator up by its type alone.
@@ -75,26 +76,10 @@ def _import(proto: onnx.ModelProto, path: Path) -> tvm.IRModule:
     try:
         with contextlib.redirect_stdout(complaints), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            slim = onnxslim.slim(proto)
-            _split_sums(slim.graph)
-            return frontend.from_onnx(slim)
+            return with_pairwise_operations(frontend.from_onnx(onnxslim.slim(proto)))
     except Exception as error:
         culprit = complaints.getvalue().partition(", with inputs")[0].strip()
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise Misuse(
             f"TVM {tvm.__version__} cannot import {path.name}: {culprit or 'the graph'}: {reason}"
         ) from error
-
-
-def _split_sums(graph: onnx.GraphProto) -> None:
-    """Makes additions of Sum nodes: TVM would stack the operands in memory, where an addition is fused."""
-    for position, node in reversed(list(enumerate(graph.node))):
-        if node.op_type != "Sum" or len(node.input) < 2:
-            continue
-        first, *others = node.input
-        names = [f"{node.output[0]}/partial-{index}" for index in range(len(others) - 1)] + [node.output[0]]
-        del graph.node[position]
-        for index, (other, name) in enumerate(zip(others, names, strict=True)):
-            addition = onnx.helper.make_node("Add", [first, other], [name], name=f"{node.name}/{index}")
-            graph.node.insert(position + index, addition)
-            first = name

@@ -47,7 +47,7 @@ def trained_models() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def small_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two equal convolutions, a pooling, and a dense layer; 5 tasks, one of them called twice."""
+    """Two equal convolutions, a pooling, and a dense layer, the convolutions being one task."""
     rng = np.random.default_rng(0)
 
     def weight(name: str, *shape: int) -> onnx.TensorProto:
