@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from sys import intern
 from typing import TypeVar
 
-from search_spaces.config import Config
 from search_spaces.errors import Misuse
 from search_spaces.target import Target
-from search_spaces.task import TuningTask
 from search_spaces.workload import Workload
 from tuning_logs.device_fingerprint import DeviceFingerprint
 from tuning_logs.line import DeviceLine, JobLine, Line, RecordLine, UnreadableLine, WorkloadLine
-from tuning_logs.record import Job, Provenance, TuningRecord
+from tuning_logs.record import Job, TuningRecord
 from tuning_logs.record_line import (
-    check_of,
+    defined_by,
     device_line,
     job_line,
-    measurement_of,
     record_line,
+    record_of,
     workload_line,
 )
 
@@ -60,19 +57,8 @@ class Definitions:
             case RecordLine():
                 self._check(line)
                 return False
-            case WorkloadLine():
-                workload = Workload(line.key, line.name, line.module, line.flops)
-                is_new = _define(self._workloads, line.key, workload, offset)
-            case DeviceLine():
-                device = DeviceFingerprint(line.name, line.facts)
-                if device.key != line.key:
-                    raise UnreadableLine(
-                        f"the device's key is {line.key}, but the digest of its facts {device.key}"
-                    )
-                is_new = _define(self._devices, line.key, device, offset)
-            case JobLine():
-                job = Job(line.id, line.seed, line.sampler, line.started, line.versions)
-                is_new = _define(self._jobs, line.id, job, offset)
+            case WorkloadLine() | DeviceLine() | JobLine():
+                is_new = self._define(line, offset)
             case _:
                 return False
         if is_new:
@@ -81,17 +67,12 @@ class Definitions:
 
     def record(self, line: RecordLine, offset: int) -> TuningRecord:
         """The record that a line at an offset stands for; what it refers to has been defined."""
-        workload = _before(self._workloads[line.task], offset)
-        provenance = Provenance(_before(self._jobs[line.job], offset), line.trial, line.time)
-        return TuningRecord(
-            TuningTask(workload, self._target(line.target), line.weight),
+        return record_of(
+            line,
+            _before(self._workloads[line.task], offset),
+            self._target(line.target),
             _before(self._devices[line.device], offset),
-            intern(line.space),
-            # A log asks the same questions over and over: hold each name only once.
-            Config(tuple((intern(name), answer) for name, answer in line.config)),
-            measurement_of(line),
-            check_of(line),
-            provenance,
+            _before(self._jobs[line.job], offset),
         )
 
     def copy(self) -> Definitions:
@@ -101,6 +82,15 @@ class Definitions:
         other._jobs, other._targets = _copied(self._jobs), dict(self._targets)
         other.places = list(self.places)
         return other
+
+    def _define(self, line: WorkloadLine | DeviceLine | JobLine, offset: int) -> bool:
+        match defined_by(line):
+            case Workload() as workload:
+                return _define(self._workloads, workload.key, workload, offset)
+            case DeviceFingerprint() as device:
+                return _define(self._devices, device.key, device, offset)
+            case job:
+                return _define(self._jobs, job.id, job, offset)
 
     def _check(self, line: RecordLine) -> None:
         for known, noun, key in (

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from sys import intern
 from typing import Literal
 
+from search_spaces.config import Config
+from search_spaces.target import Target
+from search_spaces.task import TuningTask
 from search_spaces.workload import Workload
 from tuning_logs.device_fingerprint import DeviceFingerprint
 from tuning_logs.line import (
@@ -15,10 +19,11 @@ from tuning_logs.line import (
     JobLine,
     RecordLine,
     TimingValue,
+    UnreadableLine,
     WorkloadLine,
 )
 from tuning_logs.measurement import Check, Failure, Measurement, Timing
-from tuning_logs.record import Job, TuningRecord
+from tuning_logs.record import Job, Provenance, TuningRecord
 
 _CUT = " … "
 
@@ -56,6 +61,35 @@ def record_line(record: TuningRecord) -> RecordLine:
         job=record.provenance.job.id,
         trial=record.provenance.trial,
         time=record.provenance.time,
+    )
+
+
+def defined_by(line: WorkloadLine | DeviceLine | JobLine) -> Workload | DeviceFingerprint | Job:
+    """What the line defines. Raises UnreadableLine where a device's key is not that of its facts."""
+    match line:
+        case WorkloadLine():
+            return Workload(line.key, line.name, line.module, line.flops)
+        case JobLine():
+            return Job(line.id, line.seed, line.sampler, line.started, line.versions)
+    device = DeviceFingerprint(line.name, line.facts)
+    if device.key != line.key:
+        raise UnreadableLine(f"the device's key is {line.key}, but the digest of its facts {device.key}")
+    return device
+
+
+def record_of(
+    line: RecordLine, workload: Workload, target: Target, device: DeviceFingerprint, job: Job
+) -> TuningRecord:
+    """The record that the line stands for, given what it refers to."""
+    return TuningRecord(
+        TuningTask(workload, target, line.weight),
+        device,
+        intern(line.space),
+        # A log asks the same questions over and over: hold each name only once.
+        Config(tuple((intern(name), answer) for name, answer in line.config)),
+        measurement_of(line),
+        check_of(line),
+        Provenance(job, line.trial, line.time),
     )
 
 

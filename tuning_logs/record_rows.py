@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tuning_logs.line import RecordLine, TimingValue
+from tuning_logs.line import FailureValue, RecordLine, TimingValue
 from tuning_logs.measurement import FailureKind
 
 Rows = NDArray[np.void]
@@ -52,17 +52,8 @@ class RowTable:
 
     def add(self, line: RecordLine, offset: int, size: int, task: int, device: int, job: int) -> None:
         """Takes in the line of a record that stands at an offset."""
-        measurement = line.measurement
-        if isinstance(measurement, TimingValue):
-            ordered = sorted(measurement.run_secs)
-            middle = len(ordered) // 2
-            low_secs = ordered[(len(ordered) - 1) // 2]
-            secs = (low_secs + ordered[middle]) / 2 if low_secs != ordered[middle] else low_secs
-            status = CENSORED if measurement.censored else OK
-        else:
-            secs = low_secs = float("inf")
-            status = _PLACES[measurement.failure]
-        self._fresh.append((offset, size, task, device, job, program_of(line), secs, low_secs, status))
+        standing = standing_of(line.measurement)
+        self._fresh.append((offset, size, task, device, job, program_of(line), *standing))
         if len(self._fresh) == _SOME:
             self._settle()
 
@@ -92,6 +83,15 @@ def program_of(line: RecordLine) -> int:
     """A digest of space version and config: the same answers in another version may be another program."""
     text = _ENCODER.encode((line.space, line.config))
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+
+
+def standing_of(measurement: TimingValue | FailureValue) -> tuple[float, float, int]:
+    """secs, low_secs and status of a row."""
+    if not isinstance(measurement, TimingValue):
+        return float("inf"), float("inf"), _PLACES[measurement.failure]
+    ordered = sorted(measurement.run_secs)
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return (low + high) / 2 if low != high else low, low, CENSORED if measurement.censored else OK
 
 
 def groups(values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:

@@ -1,0 +1,131 @@
+"""The database under a team's store: how it is reached, brought up to date, written to, and what goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from search_spaces.errors import AutotuneError, Misuse
+
+#: What a database is asked by, by what the address starts with.
+_DRIVERS: Final = {
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+    "sqlite": "sqlite",
+}
+#: One number for every store, by which those who migrate a PostgreSQL database at once wait for each other.
+_MIGRATING: Final = 0x6175746F74756E65
+_TRIES: Final = 5
+_BUSY_SECS: Final = 60
+_T = TypeVar("_T")
+
+
+class SqlStore:
+    """A database with the tables of `sql_tables`; every error comes out as AutotuneError without the password."""
+
+    def __init__(self, url: str) -> None:
+        """Raises Misuse where the address is none of a database that is known."""
+        try:
+            address = sqlalchemy.make_url(url)
+        except ArgumentError:
+            address = None
+        if address is None or address.drivername not in _DRIVERS:
+            # Whatever the address is, it may hold a password.
+            scheme = url.partition(":")[0][:20]
+            raise Misuse(
+                f"expected postgresql://user@host/database or sqlite:///file, found an address that starts "
+                f"with {scheme!r}"
+            )
+        self.name = address.render_as_string(hide_password=True)
+        address = address.set(drivername=_DRIVERS[address.drivername])
+        options = {"connect_args": {"timeout": _BUSY_SECS}} if address.drivername == "sqlite" else {}
+        try:
+            self.engine = sqlalchemy.create_engine(address, pool_pre_ping=True, **options)
+        except (ImportError, NoSuchModuleError, SQLAlchemyError) as error:
+            raise Misuse(f"expected to reach {self.name}, found: {_reason(error)}") from error
+        if self.engine.dialect.name == "sqlite":
+            sqlalchemy.event.listen(self.engine, "connect", _read_while_written)
+
+    def migrate(self) -> None:
+        """Makes the tables, or brings those of an earlier version up to date.
+
+        Raises AutotuneError where a later version made them.
+        """
+        config = Config()
+        config.set_main_option(
+            "script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%")
+        )
+        head = ScriptDirectory.from_config(config).get_current_head()
+        with self.guarded(), self.engine.connect() as connection:
+            if MigrationContext.configure(connection).get_current_revision() == head:
+                return
+            connection.rollback()
+            if self.engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_MIGRATING)))
+            config.attributes["connection"] = connection
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise AutotuneError(
+                    f"expected a store of schema {head} or earlier in {self.name}, found: {error}; use a newer "
+                    f"version of autotune"
+                ) from error
+            connection.commit()
+
+    def write(self, action: Callable[[sqlalchemy.Connection], _T]) -> _T:
+        """Runs an action in one transaction, again where another writer was in its way."""
+        with self.guarded():
+            for left in range(_TRIES - 1, -1, -1):
+                try:
+                    with self.engine.begin() as connection:
+                        return action(connection)
+                except DBAPIError as error:
+                    if not left or not _was_in_the_way(error):
+                        raise
+                    time.sleep(0.05 * (_TRIES - left))
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def rows(self, query: sqlalchemy.Select[Any]) -> list[sqlalchemy.Row[Any]]:
+        """What a query finds."""
+        with self.guarded(), self.engine.connect() as connection:
+            return list(connection.execute(query))
+
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Turns what the database complains of into AutotuneError."""
+        try:
+            yield
+        except (SQLAlchemyError, OverflowError) as error:
+            raise AutotuneError(
+                f"expected {self.name} to do as asked, found: {_reason(error)}; see that it is running, that it "
+                f"may be written to, and that there is room"
+            ) from error
+
+
+def _read_while_written(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _was_in_the_way(error: DBAPIError) -> bool:
+    """Whether another transaction was: a deadlock or a conflict (PostgreSQL), a locked file (SQLite)."""
+    state = getattr(error.orig, "sqlstate", None)
+    return state in ("40001", "40P01") or "database is locked" in str(error.orig)
+
+
+def _reason(error: Exception) -> str:
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
