@@ -35,10 +35,11 @@ class ConfigBatch:
         while not self.full and self.take_one(source):
             pass
 
-    def take_one(self, configs: Iterator[Config]) -> bool:
-        """Takes the first that is new and legal; tells whether there was one."""
+    def take_one(self, configs: Iterator[Config], spread: int = 0) -> bool:
+        """Takes the first that is new and legal, and differs from each one chosen so far in at least `spread`
+        decisions; tells whether there was one."""
         for config in configs:
-            if config in self._known:
+            if config in self._known or any(_distance(config, other) < spread for other in self.chosen):
                 continue
             self._known.add(config)
             canonical = self._screen(config)
@@ -53,3 +54,8 @@ class ConfigBatch:
     def unknown(self, configs: Iterable[Config]) -> list[Config]:
         """Those that are new, each once, in the same order."""
         return [config for config in dict.fromkeys(configs) if config not in self._known]
+
+
+def _distance(one: Config, other: Config) -> int:
+    """How many decisions are answered differently, or by one of the two only."""
+    return len({name for name, _ in set(one.answers) ^ set(other.answers)})

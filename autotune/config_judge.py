@@ -45,11 +45,6 @@ class ConfigJudge:
         validity = ValidityModel(seed=seed).fit(np.concatenate([measured, illegal]), outcomes)
         return cls(features, ranker, validity)
 
-    def valid(self, configs: Sequence[Config]) -> list[Config]:
-        """Those that are more likely to build and run than not, in the same order."""
-        self._judge(configs)
-        return [config for config in configs if self._judged[config][0]]
-
     def best(self, configs: Sequence[Config], count: int) -> list[Config]:
         """The first `count` in the order of preference: valid before invalid, then by predicted score."""
         self._judge(configs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -20,7 +21,9 @@ class ConfigProposer:
     """Proposes batches of configs to measure: a function of the evidence and the generator, nothing is kept.
 
     start:       configs that are measured before a model is asked, drawn at random.
-    exploration: share of a batch drawn at random among the configs thought valid.
+    exploration: share of a batch that is drawn from the promising part of the draft instead of its top.
+    promising:   how large that part is.
+    spread:      in how many decisions, at least, two configs of a batch differ as long as there are such.
     draft:       random configs that the models judge; about as many come from varying the best measured ones.
     generations: how often the best by the models are varied once more.
     elites:      how many of the best, measured or predicted, are varied.
@@ -28,7 +31,9 @@ class ConfigProposer:
     """
 
     start: int = 10
-    exploration: float = 0.1
+    exploration: float = 0.2
+    promising: float = 0.25
+    spread: int = 2
     draft: int = 1000
     generations: int = 2
     elites: int = 32
@@ -66,17 +71,15 @@ class ConfigProposer:
         )
         for _ in range(self.generations):
             pool = batch.unknown([*pool, *self._vary(variation, judge.best(pool, self.elites))])
-        preferred = iter(judge.best(pool, len(pool)))
-        valid = judge.valid(drawn)
-        explorers = iter([valid[place] for place in variation.rng.permutation(len(valid))])
-        while not batch.full:
-            order = (
-                (preferred, explorers)
-                if variation.rng.random() >= self.exploration
-                else (explorers, preferred)
-            )
-            if not batch.take_one(order[0]) and not batch.take_one(order[1]):
-                break
+        ranked = judge.best(pool, len(pool))
+        promising = judge.best(drawn, math.ceil(len(drawn) * self.promising))
+        queues = iter(ranked), iter([promising[place] for place in variation.rng.permutation(len(promising))])
+        while not batch.full and any(
+            batch.take_one(queue, self.spread)
+            for queue in (queues if variation.rng.random() >= self.exploration else queues[::-1])
+        ):
+            pass
+        batch.take(ranked)
 
     def _vary(self, variation: ConfigVariation, parents: list[Config]) -> Iterator[Config]:
         """Half as many as the draft: two thirds mutated, one third crossed."""

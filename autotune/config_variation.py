@@ -75,8 +75,8 @@ class ConfigVariation:
         ]
 
     def related(self, name: str, answer: Answer) -> list[Answer]:
-        """The choices closest to an answer: the numbers beside it, tiles with one prime factor moved to another
-        level, every other word. Empty as long as the decision has never been asked."""
+        """The choices closest to an answer: numbers 1, 2, 4, … places away, tiles with one prime factor moved to
+        another level, every other word. Empty as long as the decision has never been asked."""
         decision = self.decisions.get(name)
         place = None if decision is None else self._place(decision, answer)
         if decision is None or place is None:
@@ -85,9 +85,9 @@ class ConfigVariation:
             return [moved for moved in _moved_factors(answer) if moved in self._places[name]]
         if isinstance(answer, str):
             return [choice for choice in decision.choices if choice != answer]
-        return [
-            decision.choices[near] for near in (place - 1, place + 1) if 0 <= near < len(decision.choices)
-        ]
+        steps = [1 << power for power in range((len(decision.choices) - 1).bit_length())]
+        places = [place + sign * step for step in steps for sign in (-1, 1)]
+        return [decision.choices[near] for near in places if 0 <= near < len(decision.choices)]
 
     def learn(self, configs: Collection[Config]) -> None:
         """Asks the questions that lead to these configs, so that `decisions` holds them."""

@@ -22,6 +22,8 @@ from search_spaces.decision import Choose
 from search_spaces.errors import Misuse
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+#: How many cells a range has at least.
+_COARSEST = 32
 
 
 class CostModelSampler(BaseSampler):  # type: ignore[misc]  # Optuna is not type-checked here
@@ -49,9 +51,9 @@ class CostModelSampler(BaseSampler):  # type: ignore[misc]  # Optuna is not type
         self._proposer = proposer or ConfigProposer()
         self._rng = np.random.default_rng(seed)
         self._independent = RandomSampler(seed=int(self._rng.integers(1 << 31)))
-        self._queue: list[Config] = []
+        self._queue: list[dict[str, Any]] = []
         self._queued_for: tuple[dict[str, BaseDistribution], float] | None = None
-        self._handed_out: dict[int, Config] = {}
+        self._handed_out: dict[int, dict[str, Any]] = {}
 
     def propose(
         self, answer: Callable[[Choose], Config], evidence: Evidence, count: int, screen: Screen = legal
@@ -88,15 +90,13 @@ class CostModelSampler(BaseSampler):  # type: ignore[misc]  # Optuna is not type
             return {}
         finished = study.get_trials(deepcopy=False, states=_FINISHED)
         losses = [_loss(study, one) for one in finished]
-        space = DistributionSpace(search_space)
         asked_for = (search_space, min(losses, default=math.inf))
         if not self._queue or self._queued_for != asked_for:
-            self._queue = self._propose(space, finished, losses)[::-1]
+            self._queue = self._propose(search_space, finished, losses)[::-1]
             self._queued_for = asked_for
-        # Where everything has been tried, anything may be tried again.
-        config = self._queue.pop() if self._queue else ConfigVariation(space.answer, self._rng).random()
-        self._handed_out[trial.number] = config
-        return space.params(config, self._rng)
+        params = self._queue.pop()
+        self._handed_out[trial.number] = params
+        return params
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -106,20 +106,24 @@ class CostModelSampler(BaseSampler):  # type: ignore[misc]  # Optuna is not type
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
     def _propose(
-        self, space: DistributionSpace, finished: list[FrozenTrial], losses: list[float]
-    ) -> list[Config]:
+        self, search_space: dict[str, BaseDistribution], finished: list[FrozenTrial], losses: list[float]
+    ) -> list[dict[str, Any]]:
         for number in [one.number for one in finished if one.number in self._handed_out]:
             del self._handed_out[number]
-        configs = [space.config(one.params, one.distributions) for one in finished]
+        # The more trials there are, the finer the cells of a range: look around first, settle later.
+        space = DistributionSpace(search_space, cells=max(_COARSEST, 1 << len(finished).bit_length()))
+        configs = [space.config(one.params) for one in finished]
         violated = [_is_violated(one) for one in finished]
         evidence = Evidence(
             measured=tuple(config for config, bad in zip(configs, violated, strict=True) if not bad),
             losses=tuple(loss for loss, bad in zip(losses, violated, strict=True) if not bad),
             illegal=tuple(config for config, bad in zip(configs, violated, strict=True) if bad),
-            pending=tuple(self._handed_out.values()),
+            pending=tuple(space.config(params) for params in self._handed_out.values()),
         )
-        screen = _Unasked(configs)
-        return self._proposer.propose(space.answer, evidence, self._batch, self._rng, screen)
+        batch = self._proposer.propose(space.answer, evidence, self._batch, self._rng, _Unasked(configs))
+        # Where everything has been tried, anything may be tried again.
+        batch = batch or [ConfigVariation(space.answer, self._rng).random()]
+        return [space.params(config, self._rng) for config in batch]
 
 
 class _Unasked:
