@@ -105,7 +105,7 @@ def compile(
 
 def _inputs(module: tvm.IRModule) -> tuple[InputSpec, ...]:
     return tuple(
-        InputSpec(str(param.name_hint), tuple(int(size) for size in param.ty.shape), str(param.ty.dtype))
+        InputSpec(str(param.name), tuple(int(size) for size in param.ty.shape), str(param.ty.dtype))
         for param in module["main"].params
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -65,6 +65,22 @@ class Sketch:
             if instruction.kind.name in _SAMPLING
         ]
         return {decision.name: answer for decision, answer in zip(self.decisions, taken, strict=True)}
+
+    def read(self, trace: Any) -> dict[str, Answer] | None:
+        """The answers in a trace that starts as this sketch does, by decision name; None for any other trace."""
+        own, given = list(self.trace.insts), list(trace.insts)[: len(self.trace.insts)]
+        if _kinds(own) != _kinds(given):
+            return None
+        sampled = [instruction for instruction in given if instruction.kind.name in _SAMPLING]
+        decided = trace.decisions
+        if any(instruction not in decided for instruction in sampled):
+            return None
+        answers = [_answer(instruction, decided[instruction]) for instruction in sampled]
+        return {decision.name: answer for decision, answer in zip(self.decisions, answers, strict=True)}
+
+
+def _kinds(instructions: Iterable[Any]) -> list[str]:
+    return [str(instruction.kind.name) for instruction in instructions]
 
 
 def _decide(instruction: Any, pending: Iterator[Decision], answers: Mapping[str, Answer]) -> Any:

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from search_spaces.errors import Misuse
 from search_spaces.task import TuningTask
 from tuning_logs.contents import Contents, Damage, PlacedLine
@@ -16,8 +18,10 @@ from tuning_logs.follower import Follower
 from tuning_logs.line import UnreadableLine, decode_line, encode_line
 from tuning_logs.log_file import LogFile
 from tuning_logs.memory_source import MemorySource
+from tuning_logs.outcomes import Outcomes
 from tuning_logs.record import Job, TuningRecord
 from tuning_logs.record_index import key_of
+from tuning_logs.record_rows import STATUSES, Rows, groups
 
 if TYPE_CHECKING:
     import pandas
@@ -148,6 +152,31 @@ class TuningLog:
         config that gave a wrong result even once does not count at all.
         """
         return self._contents.index.best(key_of(task), device.key if device else None, self._contents.record)
+
+    def outcomes(self) -> list[Outcomes]:
+        """How the trials of every task on every device ended, in order of first appearance."""
+        index = self._contents.index
+        tasks, devices, rows = self.tasks(), self.devices(), index.rows
+        pair = rows["task"].astype(np.uint64) << np.uint64(32) | rows["device"]
+        order, starts, counts = groups(pair)
+        firsts = order[starts]
+        found = []
+        for place in np.argsort(firsts):
+            first = rows[firsts[place]]
+            statuses = rows["status"][order[starts[place] : starts[place] + counts[place]]]
+            numbers = np.bincount(statuses, minlength=len(STATUSES)).tolist()
+            ended = {status: number for status, number in zip(STATUSES, numbers, strict=True) if number}
+            found.append(Outcomes(tasks[first["task"]], devices[first["device"]], ended))
+        return found
+
+    @property
+    def rows(self) -> Rows:
+        """What the index holds of each record, in the order of the file; see `tuning_logs.record_rows`."""
+        return self._contents.index.rows
+
+    def records(self, rows: Rows) -> list[TuningRecord]:
+        """The records that rows stand for."""
+        return list(self._contents.records(rows))
 
     def tasks(self) -> list[TuningTask]:
         """The tasks that have records, in order of first appearance."""

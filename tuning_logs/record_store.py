@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from search_spaces.task import TuningTask
 from tuning_logs.contents import Damage
 from tuning_logs.device_fingerprint import DeviceFingerprint
+from tuning_logs.outcomes import Outcomes
 from tuning_logs.record import Job, TuningRecord
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class RecordStore(Protocol):
 
     def best(self, task: TuningTask, device: DeviceFingerprint | None = None) -> TuningRecord | None:
         """The record of the fastest config, with the repeats of all its records."""
+        ...
+
+    def outcomes(self) -> list[Outcomes]:
+        """How the trials of every task on every device ended, in order of first appearance."""
         ...
 
     def tasks(self) -> list[TuningTask]:

@@ -20,6 +20,7 @@ from tuning_logs.contents import Damage
 from tuning_logs.definitions import Definitions
 from tuning_logs.device_fingerprint import DeviceFingerprint
 from tuning_logs.line import RecordLine, UnreadableLine, decode_line, encode_line
+from tuning_logs.outcomes import Outcomes
 from tuning_logs.record import Job, TuningRecord
 from tuning_logs.record_rows import ROW, STATUSES, Rows, program_of, standing_of
 from tuning_logs.sql_reader import LINE_COLUMNS, SqlReader
@@ -109,6 +110,18 @@ class SqlLog:
             if best is None or (record is not None and is_better(record, best)):
                 best = record
         return best
+
+    def outcomes(self) -> list[Outcomes]:
+        """How the trials of every task on every device ended, in order of first appearance."""
+        pair = (RECORDS.c.task, RECORDS.c.target, RECORDS.c.device)
+        numbers: dict[tuple[str, ...], dict[str, int]] = {}
+        query = select(*pair, RECORDS.c.status, func.count().label("records"))
+        for row in self._store.rows(query.group_by(*pair, RECORDS.c.status)):
+            numbers.setdefault((row.task, row.target, row.device), {})[row.status] = row.records
+        return [
+            Outcomes(each.task, each.device, numbers[each.task.key, str(each.task.target), each.device.key])
+            for each in self._first_of(*pair)
+        ]
 
     def tasks(self) -> list[TuningTask]:
         """The tasks that have records, in order of first appearance."""

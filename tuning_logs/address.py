@@ -1,0 +1,30 @@
+"""Where a log is kept: in a file, or in a database behind a URL."""
+
+from __future__ import annotations
+
+from tuning_logs.log import TuningLog
+from tuning_logs.record_store import RecordStore
+
+
+def open_log(where: str) -> RecordStore:
+    """Opens what a path or a URL (`postgresql://…`, `sqlite:///…`) leads to, for reading and appending.
+
+    Raises Misuse and AutotuneError as `TuningLog.open` and `SqlLog.open` do.
+    """
+    return _shared(where) if is_url(where) else TuningLog.open(where)
+
+
+def read_log(where: str) -> RecordStore:
+    """The same for reading; a file is not written to, and must be there."""
+    return _shared(where) if is_url(where) else TuningLog.read(where)
+
+
+def is_url(where: str) -> bool:
+    """Whether that names a database rather than a file."""
+    return "://" in where
+
+
+def _shared(url: str) -> RecordStore:
+    from tuning_logs.sql_log import SqlLog  # SQLAlchemy takes half a second to load, and only this needs it
+
+    return SqlLog.open(url)
