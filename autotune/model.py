@@ -15,6 +15,7 @@ import tvm
 from tvm.relax.frontend import onnx as frontend
 
 from autotune import onnx_model
+from autotune.batch_norms import with_affine_batch_norms
 from autotune.onnx_model import InputSpec, Shape
 from autotune.pairwise_operations import with_pairwise_operations
 from search_spaces.errors import Misuse
@@ -76,7 +77,7 @@ def _import(proto: onnx.ModelProto, path: Path) -> tvm.IRModule:
     try:
         with contextlib.redirect_stdout(complaints), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return with_pairwise_operations(frontend.from_onnx(onnxslim.slim(proto)))
+            return with_pairwise_operations(frontend.from_onnx(with_affine_batch_norms(onnxslim.slim(proto))))
     except Exception as error:
         culprit = complaints.getvalue().partition(", with inputs")[0].strip()
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

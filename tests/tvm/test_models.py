@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from autotune.compilation import compile
 from autotune.model import Model, load_model
@@ -194,3 +194,48 @@ def test_every_operator_by_name_is_a_task(name: str, target: Target) -> None:
 def test_operators_that_do_not_exist_are_refused(text: str, complaint: str, target: Target) -> None:
     with pytest.raises(Misuse, match=complaint):
         operator_task(text, target)
+
+
+def test_a_batch_norm_of_its_own_becomes_a_scale_and_a_shift(tmp_path: Path, target: Target) -> None:
+    rng = np.random.default_rng(0)
+    statistics = {
+        name: rng.uniform(0.5, 2.0, 6).astype(np.float32) for name in ("scale", "bias", "mean", "variance")
+    }
+    graph = helper.make_graph(
+        [
+            helper.make_node("BatchNormalization", ["x", *statistics], ["n"], epsilon=0.01),
+            helper.make_node("Relu", ["n"], ["y"]),
+        ],
+        "normed",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 6, 5, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 6, 5, 3])],
+        [numpy_helper.from_array(values, name) for name, values in statistics.items()],
+    )
+    path = tmp_path / "normed.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    model = load_model(path)
+
+    [task] = extract_tasks(model, target)
+
+    assert "divide" not in task.name
+    computes_what_onnx_runtime_does(model, target)
+
+
+def test_a_model_that_cannot_be_laid_out_anew_keeps_its_layout(tmp_path: Path, target: Target) -> None:
+    kernel = numpy_helper.from_array(
+        np.random.default_rng(0).standard_normal((4, 4, 3, 3)).astype(np.float32), "k"
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "k"], ["c"], pads=[1, 1, 1, 1]),
+            helper.make_node("Mean", ["c", "x"], ["y"]),
+        ],
+        "averaged",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4, 6, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 6, 6])],
+        [kernel],
+    )
+    path = tmp_path / "averaged.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+
+    computes_what_onnx_runtime_does(load_model(path), target)
