@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search_spaces.config import Config
@@ -37,3 +38,14 @@ class Artifact:
     signature: tuple[TensorSpec, ...]
     prepacked: tuple[PrepackedWeight, ...] = ()
     is_reference: bool = False
+
+    def twin(self, number: int) -> Artifact:
+        """The same library under another name, for a run more than the one after which it is deleted.
+
+        An artifact without a file, as of a recorded space, is its own twin.
+        """
+        if not self.library.is_file():
+            return self
+        twin = self.library.with_name(f"{self.library.stem}-{number}{self.library.suffix}")
+        os.link(self.library, twin)
+        return replace(self, library=twin)

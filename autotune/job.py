@@ -17,6 +17,8 @@ class TuningJob:
     """A request to tune tasks on a device within a budget.
 
     batch:   candidates per round.
+    finals_share: the share of the time in which the fastest candidates of each task are measured again, in turns,
+             so that the winner is not the luckiest; nothing is measured again where that is less than a second.
     space:   makes a task's search space.
     sampler: makes a task's sampler; `sampler_factory(SamplerKind.…)` for those with a name.
     seed:    decides every random choice of the search; measured times still differ from run to run.
@@ -30,12 +32,15 @@ class TuningJob:
     space: Callable[[TuningTask], SearchSpace] = TensorIRSpace
     sampler: SamplerFactory = field(default_factory=lambda: sampler_factory(SamplerKind.COST_MODEL))
     sampler_name: str = SamplerKind.COST_MODEL.value
+    finals_share: float = 0.1
 
     def __post_init__(self) -> None:
         if not self.tasks:
             raise Misuse("a tuning job needs at least one task; found none")
         if self.batch < 1:
             raise Misuse(f"a round holds at least one candidate; found batch={self.batch}")
+        if not 0 <= self.finals_share < 1:
+            raise Misuse(f"the finals' share of the time is from 0 to 1; found {self.finals_share}")
         strangers = {str(task.target) for task in self.tasks} - {str(self.device.target)}
         if strangers:
             raise Misuse(

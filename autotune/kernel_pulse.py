@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 import tvm
 
-from autotune.parallel_matmul import parallel_matmul
+from autotune.parallel_matmul import parallel_matmul, serial_matmul
 from search_spaces.modules import tvm_target
 from search_spaces.target import Target
 
@@ -22,19 +22,27 @@ _BEATS = 7
 # A beat is long against what waking a thread takes, and seven of them are short against a trial.
 _BEAT_SECS = 0.002
 
+_Beat = Callable[[], float]
+
 
 def pulse(target: Target) -> float:
-    """Seconds of one call of the kernel: the median of seven beats of about 2 ms."""
-    kernel, number = _kernel(target)
-    kernel(number)
-    return statistics.median(kernel(number) for _ in range(_BEATS))
+    """Seconds of one call of the kernel on all threads: the median of seven beats of about 2 ms."""
+    beat = _beat(target, parallel_matmul)
+    beat()
+    return statistics.median(beat() for _ in range(_BEATS))
+
+
+def thread_speedup(target: Target) -> float:
+    """How many times faster the kernel is on all threads than on one, each at its fastest."""
+    alone, together = _beat(target, serial_matmul), _beat(target, parallel_matmul)
+    pairs = [(alone(), together()) for _ in range(2 * _BEATS)]
+    return min(secs for secs, _ in pairs) / min(secs for _, secs in pairs)
 
 
 @cache
-def _kernel(target: Target) -> tuple[Callable[[int], float], int]:
+def _beat(target: Target, kernel: Callable[[int], tvm.IRModule]) -> _Beat:
     # Compiled into this process: no file, no linker, and the same machine code each time.
-    module = tvm.tirx.build(parallel_matmul(target, _SIZE).schedule.mod, target=tvm_target(target))
-    function = module["main"]
+    function = tvm.tirx.build(kernel(_SIZE), target=tvm_target(target))["main"]
     rng = np.random.default_rng(0)
     arrays = [tvm.runtime.tensor(rng.random((_SIZE, _SIZE), np.float32)) for _ in range(3)]
 
@@ -45,4 +53,5 @@ def _kernel(target: Target) -> tuple[Callable[[int], float], int]:
         return (time.perf_counter() - started) / number
 
     run(1)
-    return run, max(1, round(_BEAT_SECS / run(20)))
+    number = max(1, round(_BEAT_SECS / run(20)))
+    return lambda: run(number)

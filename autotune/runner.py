@@ -15,7 +15,7 @@ import psutil
 
 from autotune.artifact import Artifact
 from autotune.device import Device
-from autotune.kernel_pulse import pulse
+from autotune.kernel_pulse import pulse, thread_speedup
 from autotune.kernel_trial import TrialOptions, try_kernel, warm_up
 from autotune.pace import Pace
 from autotune.stopwatch import Stopwatch
@@ -125,6 +125,19 @@ class LocalRunner:
             for artifact in artifacts:
                 artifact.library.unlink(missing_ok=True)
         return outcomes
+
+    def thread_speedup(self) -> float:
+        """How many times faster a small kernel is on the worker's threads than on one of them.
+
+        Raises AutotuneError where the kernel does not run at all.
+        """
+        [reply] = self._pool.map([(Call(thread_speedup, (self._target,)), _PULSE_SECS)])
+        if isinstance(reply, Answer):
+            return float(reply.value)
+        raise AutotuneError(
+            f"expected a small matmul to run, found {reply.message}; check that the target fits the processor: "
+            f"{self._target}"
+        )
 
     def close(self) -> None:
         """Ends the worker process and deletes the reference outputs."""

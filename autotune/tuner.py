@@ -8,17 +8,23 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from autotune.artifact import Artifact
 from autotune.builder import Builder, LocalBuilder
+from autotune.finalists import Final, Verdict, choose_finalists
 from autotune.job import TuningJob
+from autotune.pace import Pace
 from autotune.provenance import new_job, utc_now
 from autotune.runner import LocalRunner, Outcome, Runner
 from autotune.task_scheduler import TaskProgress, TaskScheduler
 from autotune.task_study import TaskStudy
+from autotune.thread_scaling import check_threads
 from search_spaces import Candidate, TuningTask
 from tuning_logs import Failure, Provenance, Timing, TuningLog, TuningRecord
 
 # Baselines built at a time: enough to keep the cores busy, few enough that the first time comes soon.
 _BASELINES_AT_ONCE = 4
+# Finals shorter than this decide nothing.
+_LEAST_FINALS_SECS = 1.0
 
 
 class Tuner:
@@ -42,12 +48,16 @@ class Tuner:
         """builder and runner: those of the job's device, made and closed by `rounds`, unless given.
 
         clock: seconds; the job's time is counted from here.
+
+        pace tells how steady the machine was, as far as the tuner's own runner looks; verdicts who won the finals.
         """
         self.job = job
         self.log = log
         self.provenance = new_job(job.seed, job.sampler_name)
         self.progress: dict[TuningTask, TaskProgress] = {}
         self.trials = 0
+        self.pace = Pace()
+        self.verdicts: dict[TuningTask, Verdict] = {}
         self._space_versions: dict[TuningTask, str] = {}
         self._builder = builder
         self._runner = runner
@@ -68,7 +78,7 @@ class Tuner:
     def rounds(self) -> Generator[list[TuningRecord], None, None]:
         """Yields the records of each round once they are in the log, the baselines first."""
         with ExitStack() as stack:
-            runner = self._runner or stack.enter_context(LocalRunner(self.job.device))
+            runner = self._runner or self._own_runner(stack)
             builder = self._builder or stack.enter_context(LocalBuilder())
             studies = {}
             for task in self.job.tasks:
@@ -79,6 +89,12 @@ class Tuner:
                 studies[task] = TaskStudy(space, sampler, rng, self._earlier(task))
             yield from self._baselines(list(studies.values()), builder, runner)
             yield from self._search(studies, builder, runner)
+            yield from self._finals(studies, builder, runner)
+
+    def _own_runner(self, stack: ExitStack) -> LocalRunner:
+        runner = stack.enter_context(LocalRunner(self.job.device, pace=self.pace))
+        check_threads(self.job.device, runner)
+        return runner
 
     def _baselines(
         self, studies: list[TaskStudy], builder: Builder, runner: Runner
@@ -126,9 +142,46 @@ class Tuner:
             self.trials += len(records)
             yield records
 
+    def _finals(
+        self, studies: dict[TuningTask, TaskStudy], builder: Builder, runner: Runner
+    ) -> Iterator[list[TuningRecord]]:
+        """Measures the finalists of every task in turns, the heaviest first, as long as there is time."""
+        end = self.elapsed_secs / (1 - self.job.finals_share)
+        end = min(end, self.elapsed_secs + self.job.budget.secs_left(self.elapsed_secs))
+        if end - self.elapsed_secs < _LEAST_FINALS_SECS:
+            return
+        heaviest = sorted(self.progress.values(), key=lambda one: -one.task.weight * one.best)
+        for progress in heaviest:
+            if self._is_stopping or self.elapsed_secs >= end:
+                return
+            space = studies[progress.task].space
+            known = [one for one in self._earlier(progress.task) if one.space_version == space.version]
+            configs = choose_finalists(known, space.default)
+            candidates = [space.apply(config) for config in configs]
+            built = builder.build(candidates)
+            final = Final(tuple(artifact for artifact in built if isinstance(artifact, Artifact)))
+            final.run(
+                runner,
+                lambda: self.pace.is_steady,
+                lambda: not self._is_stopping and self.elapsed_secs < end,
+            )
+            for artifact in final.artifacts:
+                artifact.library.unlink(missing_ok=True)
+            if final.verdict is None:
+                continue
+            self.verdicts[progress.task] = final.verdict
+            by_config = {candidate.config: candidate for candidate in candidates}
+            records = [
+                self._record(by_config[artifact.config], outcome) for artifact, outcome in final.outcomes()
+            ]
+            self.log.append(records)
+            yield records
+
     def _affordable(self, started: float) -> float:
         """How many more candidates fit into the budget, at the rate since the search started."""
         secs_left = self.job.budget.secs_left(self.elapsed_secs)
+        if self.job.budget.secs is not None:
+            secs_left -= self.job.finals_share * self.job.budget.secs
         trials_left = self.job.budget.trials_left(self.trials)
         if self._is_stopping or secs_left <= 0:
             return 0
@@ -171,9 +224,10 @@ class Tuner:
 
     def _progress(self, task: TuningTask, default: TuningRecord, known: list[TuningRecord]) -> TaskProgress:
         progress = TaskProgress(task, default.secs)
-        for record in known:
-            if record.config != default.config:
-                progress.note(record)
+        # Finalists have several records; a config counts as one trial.
+        first = {record.config: record for record in reversed(known) if record.config != default.config}
+        for record in reversed(first.values()):
+            progress.note(record)
         return progress
 
 

@@ -9,6 +9,7 @@ import typer
 from autotune.cli.console import OUT, print_json, table
 from autotune.cli.subject import JsonOption
 from autotune.device import Device, parse_device
+from autotune.runner import LocalRunner
 from autotune.thread_scaling import check_threads
 
 
@@ -20,7 +21,7 @@ def devices(
 ) -> None:
     """List devices, their targets and what their threads bring; a device whose threads lose is an error."""
     found = [parse_device(name) for name in names or ["local"]]
-    speedups = {device.connection: check_threads(device) for device in found}
+    speedups = {device.connection: _speedup(device) for device in found}
     if json:
         print_json([_row(device, speedups[device.connection]) for device in found])
         return
@@ -36,6 +37,11 @@ def devices(
         for device in found
     ]
     OUT.print(table("Devices", ["device", "machine", "target", "threads", "speed-up", "fingerprint"], rows))
+
+
+def _speedup(device: Device) -> float:
+    with LocalRunner(device) as runner:
+        return check_threads(device, runner)
 
 
 def _row(device: Device, speedup: float) -> dict[str, object]:

@@ -107,6 +107,7 @@ def _summary(tuner: Tuner, log: TuningLog) -> dict[str, object]:
                 "records": len(records),
                 "default_secs": progress.default_secs if progress else None,
                 "best_secs": best.secs if best and isinstance(best.measurement, Timing) else None,
+                "winner_p_value": tuner.verdicts[task].p_value if task in tuner.verdicts else None,
                 "failure": next(
                     (r.measurement.message for r in records if isinstance(r.measurement, Failure)), None
                 ),
@@ -120,6 +121,7 @@ def _summary(tuner: Tuner, log: TuningLog) -> dict[str, object]:
         "elapsed_secs": tuner.elapsed_secs,
         "trials": tuner.trials,
         "failures": dict(failures),
+        "machine": tuner.pace.warning,
         "tasks": rows,
     }
 
@@ -141,6 +143,14 @@ def _print(tuner: Tuner, summary: dict[str, object], log: Path) -> None:
         )
     columns = ["task", "calls", "trials", "default", "best", "gain", "GFLOP/s"]
     OUT.print(table(f"{tuner.trials} trials in {tuner.elapsed_secs:.0f} s → {log}", columns, rows))
+    if tuner.verdicts:
+        clear = sum(verdict.is_clear for verdict in tuner.verdicts.values())
+        OUT.print(
+            f"finalists of {len(tuner.verdicts)} tasks were measured again: {clear} winners are faster than the "
+            "next beyond luck, the others are as fast as it, as far as can be told"
+        )
+    if tuner.pace.warning:
+        OUT.print(f"[yellow]{tuner.pace.warning}[/yellow]")
     for task in _without_baseline(tuner):
         OUT.print(f"[yellow]{task.name} was not tuned: its default schedule did not run[/yellow]")
     if summary["failures"]:

@@ -68,6 +68,8 @@ class TuningProgress:
             parts.append(
                 "failed: " + ", ".join(f"{kind} {count}" for kind, count in self._failures.most_common())
             )
+        if not self._tuner.pace.is_steady:
+            parts.append(f"machine {self._tuner.pace.slowdown:.1f}× slower than usual")
         return Text(" · ".join(parts))
 
     def _remaining(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from autotune.device import local_device
+from autotune.runner import LocalRunner
 from autotune.thread_scaling import check_threads
 from search_spaces.errors import AutotuneError
 
@@ -21,19 +22,27 @@ def one_core() -> Iterator[None]:
 
 
 def test_one_thread_needs_no_check() -> None:
-    assert check_threads(local_device(threads=1)) == 1.0
+    device = local_device(threads=1)
+    with LocalRunner(device) as runner:
+        assert check_threads(device, runner) == 1.0
 
 
-def test_threads_without_cores_are_refused_with_advice(one_core: None) -> None:
+def test_threads_without_cores_are_refused_with_advice(
+    one_core: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autotune.thread_scaling._PAUSE_SECS", 0.0)
     device = local_device()
     crowded = type(device)("local", device.target.with_attr("num-cores", 4), "local", device.fingerprint)
-    with pytest.raises(AutotuneError, match=r"expected 4 threads .* 'local\?threads=1'"):
-        check_threads(crowded)
+    with (
+        LocalRunner(crowded) as runner,
+        pytest.raises(AutotuneError, match=r"expected 4 threads .* 'local\?threads=1'"),
+    ):
+        check_threads(crowded, runner)
 
 
 def test_a_target_that_does_not_fit_the_machine_is_named() -> None:
     device = local_device()
     foreign = device.target.with_attr("mtriple", "aarch64-linux-gnu").with_attr("mcpu", "cortex-a76")
     crowded = type(device)("board", foreign.with_attr("num-cores", 2), "local", device.fingerprint)
-    with pytest.raises(AutotuneError, match="expected a small matmul to"):
-        check_threads(crowded)
+    with LocalRunner(crowded) as runner, pytest.raises(AutotuneError, match="check that the target fits"):
+        check_threads(crowded, runner)

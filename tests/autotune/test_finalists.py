@@ -1,0 +1,197 @@
+"""Finals: who takes part, how turns are taken, and when a winner is more than lucky."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from toy_machine import DEVICE, ToyMachine
+
+from autotune.artifact import Artifact
+from autotune.budget import Budget
+from autotune.finalists import Final, Verdict, choose_finalists
+from autotune.job import TuningJob
+from autotune.provenance import new_job, utc_now
+from autotune.runner import Outcome
+from autotune.samplers import SamplerKind, sampler_factory
+from autotune.tuner import Tuner
+from search_spaces import Config, ToySpace
+from tuning_logs import Failure, FailureKind, Measurement, Provenance, Timing, TuningLog, TuningRecord
+
+TASK = ToySpace(64).task
+JOB = new_job(0, "random")
+
+
+def config(name: str) -> Config:
+    return Config((("name", name),))
+
+
+def record(name: str, measurement: Measurement) -> TuningRecord:
+    provenance = Provenance(JOB, 0, utc_now())
+    return TuningRecord(TASK, DEVICE.fingerprint, "1", config(name), measurement, None, provenance)
+
+
+def timing(*run_secs: float, censored: bool = False) -> Timing:
+    return Timing(run_secs, 0.0, censored)
+
+
+def artifacts(*names: str) -> tuple[Artifact, ...]:
+    return tuple(Artifact(TASK, config(name), Path(name), 0.0, ()) for name in names)
+
+
+class NoisyRunner:
+    """Gives each artifact its own latency with noise, and slows everything down in some turns."""
+
+    def __init__(self, secs: dict[str, float], noise: float, slow_turns: Sequence[int] = ()) -> None:
+        self.secs = secs
+        self.noise = noise
+        self.slow_turns = slow_turns
+        self.rng = np.random.default_rng(0)
+        self.orders: list[list[str]] = []
+
+    @property
+    def is_slow(self) -> bool:
+        return len(self.orders) - 1 in self.slow_turns
+
+    def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
+        self.orders.append([str(artifact.library) for artifact in artifacts])
+        return [Outcome(self._measure(str(artifact.library)), None) for artifact in artifacts]
+
+    def close(self) -> None:
+        pass
+
+    def _measure(self, name: str) -> Measurement:
+        if math.isinf(self.secs[name]):
+            return Failure(FailureKind.WRONG_RESULT, "a race lost at last")
+        slowdown = 3.0 if self.is_slow else 1.0
+        return Timing((self.secs[name] * slowdown * float(self.rng.normal(1.0, self.noise)),), 0.0)
+
+
+def final_of(runner: NoisyRunner, *names: str) -> Final:
+    final = Final(artifacts(*names))
+    final.run(runner, lambda: not runner.is_slow, lambda: True)
+    return final
+
+
+def test_finalists_are_the_fastest_within_half_as_much_again_and_the_default() -> None:
+    records = [record("default", timing(9.0))]
+    records += [record(name, timing(secs)) for name, secs in [("a", 1.0), ("b", 1.4), ("c", 1.6)]]
+    assert choose_finalists(records, config("default")) == [config("default"), config("a"), config("b")]
+
+
+def test_repeats_of_several_records_count_together_and_a_wrong_result_excludes() -> None:
+    records = [
+        record("lucky", timing(0.5)),
+        record("lucky", timing(2.0, 2.0)),
+        record("steady", timing(1.0)),
+        record("wrong", timing(0.1)),
+        record("wrong", Failure(FailureKind.WRONG_RESULT, "")),
+        record("cut short", timing(0.1, censored=True)),
+    ]
+    assert choose_finalists(records, config("default")) == [config("default"), config("steady")]
+
+
+def test_at_most_four_candidates_take_part() -> None:
+    records = [record(f"{number}", timing(1.0 + number / 100)) for number in range(10)]
+    assert len(choose_finalists(records, config("default"))) == 5
+
+
+def test_a_clear_winner_ends_the_final_early() -> None:
+    runner = NoisyRunner({"default": 5.0, "a": 1.0, "b": 1.2}, noise=0.02)
+    verdict = final_of(runner, "default", "a", "b").verdict
+    assert verdict is not None
+    assert (verdict.winner, verdict.rival) == (config("a"), config("b"))
+    assert verdict.is_clear
+    assert len(runner.orders) == 6
+
+
+def test_equals_are_not_told_apart() -> None:
+    runner = NoisyRunner({"default": 5.0, "a": 1.0, "b": 1.0}, noise=0.05)
+    verdict = final_of(runner, "default", "a", "b").verdict
+    assert verdict is not None
+    assert not verdict.is_clear
+    assert len(runner.orders) == 12
+
+
+def test_everybody_goes_first_in_turn() -> None:
+    runner = NoisyRunner({"default": 5.0, "a": 1.0, "b": 1.0}, noise=0.05)
+    final_of(runner, "default", "a", "b")
+    assert {order[0] for order in runner.orders} == {"default", "a", "b"}
+
+
+def test_a_turn_on_a_slow_machine_does_not_count() -> None:
+    runner = NoisyRunner({"default": 5.0, "a": 1.0, "b": 1.2}, noise=0.02, slow_turns=[0, 2, 3])
+    final = final_of(runner, "default", "a", "b")
+    assert len(runner.orders) == 9
+    assert len(final.turns) == 6
+    assert max(secs for _, a, b in final.turns for secs in (a, b)) < 2.0
+    for _artifact, outcome in final.outcomes():
+        assert isinstance(outcome.measurement, Timing)
+        assert len(outcome.measurement.run_secs) == 6
+
+
+def test_a_finalist_that_fails_is_out_and_its_failure_is_told() -> None:
+    runner = NoisyRunner({"default": 5.0, "a": math.inf, "b": 1.2}, noise=0.02)
+    final = final_of(runner, "default", "a", "b")
+    assert final.verdict is not None
+    assert final.verdict.winner == config("b")
+    assert "a" not in runner.orders[1]
+    [failure] = [one.measurement for artifact, one in final.outcomes() if artifact.config == config("a")]
+    assert isinstance(failure, Failure)
+
+
+def test_a_final_that_no_turn_decided_has_no_verdict() -> None:
+    final = Final(artifacts("default", "a"))
+    final.run(NoisyRunner({"default": 5.0, "a": 1.0}, 0.0), lambda: False, lambda: True)
+    assert final.verdict is None
+    assert final.outcomes() == []
+
+
+def test_a_lone_finalist_wins_without_a_test() -> None:
+    runner = NoisyRunner({"a": 1.0, "default": math.inf}, noise=0.0)
+    verdict = final_of(runner, "default", "a").verdict
+    assert verdict == Verdict(config("a"), 1.0, None, 0.0)
+
+
+def test_the_tuner_ends_with_finals_that_pool_with_earlier_records() -> None:
+    now = iter(range(10_000))
+    machine = ToyMachine()
+    log = TuningLog.in_memory()
+    job = TuningJob(
+        (TASK,),
+        DEVICE,
+        Budget(trials=40),
+        space=lambda _task: ToySpace(64),
+        sampler=sampler_factory(SamplerKind.RANDOM),
+        finals_share=0.8,
+    )
+    tuner = Tuner(job, log, machine, machine, lambda: float(next(now)))
+    *_, last = tuner.rounds()
+    best = log.best(TASK, DEVICE.fingerprint)
+    assert best is not None
+    assert tuner.verdicts[TASK].winner == best.config
+    assert ToySpace(64).default in [one.config for one in last]
+    again = [one for one in log.where(task=TASK) if one.config == best.config]
+    assert len(again) == 2
+    assert len({one.provenance.trial for one in log.iterate()}) == len(log)
+
+
+def test_no_time_for_finals_means_none() -> None:
+    job = TuningJob(
+        (TASK,),
+        DEVICE,
+        Budget(trials=20),
+        space=lambda _task: ToySpace(64),
+        sampler=sampler_factory(SamplerKind.RANDOM),
+        finals_share=0.0,
+    )
+    machine = ToyMachine()
+    tuner = Tuner(job, TuningLog.in_memory(), machine, machine, lambda: 0.0)
+    list(tuner.rounds())
+    assert tuner.verdicts == {}
