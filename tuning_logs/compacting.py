@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.errors import Misuse
+from tuning_logs.best_record import best_record
 from tuning_logs.log import TuningLog
 from tuning_logs.record import TuningRecord
-from tuning_logs.record_rows import CENSORED, OK, Rows, groups
+from tuning_logs.record_rows import CENSORED, WRONG_RESULT, Rows, groups, program_of
 
 _BATCH = 1000
 #: Of the sample, one in this many is a failure, if there are so many: a cost model learns from them what not to try.
@@ -48,7 +49,9 @@ def compact(path: Path, output: Path, top: int, sample: int) -> Compacted:
     order, starts, counts = groups(rows["task"].astype(np.uint64) << np.uint64(32) | rows["device"])
     for start, count in zip(starts, counts, strict=True):
         places = order[start : start + count]
-        kept[places[_chosen(rows[places], top, sample)]] = True
+        best = best_record(rows[places], log.record)
+        best_program = None if best is None else program_of(best.space_version, best.config.answers)
+        kept[places[_chosen(rows[places], best_program, top, sample)]] = True
     draft = output.with_name(f".{output.name}-{os.getpid()}")
     try:
         with TuningLog.open(draft) as small:
@@ -60,14 +63,16 @@ def compact(path: Path, output: Path, top: int, sample: int) -> Compacted:
     return Compacted(int(kept.sum()), len(rows))
 
 
-def _chosen(rows: Rows, top: int, sample: int) -> NDArray[np.bool_]:
+def _chosen(rows: Rows, best: int | None, top: int, sample: int) -> NDArray[np.bool_]:
     """Which rows of one task and device to keep."""
     order, starts, _ = groups(rows["program"])
     programs = rows["program"][order[starts]]
-    ran = np.isin(rows["status"], (OK, CENSORED))
-    # Censored times come after all others, as nothing is built from them.
-    secs = np.where(rows["status"] == OK, rows["secs"], np.where(ran, rows["secs"] * 1e12, np.inf))
+    # Censored times come after all others, as nothing is built from them; what was ever wrong failed.
+    secs = np.where(rows["status"] == CENSORED, rows["secs"] * 1e12, rows["secs"])
     fastest = np.minimum.reduceat(secs[order], starts)
+    fastest[np.logical_or.reduceat(rows["status"][order] == WRONG_RESULT, starts)] = np.inf
+    if best is not None:
+        fastest[programs == best] = 0.0  # whatever a lucky run of another config says
     by_speed = np.argsort(fastest, kind="stable")
     running = by_speed[: int(np.isfinite(fastest).sum())]
     failing = by_speed[len(running) :]

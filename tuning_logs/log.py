@@ -174,6 +174,10 @@ class TuningLog:
         """What the index holds of each record, in the order of the file; see `tuning_logs.record_rows`."""
         return self._contents.index.rows
 
+    def record(self, row: np.void) -> TuningRecord:
+        """The record that a row stands for."""
+        return self._contents.record(row)
+
     def records(self, rows: Rows) -> list[TuningRecord]:
         """The records that rows stand for."""
         return list(self._contents.records(rows))

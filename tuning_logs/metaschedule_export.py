@@ -17,6 +17,7 @@ from search_spaces.task import TuningTask
 from search_spaces.tensor_ir_space import TensorIRSpace
 from tuning_logs.device_fingerprint import DeviceFingerprint
 from tuning_logs.measurement import Timing
+from tuning_logs.ranking import ranked
 from tuning_logs.record import TuningRecord
 from tuning_logs.record_store import RecordStore
 
@@ -71,7 +72,7 @@ def _export(
         raise AutotuneError(f"expected to write a database into {folder}, found: {error}") from error
     left_out: list[str] = []
     for task, _ in tasks:
-        _commit(database, task, _best(log, task, device, top), left_out)
+        _commit(database, task, ranked(log, task, device, top), left_out)
     return Exported(folder, str(target), device, len(database), tuple(left_out))
 
 
@@ -95,19 +96,6 @@ def _commit(database: Any, task: TuningTask, records: Sequence[TuningRecord], le
         database.commit_tuning_record(
             meta_schedule.database.TuningRecord(trace, workload, secs, target, arguments)
         )
-
-
-def _best(log: RecordStore, task: TuningTask, device: DeviceFingerprint, top: int) -> list[TuningRecord]:
-    """The best record, and further ones of other configs in the order of their times."""
-    best = log.best(task, device)
-    if best is None:
-        return []
-    chosen = {best.config: best}
-    if top > 1:
-        for record in sorted(log.where(task=task, device=device), key=lambda record: record.secs):
-            if len(chosen) < top and record.secs < float("inf"):
-                chosen.setdefault(record.config, record)
-    return list(chosen.values())
 
 
 def _slug(text: str) -> str:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from search_spaces.decision import Answer
 from tuning_logs.line import FailureValue, RecordLine, TimingValue
 from tuning_logs.measurement import FailureKind
 
@@ -53,7 +54,7 @@ class RowTable:
     def add(self, line: RecordLine, offset: int, size: int, task: int, device: int, job: int) -> None:
         """Takes in the line of a record that stands at an offset."""
         standing = standing_of(line.measurement)
-        self._fresh.append((offset, size, task, device, job, program_of(line), *standing))
+        self._fresh.append((offset, size, task, device, job, program_of(line.space, line.config), *standing))
         if len(self._fresh) == _SOME:
             self._settle()
 
@@ -79,9 +80,9 @@ class RowTable:
         self._fresh.clear()
 
 
-def program_of(line: RecordLine) -> int:
+def program_of(space_version: str, answers: tuple[tuple[str, Answer], ...]) -> int:
     """A digest of space version and config: the same answers in another version may be another program."""
-    text = _ENCODER.encode((line.space, line.config))
+    text = _ENCODER.encode((space_version, answers))
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 

@@ -222,7 +222,7 @@ def _batch_of(records: Sequence[TuningRecord]) -> _Batch:
 def _columns(line: RecordLine, text: bytes, digests: Sequence[str]) -> dict[str, object]:
     secs, low_secs, status = standing_of(line.measurement)
     ran = secs != float("inf")
-    program = program_of(line)
+    program = program_of(line.space, line.config)
     workload, device, job = digests
     return {
         "digest": _digest(text),

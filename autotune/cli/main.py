@@ -11,6 +11,7 @@ from autotune.cli.bench_command import bench
 from autotune.cli.build_command import build
 from autotune.cli.console import ERR
 from autotune.cli.devices_command import devices
+from autotune.cli.log_command import log_app
 from autotune.cli.tasks_command import tasks
 from autotune.cli.tune_command import tune
 from search_spaces import AutotuneError, Misuse
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 for command in (tasks, tune, build, bench, devices):
     app.command()(command)
+app.add_typer(log_app, name="log")
 
 
 def main() -> None:

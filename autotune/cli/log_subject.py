@@ -1,0 +1,43 @@
+"""Which logs a command of `autotune log` is about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autotune.cli.console import ERR
+from search_spaces import Misuse
+from tuning_logs import RecordStore, read_log
+
+LogArgument = Annotated[
+    str,
+    typer.Argument(metavar="LOG", help="A log file, or the URL of a database: postgresql://…, sqlite:///…"),
+]
+OutputOption = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE.jsonl", help="The new log; it must not exist yet.")
+]
+
+
+def read(log: str) -> RecordStore:
+    """Opens the log of a command line for reading, and says what of it could not be read."""
+    store = read_log(log)
+    for damage in store.damage:
+        ERR.print(f"[yellow]{log}: {damage}; it was skipped[/yellow]", highlight=False)
+    return store
+
+
+def matching_device(store: RecordStore, name: str | None) -> str | None:
+    """The key of the device that a key's start or a name stands for, None for all devices.
+
+    Raises Misuse unless it stands for exactly one.
+    """
+    if name is None:
+        return None
+    devices = store.devices()
+    found = {each.key for each in devices if each.name == name or each.key.startswith(name)}
+    if len(found) != 1:
+        known = ", ".join(f"{each.key} ({each.name})" for each in devices) or "none"
+        raise Misuse(f"expected the key or the name of one device, found {name!r}; the log has {known}")
+    return found.pop()
