@@ -23,6 +23,7 @@ class ConfigProposer:
     start:       configs that are measured before a model is asked, drawn at random.
     exploration: share of a batch that is drawn from the promising part of the draft instead of its top.
     promising:   how large that part is.
+    local:       share of a batch that is taken from the neighbours of the incumbents.
     spread:      in how many decisions, at least, two configs of a batch differ as long as there are such.
     draft:       random configs that the models judge; about as many come from varying the best measured ones.
     generations: how often the best by the models are varied once more.
@@ -32,6 +33,7 @@ class ConfigProposer:
 
     start: int = 10
     exploration: float = 0.2
+    local: float = 0.3
     promising: float = 0.25
     spread: int = 2
     draft: int = 1000
@@ -73,12 +75,14 @@ class ConfigProposer:
             pool = batch.unknown([*pool, *self._vary(variation, judge.best(pool, self.elites))])
         ranked = judge.best(pool, len(pool))
         promising = judge.best(drawn, math.ceil(len(drawn) * self.promising))
-        queues = iter(ranked), iter([promising[place] for place in variation.rng.permutation(len(promising))])
-        while not batch.full and any(
-            batch.take_one(queue, self.spread)
-            for queue in (queues if variation.rng.random() >= self.exploration else queues[::-1])
-        ):
-            pass
+        explorers = [promising[place] for place in variation.rng.permutation(len(promising))]
+        nearby = judge.best(batch.unknown(near), len(near))
+        queues = [iter(ranked), iter(explorers), iter(nearby)]
+        odds = [1 - self.exploration - self.local, self.exploration, self.local]
+        while not batch.full:
+            queue = queues[variation.rng.choice(3, p=odds)]
+            if not batch.take_one(queue, self.spread) and not batch.take_one(queues[0], self.spread):
+                break
         batch.take(ranked)
 
     def _vary(self, variation: ConfigVariation, parents: list[Config]) -> Iterator[Config]:

@@ -22,6 +22,7 @@ class ReplayingRunner(Runner):
 
     def __init__(self, replay: Any) -> None:
         self.replay = replay
+        self.accumulated_strategy_time = 0.0
         self.names = [decision.name for decision in replay.space.decisions]
 
     def get_device_info(self) -> None:
@@ -58,7 +59,7 @@ def strategy_search(strategy: str) -> Callable[[Any, int], None]:
     def search(replay: Any, seed: int) -> None:
         # Kernel Tuner draws from the global generators.
         random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
+        np.random.seed(seed)
         params = {decision.name: list(decision.choices) for decision in replay.space.decisions}
         # A search space of its own for each run: it remembers neighbours from one run to the next.
         space = Searchspace(None, None, None, from_cache={"tune_params": params, "cache": _cache(replay)})

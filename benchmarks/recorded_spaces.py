@@ -49,6 +49,9 @@ class Replay:
         self.secs: list[float] = []
         self.seen: set[Config] = set()
         self.idle = 0
+        self.close_secs = CLOSE * space.best_secs
+        #: Until within 5 % of the optimum; infinite where that was not reached.
+        self.evaluations = math.inf
 
     def look(self, config: Config) -> RecordedOutcome | None:
         """The row, None where there is none; a row seen before is free."""
@@ -58,19 +61,15 @@ class Replay:
             self.idle = 0
             self.seen.add(config)
             self.secs.append(outcome.secs)
+            if outcome.secs <= self.close_secs:
+                self.evaluations = min(self.evaluations, len(self.secs))
         return outcome
 
     @property
     def over(self) -> bool:
         """Whether the budget is spent, the search is stuck, or all the questions are answered."""
-        answered = len(self.secs) >= REGRETS[-1] and not math.isinf(self.evaluations)
+        answered = len(self.secs) >= REGRETS[-1] and self.evaluations < math.inf
         return answered or len(self.secs) >= self.budget or self.idle >= PATIENCE
-
-    @property
-    def evaluations(self) -> float:
-        """Until within 5 % of the optimum; infinite where that was not reached."""
-        close = (number for number, secs in enumerate(self.secs, 1) if secs <= CLOSE * self.space.best_secs)
-        return next(close, math.inf)
 
     def regret(self, count: int) -> float:
         """How much slower than the optimum the best of the first `count` is: 0.1 is 10 %."""

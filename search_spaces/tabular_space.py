@@ -7,6 +7,7 @@ import gzip
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from pathlib import Path
 
@@ -102,12 +103,12 @@ class TabularSpace:
         """The questions, in the order of the columns; all are always asked."""
         return self._decisions
 
-    @property
+    @cached_property
     def table(self) -> Mapping[Config, RecordedOutcome]:
         """Every row, failures included."""
         return {self._config(answers): outcome for answers, outcome in self._table.items()}
 
-    @property
+    @cached_property
     def best_secs(self) -> float:
         """The fastest recorded time."""
         return min(outcome.secs for outcome in self._table.values())

@@ -1,7 +1,5 @@
 """A recorded space for the tests of this folder: made here, small, with illegal and failing configs."""
 
-from pathlib import Path
-
 import pytest
 
 from search_spaces.tabular_space import TabularSpace
@@ -20,9 +18,8 @@ def recorded_space(tmp_path_factory: pytest.TempPathFactory) -> TabularSpace:
                     off = abs(block_x * block_y - 128) / 64 + abs(tile - 4) + layout + abs(block_y - 2) / 2
                     status = "CompilationFailedConfig" if tile * block_x > 1024 else "ok"
                     status = "RuntimeFailedConfig" if tile == 7 and layout else status
-                    rows.append(
-                        f"{block_x},{block_y},{tile},{layout},{status},{1 + off if status == 'ok' else ''},{0.5 + tile / 10}"
-                    )
+                    mean_ms = 1 + off if status == "ok" else ""
+                    rows.append(f"{block_x},{block_y},{tile},{layout},{status},{mean_ms},{0.5 + tile / 10}")
     path = tmp_path_factory.mktemp("recorded") / "made_up.csv"
     path.write_text("\n".join(rows) + "\n")
     return TabularSpace(path)

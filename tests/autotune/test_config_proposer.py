@@ -1,6 +1,7 @@
 """The inner search: what it proposes, what it never proposes, and that it learns."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -89,8 +90,13 @@ def flat(choose: Choose) -> Config:
     return Config(tuple((decision.name, decision.choices[choose(decision)]) for decision in decisions))
 
 
+def draws(count: int) -> list[Config]:
+    draw = rng(1)
+    return [flat(lambda decision: int(draw.integers(len(decision.choices)))) for _ in range(count)]
+
+
 def test_a_region_that_fails_is_left_alone() -> None:
-    measured = [flat(lambda decision: int(draw.integers(8))) for draw in map(rng, range(60))]
+    measured = draws(60)
     failed = [config for config in measured if config.by_name["a"] >= 4]
     losses = tuple(math.inf if config in failed else float(1 + config.by_name["b"]) for config in measured)
     proposed = ConfigProposer(draft=200).propose(flat, Evidence(tuple(measured), losses), 16, rng())
@@ -98,7 +104,7 @@ def test_a_region_that_fails_is_left_alone() -> None:
 
 
 def test_illegal_configs_teach_as_much_as_failures() -> None:
-    drawn = [flat(lambda decision: int(draw.integers(8))) for draw in map(rng, range(80))]
+    drawn = draws(80)
     illegal = tuple(config for config in drawn if config.by_name["c"] % 2)
     measured = tuple(dict.fromkeys(config for config in drawn if config not in illegal))
     losses = tuple(float(1 + config.by_name["b"]) for config in measured)
@@ -107,7 +113,7 @@ def test_illegal_configs_teach_as_much_as_failures() -> None:
 
 
 def test_what_is_being_measured_is_not_proposed_again() -> None:
-    pending = tuple(flat(lambda decision: int(draw.integers(8))) for draw in map(rng, range(40)))
+    pending = tuple(draws(40))
     proposed = ConfigProposer(draft=2000).propose(flat, Evidence(pending=pending), 400, rng())
     assert not set(proposed) & set(pending)
 
@@ -160,6 +166,6 @@ def test_neighbours_differ_in_one_related_answer(extent: int) -> None:
 def test_mutants_and_children_are_configs_of_the_space() -> None:
     variation = ConfigVariation(SPACE.answer, rng())
     parents = [variation.random() for _ in range(20)]
-    for mother, father in zip(parents, parents[1:], strict=False):
+    for mother, father in pairwise(parents):
         for config in (variation.mutate(mother), variation.cross(mother, father)):
             assert SPACE.answer(config) == config
