@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scipy.stats import wilcoxon
@@ -44,23 +44,35 @@ class Verdict:
         return self.p_value < _SIGNIFICANCE
 
 
-def choose_finalists(records: Sequence[TuningRecord], default: Config) -> list[Config]:
-    """The default and up to four configs of one task whose times, all repeats pooled, are within 1.5× of the best."""
+def choose_finalists(
+    records: Sequence[TuningRecord], default: Config, in_doubt: Mapping[Config, float] | None = None
+) -> list[Config]:
+    """The default, and the configs of one task whose times, all repeats pooled, are within 1.5× of the best.
+
+    At most four of them, and four more of those in doubt: measured on a machine that was slower, by the factor
+    given, which is taken off their times before they are held against the best.
+    """
     repeats: dict[Config, list[float]] = defaultdict(list)
-    wrong = set()
+    wrong = {default}
+    slowdowns = in_doubt or {}
     for record in records:
-        if isinstance(record.measurement, Timing) and not record.measurement.censored:
-            repeats[record.config].extend(record.measurement.run_secs)
-        if isinstance(record.measurement, Failure) and record.measurement.kind is FailureKind.WRONG_RESULT:
+        if isinstance(record.measurement, Timing):
+            if record.config in slowdowns or not record.measurement.censored:
+                repeats[record.config].extend(record.measurement.run_secs)
+        elif record.measurement.kind is FailureKind.WRONG_RESULT:
             wrong.add(record.config)
     pooled = {
-        config: statistics.median(secs)
+        config: statistics.median(secs) / slowdowns.get(config, 1.0)
         for config, secs in repeats.items()
-        if config not in wrong and config != default
+        if config not in wrong
     }
-    limit_secs = _FACTOR * min(pooled.values(), default=math.inf)
+    limit_secs = _FACTOR * min(
+        (secs for config, secs in pooled.items() if config not in slowdowns), default=math.inf
+    )
     ranked = sorted((config for config in pooled if pooled[config] <= limit_secs), key=pooled.__getitem__)
-    return [default, *ranked[:_FINALISTS]]
+    sure = [config for config in ranked if config not in slowdowns]
+    doubtful = [config for config in ranked if config in slowdowns]
+    return [default, *sure[:_FINALISTS], *doubtful[:_FINALISTS]]
 
 
 @dataclass

@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from collections import deque
 
+from search_spaces import Config
+
 # A pulse varies by a few hundredths on a quiet machine; a busy neighbour, or a clock turned down, costs more.
 _TOLERANCE = 0.1
 _REMEMBERED = 25
@@ -17,14 +19,15 @@ class Pace:
     what was measured since the one before is not to be trusted. One more than a tenth faster tells that the machine
     was slow until now, and the usual pulse is found anew.
 
-    slowdown: the last pulse over the usual one; measured_anew: trials taken back because of drift;
-    in_doubt: trials that were measured while the machine stayed slow.
+    slowdown:      the last pulse over the usual one;
+    measured_anew: how many trials were taken back because of drift;
+    in_doubt:      what was measured while the machine stayed slow, by task key and config, and how slow it was.
     """
 
     def __init__(self) -> None:
         self.slowdown = 1.0
         self.measured_anew = 0
-        self.in_doubt = 0
+        self.in_doubt: dict[tuple[str, Config], float] = {}
         self._steady: deque[float] = deque(maxlen=_REMEMBERED)
 
     @property
@@ -43,12 +46,12 @@ class Pace:
         if not self.is_steady:
             return (
                 f"the machine is {self.slowdown:.1f} times slower than it was: something else is running, or its "
-                f"clock was turned down ({self.in_doubt} trials measured meanwhile)"
+                f"clock was turned down ({len(self.in_doubt)} trials measured meanwhile)"
             )
         if self.measured_anew or self.in_doubt:
             return (
                 f"the machine was slower for a while: {self.measured_anew} trials were measured anew, "
-                f"{self.in_doubt} could not be"
+                f"{len(self.in_doubt)} could not be"
             )
         return None
 

@@ -174,7 +174,8 @@ class LocalRunner:
             self.pace.measured_anew += len(timed)
             if self._take_pulse():
                 return outcomes
-        self.pace.in_doubt += len(timed)
+        for artifact in (artifacts[place] for place in timed):
+            self.pace.in_doubt[artifact.task.key, artifact.config] = self.pace.slowdown
         return outcomes
 
     def _run_each(

@@ -156,7 +156,12 @@ class Tuner:
                 return
             space = studies[progress.task].space
             known = [one for one in self._earlier(progress.task) if one.space_version == space.version]
-            configs = choose_finalists(known, space.default)
+            doubts = {
+                config: slowdown
+                for (key, config), slowdown in self.pace.in_doubt.items()
+                if key == progress.task.key
+            }
+            configs = choose_finalists(known, space.default, doubts)
             candidates = [space.apply(config) for config in configs]
             built = builder.build(candidates)
             final = Final(tuple(artifact for artifact in built if isinstance(artifact, Artifact)))

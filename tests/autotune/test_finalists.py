@@ -102,6 +102,18 @@ def test_at_most_four_candidates_take_part() -> None:
     assert len(choose_finalists(records, config("default"))) == 5
 
 
+def test_what_was_measured_on_a_slow_machine_gets_another_chance() -> None:
+    records = [record("sure", timing(1.0)), record("slow", timing(4.0))]
+    records += [record("doubtful", timing(2.0)), record("cut short", timing(3.4, censored=True))]
+    doubts = {config("doubtful"): 2.0, config("cut short"): 3.0, config("slow"): 2.0}
+    assert choose_finalists(records, config("default"), doubts) == [
+        config("default"),
+        config("sure"),
+        config("doubtful"),
+        config("cut short"),
+    ]
+
+
 def test_a_clear_winner_ends_the_final_early() -> None:
     runner = NoisyRunner({"default": 5.0, "a": 1.0, "b": 1.2}, noise=0.02)
     verdict = final_of(runner, "default", "a", "b").verdict

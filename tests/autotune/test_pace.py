@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from autotune.pace import Pace
+from search_spaces import Config
 
 MS = 1e-3
 
@@ -37,7 +38,7 @@ def test_a_hog_is_noticed_at_once_and_does_not_become_usual() -> None:
     assert not any(pace.take(1.5 * MS) for _ in range(100))
     assert pace.usual_secs == MS
     assert pace.slowdown == pytest.approx(1.5)
-    pace.in_doubt = 8
+    pace.in_doubt = {("task", Config((("a", number),))): 1.5 for number in range(8)}
     assert pace.warning is not None
     assert "1.5 times slower" in pace.warning
     assert "8 trials" in pace.warning

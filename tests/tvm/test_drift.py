@@ -55,19 +55,20 @@ def run(pace: Pace, artifacts: list[Artifact]) -> int:
 def test_a_steady_machine_is_asked_before_and_after(artifacts: list[Artifact]) -> None:
     pace = Thermometer([1.0, 1.02])
     assert run(pace, artifacts) == 3
-    assert (pace.pulses, pace.measured_anew, pace.in_doubt) == (2, 0, 0)
+    assert (pace.pulses, pace.measured_anew, len(pace.in_doubt)) == (2, 0, 0)
 
 
 def test_what_a_passing_lapse_touched_is_measured_anew(artifacts: list[Artifact]) -> None:
     pace = Thermometer([1.0, 1.7, 1.0, 1.0])
     assert run(pace, artifacts) == 3
-    assert (pace.pulses, pace.measured_anew, pace.in_doubt) == (4, 3, 0)
+    assert (pace.pulses, pace.measured_anew, len(pace.in_doubt)) == (4, 3, 0)
 
 
 def test_a_hog_that_stays_is_reported_and_measuring_goes_on(artifacts: list[Artifact]) -> None:
     pace = Thermometer([1.0, 1.7, 1.7, 1.7])
     assert run(pace, artifacts) == 3
-    assert (pace.pulses, pace.measured_anew, pace.in_doubt) == (4, 0, 3)
+    assert (pace.pulses, pace.measured_anew, len(pace.in_doubt)) == (4, 0, 1)
+    assert set(pace.in_doubt.values()) == {1.7}
     assert pace.warning is not None
 
 
@@ -76,4 +77,4 @@ def test_a_hog_that_is_known_is_not_waited_for_again(artifacts: list[Artifact]) 
     pace.take(1.0)
     pace.take(1.0)
     assert run(pace, artifacts) == 3
-    assert (pace.pulses, pace.in_doubt) == (3, 3)
+    assert (pace.pulses, len(pace.in_doubt)) == (3, 1)
