@@ -9,19 +9,23 @@ from search_spaces import Misuse
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A limit on candidates, on seconds, or on both: whichever is reached first ends the job.
+    """A limit on candidates, on seconds, on the hope for more, or on several: the first that is reached ends the job.
 
-    trials counts searched candidates; each task's untuned baseline is measured besides.
+    trials:        counts searched candidates; each task's untuned baseline is measured besides.
+    gain_per_hour: the share of the latency that another hour must be expected to save, e.g. 0.01; see `GainForecast`.
     """
 
     trials: int | None = None
     secs: float | None = None
+    gain_per_hour: float | None = None
 
     def __post_init__(self) -> None:
-        if self.trials is None and self.secs is None:
-            raise Misuse("a budget needs a number of trials, a time, or both; found neither")
+        if self.trials is None and self.secs is None and self.gain_per_hour is None:
+            raise Misuse("a budget needs a number of trials, a time, or a least gain per hour; found none of them")
         if (self.trials is not None and self.trials < 1) or (self.secs is not None and self.secs <= 0):
             raise Misuse(f"a budget is positive; found trials={self.trials}, secs={self.secs}")
+        if self.gain_per_hour is not None and not 0 < self.gain_per_hour < 1:
+            raise Misuse(f"a gain per hour is a share between 0 and 1; found {self.gain_per_hour}")
 
     def trials_left(self, trials_spent: int) -> float:
         """How many more candidates may be measured; infinite without such a limit."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from autotune.budget import Budget
 from autotune.device import Device
+from autotune.objective import ModelShare, Objective
 from autotune.samplers import SamplerFactory, SamplerKind, sampler_factory
 from search_spaces import Misuse, SearchSpace, TuningTask
 from search_spaces.tensor_ir_space import TensorIRSpace
@@ -21,6 +22,7 @@ class TuningJob:
              so that the winner is not the luckiest; nothing is measured again where that is less than a second.
     space:   makes a task's search space.
     sampler: makes a task's sampler; `sampler_factory(SamplerKind.…)` for those with a name.
+    models:  whose latencies count, and how much; by default all tasks are one model.
     seed:    decides every random choice of the search; measured times still differ from run to run.
     """
 
@@ -33,6 +35,7 @@ class TuningJob:
     sampler: SamplerFactory = field(default_factory=lambda: sampler_factory(SamplerKind.COST_MODEL))
     sampler_name: str = SamplerKind.COST_MODEL.value
     finals_share: float = 0.1
+    models: tuple[ModelShare, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.tasks:
@@ -46,3 +49,8 @@ class TuningJob:
             raise Misuse(
                 f"every task must be for the device's target {str(self.device.target)!r}; found {sorted(strangers)}"
             )
+
+    @property
+    def objective(self) -> Objective:
+        """What is to be made small."""
+        return Objective(self.models) if self.models else Objective.of_tasks(self.tasks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from autotune.objective import Objective
 from search_spaces import TuningTask
 from tuning_logs import TuningRecord
 
@@ -12,6 +13,9 @@ from tuning_logs import TuningRecord
 _RECENT_SHARE = 0.3
 # Trials that a task gets before any task gets more.
 _START_TRIALS = 4
+# A task stands still when neither so many trials in a row nor half of all made it faster by this share.
+_PLATEAU_TRIALS = 256
+_PLATEAU_GAIN = 0.01
 
 
 @dataclass
@@ -33,36 +37,57 @@ class TaskProgress:
         """The best latency so far, the baseline included."""
         return min([self.default_secs, *self.best_secs[-1:]])
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether the last 256 trials, and the last half of all, made it less than 1 % faster."""
+        window = max(_PLATEAU_TRIALS, self.trials // 2)
+        if self.trials <= window:
+            return False
+        return self.best > (1 - _PLATEAU_GAIN) * min(self.best_secs[-window - 1], self.default_secs)
+
     def note(self, record: TuningRecord) -> None:
         """Takes in one searched candidate."""
         self.best_secs.append(min([record.secs, *self.best_secs[-1:]]))
 
 
 class TaskScheduler:
-    """Gradient-based: weight × expected fall in latency per trial, as in Ansor (OSDI 2020, section 6).
+    """Gradient-based: the expected fall of the objective per trial, as in Ansor (OSDI 2020, section 6).
 
-    Every task first gets a start of a few trials, the heaviest first; a task whose space is used up gets no more.
+    Every task first gets a start of a few trials, the heaviest first. A task whose space is used up gets no more, one
+    that stands still gets none while another moves.
     """
 
-    def __init__(self, progress: Sequence[TaskProgress], batch: int) -> None:
+    def __init__(
+        self, progress: Sequence[TaskProgress], batch: int, objective: Objective | None = None
+    ) -> None:
+        """objective: by default the latency of one model that consists of all tasks."""
         self.progress = tuple(progress)
         self.batch = batch
+        self.objective = objective or Objective.of_tasks([one.task for one in progress])
+
+    @property
+    def value(self) -> float:
+        """The objective at the best latencies so far."""
+        return self.objective.value({one.task.key: one.best for one in self.progress})
 
     def next_task(self) -> tuple[TaskProgress, int] | None:
         """The task of the next round and how many candidates to ask for; None where every task is used up."""
         active = [one for one in self.progress if not one.is_exhausted]
         if not active:
             return None
+        worth = self.objective.worth({one.task.key: one.best for one in self.progress})
         beginners = [one for one in active if one.trials < _START_TRIALS]
         if beginners:
-            chosen = max(beginners, key=lambda one: one.task.weight * one.default_secs)
+            chosen = max(beginners, key=lambda one: worth[one.task.key] * one.default_secs)
             return chosen, min(self.batch, _START_TRIALS)
-        return max(active, key=self._expected_fall), self.batch
+        moving = [one for one in active if not one.stands_still]
+        chosen = max(moving or active, key=lambda one: worth[one.task.key] * self._expected_fall(one))
+        return chosen, self.batch
 
     def _expected_fall(self, one: TaskProgress) -> float:
-        """Seconds of the model's latency per trial spent on this task."""
+        """Seconds of one call per trial spent on this task."""
         window = 2 * self.batch
         before = one.best_secs[-window] if one.trials >= window else min(one.default_secs, one.best_secs[0])
         recent = max(before - one.best, 0.0) / min(window, one.trials)
         hope = one.best / one.trials
-        return one.task.weight * (_RECENT_SHARE * recent + (1 - _RECENT_SHARE) * hope)
+        return _RECENT_SHARE * recent + (1 - _RECENT_SHARE) * hope

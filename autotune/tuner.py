@@ -11,6 +11,7 @@ import numpy as np
 from autotune.artifact import Artifact
 from autotune.builder import Builder, LocalBuilder
 from autotune.finalists import Final, Verdict, choose_finalists
+from autotune.gain_forecast import GainForecast
 from autotune.job import TuningJob
 from autotune.pace import Pace
 from autotune.provenance import new_job, utc_now
@@ -19,7 +20,7 @@ from autotune.task_scheduler import TaskProgress, TaskScheduler
 from autotune.task_study import TaskStudy
 from autotune.thread_scaling import check_threads
 from search_spaces import Candidate, TuningTask
-from tuning_logs import Failure, Provenance, Timing, TuningLog, TuningRecord
+from tuning_logs import Failure, Provenance, RecordStore, Timing, TuningRecord
 
 # Baselines built at a time: enough to keep the cores busy, few enough that the first time comes soon.
 _BASELINES_AT_ONCE = 4
@@ -40,7 +41,7 @@ class Tuner:
     def __init__(
         self,
         job: TuningJob,
-        log: TuningLog,
+        log: RecordStore,
         builder: Builder | None = None,
         runner: Runner | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -49,7 +50,8 @@ class Tuner:
 
         clock: seconds; the job's time is counted from here.
 
-        pace tells how steady the machine was, as far as the tuner's own runner looks; verdicts who won the finals.
+        pace tells how steady the machine was, as far as the tuner's own runner looks; verdicts who won the finals;
+        forecast what another hour would bring.
         """
         self.job = job
         self.log = log
@@ -57,6 +59,7 @@ class Tuner:
         self.progress: dict[TuningTask, TaskProgress] = {}
         self.trials = 0
         self.pace = Pace()
+        self.forecast = GainForecast()
         self.verdicts: dict[TuningTask, Verdict] = {}
         self._space_versions: dict[TuningTask, str] = {}
         self._builder = builder
@@ -122,9 +125,10 @@ class Tuner:
     def _search(
         self, studies: dict[TuningTask, TaskStudy], builder: Builder, runner: Runner
     ) -> Iterator[list[TuningRecord]]:
-        scheduler = TaskScheduler(list(self.progress.values()), self.job.batch)
+        scheduler = TaskScheduler(list(self.progress.values()), self.job.batch, self.job.objective)
         started = self.elapsed_secs
         while (affordable := self._affordable(started)) > 0:
+            self.forecast.note(self.elapsed_secs - started, scheduler.value)
             choice = scheduler.next_task()
             if choice is None:
                 return
@@ -188,7 +192,8 @@ class Tuner:
         if self.job.budget.secs is not None:
             secs_left -= self.job.finals_share * self.job.budget.secs
         trials_left = self.job.budget.trials_left(self.trials)
-        if self._is_stopping or secs_left <= 0:
+        hope = self.job.budget.gain_per_hour or 0.0
+        if self._is_stopping or secs_left <= 0 or self.forecast.per_hour < hope:
             return 0
         if not self.trials:
             return trials_left
