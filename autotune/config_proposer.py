@@ -20,7 +20,7 @@ from search_spaces.decision import Choose
 class ConfigProposer:
     """Proposes batches of configs to measure: a function of the evidence and the generator, nothing is kept.
 
-    start:       configs that are measured before a model is asked, drawn at random.
+    start:       configs that are measured before a model is asked: the hints, then random ones.
     exploration: share of a batch that is drawn from the promising part of the draft instead of its top.
     promising:   how large that part is.
     local:       share of a batch that is taken from the neighbours of the incumbents.
@@ -56,8 +56,9 @@ class ConfigProposer:
         """
         variation = ConfigVariation(answer, rng)
         batch = ConfigBatch(count, evidence.known, screen)
-        batch.take(variation.replay(hint.by_name) for hint in evidence.hints)
-        if len(evidence.measured) >= self.start and np.isfinite(evidence.losses).sum() >= 2:
+        if len(evidence.measured) < self.start:
+            batch.take(variation.replay(hint.by_name) for hint in evidence.hints)
+        elif np.isfinite(evidence.losses).sum() >= 2:
             self._take_judged(batch, variation, evidence)
         batch.take(variation.random() for _ in range(self.draft))
         return list(batch.chosen)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
 from search_spaces.config import Config
-from tuning_logs.record import TuningRecord
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,18 +25,6 @@ class Evidence:
     illegal: tuple[Config, ...] = ()
     pending: tuple[Config, ...] = ()
     hints: tuple[Config, ...] = ()
-
-    @classmethod
-    def from_records(
-        cls, records: Sequence[TuningRecord], illegal: Sequence[Config] = (), hints: Sequence[Config] = ()
-    ) -> Self:
-        """The records must be of one task, device and version of the space."""
-        return cls(
-            tuple(record.config for record in records),
-            tuple(record.secs for record in records),
-            illegal=tuple(illegal),
-            hints=tuple(hints),
-        )
 
     @property
     def known(self) -> set[Config]:
