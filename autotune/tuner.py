@@ -19,7 +19,7 @@ from autotune.runner import LocalRunner, Outcome, Runner
 from autotune.task_scheduler import TaskProgress, TaskScheduler
 from autotune.task_study import TaskStudy
 from autotune.thread_scaling import check_threads
-from search_spaces import Candidate, TuningTask
+from search_spaces import Candidate, Config, TuningTask
 from tuning_logs import Failure, Provenance, RecordStore, Timing, TuningRecord
 
 # Baselines built at a time: enough to keep the cores busy, few enough that the first time comes soon.
@@ -45,8 +45,11 @@ class Tuner:
         builder: Builder | None = None,
         runner: Runner | None = None,
         clock: Callable[[], float] = time.monotonic,
+        family: str = "",
     ) -> None:
         """builder and runner: those of the job's device, made and closed by `rounds`, unless given.
+
+        family: how the ids of this run and of the earlier ones that it continues begin; their trials count.
 
         clock: seconds; the job's time is counted from here.
 
@@ -55,7 +58,7 @@ class Tuner:
         """
         self.job = job
         self.log = log
-        self.provenance = new_job(job.seed, job.sampler_name)
+        self.provenance = new_job(job.seed, job.sampler_name, family)
         self.progress: dict[TuningTask, TaskProgress] = {}
         self.trials = 0
         self.pace = Pace()
@@ -67,6 +70,7 @@ class Tuner:
         self._clock = clock
         self._started = clock()
         self._recorded = 0
+        self._family = family
         self._is_stopping = False
 
     @property
@@ -85,11 +89,12 @@ class Tuner:
             builder = self._builder or stack.enter_context(LocalBuilder())
             studies = {}
             for task in self.job.tasks:
-                space = self.job.space(task)
+                space, known = self.job.space(task), self._earlier(task)
                 self._space_versions[task] = space.version
-                rng = _task_rng(self.job.seed, task)
+                rng = _task_rng(self.job.seed, task, len(known))
                 sampler = self.job.sampler(space, int(rng.integers(2**31)))
-                studies[task] = TaskStudy(space, sampler, rng, self._earlier(task))
+                studies[task] = TaskStudy(space, sampler, rng, known)
+                self.trials += self._continued(known, space.default)
             yield from self._baselines(list(studies.values()), builder, runner)
             yield from self._search(studies, builder, runner)
             yield from self._finals(studies, builder, runner)
@@ -126,8 +131,8 @@ class Tuner:
         self, studies: dict[TuningTask, TaskStudy], builder: Builder, runner: Runner
     ) -> Iterator[list[TuningRecord]]:
         scheduler = TaskScheduler(list(self.progress.values()), self.job.batch, self.job.objective)
-        started = self.elapsed_secs
-        while (affordable := self._affordable(started)) > 0:
+        started, before = self.elapsed_secs, self.trials
+        while (affordable := self._affordable(started, self.trials - before)) > 0:
             self.forecast.note(self.elapsed_secs - started, scheduler.value)
             choice = scheduler.next_task()
             if choice is None:
@@ -186,8 +191,8 @@ class Tuner:
             self.log.append(records)
             yield records
 
-    def _affordable(self, started: float) -> float:
-        """How many more candidates fit into the budget, at the rate since the search started."""
+    def _affordable(self, started: float, trials: int) -> float:
+        """How many more candidates fit into the budget, at the rate of the trials since the search started."""
         secs_left = self.job.budget.secs_left(self.elapsed_secs)
         if self.job.budget.secs is not None:
             secs_left -= self.job.finals_share * self.job.budget.secs
@@ -195,9 +200,9 @@ class Tuner:
         hope = self.job.budget.gain_per_hour or 0.0
         if self._is_stopping or secs_left <= 0 or self.forecast.per_hour < hope:
             return 0
-        if not self.trials:
+        if not trials:
             return trials_left
-        secs_per_trial = (self.elapsed_secs - started) / self.trials
+        secs_per_trial = (self.elapsed_secs - started) / trials
         return min(trials_left, max(secs_left // max(secs_per_trial, 1e-6), 1))
 
     def _measure(
@@ -229,6 +234,13 @@ class Tuner:
             provenance=Provenance(self.provenance, number, utc_now()),
         )
 
+    def _continued(self, known: list[TuningRecord], default: Config) -> int:
+        """How many trials of the runs that this one continues are among a task's records."""
+        if not self._family:
+            return 0
+        configs = {one.config for one in known if one.provenance.job.id.startswith(self._family)}
+        return len(configs - {default})
+
     def _earlier(self, task: TuningTask) -> list[TuningRecord]:
         return self.log.where(task=task, device=self.job.device.fingerprint)
 
@@ -241,6 +253,7 @@ class Tuner:
         return progress
 
 
-def _task_rng(seed: int, task: TuningTask) -> np.random.Generator:
-    """A stream of its own for every task, the same whatever other tasks the job has."""
-    return np.random.default_rng([seed, int(task.key, 16) % 2**32])
+def _task_rng(seed: int, task: TuningTask, known: int) -> np.random.Generator:
+    """A stream of its own for every task, the same whatever other tasks the job has; known: how many records there
+    are, because a job that goes on would otherwise propose again what it proposed at first."""
+    return np.random.default_rng([seed, int(task.key, 16) % 2**32, known])
