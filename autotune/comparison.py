@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from autotune.operands import Array, sentinels
+from autotune.guarded_array import Array, sentinels
 from tuning_logs.measurement import Check
 
 # What rounding in a chain of a few operations explains, whatever is summed.

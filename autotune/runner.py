@@ -16,7 +16,8 @@ import psutil
 from autotune.artifact import Artifact
 from autotune.device import Device
 from autotune.kernel_pulse import pulse, thread_speedup
-from autotune.kernel_trial import TrialOptions, try_kernel, warm_up
+from autotune.kernel_trial import TrialOptions
+from autotune.loaded_kernel import try_here, warm_up
 from autotune.pace import Pace
 from autotune.stopwatch import Stopwatch
 from autotune.worker_pool import WorkerPool
@@ -202,7 +203,7 @@ class LocalRunner:
                 return Outcome(unchecked, None)
         options = TrialOptions(Path(self._scratch.name, key), self._stopwatch, best_secs, self._threads)
         timeout_secs = self._reference_timeout_secs if artifact.is_reference else self._timeout_secs
-        [reply] = self._pool.map([(Call(try_kernel, (artifact, options)), timeout_secs)])
+        [reply] = self._pool.map([(Call(try_here, (artifact, options)), timeout_secs)])
         outcome = _outcome(artifact, reply)
         if artifact.is_reference:
             self._remember(key, outcome.measurement)

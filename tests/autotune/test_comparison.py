@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from autotune.comparison import compare, tolerance
-from autotune.operands import GuardedArray, Signs, draw_inputs, sentinels
+from autotune.guarded_array import GuardedArray, sentinels
+from autotune.operands import Signs, draw_inputs
 from search_spaces.modules import TensorSpec
 
 
