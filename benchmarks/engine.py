@@ -51,7 +51,9 @@ def main() -> None:
     for _ in range(options.repeats):
         rows["autotune"].append(run_autotune(options.trials))
         rows["metaschedule"].append(run_metaschedule(options.trials))
-    rates = {side: statistics.median(row["trials"] / row["secs"] for row in found) for side, found in rows.items()}
+    rates = {
+        side: statistics.median(row["trials"] / row["secs"] for row in found) for side, found in rows.items()
+    }
     print(f"{OPERATOR}, {options.trials} trials, {options.repeats} repeats, {os.cpu_count()} cores")
     for side, found in rows.items():
         secs = statistics.median(row["secs"] for row in found)
@@ -61,20 +63,34 @@ def main() -> None:
     print(f"ratio {rates['autotune'] / rates['metaschedule']:.1f}; first measurement after {first:.1f} s")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps({"rows": rows, "trials_per_sec": rates, "first_secs": first}, indent=2))
+        options.json.write_text(
+            json.dumps({"rows": rows, "trials_per_sec": rates, "first_secs": first}, indent=2)
+        )
 
 
 def run_autotune(trials: int) -> dict[str, float]:
     """One `autotune tune` with random search: how long, how many trials, when the first one was in the log."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.jsonl"
-        arguments = ["--op", OPERATOR, "--log", str(log), "--trials", str(trials), "--sampler", "random", "--json"]
+        arguments = [
+            "--op",
+            OPERATOR,
+            "--log",
+            str(log),
+            "--trials",
+            str(trials),
+            "--sampler",
+            "random",
+            "--json",
+        ]
         started, clock = time.time(), time.monotonic()
         command = [sys.executable, "-m", "autotune.cli.main", "tune", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         secs = time.monotonic() - clock
         lines = [json.loads(line) for line in log.read_text().splitlines()]
-    first = min(datetime.fromisoformat(line["time"]).timestamp() for line in lines if line["kind"] == "record")
+    first = min(
+        datetime.fromisoformat(line["time"]).timestamp() for line in lines if line["kind"] == "record"
+    )
     summary = json.loads(done.stdout)
     best = summary["tasks"][0]["best_secs"]
     return {"secs": secs, "trials": summary["trials"], "first_secs": first - started, "best_secs": best}

@@ -34,7 +34,9 @@ def main() -> None:
     shapes = [part for shape in options.shape for part in ("--shape", shape)]
     common = [str(options.model), "--log", str(log), *shapes, "--json"]
     sampler = ["--sampler", options.sampler] if options.sampler else []
-    tuned, memory = watch([*COMMAND, "tune", *common, "--time", options.time, "--seed", options.seed, *sampler])
+    tuned, memory = watch(
+        [*COMMAND, "tune", *common, "--time", options.time, "--seed", options.seed, *sampler]
+    )
     bench = run([*COMMAND, "bench", *common, "--against", "onnxruntime", "--against", "untuned"])
     report(options, tuned, bench, memory)
     if options.json:
@@ -47,13 +49,21 @@ def report(options: argparse.Namespace, tuned: dict, bench: dict, memory: list[i
     """The table."""
     started = sum(task["weight"] * task["default_secs"] for task in tuned["tasks"])
     least = min(task["records"] for task in tuned["tasks"])
-    print(f"{options.model.name}: {tuned['trials']} trials in {tuned['elapsed_secs']:.0f} s with {tuned['sampler']}")
-    print(f"tasks {len(tuned['tasks'])}, sum of default schedules {started * 1e3:.1f} ms, fewest records {least}")
+    print(
+        f"{options.model.name}: {tuned['trials']} trials in {tuned['elapsed_secs']:.0f} s with {tuned['sampler']}"
+    )
+    print(
+        f"tasks {len(tuned['tasks'])}, sum of default schedules {started * 1e3:.1f} ms, fewest records {least}"
+    )
     print(f"failures: {tuned['failures'] or 'none'}")
     for engine in bench["engines"]:
         ratio = engine["speedup_of_autotune"]
-        print(f"{engine['name']:14} {engine['latency_secs'] * 1e3:9.2f} ms   autotune is {ratio:6.2f}× as fast")
-    print(f"outputs equal ONNX Runtime's: {bench['outputs_equal']} (max rel error {bench['max_rel_error']:.1e})")
+        print(
+            f"{engine['name']:14} {engine['latency_secs'] * 1e3:9.2f} ms   autotune is {ratio:6.2f}× as fast"
+        )
+    print(
+        f"outputs equal ONNX Runtime's: {bench['outputs_equal']} (max rel error {bench['max_rel_error']:.1e})"
+    )
     half = len(memory) // 2
     print(
         f"memory of the process tree: peak {max(memory) / 2**20:.0f} MiB, "
