@@ -13,8 +13,9 @@ from autotune.tasks import extract_tasks
 from autotune.tuner import Tuner
 from search_spaces import AutotuneError, Config, IllegalSchedule, Misuse, Target, TuningTask, Workload
 from search_spaces.modules import tvm_target
-from tuning_logs import Failure, FailureKind, Timing, TuningLog, TuningRecord
+from tuning_logs import Failure, FailureKind, RecordStore, Timing, TuningLog, TuningRecord, open_log
 from tuning_logs.metaschedule_database import database
+from tuning_logs.schedule_choice import OtherDevices
 
 __all__ = [
     "AutotuneError",
@@ -27,6 +28,8 @@ __all__ = [
     "IllegalSchedule",
     "Misuse",
     "Model",
+    "OtherDevices",
+    "RecordStore",
     "SamplerKind",
     "Target",
     "Timing",
@@ -43,6 +46,7 @@ __all__ = [
     "load_model",
     "local_device",
     "lower",
+    "open_log",
     "operator_task",
     "parse_device",
     "sampler_factory",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import tvm
 from tvm import relax
 from tvm.support import cc
 
+from autotune.builder import LocalBuilder
 from autotune.coverage import Coverage, coverage
 from autotune.executable import Array, Executable, SavedModel
 from autotune.lowering import lower
@@ -20,10 +22,13 @@ from autotune.onnx_model import InputSpec
 from autotune.tasks import calls
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.modules import tvm_target
+from search_spaces.space import Candidate
 from search_spaces.target import Target
 from tuning_logs.device_fingerprint import DeviceFingerprint
-from tuning_logs.log import TuningLog
+from tuning_logs.measurement import Failure
 from tuning_logs.metaschedule_database import database
+from tuning_logs.record_store import RecordStore
+from tuning_logs.schedule_choice import OtherDevices
 
 # TVM's own names for what its layout rewriting splits off: the packing of a weight.
 _PREPACK = "_weight_prepack"
@@ -76,11 +81,17 @@ class Build:
 
 
 def compile(
-    model: Model | tvm.IRModule, target: Target, log: TuningLog, device: DeviceFingerprint | None = None
+    model: Model | tvm.IRModule,
+    target: Target,
+    log: RecordStore,
+    device: DeviceFingerprint | None = None,
+    others: OtherDevices = OtherDevices.REFUSED,
 ) -> Build:
     """Builds a model with the best record of each of its operators; device: whose records count.
 
-    An operator without a usable record keeps TVM's naive loops, and the coverage says which and why.
+    A record is used where it beats the untouched operator beyond noise. An operator without a usable record gets the
+    schedule of a similar one, if there is one that applies and builds, or keeps TVM's naive loops; the coverage says
+    which and why. others: whether the records of other devices may stand in.
     Raises Misuse for a model without a graph and for a target that TVM does not know.
     """
     module = model.module if isinstance(model, Model) else model
@@ -90,17 +101,33 @@ def compile(
         )
     compiled_for = tvm_target(target)
     lowered = lower(module, target)
-    records = database(log, target, device)
-    with compiled_for, records, tvm.transform.PassContext(opt_level=3):
-        scheduled = relax.transform.MetaScheduleApplyDatabase()(lowered)
-        split = relax.transform.SplitLayoutRewritePreproc()(scheduled)
-        packed = relax.transform.FoldConstant()(split)
+    with ExitStack() as stack:
+        records = database(log, target, device, others, _TrialBuild(stack))
+        with compiled_for, records, tvm.transform.PassContext(opt_level=3):
+            scheduled = relax.transform.MetaScheduleApplyDatabase()(lowered)
+            split = relax.transform.SplitLayoutRewritePreproc()(scheduled)
+            packed = relax.transform.FoldConstant()(split)
     found = coverage([name for name, _ in calls(lowered)], records.lookups, log, device)
     built = relax.build(packed, target=compiled_for, relax_pipeline=_to_executable(compiled_for))
     executable = Executable(built, _device(compiled_for))
     to_pack, left = _count_packs(split), _count_packs(packed)
     specs = model.inputs if isinstance(model, Model) else _inputs(module)
     return Build(executable, found, target, specs, to_pack - left, left)
+
+
+class _TrialBuild:
+    """Whether a candidate builds, tried in a process of its own; one is started once there is something to try."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._builder: LocalBuilder | None = None
+
+    def __call__(self, candidate: Candidate) -> bool:
+        if str(candidate.task.target.kind) != "llvm":
+            return True
+        self._builder = self._builder or self._stack.enter_context(LocalBuilder(workers=1))
+        [built] = self._builder.build([candidate])
+        return not isinstance(built, Failure)
 
 
 def _inputs(module: tvm.IRModule) -> tuple[InputSpec, ...]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tuning_logs.device_fingerprint import DeviceFingerprint
-from tuning_logs.log import TuningLog
 from tuning_logs.measurement import Timing
 from tuning_logs.metaschedule_database import Lookup
+from tuning_logs.record_store import RecordStore
+from tuning_logs.schedule_choice import Cause, Origin
+
+#: Floating-point operations a second of TVM's naive loops, where the log does not tell.
+_NAIVE_FLOPS = 1e9
 
 
 class Status(StrEnum):
@@ -17,6 +22,8 @@ class Status(StrEnum):
 
     TUNED = "tuned"
     DEFAULT_IS_BEST = "default is best"
+    OTHER_DEVICE = "tuned on another device"
+    NEAR_MATCH = "near match"
     UNTUNED = "untuned"
 
 
@@ -24,11 +31,13 @@ class Status(StrEnum):
 class CoverageRow:
     """One operator of the model.
 
-    calls:        how often one run of the model calls it;
-    reason:       why it is untuned, empty where it is not;
-    tuned_secs:   one call with the schedule that is used, as recorded; None where there is none;
-    default_secs: one call of the untouched operator, as recorded; None where never measured;
-    share:        its part of the time of all operators whose time is known, 0 to 1; None where its own is not
+    calls:         how often one run of the model calls it;
+    cause, reason: why it has no record of its own that is used; None and empty where it has;
+    source:        whose schedule is used instead: the other device's or operator's name, empty where none is;
+    tuned_secs:    one call with the schedule that is used, as recorded; None where that was never measured here;
+    default_secs:  one call of the untouched operator, as recorded; None where never measured;
+    flops:         floating-point operations of one call;
+    share:         its expected part of the time of all operators, 0 to 1; None where its shape is dynamic
     """
 
     name: str
@@ -37,6 +46,9 @@ class CoverageRow:
     reason: str
     tuned_secs: float | None
     default_secs: float | None
+    flops: float = 0.0
+    cause: Cause | None = None
+    source: str = ""
     share: float | None = None
 
     @property
@@ -48,7 +60,7 @@ class CoverageRow:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The operators of a build, the one with the largest share first, those of unknown time last."""
+    """The operators of a build, the one with the largest share first, those of dynamic shape last."""
 
     rows: tuple[CoverageRow, ...]
 
@@ -57,23 +69,42 @@ class Coverage:
         """The operators that run TVM's naive loops because the log has nothing better to offer."""
         return tuple(row for row in self.rows if row.status is Status.UNTUNED)
 
+    @property
+    def borrowed(self) -> tuple[CoverageRow, ...]:
+        """The operators that run a schedule that was found for another operator or on another device."""
+        return tuple(row for row in self.rows if row.status in (Status.NEAR_MATCH, Status.OTHER_DEVICE))
+
+    @property
+    def missed_share(self) -> float:
+        """The expected share of the time of all operators without a record of their own; 1.0 where one of them has
+        a dynamic shape, as then nobody knows."""
+        shares = [row.share for row in (*self.untuned, *self.borrowed)]
+        return 1.0 if None in shares else sum(share for share in shares if share is not None)
+
 
 def coverage(
     calls: Iterable[str],
     lookups: Mapping[str, Lookup],
-    log: TuningLog,
+    log: RecordStore,
     device: DeviceFingerprint | None,
 ) -> Coverage:
-    """What a build used for each of its calls, given by function name."""
+    """What a build used for each of its calls, given by function name.
+
+    The time of an operator that was never measured is expected from its operations: at the rate at which the log's
+    other untouched operators run, or that of the operator whose schedule it borrows.
+    """
     merged: dict[str, CoverageRow] = {}
     for name in calls:
         lookup = lookups[name]
         key = lookup.task.key if lookup.task else name
         row = merged.get(key) or _row(name, lookup, log, device)
         merged[key] = replace(row, calls=row.calls + 1)
-    total = sum(row.secs or 0.0 for row in merged.values())
+    expected = _expected(list(merged.values()), {row.name: lookups[row.name] for row in merged.values()})
+    total = sum(secs for secs in expected.values() if secs is not None)
     shared = [
-        replace(row, share=row.secs / total) if row.secs is not None and total else row
+        replace(row, share=secs / total if total else 0.0)
+        if (secs := expected[row.name]) is not None
+        else row
         for row in merged.values()
     ]
     return Coverage(
@@ -81,21 +112,55 @@ def coverage(
     )
 
 
-def _row(name: str, lookup: Lookup, log: TuningLog, device: DeviceFingerprint | None) -> CoverageRow:
-    default_secs = _default_secs(lookup, log, device)
-    if lookup.record is None:
-        return CoverageRow(name, 0, Status.UNTUNED, lookup.miss, None, default_secs)
-    status = Status.DEFAULT_IS_BEST if lookup.record.config == lookup.default else Status.TUNED
-    return CoverageRow(name, 0, status, "", lookup.record.secs, default_secs)
+def _row(name: str, lookup: Lookup, log: RecordStore, device: DeviceFingerprint | None) -> CoverageRow:
+    choice = lookup.choice
+    row = CoverageRow(
+        name,
+        0,
+        Status.UNTUNED,
+        choice.miss.reason if choice.miss else "",
+        None,
+        _default_secs(lookup, log, device),
+        lookup.task.workload.flops if lookup.task else 0.0,
+        choice.miss.cause if choice.miss else None,
+    )
+    record = choice.record
+    if record is None:
+        return row
+    match choice.origin:
+        case Origin.NEAR_MATCH:
+            return replace(row, status=Status.NEAR_MATCH, source=record.task.name)
+        case Origin.OTHER_DEVICE:
+            source = f"{record.device.name} ({record.task.target})"
+            return replace(row, status=Status.OTHER_DEVICE, source=source)
+    status = Status.DEFAULT_IS_BEST if record.config == choice.default else Status.TUNED
+    return replace(row, status=status, tuned_secs=record.secs)
 
 
-def _default_secs(lookup: Lookup, log: TuningLog, device: DeviceFingerprint | None) -> float | None:
+def _expected(rows: Sequence[CoverageRow], lookups: Mapping[str, Lookup]) -> dict[str, float | None]:
+    """What all calls of each operator are expected to take, in seconds, by name."""
+    rates = [row.flops / row.default_secs for row in rows if row.default_secs and row.flops]
+    naive = statistics.median(rates) if rates else _NAIVE_FLOPS
+    return {row.name: _expected_secs(row, lookups[row.name], naive) for row in rows}
+
+
+def _expected_secs(row: CoverageRow, lookup: Lookup, naive: float) -> float | None:
+    record = lookup.choice.record
+    if lookup.task is None:
+        return None
+    if record is not None and row.status in (Status.NEAR_MATCH, Status.OTHER_DEVICE):
+        size = row.flops / record.task.workload.flops if record.task.workload.flops else 1.0
+        return record.secs * size * row.calls
+    return row.flops / naive * row.calls if row.secs is None else row.secs
+
+
+def _default_secs(lookup: Lookup, log: RecordStore, device: DeviceFingerprint | None) -> float | None:
     if lookup.task is None:
         return None
     records = log.where(task=lookup.task, device=device)
     secs = [
         each.secs
         for each in records
-        if each.config == lookup.default and isinstance(each.measurement, Timing)
+        if each.config == lookup.choice.default and isinstance(each.measurement, Timing)
     ]
     return min(secs, default=None)

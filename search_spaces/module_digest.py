@@ -35,6 +35,14 @@ def digest(func: tvm.tirx.PrimFunc) -> str:
     return walk.sha.hexdigest()[:32]
 
 
+def structure(func: tvm.tirx.PrimFunc) -> tuple[str, tuple[int, ...]]:
+    """What a function computes but for its sizes: a digest that is the same for every shape of one operator, and
+    the sizes, strides and offsets it is blind to, in the order in which they occur."""
+    walk = _SizelessWalk()
+    walk.visit(func)
+    return walk.sha.hexdigest()[:32], tuple(walk.sizes)
+
+
 class _Walk:
     """One traversal: feeds a hash, and numbers variables in the order of their first visit."""
 
@@ -46,12 +54,15 @@ class _Walk:
         self.sha.update(token.encode())
         self.sha.update(b"\0")
 
+    def integer(self, value: int) -> None:
+        self.emit(f"int:{value}")
+
     def visit(self, node: Any) -> None:
         if node is None or isinstance(node, bool | int | float | str):
             self.emit(f"{type(node).__name__}:{node}")
         elif isinstance(node, tvm.tirx.IntImm):
             # Indices are int64 from Relax and int32 from TE; the buffers already carry the dtypes of the data.
-            self.emit(f"int:{int(node.value)}")
+            self.integer(int(node.value))
         elif isinstance(node, tvm.tirx.FloatImm):
             self.emit(f"float:{node.value!r}")
         elif isinstance(node, tvm.ir.Var):
@@ -103,3 +114,15 @@ class _Walk:
                     self.emit(field.name)
                     self.visit(getattr(node, field.name))
             info = info.parent_type_info
+
+
+class _SizelessWalk(_Walk):
+    """A traversal that keeps the numbers in the program out of the hash."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def integer(self, value: int) -> None:
+        self.emit("int")
+        self.sizes.append(value)

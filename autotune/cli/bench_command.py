@@ -21,7 +21,7 @@ from autotune.model_comparison import ModelComparison, side_by_side
 from autotune.onnxruntime_session import OnnxRuntime
 from autotune.turns import Engine
 from search_spaces import AutotuneError
-from tuning_logs import TuningLog
+from tuning_logs import TuningLog, read_log
 
 
 class Rival(StrEnum):
@@ -49,7 +49,7 @@ def bench(
     where = parse_device(device)
     rivals = set(against or [Rival.ONNXRUNTIME])
     network = read_model(model, shape)
-    built = compile(network, where.target, TuningLog.read(log), where.fingerprint)
+    built = compile(network, where.target, read_log(log), where.fingerprint)
     with tempfile.TemporaryDirectory(prefix="autotune-bench-") as scratch:
         tuned = SavedModel(built.save(Path(scratch) / "tuned.so"), "autotune")
         engines: list[Engine] = [

@@ -15,8 +15,9 @@ from autotune.compilation import Build, compile
 from autotune.device import parse_device
 from autotune.executable import SavedModel
 from autotune.model_comparison import measure
-from search_spaces import Misuse
-from tuning_logs import TuningLog
+from search_spaces import AutotuneError, Misuse
+from tuning_logs import read_log
+from tuning_logs.schedule_choice import OtherDevices
 
 
 def build(
@@ -27,17 +28,38 @@ def build(
     ],
     device: DeviceOption = "local",
     shape: ShapeOption = None,
+    strict: Annotated[
+        float | None,
+        typer.Option(
+            "--strict",
+            metavar="SHARE",
+            min=0.0,
+            max=1.0,
+            help="Fail where operators without a record of their own take more than this share of the time: 0.05.",
+        ),
+    ] = None,
+    allow_device: Annotated[
+        bool, typer.Option("--allow-device", help="Records of other devices may stand in for missing ones.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Build a model with the best schedules of a log, say which operators they cover, and measure the result."""
     where = parse_device(device)
     if output.is_dir():
         raise Misuse(f"--output is the file of the library; found the folder {output}")
-    records = TuningLog.read(log)
+    records = read_log(log)
     network = read_model(model, shape)
-    built = compile(network, where.target, records, where.fingerprint)
+    others = OtherDevices.ALLOWED if allow_device else OtherDevices.REFUSED
+    built = compile(network, where.target, records, where.fingerprint, others)
+    if strict is not None and built.coverage.missed_share > strict:
+        ERR.print(coverage_table(built.coverage))
+        raise AutotuneError(
+            f"expected operators without a record of their own to take at most {strict:.1%} of the time, found "
+            f"{built.coverage.missed_share:.1%}; tune the model for this device, or raise --strict"
+        )
     saved = built.save(output)
     latency = measure(SavedModel(saved.absolute()), network.inputs, where.threads, seed=0)
+    warn_of_gaps(built)
     if json:
         print_json(
             {
@@ -45,12 +67,12 @@ def build(
                 "latency_secs": latency.secs,
                 "run_secs": list(latency.run_secs),
                 "threads": where.threads,
+                "missed_share": built.coverage.missed_share,
                 "coverage": coverage_json(built.coverage),
             }
         )
         return
     OUT.print(coverage_table(built.coverage))
-    warn_of_gaps(built)
     OUT.print(
         f"{output}: {show_secs(latency.secs)} a run, measured "
         f"(median of {len(latency.run_secs)}, {where.threads} threads)"
@@ -65,5 +87,9 @@ def warn_of_gaps(built: Build) -> None:
         ERR.print(
             f"[bold yellow]{len(untuned)} operators run untuned, which may be very slow:[/bold yellow] {names}"
         )
+    borrowed = built.coverage.borrowed
+    if borrowed:
+        names = ", ".join(f"{row.name} from {row.source}" for row in borrowed)
+        ERR.print(f"[yellow]{len(borrowed)} operators run a schedule found elsewhere:[/yellow] {names}")
     if built.runtime_packs:
         ERR.print(f"[yellow]{built.runtime_packs} weights are packed anew in every run[/yellow]")

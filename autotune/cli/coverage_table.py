@@ -13,8 +13,11 @@ _COLUMNS = ["task", "calls", "schedule", "default", "used", "share"]
 
 def coverage_table(coverage: Coverage) -> Table:
     """The operators of a build, the one with the largest share of the time first."""
-    tuned = sum(not row.reason for row in coverage.rows)
-    title = f"Coverage: {tuned} of {len(coverage.rows)} operators have a record"
+    own = len(coverage.rows) - len(coverage.untuned) - len(coverage.borrowed)
+    title = (
+        f"Coverage: {own} of {len(coverage.rows)} operators have a record of their own, "
+        f"with {1 - coverage.missed_share:.1%} of the expected time"
+    )
     return table(title, _COLUMNS, [_row(row) for row in coverage.rows])
 
 
@@ -25,7 +28,9 @@ def coverage_json(coverage: Coverage) -> list[dict[str, object]]:
             "name": row.name,
             "calls": row.calls,
             "status": row.status.value,
+            "cause": row.cause.value if row.cause else None,
             "reason": row.reason,
+            "source": row.source,
             "default_secs": row.default_secs,
             "tuned_secs": row.tuned_secs,
             "share": row.share,
@@ -38,8 +43,13 @@ def _row(row: CoverageRow) -> list[str]:
     return [
         row.name,
         str(row.calls),
-        f"{row.status.value}: {row.reason}" if row.reason else row.status.value,
+        _schedule(row),
         "–" if row.default_secs is None else show_secs(row.default_secs),
         "–" if row.tuned_secs is None else show_secs(row.tuned_secs),
         "–" if row.share is None else f"{row.share:.1%}",
     ]
+
+
+def _schedule(row: CoverageRow) -> str:
+    used = f"{row.status.value} ({row.source})" if row.source else row.status.value
+    return f"{used}: {row.reason}" if row.reason else used

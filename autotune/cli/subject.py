@@ -26,7 +26,9 @@ ShapeOption = Annotated[
     typer.Option("--shape", metavar="INPUT:SIZES", help="Fixes an input's shape, as in images:1,3,320,320."),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="Where to measure: local, or local?threads=N.")]
-LogOption = Annotated[Path, typer.Option("--log", metavar="FILE.jsonl", help="The tuning log.")]
+LogOption = Annotated[
+    str, typer.Option("--log", metavar="LOG", help="The tuning log: a file, or the URL of a database.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 
 
