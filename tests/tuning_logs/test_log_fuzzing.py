@@ -1,6 +1,9 @@
 """No bytes whatsoever crash the reader: it gives records, names damage, or refuses the file."""
 
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -79,3 +82,19 @@ def test_a_forged_line_with_a_true_checksum_is_read_or_named(number, data):
     forged = head + b',"crc":"%08x"}\n' % zlib.crc32(head)
     for record in read_and_mend(b"".join([*LINES[:number], forged, *LINES[number + 1 :]])):
         assert record.secs > 0
+
+
+def test_a_short_run_of_the_coverage_guided_fuzzer_finds_nothing(tmp_path):
+    pytest.importorskip("atheris", reason="atheris, the fuzzer, is not installed: pip install atheris")
+    here = Path(__file__)
+    paths = os.pathsep.join([str(here.parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, here.with_name("fuzz_log.py"), "-runs=4000", "-seed=7"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Done 4000 runs" in done.stderr

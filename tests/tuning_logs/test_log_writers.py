@@ -34,11 +34,12 @@ def trials(log: TuningLog) -> list[int]:
     return [record.provenance.trial for record in log.iterate()]
 
 
-def test_no_acknowledged_record_is_lost_when_writers_are_killed(tmp_path):
+@pytest.mark.parametrize("kills", [30, pytest.param(200, marks=pytest.mark.long)])
+def test_no_acknowledged_record_is_lost_when_writers_are_killed(tmp_path, kills):
     path = tmp_path / "log.jsonl"
     chance = random.Random(0)
     promised: list[int] = []
-    for _ in range(30):
+    for _ in range(kills):
         first = len(TuningLog.read(path)) if path.exists() else 0
         job = start_job(path, first)
         assert job.stdout is not None
@@ -50,7 +51,7 @@ def test_no_acknowledged_record_is_lost_when_writers_are_killed(tmp_path):
         kept = trials(TuningLog.read(path))
         assert set(promised) <= set(kept)
         assert kept == list(range(len(kept)))
-    assert len(promised) >= 30
+    assert len(promised) >= kills
     with TuningLog.open(path) as log:
         assert set(promised) <= set(trials(log))
     assert TuningLog.read(path).damage == ()
@@ -72,6 +73,30 @@ def test_a_full_disk_stops_the_job_and_leaves_what_was_there(tmp_path):
     output, _ = goes_on.communicate(timeout=60)
     assert trials(TuningLog.read(path)) == promised + acknowledged(output)
     assert len(acknowledged(output)) > 5
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own that holds 128 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small file system can be mounted by root only")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_small_file_system_that_runs_full_loses_nothing(small_disk):
+    path = small_disk / "log.jsonl"
+    output, _ = start_job(path, 0).communicate(timeout=60)
+    promised = acknowledged(output)
+    assert "No space left on device" in output
+    assert "what it held before is intact" in output
+    assert len(promised) > 50
+    log = TuningLog.read(path)
+    assert trials(log) == promised
+    assert log.damage == ()
 
 
 def test_a_batch_that_does_not_fit_can_be_appended_once_there_is_room(tmp_path, record, monkeypatch):
