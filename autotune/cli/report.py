@@ -48,8 +48,10 @@ def print_rows(format: Format, title: str, rows: Sequence[Row], facts: Row | Non
             writer.writeheader()
             writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
             OUT.out(text.getvalue(), end="", highlight=False)
+        case Format.TABLE if not rows:
+            OUT.print(title, highlight=False)
         case Format.TABLE:
-            columns = [name.removesuffix("_secs").replace("_", " ") for name in rows[0]] if rows else []
+            columns = [name.removesuffix("_secs").replace("_", " ") for name in rows[0]]
             OUT.print(table(title, columns, [[_shown(*item) for item in row.items()] for row in rows]))
 
 
