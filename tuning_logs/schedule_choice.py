@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
+from typing import Final
 
 from search_spaces.config import Config
 from search_spaces.config_transfer import transferred
@@ -20,6 +22,9 @@ from tuning_logs.outcomes import Outcomes
 from tuning_logs.record import TuningRecord
 from tuning_logs.record_store import RecordStore
 from tuning_logs.similar_tasks import SimilarTasks
+
+#: What does not fit from the nearest shapes will not from those further away.
+_NEIGHBOURS_TRIED: Final = 8
 
 
 class OtherDevices(StrEnum):
@@ -149,9 +154,8 @@ class ScheduleChooser:
 
     def _near(self, space: TensorIRSpace, miss: Miss | None) -> Choice | None:
         """An operator of the same structure, the nearest shape first."""
-        found = [
-            record for each in self._neighbours(space.task) if (record := self._worthwhile(each)) is not None
-        ]
+        nearest = islice(self._neighbours(space.task), _NEIGHBOURS_TRIED)
+        found = (record for each in nearest if (record := self._worthwhile(each)) is not None)
         return self._first_that_fits(space, found, Origin.NEAR_MATCH, miss)
 
     def _neighbours(self, task: TuningTask) -> Iterator[Outcomes]:
@@ -181,7 +185,7 @@ class ScheduleChooser:
         return record if is_better and record.config != space.default else None
 
     def _first_that_fits(
-        self, space: TensorIRSpace, records: list[TuningRecord], origin: Origin, miss: Miss | None
+        self, space: TensorIRSpace, records: Iterable[TuningRecord], origin: Origin, miss: Miss | None
     ) -> Choice | None:
         for record in records:
             if record.space_version == space.version:
