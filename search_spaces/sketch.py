@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -67,20 +67,21 @@ class Sketch:
         return {decision.name: answer for decision, answer in zip(self.decisions, taken, strict=True)}
 
     def read(self, trace: Any) -> dict[str, Answer] | None:
-        """The answers in a trace that starts as this sketch does, by decision name; None for any other trace."""
-        own, given = list(self.trace.insts), list(trace.insts)[: len(self.trace.insts)]
-        if _kinds(own) != _kinds(given):
-            return None
-        sampled = [instruction for instruction in given if instruction.kind.name in _SAMPLING]
+        """The answers in a trace that samples what this sketch does, by decision name; None for any other trace.
+
+        Only the sampling is compared: TVM leaves instructions without effect out of the traces that it stores.
+        """
+        sampled = [instruction for instruction in trace.insts if instruction.kind.name in _SAMPLING]
+        own = [instruction for instruction in self.trace.insts if instruction.kind.name in _SAMPLING]
         decided = trace.decisions
-        if any(instruction not in decided for instruction in sampled):
+        if list(map(_asked, sampled)) != list(map(_asked, own)) or any(one not in decided for one in sampled):
             return None
         answers = [_answer(instruction, decided[instruction]) for instruction in sampled]
         return {decision.name: answer for decision, answer in zip(self.decisions, answers, strict=True)}
 
 
-def _kinds(instructions: Iterable[Any]) -> list[str]:
-    return [str(instruction.kind.name) for instruction in instructions]
+def _asked(instruction: Any) -> tuple[str, str]:
+    return str(instruction.kind.name), str(instruction.attrs)
 
 
 def _decide(instruction: Any, pending: Iterator[Decision], answers: Mapping[str, Answer]) -> Any:

@@ -13,6 +13,7 @@ import tvm
 from tvm import relax
 
 from autotune.compilation import compile
+from autotune.operators import operator_task
 from autotune.tasks import extract_tasks
 from search_spaces import modules
 from search_spaces.config import Config
@@ -35,6 +36,7 @@ from tuning_logs.metaschedule_database import database
 from tuning_logs.metaschedule_export import RECORDS, export_metaschedule
 from tuning_logs.metaschedule_import import import_metaschedule
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "metaschedule_matmul"
 HERE = DeviceFingerprint("here", {"cpu_model": "this one", "threads": 2})
 JOB = Job("job", 0, "random", "2026-01-01T00:00:00Z")
 
@@ -214,3 +216,14 @@ def test_a_log_is_a_database_around_tvms_own_pass(tasks: tuple[TuningTask, ...],
     ]
     assert len(scheduled) == len(tasks)
     assert compile(network(), target, log, HERE).coverage.untuned == ()
+
+
+def test_a_database_that_metaschedule_itself_wrote_is_read() -> None:
+    """The golden one: `tune_tir` of TVM 0.27 with eight trials of a matmul:64,64,64."""
+    back = import_metaschedule(GOLDEN, HERE)
+
+    assert back.left_out == {}
+    assert len({record.config for record in back.records}) == 8
+    matmul = operator_task("matmul:64,64,64", Target("llvm"))
+    assert {record.task.key for record in back.records} == {matmul.key}
+    assert all(1e-6 < record.secs < 1e-3 for record in back.records)
