@@ -21,7 +21,9 @@ class Budget:
 
     def __post_init__(self) -> None:
         if self.trials is None and self.secs is None and self.gain_per_hour is None:
-            raise Misuse("a budget needs a number of trials, a time, or a least gain per hour; found none of them")
+            raise Misuse(
+                "a budget needs a number of trials, a time, or a least gain per hour; found none of them"
+            )
         if (self.trials is not None and self.trials < 1) or (self.secs is not None and self.secs <= 0):
             raise Misuse(f"a budget is positive; found trials={self.trials}, secs={self.secs}")
         if self.gain_per_hour is not None and not 0 < self.gain_per_hour < 1:

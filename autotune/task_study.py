@@ -150,7 +150,7 @@ class TaskStudy:
         self._seen.add(record.config.key)
         self._losses.setdefault(record.config, record.secs)
         try:
-            params, distributions = _as_params(self.space, record.config)
+            params, distributions = as_params(self.space, record.config)
         except IllegalSchedule:
             return  # a record of another version of the space: it says nothing about this one
         self.study.add_trial(self._frozen(record, params, distributions))
@@ -192,9 +192,10 @@ def _distribution(decision: Decision) -> BaseDistribution:
     return IntDistribution(0, len(decision.choices) - 1)
 
 
-def _as_params(
+def as_params(
     space: SearchSpace, config: Config
 ) -> tuple[dict[str, int | str], dict[str, BaseDistribution]]:
+    """A config as a trial's parameters. Raises IllegalSchedule for a config of another version of the space."""
     params: dict[str, int | str] = {}
     distributions: dict[str, BaseDistribution] = {}
 

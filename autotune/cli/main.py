@@ -12,6 +12,8 @@ from autotune.cli.build_command import build
 from autotune.cli.console import ERR
 from autotune.cli.devices_command import devices
 from autotune.cli.log_command import log_app
+from autotune.cli.run_command import run
+from autotune.cli.status_command import status
 from autotune.cli.tasks_command import tasks
 from autotune.cli.tune_command import tune
 from search_spaces import AutotuneError, Misuse
@@ -22,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (tasks, tune, build, bench, devices):
+for command in (tasks, tune, run, status, build, bench, devices):
     app.command()(command)
 app.add_typer(log_app, name="log")
 

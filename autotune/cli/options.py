@@ -8,17 +8,6 @@ from math import prod
 
 from search_spaces import Misuse
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
-
-
-def parse_secs(text: str) -> float:
-    """Seconds of a duration such as `90s`, `5m`, `8h` or `1h30m`. Raises Misuse for anything else."""
-    if not _DURATION.fullmatch(text):
-        raise Misuse(f"a time looks like 90s, 5m, 8h or 1h30m; found {text!r}")
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
-
 
 def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Shapes by input name, each written `name:1,3,320,320`. Raises Misuse for anything else."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 from autotune.cli.console import ERR
@@ -33,4 +34,5 @@ class StopSignal:
             raise KeyboardInterrupt
         self.was_received = True
         self._stop()
-        ERR.print("stopping once the round under way is measured; again to stop at once")
+        with suppress(OSError):  # a terminal that hung up is no longer there
+            ERR.print("stopping once the round under way is measured; again to stop at once")

@@ -1,7 +1,8 @@
-"""`autotune tune`: searches, measures, and writes the log."""
+"""`autotune tune`: searches, measures, and writes the log; the short form of a job with one model."""
 
 from __future__ import annotations
 
+import time as clock
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -9,172 +10,170 @@ from typing import Annotated
 import typer
 
 from autotune.budget import Budget
-from autotune.cli.console import ERR, OUT, print_json, table
-from autotune.cli.options import parse_secs, show_secs
-from autotune.cli.stop_signal import StopSignal
+from autotune.cli.console import OUT, print_json
+from autotune.cli.job_run import run_job
+from autotune.cli.job_view import model_table, summary, task_table
+from autotune.cli.options import parse_shapes
 from autotune.cli.subject import (
     DeviceOption,
     JsonOption,
+    LogOption,
     OperatorOption,
     OptionalModelArgument,
     ShapeOption,
-    read_tasks,
 )
-from autotune.cli.tuning_progress import TuningProgress
 from autotune.device import parse_device
-from autotune.job import TuningJob
+from autotune.durations import parse_secs
+from autotune.job_file import JobRequest, ModelRequest
+from autotune.job_plan import JobPlan, PlannedModel, plan_job, share_out
+from autotune.job_status import JobStatus, State
+from autotune.operators import operator_task
 from autotune.samplers import SamplerKind, sampler_factory
-from autotune.tuner import Tuner
-from search_spaces import AutotuneError, Misuse, TuningTask
-from tuning_logs import Failure, Timing, TuningLog
+from search_spaces import AutotuneError, Misuse
+from tuning_logs import Failure, RecordStore, Timing
 
 # What a shell expects of a command that Ctrl-C ended.
 _INTERRUPTED = 130
-_NEVER = float("inf")
 
 
 def tune(
     model: OptionalModelArgument = None,
     op: OperatorOption = None,
     device: DeviceOption = "local",
-    log: Annotated[Path, typer.Option("--log", metavar="FILE.jsonl", help="Where records go.")] = Path(
-        "logs/tuning.jsonl"
-    ),
+    log: LogOption = "logs/tuning.jsonl",
     time: Annotated[str | None, typer.Option("--time", help="How long: 90s, 5m, 8h.")] = None,
     trials: Annotated[int | None, typer.Option("--trials", help="How many candidates to measure.")] = None,
+    until_gain: Annotated[
+        float | None,
+        typer.Option(
+            "--until-gain",
+            metavar="SHARE",
+            help="Stop when another hour is expected to bring no more than this share: 0.01.",
+        ),
+    ] = None,
     sampler: Annotated[
         SamplerKind, typer.Option("--sampler", help="How to explore.")
     ] = SamplerKind.COST_MODEL,
     batch: Annotated[int, typer.Option("--batch", help="Candidates per round.")] = 16,
     seed: Annotated[int, typer.Option("--seed", help="Decides every random choice of the search.")] = 0,
     shape: ShapeOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="A folder for status, builds from before and after, and all that a report needs. "
+            "With it, the same command goes on with what is left of its budget.",
+        ),
+    ] = None,
+    dashboard: Annotated[
+        str | None,
+        typer.Option("--dashboard", metavar="URL", help="An Optuna storage to copy the studies to."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Tune a model, or one operator, on a device. Ctrl-C stops; what was measured is in the log, and the same
     command goes on from there."""
-    if time is None and trials is None:
-        raise Misuse("say how long to tune: --time 5m, --trials 200, or both; found neither")
-    budget = Budget(trials, None if time is None else parse_secs(time))
-    where = parse_device(device)
-    tasks = read_tasks(model, op, shape, where.target)
-    job = TuningJob(
-        tasks, where, budget, seed, batch, sampler=sampler_factory(sampler), sampler_name=sampler.value
-    )
-    with TuningLog.open(log) as records:
-        _warn_of_strangers(records, tasks)
-        tuner = Tuner(job, records)
-        was_interrupted = _run(tuner)
-        summary = _summary(tuner, records)
-    if json:
-        print_json(summary)
-    else:
-        _print(tuner, summary, log)
-    if not any(min(one.best_secs, default=_NEVER) < _NEVER for one in tuner.progress.values()):
-        raise AutotuneError(
-            f"expected at least one candidate to run, found none that did: {_why(tuner, summary)}"
+    started = clock.monotonic()
+    if time is None and trials is None and until_gain is None:
+        raise Misuse(
+            "say how long to tune: --time 5m, --trials 200, --until-gain 0.01, or several; found none"
         )
-    if was_interrupted:
+    parse_device(device)
+    if (model is None) == (op is None):
+        found = "both" if model else "neither"
+        raise Misuse(f"name a model file or one operator with --op; found {found}")
+    sampler_factory(sampler)  # says now what the sampler lacks
+    budget = Budget(trials, None if time is None else parse_secs(time), until_gain)
+    name = op or (model.stem if model else "")
+    models = (
+        () if model is None else (ModelRequest(model, name, (device,), shapes=parse_shapes(shape or [])),)
+    )
+    request = JobRequest(name, models, budget, log, output, seed, batch, sampler, dashboard=dashboard)
+    status, records = run_job(_plan(request, op, device), started)
+    if json:
+        print_json(_summary(request, status, records))
+    else:
+        print_status(status)
+    check_success(status)
+
+
+def print_status(status: JobStatus) -> None:
+    """How a job ended, for people."""
+    OUT.print(task_table(status))
+    if any(one.before for one in status.models):
+        OUT.print(model_table(status))
+        for one in status.models:
+            if one.library:
+                OUT.print(f"{one.name}: {one.library}", highlight=False)
+    decided = [one.winner_p_value for one in status.tasks if one.winner_p_value is not None]
+    if decided:
+        clear = sum(p_value < 0.05 for p_value in decided)
+        OUT.print(
+            f"finalists of {len(decided)} tasks were measured again: {clear} winners are faster than the "
+            "next beyond luck, the others are as fast as it, as far as can be told"
+        )
+    for warning in [*(one.warning for one in status.devices), *status.warnings]:
+        if warning:
+            OUT.print(f"[yellow]{warning}[/yellow]", highlight=False)
+    for task in status.tasks:
+        if task.best_secs is None and status.state is State.FINISHED:
+            OUT.print(f"[yellow]{task.name} was not tuned: its default schedule did not run[/yellow]")
+    OUT.print(f"{summary(status)} → {status.log}", highlight=False)
+
+
+def check_success(status: JobStatus) -> None:
+    """Raises AutotuneError where nothing ran, and exits with 130 where the job was stopped."""
+    nothing_ran = not any(one.best_secs for one in status.tasks) and not any(
+        one.after for one in status.models
+    )
+    if nothing_ran or sum(status.failures.values()) >= status.trials:
+        counts = ", ".join(f"{kind} {count}" for kind, count in status.failures.items())
+        why = counts or f"the budget ended after {status.secs:.1f} s, before the first; give it more"
+        raise AutotuneError(f"expected at least one candidate to run, found none that did: {why}")
+    if status.state is State.STOPPED:
         raise typer.Exit(_INTERRUPTED)
 
 
-def _run(tuner: Tuner) -> bool:
-    rounds = tuner.rounds()
-    stop = StopSignal(tuner.stop)
-    try:
-        with stop, TuningProgress(tuner, ERR) as progress:
-            for records in rounds:
-                progress.update(records)
-    except KeyboardInterrupt:
-        pass  # the second Ctrl-C: the round under way is given up
-    finally:
-        rounds.close()  # ends the worker processes, whatever ended the loop
-    return stop.was_received
+def _plan(request: JobRequest, op: str | None, device: str) -> JobPlan:
+    if op is None:
+        return plan_job(request)
+    where = parse_device(device)
+    return JobPlan(request, share_out([(where, [PlannedModel(op, (operator_task(op, where.target),))])]))
 
 
-def _summary(tuner: Tuner, log: TuningLog) -> dict[str, object]:
-    device = tuner.job.device.fingerprint
+def _summary(request: JobRequest, status: JobStatus, log: RecordStore) -> dict[str, object]:
+    [device] = status.devices
+    fingerprint = next((one for one in log.devices() if one.key == device.fingerprint), None)
+    tasks = {task.key: task for task in log.tasks() if str(task.target) == device.target}
     rows, failures = [], Counter[str]()
-    for task in tuner.job.tasks:
-        records = log.where(task=task, device=device)
-        failures.update(f"{r.measurement.kind}" for r in records if isinstance(r.measurement, Failure))
-        best = log.best(task, device)
-        progress = tuner.progress.get(task)
+    for one in status.tasks:
+        records = log.where(task=tasks[one.key], device=fingerprint) if one.key in tasks else []
+        best = log.best(tasks[one.key], fingerprint) if records else None
+        failed = [r.measurement for r in records if isinstance(r.measurement, Failure)]
+        failures.update(str(failure.kind) for failure in failed)
         rows.append(
             {
-                "name": task.name,
-                "key": task.key,
-                "weight": task.weight,
+                "name": one.name,
+                "key": one.key,
+                "weight": one.calls,
                 "records": len(records),
-                "default_secs": progress.default_secs if progress else None,
+                "default_secs": one.default_secs,
                 "best_secs": best.secs if best and isinstance(best.measurement, Timing) else None,
-                "winner_p_value": tuner.verdicts[task].p_value if task in tuner.verdicts else None,
-                "failure": next(
-                    (r.measurement.message for r in records if isinstance(r.measurement, Failure)), None
-                ),
+                "winner_p_value": one.winner_p_value,
+                "failure": failed[0].message if failed else None,
             }
         )
     return {
         "device": device.name,
-        "target": str(tuner.job.device.target),
-        "sampler": tuner.job.sampler_name,
-        "seed": tuner.job.seed,
-        "elapsed_secs": tuner.elapsed_secs,
-        "trials": tuner.trials,
+        "target": device.target,
+        "sampler": request.sampler.value,
+        "seed": request.seed,
+        "elapsed_secs": status.secs,
+        "trials": status.trials,
         "failures": dict(failures),
-        "machine": tuner.pace.warning,
+        "machine": device.warning,
+        "warnings": status.warnings,
         "tasks": rows,
     }
-
-
-def _print(tuner: Tuner, summary: dict[str, object], log: Path) -> None:
-    rows = []
-    for one in sorted(tuner.progress.values(), key=lambda one: -one.task.weight * one.best):
-        gain = one.default_secs / one.best
-        rows.append(
-            [
-                one.task.name,
-                str(one.task.weight),
-                str(one.trials),
-                show_secs(one.default_secs),
-                show_secs(one.best),
-                f"{gain:.1f}×",
-                f"{one.task.workload.flops / one.best / 1e9:.1f}",
-            ]
-        )
-    columns = ["task", "calls", "trials", "default", "best", "gain", "GFLOP/s"]
-    OUT.print(table(f"{tuner.trials} trials in {tuner.elapsed_secs:.0f} s → {log}", columns, rows))
-    if tuner.verdicts:
-        clear = sum(verdict.is_clear for verdict in tuner.verdicts.values())
-        OUT.print(
-            f"finalists of {len(tuner.verdicts)} tasks were measured again: {clear} winners are faster than the "
-            "next beyond luck, the others are as fast as it, as far as can be told"
-        )
-    if tuner.pace.warning:
-        OUT.print(f"[yellow]{tuner.pace.warning}[/yellow]")
-    for task in _without_baseline(tuner):
-        OUT.print(f"[yellow]{task.name} was not tuned: its default schedule did not run[/yellow]")
-    if summary["failures"]:
-        OUT.print(f"failed candidates: {_why(tuner, summary)}")
-
-
-def _without_baseline(tuner: Tuner) -> list[TuningTask]:
-    return [task for task in tuner.job.tasks if task not in tuner.progress]
-
-
-def _why(tuner: Tuner, summary: dict[str, object]) -> str:
-    failures = summary["failures"]
-    assert isinstance(failures, dict)
-    counts = ", ".join(f"{kind} {count}" for kind, count in failures.items())
-    return counts or f"the budget ended after {tuner.elapsed_secs:.1f} s, before the first; give it more"
-
-
-def _warn_of_strangers(log: TuningLog, tasks: tuple[TuningTask, ...]) -> None:
-    for damage in log.damage:
-        ERR.print(f"[yellow]line {damage.line} of the log was skipped: {damage.reason}[/yellow]")
-    targets = {str(task.target) for task in log.tasks()}
-    wanted = str(tasks[0].target)
-    if targets and wanted not in targets:
-        ERR.print(
-            f"[yellow]the log holds records for {', '.join(sorted(targets))} and none for {wanted}; "
-            "they are kept, and the search starts afresh[/yellow]"
-        )

@@ -1,0 +1,57 @@
+"""Building a model for a job in a process of its own, which a compiler that crashes may bring down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from autotune.compilation import compile
+from autotune.coverage import Coverage
+from autotune.model import load_model
+from autotune.worker_pool import WorkerPool
+from autotune.worker_process import Call
+from autotune.worker_reply import Answer
+from search_spaces import AutotuneError, Target
+from tuning_logs import DeviceFingerprint, read_log
+
+_TIMEOUT_SECS = 1800.0
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """Which model to build with which log, and where the library goes."""
+
+    model: Path
+    shapes: Mapping[str, tuple[int, ...]]
+    target: Target
+    device: DeviceFingerprint
+    log: str
+    library: Path
+
+
+def build_apart(request: BuildRequest) -> Coverage:
+    """Builds in a new process; what the build uses for each operator.
+
+    Raises AutotuneError where it does not build.
+    """
+    memory_bytes = int(psutil.virtual_memory().total)
+    with WorkerPool(1, Call(_warm_up), {}, memory_bytes, worn_bytes=memory_bytes) as pool:
+        [reply] = pool.map([(Call(_build, (request,)), _TIMEOUT_SECS)])
+    if not isinstance(reply, Answer):
+        raise AutotuneError(f"expected {request.model.name} to build, found {reply.message}")
+    coverage: Coverage = reply.value
+    return coverage
+
+
+def _warm_up() -> None:
+    """Unpickling the call has imported what it needs."""
+
+
+def _build(request: BuildRequest) -> Coverage:
+    model = load_model(request.model, request.shapes)
+    built = compile(model, request.target, read_log(request.log), request.device)
+    built.save(request.library)
+    return built.coverage

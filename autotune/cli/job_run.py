@@ -1,0 +1,89 @@
+"""Running a job from the command line: the engine, and everybody who watches it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from autotune.cli.console import ERR
+from autotune.cli.stop_signal import StopSignal
+from autotune.cli.tuning_progress import TuningProgress
+from autotune.end_to_end import EndToEnd
+from autotune.job_engine import JobEngine
+from autotune.job_journal import JobJournal
+from autotune.job_plan import JobPlan
+from autotune.job_resume import resume
+from autotune.job_status import JobStatus, State
+from autotune.study_mirror import StudyMirror
+from autotune.webhook import tell
+from tuning_logs import RecordStore, open_log
+
+
+def run_job(
+    plan: JobPlan, started: float, make_engine: Callable[..., JobEngine] = JobEngine
+) -> tuple[JobStatus, RecordStore]:
+    """Runs a job, or goes on with it where its folder says that it has been running before.
+
+    started: when the command began, on the monotonic clock; the job's time counts from there. Returns how the job
+    ended, and its log, which can still be read. Raises AutotuneError where the log or the folder cannot be written
+    to, and what `JobEngine.rounds` raises.
+    """
+    request = plan.request
+    with ExitStack() as stack:
+        log = stack.enter_context(open_log(request.log))
+        log.append([])  # finds out now whether another process is writing
+        _warn_of_strangers(log, plan)
+        found = resume(request, log)
+        engine = make_engine(
+            plan,
+            log,
+            found.family,
+            EndToEnd(request.output, request.log) if request.output else None,
+            found.earlier,
+            started=started,
+            spent_secs=found.spent_secs,
+        )
+        journal = JobJournal(engine, request.output, request.log, os.getpid())
+        mirror = None
+        if request.dashboard:
+            mirror = stack.enter_context(StudyMirror(request.dashboard, request.name, plan.space))
+            mirror.add(found.records(log))
+        try:
+            _go(engine, journal, mirror)
+        finally:
+            status = journal.write()
+            if request.webhook and (trouble := tell(request.webhook, status)):
+                ERR.print(f"[yellow]{trouble}[/yellow]")
+        return status, log
+
+
+def _go(engine: JobEngine, journal: JobJournal, mirror: StudyMirror | None) -> None:
+    rounds = engine.rounds()
+    try:
+        with StopSignal(engine.stop), TuningProgress(ERR) as progress:
+            for happened in rounds:
+                progress.update(journal.write(), happened)
+                if mirror:
+                    mirror.add(happened.records)
+                    if mirror.trouble and mirror.trouble not in engine.warnings:
+                        engine.warnings.append(mirror.trouble)
+    except KeyboardInterrupt:
+        pass  # the second Ctrl-C: the round under way is given up
+    finally:
+        rounds.close()  # ends the worker processes, whatever ended the loop
+        if engine.state is State.RUNNING:
+            engine.state, engine.activity = State.STOPPED, "stopped"
+
+
+def _warn_of_strangers(log: RecordStore, plan: JobPlan) -> None:
+    for damage in log.damage:
+        ERR.print(f"[yellow]line {damage.line} of the log was skipped: {damage.reason}[/yellow]")
+    targets = {str(task.target) for task in log.tasks()}
+    for part in plan.devices:
+        wanted = str(part.device.target)
+        if targets and wanted not in targets:
+            ERR.print(
+                f"[yellow]the log holds records for {', '.join(sorted(targets))} and none for {wanted}; "
+                "they are kept, and the search starts afresh[/yellow]"
+            )
