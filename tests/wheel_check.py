@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+import tempfile
 from importlib import metadata
 from pathlib import Path
 
@@ -22,6 +23,8 @@ def main() -> None:
 
     missing = [name for name in autotune.__all__ if not hasattr(autotune, name)]
     assert not missing, missing
+    with tempfile.TemporaryDirectory() as folder, autotune.open_log(f"sqlite:///{folder}/store.db") as store:
+        assert len(store) == 0, "the migrations of the team's store are not in the wheel"
     command = Path(sys.executable).with_name("autotune")
     shown = subprocess.run([command, "--help"], capture_output=True, text=True, check=True).stdout
     assert "tune" in shown and "build" in shown, shown

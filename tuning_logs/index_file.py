@@ -82,7 +82,8 @@ def load_index(file: LogFile) -> tuple[Contents, int] | None:
     try:
         with index_path(file.path).open("rb") as stream:
             header = msgspec.json.decode(stream.readline(_LONGEST_HEADER), type=_Header)
-            if not _fits(header, file):
+            held = os.fstat(stream.fileno()).st_size // ROW.itemsize
+            if header.rows > held or not _fits(header, file):
                 return None
             rows: Rows = np.fromfile(stream, ROW, header.rows)
     except (OSError, UnicodeDecodeError, msgspec.MsgspecError, RecursionError):

@@ -25,6 +25,7 @@ from search_spaces.tensor_ir_space import TensorIRSpace
 from tuning_logs.device_fingerprint import DeviceFingerprint
 from tuning_logs.measurement import Failure, FailureKind, Timing
 from tuning_logs.metaschedule_export import DEVICE, RECORDS, WORKLOADS
+from tuning_logs.reader import raw_lines
 from tuning_logs.record import Job, Provenance, TuningRecord
 
 #: TVM writes this many seconds for a candidate that failed.
@@ -149,9 +150,9 @@ def _workload(line: Any, found: Imported) -> Any:
 def _lines(path: Path) -> Iterator[Any]:
     """The JSON values of a file; None for a line that is none."""
     with path.open("rb") as file:
-        for line in file:
+        for raw in raw_lines(file):
             try:
-                yield json.loads(line)
+                yield json.loads(raw.text or b"")
             except (ValueError, RecursionError):
                 yield None
 
