@@ -97,6 +97,7 @@ def test_an_index_that_points_outside_the_log_is_not_followed(path):
     for change in (
         {"lines": 0},
         {"rows": 10**15},
+        {"rows": 10**15, "lines": 10**15},
         {"size": 10**15},
         {"tasks": []},
         {"definitions": [[3, 9]]},
