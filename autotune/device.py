@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-from autotune.host import cpu_facts, cpu_model, cpu_target, usable_cores
+from autotune.host import cpu_facts, cpu_target, usable_cores
+from autotune.processor import cpu_model
 from search_spaces.errors import Misuse
 from search_spaces.target import Target
 from tuning_logs.device_fingerprint import DeviceFingerprint

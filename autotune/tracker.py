@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from search_spaces.errors import AutotuneError
+from search_spaces.errors import AutotuneError, Misuse
 
 _MAGIC = 0x2F271
 _SUCCESS, _REQUEST, _PUT, _UPDATE_INFO, _SUMMARY, _PENDING = 0, 4, 3, 5, 6, 7
@@ -63,7 +63,8 @@ class TrackerConnection:
         except (OSError, struct.error) as error:
             raise AutotuneError(
                 f"expected an RPC tracker at {address}, found {error}; start one with "
-                f"python -m tvm.exec.rpc_tracker --host {address.host} --port {address.port}"
+                f"python -m tvm.exec.rpc_tracker --host {address.host} --port {address.port} "
+                f"--port-end {address.port + 1}"
             ) from error
         if magic != _MAGIC:
             raise AutotuneError(f"expected an RPC tracker at {address}, found something else")
@@ -144,3 +145,12 @@ def registered_boards(tracker: Address, key: str) -> list[Board]:
             return connection.boards(key)
     except OSError as error:
         raise AutotuneError(f"expected the tracker at {tracker} to answer, found {error}") from error
+
+
+def parse_address(text: str) -> Address:
+    """An address written host:port, with an IPv6 host in brackets. Raises Misuse for anything else."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise Misuse(f"expected an address such as 127.0.0.1:9190, found {text!r}")
+    return Address(host, int(port))
