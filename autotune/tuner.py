@@ -24,6 +24,8 @@ from tuning_logs import Failure, Provenance, RecordStore, Timing, TuningRecord
 
 # Baselines built at a time: enough to keep the cores busy, few enough that the first time comes soon.
 _BASELINES_AT_ONCE = 4
+# What the final of one task takes, about.
+_FINAL_SECS = 8.0
 # Finals shorter than this decide nothing.
 _LEAST_FINALS_SECS = 1.0
 
@@ -195,7 +197,8 @@ class Tuner:
         """How many more candidates fit into the budget, at the rate of the trials since the search started."""
         secs_left = self.job.budget.secs_left(self.elapsed_secs)
         if self.job.budget.secs is not None:
-            secs_left -= self.job.finals_share * self.job.budget.secs
+            finals_secs = _FINAL_SECS * len(self.progress)
+            secs_left -= min(self.job.finals_share * self.job.budget.secs, finals_secs)
         trials_left = self.job.budget.trials_left(self.trials)
         hope = self.job.budget.gain_per_hour or 0.0
         if self._is_stopping or secs_left <= 0 or self.forecast.per_hour < hope:

@@ -1,0 +1,233 @@
+"""The engine of jobs: whose turn it is, when it ends, and what it does with a device in trouble."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from toy_machine import DEVICE, ToyMachine
+
+from autotune import job_engine
+from autotune.artifact import Artifact
+from autotune.budget import Budget
+from autotune.device import Device
+from autotune.gain_forecast import GainForecast
+from autotune.job import TuningJob
+from autotune.job_engine import JobEngine
+from autotune.job_file import JobRequest
+from autotune.job_journal import JobJournal
+from autotune.job_plan import JobPlan, PlannedModel, share_out
+from autotune.job_status import State
+from autotune.objective import ModelShare, Objective
+from autotune.runner import Outcome
+from autotune.samplers import SamplerKind
+from autotune.task_scheduler import TaskProgress
+from autotune.tuner import Tuner
+from search_spaces import AutotuneError, Candidate, Target, ToySpace, TuningTask
+from tuning_logs import DeviceFingerprint, Failure, RecordStore, TuningLog
+
+SPACES = {space.task: space for space in (ToySpace(1 << size) for size in range(6, 20))}
+TASKS = list(SPACES)
+OTHER = Device("other", Target("toy"), "toy?2", DeviceFingerprint("other", {"cpu_model": "other"}))
+
+
+class Clock:
+    """Time that passes only when a machine works."""
+
+    def __init__(self) -> None:
+        self.secs = 0.0
+
+    def __call__(self) -> float:
+        return self.secs
+
+
+class TimedMachine(ToyMachine):
+    """Every trial takes a quarter of a second by the clock; `trouble` may raise before."""
+
+    def __init__(self, clock: Clock, trouble: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.clock = clock
+        self.trouble = trouble
+
+    def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
+        self.trouble()
+        return super().build(candidates)
+
+    def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
+        self.clock.secs += 0.25 * len(artifacts)
+        return super().run(artifacts, best_secs)
+
+
+def engine(
+    budget: Budget,
+    clock: Clock,
+    models: dict[Device, list[PlannedModel]],
+    trouble: dict[str, Callable[[], None]] | None = None,
+) -> JobEngine:
+    request = JobRequest("toys", (), budget, "", batch=8, sampler=SamplerKind.RANDOM)
+    plan = JobPlan(request, share_out(list(models.items())), lambda task: SPACES[task])
+
+    def tuner(job: TuningJob, log: RecordStore, turns: Callable[[], float], family: str) -> Tuner:
+        machine = TimedMachine(clock, (trouble or {}).get(job.device.name, lambda: None))
+        return Tuner(job, log, machine, machine, turns, family)
+
+    return JobEngine(plan, TuningLog.in_memory(), "", make_tuner=tuner, clock=clock)
+
+
+def one_model(*tasks: TuningTask, priority: float = 1.0) -> list[PlannedModel]:
+    return [PlannedModel("model", tasks, priority)]
+
+
+@pytest.mark.parametrize("secs", [60.0, 600.0])
+def test_the_time_is_kept_within_one_per_cent_and_a_measurement(secs: float) -> None:
+    clock = Clock()
+    job = engine(Budget(secs=secs), clock, {DEVICE: one_model(*TASKS[3:])})
+    for _ in job.rounds():
+        pass
+    assert secs * 0.97 <= clock.secs <= secs * 1.01 + 0.25 * 9
+
+
+def test_devices_get_time_by_the_priorities_of_their_models() -> None:
+    clock = Clock()
+    job = engine(
+        Budget(secs=400.0),
+        clock,
+        {DEVICE: one_model(*TASKS[3:], priority=3.0), OTHER: one_model(*TASKS[3:])},
+    )
+    for _ in job.rounds():
+        pass
+    first, second = (part.clock() for part in job.parts)
+    assert first / second == pytest.approx(3.0, rel=0.1)
+    assert clock.secs <= 400 * 1.01 + 2 * 0.25 * 9
+
+
+def test_trials_are_shared_out_between_devices() -> None:
+    job = engine(Budget(trials=80), Clock(), {DEVICE: one_model(*TASKS[3:]), OTHER: one_model(*TASKS[3:])})
+    for _ in job.rounds():
+        pass
+    assert [part.tuner.trials for part in job.parts if part.tuner] == [40, 40]
+    assert job.trials == 80
+
+
+def test_a_device_in_trouble_is_left_alone_while_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    attempts: list[float] = []
+
+    def trouble() -> None:
+        attempts.append(clock.secs)
+        if 2 <= len(attempts) <= 4:
+            raise AutotuneError("the cable is out")
+
+    monkeypatch.setattr(job_engine.time, "sleep", lambda secs: setattr(clock, "secs", clock.secs + secs))
+    job = engine(
+        Budget(trials=2000),
+        clock,
+        {DEVICE: one_model(TASKS[3]), OTHER: one_model(TASKS[2])},
+        {"other": trouble},
+    )
+    activities = [happened.activity for happened in job.rounds()]
+    assert sum("the cable is out" in activity for activity in activities) == 3
+    pauses = [later - earlier for earlier, later in itertools.pairwise(attempts[1:5])]
+    assert [pause >= wanted for pause, wanted in zip(pauses, (30, 60, 120), strict=True)] == [True] * 3
+    assert job.state is State.FINISHED
+    assert not any(part.trouble for part in job.parts)
+    assert all(part.tuner and part.tuner.trials > 100 for part in job.parts)
+
+
+def test_a_device_that_never_comes_back_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+
+    def trouble() -> None:
+        raise AutotuneError("the cable is out")
+
+    monkeypatch.setattr(job_engine.time, "sleep", lambda secs: setattr(clock, "secs", clock.secs + secs))
+    job = engine(
+        Budget(trials=200),
+        clock,
+        {DEVICE: one_model(TASKS[3]), OTHER: one_model(TASKS[2])},
+        {"other": trouble},
+    )
+    for _ in job.rounds():
+        pass
+    assert job.state is State.FINISHED
+    assert [warning for warning in job.warnings if "given up after 5" in warning]
+    assert job.trials == 100
+
+
+def test_a_job_whose_only_device_never_worked_fails_at_once() -> None:
+    def trouble() -> None:
+        raise AutotuneError("the cable is out")
+
+    job = engine(Budget(trials=200), Clock(), {DEVICE: one_model(TASKS[3])}, {"toy": trouble})
+    with pytest.raises(AutotuneError, match="cable"):
+        list(job.rounds())
+    assert job.state is State.FAILED
+
+
+def test_a_stop_ends_it_after_the_round() -> None:
+    job = engine(Budget(trials=200), Clock(), {DEVICE: one_model(TASKS[3])})
+    for happened in job.rounds():
+        if happened.records:
+            job.stop()
+    assert job.state is State.STOPPED
+    assert job.trials == 0
+
+
+def test_the_status_adds_up_the_models_and_says_what_is_left() -> None:
+    clock = Clock()
+    models = {DEVICE: [PlannedModel("a", (TASKS[0], TASKS[1])), PlannedModel("b", (TASKS[2],))]}
+    job = engine(Budget(secs=100.0), clock, models)
+    journal = JobJournal(job, None, "", 0)
+    for happened in job.rounds():
+        status = journal.write()
+        if happened.records and job.trials > 100:
+            break
+    by_key = {task.key: task for task in status.tasks}
+    for model, tasks in zip(status.models, (TASKS[:2], TASKS[2:3]), strict=True):
+        assert model.estimated_secs == pytest.approx(sum(by_key[task.key].best_secs for task in tasks))
+        assert model.estimated_start_secs > model.estimated_secs
+    assert status.eta_secs == pytest.approx(100.0 - clock.secs)
+    assert status.trials == sum(task.trials for task in status.tasks)
+
+
+def test_a_search_that_promises_little_ends() -> None:
+    clock = Clock()
+    job = engine(Budget(gain_per_hour=0.01), clock, {DEVICE: one_model(TASKS[3])})
+    for _ in job.rounds():
+        pass
+    assert job.state is State.FINISHED
+    assert 60 < clock.secs < 3600, "neither before anything is known nor for ever"
+
+
+def test_the_forecast_is_what_the_last_doubling_brought() -> None:
+    forecast = GainForecast()
+    assert forecast.per_hour == float("inf")
+    for secs in range(100, 3700, 100):
+        forecast.note(float(secs), 5.0 - 0.1 * (secs / 3600))
+    assert forecast.per_hour == pytest.approx(1 - 2.718281828**-0.05, rel=1e-3)
+    forecast.note(7200.0, 4.9)
+    assert forecast.per_hour == 0.0
+
+
+def test_a_small_model_counts_as_much_as_a_large_one() -> None:
+    objective = Objective([ModelShare("small", {"a": 1}), ModelShare("large", {"b": 10})])
+    worth = objective.worth({"a": 1e-3, "b": 1e-1})
+    assert worth["a"] * 1e-3 == pytest.approx(worth["b"] * 1e-1)
+    halved = objective.value({"a": 1e-3, "b": 1e-1}) - objective.value({"a": 0.5e-3, "b": 1e-1})
+    assert halved == pytest.approx(0.6931471805599453 / 2)
+
+
+def test_a_task_stands_still_after_many_trials_without_gain() -> None:
+    progress = TaskProgress(TASKS[0], 1.0, best_secs=[0.5] * 256)
+    assert not progress.stands_still
+    progress.best_secs.append(0.5)
+    assert progress.stands_still
+    progress.best_secs.append(0.4)
+    assert not progress.stands_still

@@ -1,0 +1,71 @@
+"""A whole job on a made-up machine, folder, status and all: for tests that end it at bad moments."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from toy_machine import DEVICE, ToyMachine
+
+from autotune.artifact import Artifact
+from autotune.budget import Budget
+from autotune.cli.job_run import run_job
+from autotune.job_engine import JobEngine
+from autotune.job_file import JobRequest
+from autotune.job_plan import JobPlan, PlannedModel, share_out
+from autotune.job_status import Roof, Roofline
+from autotune.samplers import SamplerKind
+from autotune.tuner import Tuner
+from search_spaces import Candidate, ToySpace
+from tuning_logs import Failure
+
+SPACES = {space.task: space for space in (ToySpace(64), ToySpace(256), ToySpace(1024))}
+ROOFLINE = Roofline(1e9, (Roof(1 << 20, 1e9),))
+
+
+class SlowMachine(ToyMachine):
+    """A toy machine that takes its time, so that it can be interrupted."""
+
+    def __init__(self, secs: float) -> None:
+        super().__init__()
+        self.secs = secs
+
+    def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
+        time.sleep(self.secs * len(candidates))
+        return super().build(candidates)
+
+
+def toy_plan(folder: Path, budget: Budget, **more: object) -> JobPlan:
+    """Two models, the second twice as important."""
+    tasks = list(SPACES)
+    request = JobRequest(
+        "toys",
+        (),
+        budget,
+        str(folder / "log.jsonl"),
+        folder,
+        batch=8,
+        sampler=SamplerKind.RANDOM,
+        **more,  # type: ignore[arg-type]
+    )
+    models = [PlannedModel("first", tuple(tasks[:1])), PlannedModel("second", tuple(tasks[1:]), 2.0)]
+    return JobPlan(request, share_out([(DEVICE, models)]), lambda task: SPACES[task])
+
+
+def run_toy_job(folder: Path, trials: int, trial_secs: float) -> None:
+    """Runs, or goes on with, the job of a folder."""
+    machine = SlowMachine(trial_secs)
+
+    def tuner(job, log, clock, family):  # type: ignore[no-untyped-def]
+        return Tuner(job, log, machine, machine, clock, family)
+
+    engine = partial(JobEngine, make_tuner=tuner, find_roofline=lambda _threads: ROOFLINE)
+    with contextlib.redirect_stderr(io.StringIO()):
+        run_job(toy_plan(folder, Budget(trials=trials)), time.monotonic(), engine)
