@@ -28,10 +28,26 @@ def _conv2d_winograd_nhwc(
     return data, weight, topi.nn.conv2d_winograd_nhwc(data, weight, 1, padding, 1, "float32")
 
 
+def _conv2d_bias_relu_nhwc(
+    n: int, h: int, w: int, ci: int, co: int, kernel_size: int, stride: int = 1, padding: int = 0
+) -> tuple[te.Tensor, te.Tensor, te.Tensor, te.Tensor]:
+    data, weight, conv = te_workload.conv2d_nhwc(n, h, w, ci, co, kernel_size, stride, padding)
+    bias = te.placeholder((co,), name="bias")
+    return data, weight, bias, topi.nn.relu(topi.add(conv, bias))
+
+
+def _layer_norm(m: int, n: int) -> tuple[te.Tensor, te.Tensor, te.Tensor, te.Tensor]:
+    """Over the last of two axes, with a scale and a shift."""
+    data = te.placeholder((m, n), name="data")
+    scale, shift = te.placeholder((n,), name="scale"), te.placeholder((n,), name="shift")
+    return data, scale, shift, topi.nn.layer_norm(data, scale, shift, [1], 1e-5)
+
+
 #: TVM's operator suite under the operators' usual names; the last letters are the data layout.
 OPERATORS: dict[str, Callable[..., Any]] = {
     "batch_matmul": te_workload.batch_matmul_nkkm,
     "conv1d_nlc": te_workload.conv1d_nlc,
+    "conv2d_bias_relu_nhwc": _conv2d_bias_relu_nhwc,
     "conv2d_bn_relu_nhwc": te_workload.conv2d_nhwc_bn_relu,
     "conv2d_capsule_nhwijc": te_workload.conv2d_capsule_nhwijc,
     "conv2d_nchw": te_workload.conv2d_nchw,
@@ -42,6 +58,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "depthwise_conv2d_nhwc": te_workload.depthwise_conv2d_nhwc,
     "dilated_conv2d_nhwc": te_workload.conv2d_nhwc,
     "group_conv2d_nhwc": te_workload.conv2d_nhwc,
+    "layer_norm": _layer_norm,
     "matmul": te_workload.matmul,
     "matmul_relu": te_workload.matmul_relu,
     "max_pool2d_nchw": te_workload.max_pool2d_nchw,

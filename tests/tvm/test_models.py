@@ -25,6 +25,7 @@ from tuning_logs.log import TuningLog
 _SMALLEST_OF_EACH = {
     "batch_matmul": "1,16,16,16",
     "conv1d_nlc": "1,16,8,8,3,1,1",
+    "conv2d_bias_relu_nhwc": "1,8,8,4,4,3,1,1",
     "conv2d_bn_relu_nhwc": "1,8,8,4,4,3,1,1",
     "conv2d_capsule_nhwijc": "1,8,8,4,4,3,1,1",
     "conv2d_nchw": "1,8,8,4,4,3,3,1,1",
@@ -35,6 +36,7 @@ _SMALLEST_OF_EACH = {
     "depthwise_conv2d_nhwc": "1,8,8,4,3,1,1",
     "dilated_conv2d_nhwc": "1,8,8,4,4,3,1,1,2",
     "group_conv2d_nhwc": "1,8,8,4,4,3,1,1,1,2",
+    "layer_norm": "16,16",
     "matmul": "16,16,16",
     "matmul_relu": "16,16,16",
     "max_pool2d_nchw": "1,8,8,4,1",
