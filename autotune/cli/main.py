@@ -11,6 +11,7 @@ from autotune.cli.bench_command import bench
 from autotune.cli.build_command import build
 from autotune.cli.console import ERR
 from autotune.cli.devices_command import devices
+from autotune.cli.doctor_command import doctor
 from autotune.cli.log_command import log_app
 from autotune.cli.run_command import run
 from autotune.cli.status_command import status
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (tasks, tune, run, status, build, bench, devices):
+for command in (tasks, tune, run, status, build, bench, devices, doctor):
     app.command()(command)
 app.add_typer(log_app, name="log")
 
