@@ -31,6 +31,8 @@ _PING_SECS = 2.0
 # A turn that was given away and not taken is offered anew.
 _UNTAKEN_PINGS = 3
 _WATCH_SECS = 0.05
+# A session that ends by itself does so because its client leaves, who may take a moment to do it.
+_LEAVE_SECS = 0.1
 _LAST_WORDS_BYTES = 2000
 _MAX_KEY_BYTES = 4096
 
@@ -130,14 +132,17 @@ class BoardServer:
                 os.killpg(child, signal.SIGKILL)
             os.close(output)
             shutil.rmtree(folder, ignore_errors=True)
-        if end.returncode != 0:
+        if end is not None:
             self._say(f"a session ended: {end}")
             # The client waits for an answer that nobody will give: this is it. It may have left meanwhile.
             with suppress(Exception):
                 return_error(client.fileno(), end.to_text())
 
-    def _watch(self, child: int, client: socket.socket, output: int) -> SessionEnd:
-        """Waits for the end of a session, or makes it; the process is gone when this returns."""
+    def _watch(self, child: int, client: socket.socket, output: int) -> SessionEnd | None:
+        """Waits for the end of a session, or makes it; None where the client left, as clients should.
+
+        The process is gone when this returns.
+        """
         leaving = select.poll()
         leaving.register(client, select.POLLRDHUP)
         tail = b""
@@ -146,13 +151,14 @@ class BoardServer:
             tail = _drain(output, tail)
             gone, status = os.waitpid(child, os.WNOHANG)
             if gone:
+                if leaving.poll(_LEAVE_SECS * 1000):
+                    return None
                 words = _drain(output, tail).decode(errors="replace").strip()
                 return SessionEnd(os.waitstatus_to_exitcode(status), words)
             used = _resident_bytes(child)
             if left or used > self._memory_bytes:
                 _kill(child)
-                # A client that left needs to be told nothing.
-                return SessionEnd(0, "") if left else SessionEnd(-9, "", used, self._memory_bytes)
+                return None if left else SessionEnd(-9, "", used, self._memory_bytes)
 
 
 def _kill(child: int) -> None:

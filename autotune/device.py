@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from autotune.host import cpu_facts, cpu_target, usable_cores
 from autotune.processor import cpu_model
-from search_spaces.errors import Misuse
+from autotune.tracker import Address, parse_address, registered_boards
+from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.target import Target
 from tuning_logs.device_fingerprint import DeviceFingerprint
 
-_KNOWN = "'local' or 'local?threads=N'"
-_LATER = ("rpc", "cuda", "rocm", "opencl", "vulkan", "metal")
+_KNOWN = "'local', 'local?threads=N' or 'rpc://host:port/key?target=llvm -mtriple=…'"
+_LATER = ("cuda", "rocm", "opencl", "vulkan", "metal")
+_RPC_OPTIONS = ("target", "linker")
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Device:
     """Where artifacts run.
 
     connection:     the URL it was made from, e.g. "local?threads=1";
-    price_per_hour: in whatever money the user counts, None where it costs nothing to speak of.
+    price_per_hour: in whatever money the user counts, None where it costs nothing to speak of;
+    linker:         a C compiler driver that makes shared libraries for the target.
     """
 
     name: str
@@ -28,6 +31,7 @@ class Device:
     connection: str
     fingerprint: DeviceFingerprint
     price_per_hour: float | None = None
+    linker: str = "cc"
 
     @property
     def threads(self) -> int:
@@ -50,11 +54,17 @@ def local_device(threads: int | None = None) -> Device:
 
 
 def parse_device(url: str) -> Device:
-    """The device that a URL names: `local`, or `local?threads=N`. Raises Misuse for everything else."""
+    """The device that a URL names: `local`, `local?threads=N`, or boards behind a tracker, whose target is named:
+    `rpc://host:port/key?target=llvm -mtriple=aarch64-linux-gnu`, with `&linker=COMMAND` if need be.
+
+    Raises Misuse for everything else, and AutotuneError where no board is registered.
+    """
     parts = urlsplit(url)
     scheme = parts.scheme or parts.path.partition(":")[0]
     if scheme in _LATER:
         raise Misuse(f"{scheme!r} devices cannot be measured on yet; expected {_KNOWN}, found {url!r}")
+    if scheme == "rpc":
+        return _parse_rpc(url, parts)
     if parts.scheme or parts.netloc or parts.fragment or parts.path != "local":
         raise Misuse(f"expected a device such as {_KNOWN}, found {url!r}")
     options = parse_qs(parts.query, keep_blank_values=True)
@@ -68,3 +78,58 @@ def parse_device(url: str) -> Device:
     if not count.isascii() or not count.isdigit():
         raise Misuse(f"expected a number of threads, as in 'local?threads=1'; found {count!r}")
     return local_device(int(count))
+
+
+def remote_device(
+    tracker: Address, key: str, target: Target, linker: str | None = None, name: str | None = None
+) -> Device:
+    """The boards under a key at a tracker, which must be alike; their facts make the fingerprint.
+
+    linker: by default the cross compiler of the target's triple, as in aarch64-linux-gnu-gcc; num-cores of the
+    target: by default the threads that the boards were started with. Raises AutotuneError where no board is
+    registered, Misuse where they differ or use another number of threads than the target.
+    """
+    boards = registered_boards(tracker, key)
+    if not boards:
+        raise AutotuneError(
+            f"expected a board under {key!r} at the tracker {tracker}, found none; on the board, run "
+            f"autotune serve-device --tracker {tracker} --key {key}"
+        )
+    facts = boards[0].facts
+    strangers = [board for board in boards if board.facts != facts]
+    if strangers:
+        raise Misuse(
+            f"boards under one key are alike, so that any of them may measure; found {facts} at "
+            f"{boards[0].address} and {strangers[0].facts} at {strangers[0].address}; give them different keys"
+        )
+    threads = int(facts.get("threads") or 1)
+    if target.attr("num-cores") is None:
+        target = target.with_attr("num-cores", threads)
+    if target.attr("num-cores") != threads:
+        raise Misuse(
+            f"the target {target} is for {target.attr('num-cores')} cores, and the boards under {key!r} run "
+            f"kernels with {threads} threads; leave num-cores out, or restart them with --threads"
+        )
+    triple = target.attr("mtriple")
+    fingerprint = DeviceFingerprint(str(facts.get("cpu_model") or key), facts)
+    connection = f"rpc://{tracker}/{key}"
+    linker = linker or (f"{triple}-gcc" if triple else "cc")
+    return Device(name or key, target, connection, fingerprint, linker=linker)
+
+
+def _parse_rpc(url: str, parts: SplitResult) -> Device:
+    options = parse_qs(parts.query, keep_blank_values=True)
+    unknown = sorted(set(options) - set(_RPC_OPTIONS))
+    key = parts.path.removeprefix("/")
+    if unknown or not key or "/" in key or parts.fragment:
+        found = f"option {unknown[0]!r}" if unknown else repr(url)
+        raise Misuse(
+            f"expected boards as in 'rpc://127.0.0.1:9190/pi4?target=llvm -mtriple=aarch64-linux-gnu', found {found}"
+        )
+    if "target" not in options:
+        raise Misuse(
+            f"a board's target must be named, as in '{url}?target=llvm -mtriple=aarch64-linux-gnu "
+            f"-mcpu=cortex-a72'; found none"
+        )
+    linker = options["linker"][-1] if "linker" in options else None
+    return remote_device(parse_address(parts.netloc), key, Target.parse(options["target"][-1]), linker)

@@ -197,10 +197,9 @@ class LocalRunner:
 
     def _run(self, artifact: Artifact, best_secs: float) -> Outcome:
         key = artifact.task.key
-        if not artifact.is_reference:
-            unchecked = self._unchecked(artifact)
-            if unchecked is not None:
-                return Outcome(unchecked, None)
+        failure = unchecked(self._references, artifact)
+        if failure is not None:
+            return Outcome(failure, None)
         options = TrialOptions(Path(self._scratch.name, key), self._stopwatch, best_secs, self._threads)
         timeout_secs = self._reference_timeout_secs if artifact.is_reference else self._timeout_secs
         [reply] = self._pool.map([(Call(try_here, (artifact, options)), timeout_secs)])
@@ -214,19 +213,41 @@ class LocalRunner:
         if self._references.get(key, measurement) is not None:
             self._references[key] = measurement if isinstance(measurement, Failure) else None
 
-    def _unchecked(self, artifact: Artifact) -> Failure | None:
-        """The failure of a candidate that there is nothing to compare with."""
-        key = artifact.task.key
-        if key not in self._references:
-            raise AutotuneError(
-                f"expected the default config of {artifact.task.name!r} to be measured before others, "
-                f"found config {artifact.config.key}; measure the default first"
-            )
-        reference = self._references[key]
-        if reference is None:
-            return None
-        message = f"it cannot be checked, because the untuned program failed: {reference.message}"
-        return Failure(reference.kind, message, artifact.build_secs)
+
+def unchecked(references: Mapping[str, Failure | None], artifact: Artifact) -> Failure | None:
+    """The failure of a candidate that there is nothing to compare with, None where there is, or it is a reference.
+
+    references: for each task whose untuned program was measured, how that failed, if it did. Raises AutotuneError
+    where the candidate's was not.
+    """
+    if artifact.is_reference:
+        return None
+    key = artifact.task.key
+    if key not in references:
+        raise AutotuneError(
+            f"expected the default config of {artifact.task.name!r} to be measured before others, "
+            f"found config {artifact.config.key}; measure the default first"
+        )
+    reference = references[key]
+    if reference is None:
+        return None
+    message = f"it cannot be checked, because the untuned program failed: {reference.message}"
+    return Failure(reference.kind, message, artifact.build_secs)
+
+
+def best_times(
+    artifacts: Sequence[Artifact], outcomes: Mapping[int, Outcome], best_secs: float
+) -> dict[str, float]:
+    """For each task, the best of best_secs and what was measured of it; outcomes by place among the artifacts."""
+    best = {artifact.task.key: best_secs for artifact in artifacts}
+    for place, outcome in outcomes.items():
+        _note_best(best, artifacts[place], outcome)
+    return best
+
+
+def failed(artifact: Artifact, fault: Fault) -> Outcome:
+    """The outcome of a trial that ended its process."""
+    return Outcome(Failure(_kind(fault), fault.message, artifact.build_secs), None)
 
 
 def _note_best(best: dict[str, float], artifact: Artifact, outcome: Outcome) -> None:
@@ -239,7 +260,7 @@ def _outcome(artifact: Artifact, reply: Reply) -> Outcome:
     if isinstance(reply, Answer):
         measurement, check = reply.value
         return Outcome(measurement, check)
-    return Outcome(Failure(_kind(reply), reply.message, artifact.build_secs), None)
+    return failed(artifact, reply)
 
 
 def _kind(fault: Fault) -> FailureKind:

@@ -9,18 +9,19 @@ from contextlib import ExitStack
 import numpy as np
 
 from autotune.artifact import Artifact
-from autotune.builder import Builder, LocalBuilder
+from autotune.builder import Builder
+from autotune.equipment import open_builder, open_runner
 from autotune.finalists import Final, Verdict, choose_finalists
 from autotune.gain_forecast import GainForecast
 from autotune.job import TuningJob
 from autotune.pace import Pace
 from autotune.provenance import new_job, utc_now
-from autotune.runner import LocalRunner, Outcome, Runner
+from autotune.runner import Outcome, Runner
+from autotune.similar_configs import SimilarConfigs
 from autotune.task_scheduler import TaskProgress, TaskScheduler
 from autotune.task_study import TaskStudy
-from autotune.thread_scaling import check_threads
 from search_spaces import Candidate, Config, TuningTask
-from tuning_logs import Failure, Provenance, RecordStore, Timing, TuningRecord
+from tuning_logs import Failure, FailureKind, Provenance, RecordStore, Timing, TuningRecord
 
 # Baselines built at a time: enough to keep the cores busy, few enough that the first time comes soon.
 _BASELINES_AT_ONCE = 4
@@ -88,22 +89,23 @@ class Tuner:
         """Yields the records of each round once they are in the log, the baselines first."""
         with ExitStack() as stack:
             runner = self._runner or self._own_runner(stack)
-            builder = self._builder or stack.enter_context(LocalBuilder())
+            builder = self._builder or stack.enter_context(open_builder(self.job.device))
             studies = {}
+            similar = SimilarConfigs(self.log, self.job.device.fingerprint)
             for task in self.job.tasks:
                 space, known = self.job.space(task), self._earlier(task)
                 self._space_versions[task] = space.version
                 rng = _task_rng(self.job.seed, task, len(known))
                 sampler = self.job.sampler(space, int(rng.integers(2**31)))
-                studies[task] = TaskStudy(space, sampler, rng, known)
+                studies[task] = TaskStudy(space, sampler, rng, known, similar.of)
                 self.trials += self._continued(known, space.default)
             yield from self._baselines(list(studies.values()), builder, runner)
             yield from self._search(studies, builder, runner)
             yield from self._finals(studies, builder, runner)
 
-    def _own_runner(self, stack: ExitStack) -> LocalRunner:
-        runner = stack.enter_context(LocalRunner(self.job.device, pace=self.pace))
-        check_threads(self.job.device, runner)
+    def _own_runner(self, stack: ExitStack) -> Runner:
+        runner = open_runner(self.job.device, self.pace)
+        stack.callback(runner.close)
         return runner
 
     def _baselines(
@@ -122,7 +124,8 @@ class Tuner:
                 task, known = record.task, self._earlier(record.task)
                 if isinstance(record.measurement, Timing):
                     self.progress[task] = self._progress(task, record, known)
-                if not any(earlier.config == record.config for earlier in known):
+                is_new = not any(earlier.config == record.config for earlier in known)
+                if is_new and _held_by_a_device([record]):
                     fresh.append(record)
                     study.tell([record])
             self.log.append(fresh)
@@ -145,7 +148,7 @@ class Tuner:
             if not candidates:
                 progress.is_exhausted = True
                 continue
-            records = self._measure(candidates, builder, runner, progress.best)
+            records = _held_by_a_device(self._measure(candidates, builder, runner, progress.best))
             self.log.append(records)
             study.tell(records)
             for record in records:
@@ -254,6 +257,17 @@ class Tuner:
         for record in reversed(first.values()):
             progress.note(record)
         return progress
+
+
+def _held_by_a_device(records: list[TuningRecord]) -> list[TuningRecord]:
+    """All but those whose device was lost: that is nothing to hold against a candidate."""
+    return [
+        record
+        for record in records
+        if not (
+            isinstance(record.measurement, Failure) and record.measurement.kind is FailureKind.DEVICE_LOST
+        )
+    ]
 
 
 def _task_rng(seed: int, task: TuningTask, known: int) -> np.random.Generator:

@@ -18,73 +18,19 @@ import psutil
 import pytest
 from tvm import te
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from faulty_kernels import GROWTH_LIMIT_BYTES, RUN_FAULTS, faulty
+
 from autotune.artifact import Artifact
 from autotune.builder import LocalBuilder
 from autotune.device import Device, local_device
 from autotune.runner import LocalRunner
 from search_spaces import modules
-from search_spaces.config import Config
 from search_spaces.errors import AutotuneError
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir_space import TensorIRSpace
 from tuning_logs.measurement import Failure, FailureKind, Timing
-
-# A kernel as TVM calls it: arguments are 16 bytes each, tensors are objects with a DLTensor behind a 24-byte header.
-KERNEL = """
-#include <math.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-typedef struct {{ int32_t type; int32_t padding; char* object; }} Argument;
-void TVMFFIErrorSetRaisedFromCStr(const char* kind, const char* message);
-void not_linked_anywhere(void);
-static float* data(Argument argument) {{ return *(float**)(argument.object + 24); }}
-int __tvm_ffi_main(void* self, const Argument* arguments, int32_t count, Argument* result) {{
-  float *x = data(arguments[0]), *y = data(arguments[1]);
-  for (int i = 0; i < 16; ++i) y[i] = x[i] + 1.0f;
-  {fault}
-  return 0;
-}}
-"""
-
-GROWTH_LIMIT_BYTES = 900 << 20
-
-RUN_FAULTS = {
-    "segfault": ("*(volatile int*)8 = 1;", FailureKind.RUN_ERROR, "SIGSEGV"),
-    "illegal instruction": ("__builtin_trap();", FailureKind.RUN_ERROR, "SIGILL"),
-    "abort": ('fputs("last words", stderr); abort();', FailureKind.RUN_ERROR, "SIGABRT: last words"),
-    "exit": ("exit(7);", FailureKind.RUN_ERROR, "exited with status 7"),
-    "quiet exit": ("_exit(0);", FailureKind.RUN_ERROR, "exited with status 0"),
-    "busy hang": ("for (;;) x = (float*)(intptr_t)getppid();", FailureKind.RUN_TIMEOUT, "more than 2 s"),
-    "idle hang": ("for (;;) pause();", FailureKind.RUN_TIMEOUT, "more than 2 s"),
-    "stopped": ("raise(SIGSTOP);", FailureKind.RUN_TIMEOUT, "more than 2 s"),
-    "deaf hang": (
-        "for (int i = 3; i < 64; ++i) close(i); for (;;) pause();",
-        FailureKind.RUN_TIMEOUT,
-        "more than 2 s",
-    ),
-    "memory growth": (
-        "for (;;) { memset(malloc(1 << 22), 1, 1 << 22); usleep(1000); }",
-        FailureKind.OUT_OF_MEMORY,
-        "MiB are its share",
-    ),
-    "endless flood": ('for (;;) puts("' + "flood " * 50 + '");', FailureKind.RUN_TIMEOUT, "more than 2 s"),
-    "killed every time": ("kill(getpid(), SIGKILL);", FailureKind.OUT_OF_MEMORY, "SIGKILL"),
-    "raised error": (
-        'TVMFFIErrorSetRaisedFromCStr("ValueError", "unhappy"); return -1;',
-        FailureKind.RUN_ERROR,
-        "ValueError: unhappy",
-    ),
-    "missing function": ("not_linked_anywhere();", FailureKind.RUN_ERROR, "not_linked_anywhere"),
-    "wrong result": ("y[3] += 0.01f;", FailureKind.WRONG_RESULT, "1 of 16 output elements are off"),
-    "nan": ("y[3] = NAN;", FailureKind.WRONG_RESULT, "NaN"),
-    "unwritten": ("y[3] = 0; memcpy(y + 4, y + 20, 4);", FailureKind.WRONG_RESULT, ""),
-    "write past the end": ("y[16] = 0;", FailureKind.WRONG_RESULT, "outside its buffers"),
-    "write before an input": ("x[-1] = 0;", FailureKind.WRONG_RESULT, "outside its buffers"),
-}
 
 # In place of the linker: it runs inside the compile, and $PPID is the compiling process.
 BUILD_FAULTS = {
@@ -138,15 +84,6 @@ def built(builder: LocalBuilder, space: TensorIRSpace) -> list[Artifact]:
     [artifact] = builder.build([space.apply(space.default)])
     assert isinstance(artifact, Artifact), artifact
     return [artifact]
-
-
-def faulty(space: TensorIRSpace, directory: Path, fault: str) -> Artifact:
-    """An artifact whose kernel adds one and then misbehaves."""
-    source, library = directory / "kernel.c", directory / "kernel.so"
-    source.write_text(KERNEL.format(fault=fault))
-    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
-    signature = modules.signature(modules.load(space.task.workload.module))
-    return Artifact(space.task, Config((("sketch", "faulty"),)), library, 0.0, signature)
 
 
 def wait_for(path: Path) -> None:

@@ -1,0 +1,131 @@
+"""One trial on a board, as the worker process that talks to it sees it (imports TVM).
+
+The worker may be killed at any moment by its parent, whose clock is the one that counts: the board sees the
+connection end and ends the session.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from tvm import rpc
+
+from autotune.artifact import Artifact
+from autotune.board_kernel import BoardKernel, BoardOperands
+from autotune.kernel_trial import TrialOptions, try_kernel
+from autotune.session_end import SessionEnd, find_session_end
+from autotune.tracker import Address, TrackerConnection
+from tuning_logs.measurement import Check, Failure, Measurement
+
+_CONNECT_SECS = 5.0
+_REFUSED_PAUSE_SECS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRequest:
+    """Which boards will do: those under a key at a tracker, except some, within so many seconds."""
+
+    tracker: Address
+    key: str
+    avoid: frozenset[Address]
+    wait_secs: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """The trial took place, on the board at an address."""
+
+    address: Address
+    measurement: Measurement
+    check: Check | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The trial ended its session, and the board told how."""
+
+    address: Address
+    end: SessionEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The board was lost (address), or none was to be had in time (None)."""
+
+    address: Address | None
+    message: str
+
+
+@dataclass
+class _Session:
+    address: Address
+    operands: BoardOperands
+    names: Iterator[str] = field(default_factory=lambda: (f"{number}.so" for number in itertools.count()))
+
+    @property
+    def is_alive(self) -> bool:
+        try:
+            self.operands.intact  # noqa: B018 - a question that only a living session answers
+        except Exception:  # noqa: BLE001 - whatever TVM makes of a dead connection
+            return False
+        return True
+
+
+# The session that this worker process holds, from one trial to the next.
+_held: list[_Session] = []
+
+
+def warm_up() -> None:
+    """Nothing but the imports of this module."""
+
+
+def try_on_board(artifact: Artifact, options: TrialOptions, request: BoardRequest) -> Tried | Ended | Lost:
+    """Measures an artifact on the board that this process holds, or on the next that is free."""
+    try:
+        session = _session(request)
+    except Exception as error:  # noqa: BLE001 - a board or tracker may fail in any way
+        return Lost(None, _text(error))
+    if isinstance(session, Lost):
+        return session
+    open_kernel = partial(BoardKernel, session.operands, next(session.names))
+    measurement, check = try_kernel(artifact, options, open_kernel)
+    if isinstance(measurement, Failure) and not session.is_alive:
+        _held.clear()
+        end = find_session_end(measurement.message)
+        return Lost(session.address, measurement.message) if end is None else Ended(session.address, end)
+    return Tried(session.address, measurement, check)
+
+
+def _session(request: BoardRequest) -> _Session | Lost:
+    held = [one for one in _held if one.address not in request.avoid and one.is_alive]
+    if held:
+        return held[0]
+    _held.clear()
+    deadline = time.monotonic() + request.wait_secs
+    reason = f"no board under {request.key!r} was free within {request.wait_secs:g} s"
+    with TrackerConnection(request.tracker) as tracker:
+        while (left := deadline - time.monotonic()) > 0:
+            turn = tracker.request(request.key, left)
+            if turn is None:
+                break
+            if turn.address in request.avoid:
+                time.sleep(_REFUSED_PAUSE_SECS)
+                continue
+            try:
+                # TVM's own connect would wait for minutes for a board that was switched off.
+                socket.create_connection((turn.address.host, turn.address.port), _CONNECT_SECS).close()
+                session = rpc.connect(turn.address.host, turn.address.port, turn.match_key)
+                _held.append(_Session(turn.address, BoardOperands(session)))
+            except Exception as error:  # noqa: BLE001 - a board that answers wrongly is as good as gone
+                return Lost(turn.address, _text(error))
+            return _held[0]
+    return Lost(None, reason)
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".strip()[-2000:]

@@ -1,0 +1,35 @@
+"""What a device is measured with: a builder for its target, and a runner that reaches it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from autotune.builder import LocalBuilder
+from autotune.device import Device
+from autotune.pace import Pace
+from autotune.remote_runner import RemoteRunner
+from autotune.runner import LocalRunner
+from autotune.thread_scaling import check_threads
+from autotune.tracker import parse_address
+
+
+def open_builder(device: Device) -> LocalBuilder:
+    """Compiles on this machine, and links for the device. Raises AutotuneError where there is no such linker."""
+    return LocalBuilder(linker=device.linker)
+
+
+def open_runner(device: Device, pace: Pace) -> LocalRunner | RemoteRunner:
+    """Reaches the device; pace: what is told of this machine's speed, where this machine is the device.
+
+    Raises AutotuneError where the device's threads lose against one of them, or its tracker does not answer.
+    """
+    if device.connection.startswith("rpc://"):
+        parts = urlsplit(device.connection)
+        return RemoteRunner(parse_address(parts.netloc), parts.path.removeprefix("/"), device.threads)
+    runner = LocalRunner(device, pace=pace)
+    try:
+        check_threads(device, runner)
+    except BaseException:
+        runner.close()
+        raise
+    return runner

@@ -1,0 +1,193 @@
+"""Running artifacts on boards behind an RPC tracker: several at once, each trial with this side's limits."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from autotune.artifact import Artifact
+from autotune.board_trial import BoardRequest, Ended, Lost, Tried, try_on_board, warm_up
+from autotune.kernel_trial import TrialOptions
+from autotune.quarantine import Quarantine
+from autotune.runner import Outcome, best_times, failed, unchecked
+from autotune.stopwatch import Stopwatch
+from autotune.tracker import Address, registered_boards
+from autotune.worker_pool import WorkerPool
+from autotune.worker_process import Call
+from autotune.worker_reply import Answer, Died, OverMemory, Reply
+from search_spaces.errors import AutotuneError
+from tuning_logs.measurement import Failure, FailureKind
+
+_GIB = 1 << 30
+_WAIT_SECS = 10.0
+# So often a candidate is tried on another board before it is given up for now.
+_MAX_LOSSES = 3
+_PAUSE_SECS = 0.5
+
+
+class RemoteRunner:
+    """Runs on the boards under a key, one worker process and session for each.
+
+    threads:                how many a kernel uses on a board;
+    timeout_secs:           what one candidate may take, the wait for a board and the way there included;
+    reference_timeout_secs: the same for the untuned program;
+    patience_secs:          how long none of the boards may answer before that is an error.
+
+    A board that is lost is left alone for a while, and its candidate goes to another; a candidate whose board was
+    lost three times comes back as DEVICE_LOST, which is nobody's measurement.
+    """
+
+    def __init__(
+        self,
+        tracker: Address,
+        key: str,
+        threads: int,
+        stopwatch: Stopwatch | None = None,
+        timeout_secs: float = 30.0,
+        reference_timeout_secs: float = 300.0,
+        patience_secs: float = 120.0,
+    ) -> None:
+        self._tracker, self._key, self._threads = tracker, key, threads
+        self._stopwatch = stopwatch or Stopwatch()
+        self._timeout_secs, self._reference_timeout_secs = timeout_secs, reference_timeout_secs
+        self._patience_secs = patience_secs
+        self._quarantine = Quarantine()
+        self._answered = time.monotonic()
+        self._references: dict[str, Failure | None] = {}
+        self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
+        boards = max(1, len(registered_boards(tracker, key)))
+        self._pool = WorkerPool(
+            boards, Call(warm_up), {}, 4 * _GIB, worn_bytes=2 * _GIB, scratch=Path(self._scratch.name)
+        )
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers."""
+        return self._pool.pids
+
+    def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
+        """Measures the artifacts on as many boards as there are, and deletes their libraries.
+
+        Raises AutotuneError where a task's untuned program has never run, and where no board has answered for
+        longer than patience_secs.
+        """
+        try:
+            # What the others are checked against comes first, by itself.
+            first = [place for place, one in enumerate(artifacts) if one.is_reference]
+            rest = [place for place, one in enumerate(artifacts) if not one.is_reference]
+            found: dict[int, Outcome] = {}
+            for places in (first, rest):
+                best = best_times(artifacts, found, best_secs)
+                outcomes = self._run_all([artifacts[place] for place in places], best, best_secs)
+                found |= zip(places, outcomes, strict=True)
+            return [found[place] for place in range(len(artifacts))]
+        finally:
+            for artifact in artifacts:
+                artifact.library.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Ends the worker processes, and with them the sessions."""
+        self._pool.close()
+        self._scratch.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run_all(
+        self, artifacts: Sequence[Artifact], best: dict[str, float], best_secs: float
+    ) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        losses = [0] * len(artifacts)
+        deaths = [0] * len(artifacts)
+        pending = list(range(len(artifacts)))
+        while pending:
+            for place in list(pending):
+                failure = unchecked(self._references, artifacts[place])
+                if failure is not None:
+                    outcomes[place] = Outcome(failure, None)
+                    pending.remove(place)
+            calls = [self._call(artifacts[place], best, best_secs) for place in pending]
+            again = []
+            for place, reply in zip(pending, self._pool.map(calls), strict=True):
+                outcome = self._judge(artifacts[place], reply, losses, deaths, place)
+                if outcome is None:
+                    again.append(place)
+                else:
+                    outcomes[place] = outcome
+                    self._remember(artifacts[place], outcome)
+            pending = again
+            if pending:
+                self._wait_for_boards()
+        return [outcomes[place] for place in range(len(artifacts))]
+
+    def _call(self, artifact: Artifact, best: dict[str, float], best_secs: float) -> tuple[Call, float]:
+        key = artifact.task.key
+        options = TrialOptions(
+            Path(self._scratch.name, key), self._stopwatch, best.get(key, best_secs), self._threads
+        )
+        limit_secs = self._reference_timeout_secs if artifact.is_reference else self._timeout_secs
+        wait_secs = min(_WAIT_SECS, limit_secs / 2)
+        request = BoardRequest(self._tracker, self._key, self._quarantine.closed, wait_secs)
+        return Call(try_on_board, (artifact, options, request)), limit_secs
+
+    def _judge(
+        self, artifact: Artifact, reply: Reply, losses: list[int], deaths: list[int], place: int
+    ) -> Outcome | None:
+        """The outcome, None where the candidate is to be tried again."""
+        value = reply.value if isinstance(reply, Answer) else None
+        if isinstance(value, Lost):
+            if value.address is not None:
+                self._quarantine.note_loss(value.address)
+                losses[place] += 1
+            if losses[place] < _MAX_LOSSES:
+                return None
+            return Outcome(Failure(FailureKind.DEVICE_LOST, value.message[-2000:], artifact.build_secs), None)
+        self._answered = time.monotonic()
+        if isinstance(value, Tried):
+            self._quarantine.note_success(value.address)
+            return Outcome(value.measurement, value.check)
+        if isinstance(value, Ended):
+            self._quarantine.note_success(value.address)
+            fault = _fault(value)
+            if isinstance(fault, Died) and fault.from_outside:
+                deaths[place] += 1
+                if deaths[place] < 2:
+                    return None
+            return failed(artifact, fault)
+        assert not isinstance(reply, Answer)
+        return failed(artifact, reply)
+
+    def _remember(self, artifact: Artifact, outcome: Outcome) -> None:
+        measurement = outcome.measurement
+        if isinstance(measurement, Failure) and measurement.kind is FailureKind.DEVICE_LOST:
+            return
+        key = artifact.task.key
+        if artifact.is_reference and self._references.get(key, measurement) is not None:
+            self._references[key] = measurement if isinstance(measurement, Failure) else None
+
+    def _wait_for_boards(self) -> None:
+        silent_secs = time.monotonic() - self._answered
+        if silent_secs > self._patience_secs:
+            raise AutotuneError(
+                f"expected a board under {self._key!r} at {self._tracker} to answer, found none for "
+                f"{silent_secs:.0f} s; start one with autotune serve-device --tracker {self._tracker} "
+                f"--key {self._key}"
+            )
+        time.sleep(_PAUSE_SECS)
+
+
+def _fault(ended: Ended) -> Died | OverMemory:
+    end = ended.end
+    if end.used_bytes:
+        return OverMemory(end.used_bytes, end.limit_bytes, 0.0)
+    return Died(end.returncode, end.last_words, 0.0)
