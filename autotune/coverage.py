@@ -37,6 +37,7 @@ class CoverageRow:
     tuned_secs:    one call with the schedule that is used, as recorded; None where that was never measured here;
     default_secs:  one call of the untouched operator, as recorded; None where never measured;
     flops:         floating-point operations of one call;
+    key:           its workload's key, None where its shape is dynamic;
     share:         its expected part of the time of all operators, 0 to 1; None where its shape is dynamic
     """
 
@@ -50,6 +51,7 @@ class CoverageRow:
     cause: Cause | None = None
     source: str = ""
     share: float | None = None
+    key: str | None = None
 
     @property
     def secs(self) -> float | None:
@@ -123,6 +125,7 @@ def _row(name: str, lookup: Lookup, log: RecordStore, device: DeviceFingerprint 
         _default_secs(lookup, log, device),
         lookup.task.workload.flops if lookup.task else 0.0,
         choice.miss.cause if choice.miss else None,
+        key=lookup.task.key if lookup.task else None,
     )
     record = choice.record
     if record is None:

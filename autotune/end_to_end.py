@@ -125,6 +125,7 @@ def _operators(coverage: Coverage) -> tuple[Operator, ...]:
     return tuple(
         Operator(
             row.name,
+            row.key,
             row.calls,
             row.status.value,
             row.reason,

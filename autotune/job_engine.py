@@ -81,8 +81,10 @@ class JobEngine:
             for model in part.plan.models:
                 key = (model.name, part.plan.device.connection)
                 path = str(model.request.path) if model.request else None
-                fresh = ModelStatus(name=model.name, device=key[1], priority=model.priority, path=path)
+                fresh = ModelStatus(name=model.name, device=key[1], path=path)
                 self.models[key] = known.get(key, fresh)
+                self.models[key].priority = model.priority
+                self.models[key].calls = dict(model.share.calls)
         if self.earlier:
             self.failures.update(self.earlier.failures)
             self.crashes = self.earlier.crashes

@@ -37,6 +37,7 @@ class Operator(msgspec.Struct, frozen=True):
     """What the build uses for one operator; see `CoverageRow`."""
 
     name: str
+    key: str | None
     calls: int
     status: str
     reason: str
@@ -52,7 +53,8 @@ class ModelStatus(msgspec.Struct, kw_only=True):
     before, after: what builds took when they were run in turns, with the log as it was when the job began, and as it
                    is now; before_secs: what building and trying the first of them took, first_secs: one of its runs;
     library:       the faster of the two builds;
-    outputs_equal: whether both compute the same.
+    outputs_equal: whether both compute the same;
+    operators:     what the library uses for each operator; calls: of each task in one run, by its key.
     """
 
     name: str
@@ -68,6 +70,7 @@ class ModelStatus(msgspec.Struct, kw_only=True):
     outputs_equal: bool | None = None
     library: str | None = None
     operators: tuple[Operator, ...] = ()
+    calls: dict[str, int] = {}
 
 
 class TaskStatus(msgspec.Struct, kw_only=True):
