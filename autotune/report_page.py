@@ -23,10 +23,13 @@ h1 { margin-bottom: 0; } h2 { margin-top: 2em; border-bottom: 1px solid #d8dee4;
 .lead { font-size: 1.25em; } .quiet { color: #57606a; } .warning { background: #fff8c5; padding: .5em .8em; }
 table { border-collapse: collapse; width: 100%; font-size: .9em; }
 th, td { padding: .3em .6em; text-align: right; border-bottom: 1px solid #eaeef2; }
-th:first-child, td:first-child { text-align: left; word-break: break-all; } td.text, th.text { text-align: left; }
+td { white-space: nowrap; } td:last-child, td.long { white-space: normal; }
+th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 7em; }
+section { overflow-x: auto; }
 pre { background: #f6f8fa; padding: .8em; overflow-x: auto; } svg.chart { width: 100%; height: auto; }
 .bar { background: #ddf4ff; display: inline-block; height: .8em; vertical-align: middle; }
 """
+_LONG = ' class="long"'
 
 
 def page(report: Report) -> str:
@@ -199,7 +202,10 @@ def _table(
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     body = "".join(
         "<tr>"
-        + "".join(f"<td>{cell if place in raw else escape(cell)}</td>" for place, cell in enumerate(row))
+        + "".join(
+            f"<td{_LONG if len(cell) > 60 else ''}>{cell if place in raw else escape(cell)}</td>"
+            for place, cell in enumerate(row)
+        )
         + "</tr>"
         for row in rows
     )

@@ -1,0 +1,173 @@
+"""The report of a job: its numbers, and its page in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from toy_job import run_toy_job
+
+from autotune.end_to_end import latency
+from autotune.job_status import JobStatus, Operator, read_status
+from autotune.machine_state import MachineState
+from autotune.model_quality import quality_over_trials
+from autotune.report import Report, make_report
+from autotune.report_page import page
+from autotune.roofline import ideal
+from tuning_logs import TuningLog
+
+CHROMIUM = shutil.which("chromium")
+# Without the background's own connections, which a machine without network refuses by the dozen.
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--window-size=1200,4000",
+]
+# Leaves in the page what a test wants to know of it once everything is laid out.
+PROBE = """
+<script>
+window.addEventListener("load", () => requestAnimationFrame(() => {
+  const charts = [...document.querySelectorAll("svg.chart")].map(svg => {
+    const box = svg.getBoundingClientRect();
+    const inked = [...svg.querySelectorAll("path, use")].filter(one => {
+      const inner = one.getBoundingClientRect();
+      return inner.width > 0 || inner.height > 0;
+    });
+    return {name: svg.dataset.chart, width: box.width, height: box.height, inked: inked.length,
+            texts: svg.querySelectorAll("text").length};
+  });
+  const probe = document.createElement("script");
+  probe.type = "application/json";
+  probe.id = "probe";
+  probe.textContent = JSON.stringify({charts, rows: document.querySelectorAll("tbody tr").length,
+    overflow: document.documentElement.scrollWidth > window.innerWidth,
+    resources: performance.getEntriesByType("resource").map(one => one.name)});
+  document.body.appendChild(probe);
+}));
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """A toy job that ran twice, with what only a real model adds."""
+    folder = tmp_path_factory.mktemp("job")
+    run_toy_job(folder, 200, 0.0)
+    run_toy_job(folder, 300, 0.0)
+    status = read_status(folder)
+    assert status is not None
+    model = status.models[0]
+    model.path, model.outputs_equal = "first.onnx", True
+    model.before, model.after = latency([0.02, 0.021, 0.0205] * 10), latency([0.01, 0.011, 0.0102] * 10)
+    task = next(one for one in status.tasks if one.key in model.calls)
+    model.operators = (Operator(task.name, task.key, 1, "tuned", "", task.default_secs, task.best_secs, 1.0),)
+    status.warnings = ["<b>a warning</b>"]
+    status.machine = [MachineState(f"{n}", 0.1 * n, 1.0, 3000.0 - n, 50.0, 0) for n in range(5)]
+    return make_report(status, TuningLog.read(folder / "log.jsonl"), lambda _task: 1 << 12)
+
+
+def test_shares_add_up_and_the_heaviest_comes_first(report: Report) -> None:
+    shares = [one.share for one in report.operators]
+    assert sum(shares) == pytest.approx(1.0)
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_gains_and_speeds_are_those_of_the_log(report: Report) -> None:
+    by_key = {one.key: one for one in report.status.tasks}
+    for one in report.operators:
+        task = by_key[one.key]
+        assert task.default_secs is not None and task.best_secs is not None
+        assert one.gain == pytest.approx(task.default_secs / task.best_secs)
+        assert one.flops_per_sec == pytest.approx(task.flops / task.best_secs)
+        assert one.improvements[0] == (0, task.default_secs)
+        assert one.improvements[-1][1] == pytest.approx(task.best_secs)
+        roofline = report.status.devices[0].roofline
+        assert roofline is not None
+        assert one.peak_share == pytest.approx(ideal(roofline, task.flops, 1 << 12).secs / task.best_secs)
+
+
+def test_the_curves_fall_from_the_untuned_to_the_present_estimate_in_the_jobs_own_time(
+    report: Report,
+) -> None:
+    estimates = {one.name: one for one in report.status.models}
+    assert [one.model for one in report.curves] == ["first", "second"]
+    for curve in report.curves:
+        times, secs = zip(*curve.points, strict=True)
+        assert list(times) == sorted(times)
+        assert list(secs) == sorted(secs, reverse=True)
+        assert secs[0] == pytest.approx(estimates[curve.model].estimated_start_secs)
+        assert secs[-1] == pytest.approx(estimates[curve.model].estimated_secs)
+        assert times[-1] == pytest.approx(report.status.secs, rel=0.01)
+
+
+def test_what_the_build_uses_is_told_by_operator(report: Report) -> None:
+    schedules = {one.key: one.schedule for one in report.operators}
+    assert sorted(schedules.values()) == ["not built", "not built", "tuned"]
+
+
+def test_the_cost_models_quality_is_better_than_luck_on_a_smooth_space(report: Report) -> None:
+    assert report.quality
+    last = [one.points[-1][1] for one in report.quality]
+    assert max(last) > 0.7
+    assert quality_over_trials([]) == []
+
+
+def test_the_numbers_are_the_same_as_json(report: Report) -> None:
+    again = msgspec.json.decode(msgspec.json.encode(report), type=Report)
+    assert msgspec.to_builtins(again) == msgspec.to_builtins(report)
+
+
+def test_a_status_survives_being_written_and_read(report: Report) -> None:
+    written = msgspec.json.encode(report.status)
+    assert msgspec.json.encode(msgspec.json.decode(written, type=JobStatus)) == written
+
+
+def test_the_page_needs_nothing_else_and_takes_no_text_for_markup(report: Report) -> None:
+    text = page(report)
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", text.replace("xlink:href", "href"))
+    assert "&lt;b&gt;a warning" in text
+    assert "<b>a warning" not in text
+
+
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="chromium is not installed: the report was not looked at in a browser"
+)
+def test_a_browser_shows_every_chart_and_complains_of_nothing(report: Report, tmp_path: Path) -> None:
+    assert CHROMIUM is not None
+    file = tmp_path / "report.html"
+    file.write_text(page(report).replace("</body>", PROBE + "</body>"))
+    done = subprocess.run(
+        [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", file.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "CONSOLE" not in done.stderr, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    found = re.search(r'id="probe">(.*?)</script>', done.stdout, re.DOTALL)
+    assert found, done.stdout[-2000:]
+    probe = json.loads(found[1])
+    charts = {one["name"]: one for one in probe["charts"]}
+    assert list(charts) == ["latency", "curves", "tasks", "roofline-toy", "quality", "machine"]
+    for name, chart in charts.items():
+        assert chart["width"] > 600 and chart["height"] > 100, name
+        assert chart["inked"] > 10 and chart["texts"] > 5, name
+    assert probe["rows"] >= 3 + 2 + 2
+    assert probe["resources"] == []
+    assert not probe["overflow"]
