@@ -22,16 +22,24 @@ _ILLEGAL_KEPT = 2000
 
 
 class ConfigJudge:
-    """A ranker and a validity model over the configs' own features; every config is judged once."""
+    """A ranker and a validity model over the configs' own features; every config is judged once.
 
-    def __init__(self, features: ConfigFeatures, ranker: CostModel, validity: ValidityModel) -> None:
+    valid_above: the probability from which a config counts as valid.
+    """
+
+    def __init__(
+        self, features: ConfigFeatures, ranker: CostModel, validity: ValidityModel, valid_above: float
+    ) -> None:
         self._features = features
         self._ranker = ranker
         self._validity = validity
+        self._valid_above = valid_above
         self._judged: dict[Config, tuple[bool, float]] = {}
 
     @classmethod
-    def of(cls, evidence: Evidence, decisions: Iterable[Decision], seed: int) -> Self:
+    def of(
+        cls, evidence: Evidence, decisions: Iterable[Decision], seed: int, valid_above: float = 0.5
+    ) -> Self:
         """Learns the order of what ran from the losses, and what fails from failures and illegal configs."""
         features = ConfigFeatures(decisions)
         measured = features.matrix(evidence.measured)
@@ -43,7 +51,7 @@ class ConfigJudge:
         illegal = features.matrix(evidence.illegal[-_ILLEGAL_KEPT:])
         outcomes = np.concatenate([ran, np.zeros(len(illegal), dtype=np.bool_)])
         validity = ValidityModel(seed=seed).fit(np.concatenate([measured, illegal]), outcomes)
-        return cls(features, ranker, validity)
+        return cls(features, ranker, validity, valid_above)
 
     def best(self, configs: Sequence[Config], count: int) -> list[Config]:
         """The first `count` in the order of preference: valid before invalid, then by predicted score."""
@@ -54,7 +62,7 @@ class ConfigJudge:
         new = [config for config in configs if config not in self._judged]
         if new:
             matrix = self._features.matrix(new)
-            valid = self._validity.predict(matrix) >= 0.5
+            valid = self._validity.predict(matrix) >= self._valid_above
             scores = self._ranker.predict(matrix)
             self._judged.update(zip(new, zip(valid.tolist(), scores.tolist(), strict=True), strict=True))
 

@@ -22,6 +22,7 @@ class ConfigProposer:
 
     start:       configs that are measured before a model is asked: the hints, then random ones.
     exploration: share of a batch that is drawn from the promising part of the draft instead of its top.
+    hinted:      share of a batch that is taken from the hints, as long as there are new ones.
     promising:   how large that part is.
     local:       share of a batch that is taken from the neighbours of the incumbents.
     spread:      in how many decisions, at least, two configs of a batch differ as long as there are such.
@@ -29,17 +30,20 @@ class ConfigProposer:
     generations: how often the best by the models are varied once more.
     elites:      how many of the best, measured or predicted, are varied.
     incumbents:  how many of the best measured ones have all their neighbours judged.
+    valid_above: the probability of being valid from which a config is preferred to all that have less.
     """
 
     start: int = 10
     exploration: float = 0.2
     local: float = 0.3
+    hinted: float = 0.1
     promising: float = 0.25
     spread: int = 2
     draft: int = 1000
     generations: int = 2
     elites: int = 32
     incumbents: int = 4
+    valid_above: float = 0.5
 
     def propose(
         self,
@@ -57,7 +61,7 @@ class ConfigProposer:
         variation = ConfigVariation(answer, rng)
         batch = ConfigBatch(count, evidence.known, screen)
         if len(evidence.measured) < self.start:
-            batch.take(variation.replay(hint.by_name) for hint in evidence.hints)
+            batch.take(self._hints(variation, evidence))
         elif np.isfinite(evidence.losses).sum() >= 2:
             self._take_judged(batch, variation, evidence)
         batch.take(variation.random() for _ in range(self.draft))
@@ -68,23 +72,27 @@ class ConfigProposer:
         drawn = batch.unknown(variation.random() for _ in range(self.draft))
         incumbents = evidence.best(self.elites)
         near = [config for best in incumbents[: self.incumbents] for config in variation.neighbours(best)]
-        pool = batch.unknown([*drawn, *near, *self._vary(variation, incumbents)])
-        judge = ConfigJudge.of(
-            evidence, variation.decisions.values(), seed=int(variation.rng.integers(1 << 31))
-        )
+        hints = batch.unknown(self._hints(variation, evidence))
+        pool = batch.unknown([*drawn, *near, *hints, *self._vary(variation, incumbents)])
+        seed = int(variation.rng.integers(1 << 31))
+        judge = ConfigJudge.of(evidence, variation.decisions.values(), seed, self.valid_above)
         for _ in range(self.generations):
             pool = batch.unknown([*pool, *self._vary(variation, judge.best(pool, self.elites))])
         ranked = judge.best(pool, len(pool))
         promising = judge.best(drawn, math.ceil(len(drawn) * self.promising))
         explorers = [promising[place] for place in variation.rng.permutation(len(promising))]
         nearby = judge.best(batch.unknown(near), len(near))
-        queues = [iter(ranked), iter(explorers), iter(nearby)]
-        odds = [1 - self.exploration - self.local, self.exploration, self.local]
+        queues = [iter(ranked), iter(explorers), iter(nearby), iter(hints)]
+        hinted = self.hinted if hints else 0.0
+        odds = [1 - self.exploration - self.local - hinted, self.exploration, self.local, hinted]
         while not batch.full:
-            queue = queues[variation.rng.choice(3, p=odds)]
+            queue = queues[variation.rng.choice(4, p=odds)]
             if not batch.take_one(queue, self.spread) and not batch.take_one(queues[0], self.spread):
                 break
         batch.take(ranked)
+
+    def _hints(self, variation: ConfigVariation, evidence: Evidence) -> Iterator[Config]:
+        return (variation.replay(hint.by_name) for hint in evidence.hints)
 
     def _vary(self, variation: ConfigVariation, parents: list[Config]) -> Iterator[Config]:
         """Half as many as the draft: two thirds mutated, one third crossed."""

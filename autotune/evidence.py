@@ -17,7 +17,7 @@ class Evidence:
     losses:   what came out of each, to be minimised (seconds for programs), infinite for a failure.
     illegal:  configs from which nothing can be built.
     pending:  configs that are being measured.
-    hints:    configs to try first, such as the best of similar tasks; they may answer other questions.
+    hints:    configs that promise much, such as the best of similar tasks; they may answer other questions.
     """
 
     measured: tuple[Config, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -35,11 +35,16 @@ class TaskStudy:
         sampler: optuna.samplers.BaseSampler,
         rng: np.random.Generator,
         known: Iterable[TuningRecord] = (),
+        similar: Callable[[SearchSpace], list[Config]] = lambda _space: [],
     ) -> None:
-        """known: the task's earlier records, from which the study is rebuilt."""
+        """known: the task's earlier records, from which the study is rebuilt.
+
+        similar: configs that did well on similar tasks, as far as is known now, the most promising first.
+        """
         self.space = space
         self.study = optuna.create_study(sampler=sampler, direction="minimize")
         self.rng = rng
+        self._similar = similar
         self._seen = {space.default.key}
         self._pending: dict[str, Trial] = {}
         self._rest = self._small_space() if space.size <= _ENUMERATED_SIZE else None
@@ -91,6 +96,7 @@ class TaskStudy:
             losses=tuple(self._losses.values()),
             illegal=tuple(self._illegal),
             pending=(self.space.default, *self._unmeasured),
+            hints=tuple(self._similar(self.space)),
         )
         configs = guide.propose(self.space.answer, evidence, count, self._canonical)
         return [self._unmeasured[config] for config in configs]
@@ -192,9 +198,7 @@ def _distribution(decision: Decision) -> BaseDistribution:
     return IntDistribution(0, len(decision.choices) - 1)
 
 
-def as_params(
-    space: SearchSpace, config: Config
-) -> tuple[dict[str, int | str], dict[str, BaseDistribution]]:
+def as_params(space: SearchSpace, config: Config) -> tuple[dict[str, int | str], dict[str, BaseDistribution]]:
     """A config as a trial's parameters. Raises IllegalSchedule for a config of another version of the space."""
     params: dict[str, int | str] = {}
     distributions: dict[str, BaseDistribution] = {}

@@ -19,7 +19,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -88,8 +88,13 @@ def random_search(replay: Replay, seed: int) -> None:
         replay.look(configs[place])
 
 
-def cost_model(batch: int) -> Search:
+def cost_model(
+    batch: int,
+    proposer: ConfigProposer | None = None,
+    hints: Callable[[TabularSpace], Sequence[Config]] = lambda _space: (),
+) -> Search:
     """Our inner search, as a tuner uses it: batches, legality screened by the space."""
+    proposer = proposer or ConfigProposer()
 
     def search(replay: Replay, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -104,8 +109,10 @@ def cost_model(batch: int) -> Search:
             return None
 
         while not replay.over:
-            evidence = Evidence(tuple(measured), tuple(losses), tuple(illegal))
-            proposed = ConfigProposer().propose(replay.space.answer, evidence, batch, rng, screen)
+            evidence = Evidence(
+                tuple(measured), tuple(losses), tuple(illegal), hints=tuple(hints(replay.space))
+            )
+            proposed = proposer.propose(replay.space.answer, evidence, batch, rng, screen)
             if not proposed:
                 return
             for config in proposed:

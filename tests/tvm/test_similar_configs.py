@@ -1,0 +1,75 @@
+"""What a search tries first where the log knows the operator at other sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autotune.cost_model_sampler import CostModelSampler
+from autotune.operators import operator_task
+from autotune.similar_configs import SimilarConfigs
+from autotune.task_study import TaskStudy
+from search_spaces import Config, IllegalSchedule, Target, TuningTask
+from search_spaces.config_transfer import transferred
+from search_spaces.tensor_ir_space import TensorIRSpace
+from tuning_logs import DeviceFingerprint, Job, Provenance, Timing, TuningLog, TuningRecord
+
+HERE = DeviceFingerprint("here", {"threads": 2})
+ELSEWHERE = DeviceFingerprint("elsewhere", {"threads": 64})
+JOB = Job("job", 0, "random", "2026-01-01T00:00:00Z")
+
+
+def tuned(
+    log: TuningLog, task: TuningTask, seed: int, secs: float, device: DeviceFingerprint = HERE
+) -> Config:
+    """Notes that some scheduled config of the task took so long, and gives it back."""
+    space, rng = TensorIRSpace(task), np.random.default_rng(seed)
+    config = space.default
+    while config == space.default:
+        try:
+            config = space.apply(lambda decision: int(rng.integers(len(decision.choices)))).config
+        except IllegalSchedule:
+            continue
+    timing = Timing((secs,), 0.1)
+    log.append(
+        [TuningRecord(task, device, space.version, config, timing, None, Provenance(JOB, 0, JOB.started))]
+    )
+    return config
+
+
+def test_the_nearest_sizes_best_comes_first_then_others_then_second_bests(target: Target) -> None:
+    log = TuningLog.in_memory()
+    near, far = operator_task("matmul:64,64,64", target), operator_task("matmul:512,512,512", target)
+    far_best = tuned(log, far, seed=1, secs=1.0)
+    near_second = tuned(log, near, seed=2, secs=2.0)
+    near_best = tuned(log, near, seed=3, secs=1.0)
+    tuned(log, near, seed=4, secs=3.0)
+    space = TensorIRSpace(operator_task("matmul:64,64,128", target))
+
+    found = SimilarConfigs(log, HERE).of(space)
+
+    assert found == [space.answer(transferred(config)) for config in (near_best, far_best, near_second)]
+
+
+def test_other_devices_other_operators_and_untuned_programs_teach_nothing(target: Target) -> None:
+    log = TuningLog.in_memory()
+    task = operator_task("matmul:64,64,64", target)
+    space = TensorIRSpace(task)
+    timing, provenance = Timing((1.0,), 0.1), Provenance(JOB, 0, JOB.started)
+    log.append([TuningRecord(task, HERE, space.version, space.default, timing, None, provenance)])
+    tuned(log, task, seed=1, secs=1.0, device=ELSEWHERE)
+    tuned(log, operator_task("matmul_relu:64,64,64", target), seed=1, secs=1.0)
+
+    assert SimilarConfigs(log, HERE).of(TensorIRSpace(operator_task("matmul:64,64,128", target))) == []
+
+
+def test_a_study_tries_them_before_anything_else(target: Target) -> None:
+    log = TuningLog.in_memory()
+    config = tuned(log, operator_task("matmul:64,64,64", target), seed=3, secs=1.0)
+    space = TensorIRSpace(operator_task("matmul:64,64,128", target))
+    study = TaskStudy(
+        space, CostModelSampler(seed=0), np.random.default_rng(0), similar=SimilarConfigs(log, HERE).of
+    )
+
+    [first, *_] = study.ask(4)
+
+    assert first.config == space.apply(transferred(config)).config
