@@ -47,6 +47,8 @@ class JobJournal:
         self._looked = time.monotonic()
         self._looks: list[MachineState] = list(engine.earlier.machine) if engine.earlier else []
         self._busy = Counter[str]()
+        tasks = engine.earlier.tasks if engine.earlier else []
+        self._known = {(one.key, one.device): one for one in tasks}
 
     def write(self) -> JobStatus:
         """Looks at the machine where it is time to, and writes the status down. Raises AutotuneError where the
@@ -83,8 +85,8 @@ class JobJournal:
             expected_gain_per_hour=max(gains, default=None),
             runs=[*(earlier.runs if earlier else []), run],
             models=list(engine.models.values()),
-            devices=[_device(part) for part in engine.parts],
-            tasks=[_task(part, task) for part in engine.parts for task in part.plan.tasks],
+            devices=[self._device(part) for part in engine.parts],
+            tasks=[self._task(part, task) for part in engine.parts for task in part.plan.tasks],
             failures=dict(engine.failures),
             crashes=engine.crashes,
             machine=self._looks,
@@ -136,39 +138,43 @@ class JobJournal:
                     {key: one.default_secs for key, one in by_key.items()}
                 )
 
+    def _device(self, part: Part) -> DeviceStatus:
+        device, tuner = part.plan.device, part.tuner
+        earlier = self.engine.earlier.devices if self.engine.earlier else []
+        known = next((one for one in earlier if one.connection == device.connection), None)
+        return DeviceStatus(
+            name=device.name,
+            connection=device.connection,
+            target=str(device.target),
+            fingerprint=device.fingerprint.key,
+            threads=device.threads,
+            facts=dict(device.fingerprint.facts),
+            trials=tuner.trials if tuner and tuner.trials else known.trials if known else 0,
+            slowdown=tuner.pace.slowdown if tuner else 1.0,
+            warning=tuner.pace.warning if tuner else known.warning if known else None,
+            roofline=part.roofline or (known.roofline if known else None),
+            quarantine=part.trouble,
+        )
 
-def _device(part: Part) -> DeviceStatus:
-    device, tuner = part.plan.device, part.tuner
-    return DeviceStatus(
-        name=device.name,
-        connection=device.connection,
-        target=str(device.target),
-        fingerprint=device.fingerprint.key,
-        threads=device.threads,
-        facts=dict(device.fingerprint.facts),
-        trials=tuner.trials if tuner else 0,
-        slowdown=tuner.pace.slowdown if tuner else 1.0,
-        warning=tuner.pace.warning if tuner else None,
-        roofline=part.roofline,
-        quarantine=part.trouble,
-    )
-
-
-def _task(part: Part, task: TuningTask) -> TaskStatus:
-    progress = part.tuner.progress.get(task) if part.tuner else None
-    verdict = part.tuner.verdicts.get(task) if part.tuner else None
-    return TaskStatus(
-        name=task.name,
-        key=task.key,
-        device=part.plan.device.connection,
-        calls=task.weight,
-        flops=task.workload.flops,
-        trials=progress.trials if progress else 0,
-        default_secs=progress.default_secs if progress else None,
-        best_secs=progress.best if progress else None,
-        winner_p_value=verdict.p_value if verdict else None,
-        state=_state(progress, verdict is not None),
-    )
+    def _task(self, part: Part, task: TuningTask) -> TaskStatus:
+        progress = part.tuner.progress.get(task) if part.tuner else None
+        verdict = part.tuner.verdicts.get(task) if part.tuner else None
+        device = part.plan.device.connection
+        known = self._known.get((task.key, device))
+        if progress is None and known is not None:
+            return known  # an earlier run has found that, and this one has not come to it yet
+        return TaskStatus(
+            name=task.name,
+            key=task.key,
+            device=device,
+            calls=task.weight,
+            flops=task.workload.flops,
+            trials=progress.trials if progress else 0,
+            default_secs=progress.default_secs if progress else None,
+            best_secs=progress.best if progress else None,
+            winner_p_value=verdict.p_value if verdict else None,
+            state=_state(progress, verdict is not None),
+        )
 
 
 def _state(progress: TaskProgress | None, is_decided: bool) -> str:

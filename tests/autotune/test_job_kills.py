@@ -107,7 +107,9 @@ def test_a_finished_job_does_nothing_more(tmp_path: Path) -> None:
     before = (tmp_path / "log.jsonl").read_bytes()
     run_toy_job(tmp_path, 40, 0.0)
     assert (tmp_path / "log.jsonl").read_bytes() == before
-    assert len(status_of(tmp_path).runs) == 2
+    status = status_of(tmp_path)
+    assert len(status.runs) == 2
+    assert all(task.best_secs for task in status.tasks), "what is known is still told"
 
 
 def test_a_larger_budget_goes_on(tmp_path: Path) -> None:
