@@ -60,10 +60,8 @@ class RemoteRunner:
         self._answered = time.monotonic()
         self._references: dict[str, Failure | None] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
-        boards = max(1, len(registered_boards(tracker, key)))
-        self._pool = WorkerPool(
-            boards, Call(warm_up), {}, 4 * _GIB, worn_bytes=2 * _GIB, scratch=Path(self._scratch.name)
-        )
+        self._boards = len(registered_boards(tracker, key))
+        self._pool = self._open_pool()
 
     @property
     def pids(self) -> list[int]:
@@ -77,6 +75,7 @@ class RemoteRunner:
         longer than patience_secs.
         """
         try:
+            self._follow_boards()
             # What the others are checked against comes first, by itself.
             first = [place for place, one in enumerate(artifacts) if one.is_reference]
             rest = [place for place, one in enumerate(artifacts) if not one.is_reference]
@@ -118,7 +117,8 @@ class RemoteRunner:
                     pending.remove(place)
             calls = [self._call(artifacts[place], best, best_secs) for place in pending]
             again = []
-            for place, reply in zip(pending, self._pool.map(calls), strict=True):
+            replies = self._pool.map(calls)
+            for place, reply in zip(pending, replies, strict=True):
                 outcome = self._judge(artifacts[place], reply, losses, deaths, place)
                 if outcome is None:
                     again.append(place)
@@ -126,7 +126,7 @@ class RemoteRunner:
                     outcomes[place] = outcome
                     self._remember(artifacts[place], outcome)
             pending = again
-            if pending:
+            if pending and any(isinstance(one, Answer) and isinstance(one.value, Lost) for one in replies):
                 self._wait_for_boards()
         return [outcomes[place] for place in range(len(artifacts))]
 
@@ -184,6 +184,32 @@ class RemoteRunner:
                 f"--key {self._key}"
             )
         time.sleep(_PAUSE_SECS)
+        # A worker that lost its board must not wait for one that another worker holds.
+        self._boards = 0
+        self._follow_boards()
+
+    def _follow_boards(self) -> None:
+        """As many workers as there are boards now, each with a session to take."""
+        try:
+            registered = registered_boards(self._tracker, self._key)
+        except AutotuneError:
+            return  # a tracker that is away is waited for like a board
+        closed = self._quarantine.closed
+        usable = sum(board.address not in closed for board in registered)
+        if usable != self._boards:
+            self._pool.close()
+            self._boards = usable
+            self._pool = self._open_pool()
+
+    def _open_pool(self) -> WorkerPool:
+        return WorkerPool(
+            max(self._boards, 1),
+            Call(warm_up),
+            {},
+            4 * _GIB,
+            worn_bytes=2 * _GIB,
+            scratch=Path(self._scratch.name),
+        )
 
 
 def _fault(ended: Ended) -> Died | OverMemory:

@@ -103,7 +103,9 @@ def test_a_fault_on_a_board_costs_that_candidate_only(
     assert isinstance(after.measurement, Timing), after
 
 
-def test_a_job_on_a_board_writes_whose_times_they_are(boards: Boards, device: Device) -> None:
+def test_a_job_on_a_board_writes_whose_times_they_are(boards: Boards) -> None:
+    boards.start("job")
+    device = remote_device(boards.tracker, "job", local_device().target)
     func = te.create_prim_func(te_workload.matmul(32, 32, 32))
     task = TuningTask(modules.workload(func, "matmul"), device.target)
     log = TuningLog.in_memory()
@@ -135,11 +137,12 @@ def test_sessions_leave_nothing_on_the_board(
 def test_a_stranger_on_the_port_does_not_disturb(
     boards: Boards, builder: LocalBuilder, space: TensorIRSpace, device: Device
 ) -> None:
-    [board, *_] = registered_boards(boards.tracker, KEY)
+    boards.start("open")
+    [board] = registered_boards(boards.tracker, "open")
     for greeting in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x71\xf2\x0f\x00\xff\xff\xff\x7f"):
         with socket.create_connection((board.address.host, board.address.port), 5.0) as stranger:
             stranger.sendall(greeting)
-    with RemoteRunner(boards.tracker, KEY, device.threads) as runner:
+    with RemoteRunner(boards.tracker, "open", device.threads) as runner:
         [outcome] = runner.run(built(builder, space))
     assert isinstance(outcome.measurement, Timing)
 
