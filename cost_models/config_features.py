@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -20,6 +21,10 @@ class ConfigFeatures:
     - tiles: log2 of every factor, `name[0]` outermost first, then log2 of what lies inside each level,
       `name[1:]`, `name[2:]` (the extents of the inner tiles);
     - strings: one column `name=choice` per choice, 1 or 0.
+
+    Where several loops are tiled into as many levels, their factors are also multiplied: `volume-4[2]` is the log2 of
+    the iterations at level 2 of all loops with four levels, `volume-4[2:]` of what lies inside (the size of a tile),
+    `innermost` of the last level of all tiled loops. Trees find products hard to put together out of single loops.
 
     Columns that are the same for every choice are left out. A decision that a config does not answer, or
     answers with what is not among the choices, is NaN in its columns: boosted trees take that as missing.
@@ -46,19 +51,60 @@ class ConfigFeatures:
             missing = np.full((1, len(table)), np.nan, dtype=np.float32)
             self._tables.append(np.concatenate([stacked, missing]))
             self._positions.append({answer: place for place, answer in enumerate(decision.choices)})
+        self._factors = {
+            place: _factor_logs(decision)
+            for place, decision in enumerate(self.decisions)
+            if _levels(decision)
+        }
+        levels = Counter(_levels(self.decisions[place]) for place in self._factors)
+        self._volumes = sorted(level for level, count in levels.items() if count > 1)
+        for level in self._volumes:
+            names += [f"volume-{level}[{place}]" for place in range(level)]
+            names += [f"volume-{level}[{place}:]" for place in range(1, level - 1)]
+        names += ["innermost"] if len(self._factors) > 1 else []
         self.columns = tuple(names)
 
     def matrix(self, configs: Sequence[Config]) -> NDArray[np.float32]:
         """(len(configs), len(columns)) float32."""
         answers = [config.by_name for config in configs]
         blocks = [np.zeros((len(configs), 0), dtype=np.float32)]
-        for decision, table, positions in zip(self.decisions, self._tables, self._positions, strict=True):
+        factors: dict[int, list[NDArray[np.float32]]] = {}
+        for place, (decision, table, positions) in enumerate(
+            zip(self.decisions, self._tables, self._positions, strict=True)
+        ):
             if not table.shape[1]:
                 continue
             name, absent = decision.name, len(decision.choices)
             rows = [positions.get(given[name], absent) if name in given else absent for given in answers]
             blocks.append(table[rows])
+            if place in self._factors:
+                factors.setdefault(_levels(decision), []).append(self._factors[place][rows])
+        for level in self._volumes:
+            inside = _total(factors[level])
+            blocks.append(inside)
+            blocks.append(np.cumsum(inside[:, ::-1], axis=1)[:, -2:0:-1])
+        if "innermost" in self.columns:
+            blocks.append(_total([logs[:, -1:] for group in factors.values() for logs in group]))
         return np.concatenate(blocks, axis=1)
+
+
+def _levels(decision: Decision) -> int:
+    """Into how many levels a loop is tiled, 0 where the decision is no tiling or leaves nothing to decide."""
+    lengths = {len(choice) if isinstance(choice, tuple) else 0 for choice in decision.choices}
+    return lengths.pop() if len(lengths) == 1 and len(decision.choices) > 1 else 0
+
+
+def _factor_logs(decision: Decision) -> NDArray[np.float32]:
+    """log2 of the factors of each choice, and a row of NaN for the answer that was not given."""
+    logs = np.log2(np.array(decision.choices, dtype=np.float32))
+    return np.concatenate([logs, np.full((1, logs.shape[1]), np.nan, dtype=np.float32)])
+
+
+def _total(logs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The sum over the loops that a config tiles, NaN where it tiles none."""
+    stacked = np.stack(logs)
+    missing = np.isnan(stacked).all(axis=0)
+    return np.where(missing, np.float32("nan"), np.nansum(stacked, axis=0))
 
 
 def _name(decision: Decision) -> str:

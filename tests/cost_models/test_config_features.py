@@ -48,3 +48,23 @@ def test_what_is_the_same_for_every_choice_is_left_out() -> None:
 def test_no_configs_and_no_decisions_still_have_a_shape() -> None:
     assert ConfigFeatures([WIDTH]).matrix([]).shape == (0, 1)
     assert ConfigFeatures([]).matrix([Config(())]).shape == (1, 0)
+
+
+def test_loops_tiled_alike_also_count_together() -> None:
+    other = Decision("tile_y", ((4, 1, 1), (1, 2, 2), (1, 1, 4)))
+    reduction = Decision("tile_z", ((16, 1), (1, 16)))
+    features = ConfigFeatures([TILE, other, reduction])
+    volumes = ("volume-3[0]", "volume-3[1]", "volume-3[2]", "volume-3[1:]", "innermost")
+    assert features.columns[-5:] == volumes
+
+    rows = features.matrix(
+        [
+            Config((("tile", (2, 2, 2)), ("tile_y", (1, 2, 2)), ("tile_z", (1, 16)))),
+            Config((("tile", (2, 2, 2)),)),
+            Config(()),
+        ]
+    )
+
+    assert rows[0, -5:].tolist() == [1, 2, 2, 4, 6]
+    assert rows[1, -5:].tolist() == [1, 1, 1, 2, 1]
+    assert np.isnan(rows[2]).all()
