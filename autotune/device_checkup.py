@@ -9,9 +9,10 @@ import psutil
 
 from autotune.checkup import Finding, Health
 from autotune.device import Device, parse_device
+from autotune.equipment import open_runner
 from autotune.kernel_pulse import pulse
+from autotune.pace import Pace
 from autotune.runner import LocalRunner
-from autotune.thread_scaling import check_threads
 from autotune.worker_pool import WorkerPool
 from autotune.worker_process import Call
 from autotune.worker_reply import Answer
@@ -32,12 +33,15 @@ def check_device(url: str) -> Iterator[Finding]:
         yield Finding(f"device {url}", Health.PROBLEM, str(error), "correct its name")
         return
     try:
-        with LocalRunner(device) as runner:
-            speedup = check_threads(device, runner)
+        with open_runner(device, Pace()) as runner:
+            speedup = runner.thread_speedup() if isinstance(runner, LocalRunner) else None
     except AutotuneError as error:
         yield Finding(
             f"device {url}", Health.PROBLEM, str(error), "see what it says; fewer threads: local?threads=1"
         )
+        return
+    if speedup is None:
+        yield Finding(f"device {url}", Health.GOOD, f"{device.fingerprint.name}: answers")
         return
     found = f"{device.fingerprint.name}: {device.threads} threads, {speedup:.2f} times as fast as one"
     yield Finding(f"device {url}", Health.GOOD, found)
