@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from autotune.budget import Budget
-from autotune.device import parse_device
+from autotune.device import Device, parse_device
+from autotune.device_file import DeviceDescription, read_devices
 from autotune.durations import parse_secs
 from autotune.samplers import SamplerKind
 from autotune.toml_section import Section, read_section
@@ -40,7 +41,8 @@ class JobRequest:
 
     output:    the folder for status, builds and, unless named elsewhere, the log; None where nothing but the log is
                wanted;
-    webhook:   a URL that is told the result; dashboard: the URL of an Optuna storage that mirrors the studies.
+    webhook:   a URL that is told the result; dashboard: the URL of an Optuna storage that mirrors the studies;
+    described: the devices of the `devices.toml` beside the job file, by name.
     """
 
     name: str
@@ -53,6 +55,11 @@ class JobRequest:
     sampler: SamplerKind = SamplerKind.COST_MODEL
     webhook: str | None = None
     dashboard: str | None = None
+    described: Mapping[str, DeviceDescription] = field(default_factory=dict)
+
+    def reach(self, device: str) -> Device:
+        """The device of a name or a URL. Raises AutotuneError where it cannot be reached."""
+        return self.described[device].reach() if device in self.described else parse_device(device)
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -73,8 +80,9 @@ def read_job_file(path: Path) -> JobRequest:
         top.complain("output", f"output is a folder; {output} is a file")
     log = top.get("log", str, "")
     log = log if "://" in log else str(folder / log if log else output / "log.jsonl")
-    devices = _devices(top, ("local",))
-    models = tuple(_model(section, folder, devices) for section in top.sections("models"))
+    described = _described(folder / "devices.toml")
+    devices = _devices(top, ("local",), described)
+    models = tuple(_model(section, folder, devices, described) for section in top.sections("models"))
     if not models:
         top.complain("models", "a job needs at least one model: [[models]] with a path; found none")
     for number, model in enumerate(models):
@@ -89,10 +97,16 @@ def read_job_file(path: Path) -> JobRequest:
     top.complain_of_strangers()
     top.complaints.raise_if_any()
     assert budget is not None
-    return JobRequest(name, models, budget, log, output, seed, batch, sampler, webhook, dashboard)
+    return JobRequest(name, models, budget, log, output, seed, batch, sampler, webhook, dashboard, described)
 
 
-def _model(section: Section, folder: Path, devices: tuple[str, ...]) -> ModelRequest:
+def _described(path: Path) -> dict[str, DeviceDescription]:
+    return {one.name: one for one in read_devices(path)} if path.exists() else {}
+
+
+def _model(
+    section: Section, folder: Path, devices: tuple[str, ...], described: Mapping[str, DeviceDescription]
+) -> ModelRequest:
     text = section.get("path", str, "")
     path = folder / text
     if not text:
@@ -105,21 +119,24 @@ def _model(section: Section, folder: Path, devices: tuple[str, ...]) -> ModelReq
     if not name or "/" in name or name.startswith("."):
         section.complain("name", f"a name serves as that of a file, without slashes; found {name!r}")
     priority = section.positive("priority", float) or 1.0
-    own = _devices(section, devices)
+    own = _devices(section, devices, described)
     section.complain_of_strangers()
     return ModelRequest(path, name, own, priority, sizes)
 
 
-def _devices(section: Section, default: tuple[str, ...]) -> tuple[str, ...]:
+def _devices(
+    section: Section, default: tuple[str, ...], described: Mapping[str, DeviceDescription]
+) -> tuple[str, ...]:
     devices = section.texts("devices", default)
     if not devices:
         section.complain("devices", "at least one device is needed; found an empty list")
     if "devices" in section.values:
-        for device in devices:
+        for device in set(devices) - set(described):
             try:
                 parse_device(device)
             except AutotuneError as error:
-                section.complain("devices", str(error))
+                known = f"; devices.toml describes {', '.join(described)}" if described else ""
+                section.complain("devices", f"{error}{known}")
     return devices
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from autotune.budget import Budget
-from autotune.device import Device, parse_device
+from autotune.device import Device
 from autotune.job_file import JobRequest, ModelRequest
 from autotune.model import load_model
 from autotune.objective import ModelShare
@@ -68,13 +68,14 @@ def plan_job(request: JobRequest) -> JobPlan:
     """Loads the models of a request and extracts their tasks.
 
     Devices that are one and the same, whatever they are called, are one; each gets the part of the budget that the
-    priorities of its models are of all. Raises Misuse as `load_model` and `parse_device` do.
+    priorities of its models are of all. Raises Misuse as `load_model` does, and AutotuneError where a device
+    cannot be reached.
     """
     planned: dict[tuple[str, str], tuple[Device, list[PlannedModel]]] = {}
     for wanted in request.models:
         module = load_model(wanted.path, wanted.shapes)
         for url in wanted.devices:
-            device = parse_device(url)
+            device = request.reach(url)
             _, models = planned.setdefault((device.fingerprint.key, str(device.target)), (device, []))
             if any(model.name == wanted.name for model in models):
                 continue

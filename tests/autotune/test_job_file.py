@@ -123,3 +123,14 @@ def test_the_line_of_a_value_that_spans_several_is_its_first() -> None:
         10,
         9,
     ]
+
+
+def test_devices_may_be_those_that_devices_toml_describes(folder: Path) -> None:
+    (folder / "devices.toml").write_text(
+        '[[device]]\nname = "desk"\nconnection = "local"\nthreads = 1\nprice_per_hour = 0.5\n'
+    )
+    request = read(folder, GOOD.replace('devices = ["local"]', 'devices = ["desk"]'))
+    assert request.devices == ("desk", "local?threads=1")
+    desk = request.reach("desk")
+    assert (desk.name, desk.threads, desk.price_per_hour) == ("desk", 1, 0.5)
+    assert "describes desk" in complaint(folder, GOOD.replace('devices = ["local"]', 'devices = ["lap"]'))
