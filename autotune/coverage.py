@@ -33,7 +33,8 @@ class CoverageRow:
 
     calls:         how often one run of the model calls it;
     cause, reason: why it has no record of its own that is used; None and empty where it has;
-    source:        whose schedule is used instead: the other device's or operator's name, empty where none is;
+    source:        whose schedule is used instead: the other device's or operator's name, empty where none is; of an own
+                   record, "trace stored with" the version of the search space, where it was replayed by its trace;
     tuned_secs:    one call with the schedule that is used, as recorded; None where that was never measured here;
     default_secs:  one call of the untouched operator, as recorded; None where never measured;
     flops:         floating-point operations of one call;
@@ -136,6 +137,8 @@ def _row(name: str, lookup: Lookup, log: RecordStore, device: DeviceFingerprint 
         case Origin.OTHER_DEVICE:
             source = f"{record.device.name} ({record.task.target})"
             return replace(row, status=Status.OTHER_DEVICE, source=source)
+        case Origin.STORED_TRACE:
+            row = replace(row, source=f"trace stored with {record.space_version}")
     status = Status.DEFAULT_IS_BEST if record.config == choice.default else Status.TUNED
     return replace(row, status=status, tuned_secs=record.secs)
 

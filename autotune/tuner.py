@@ -238,6 +238,7 @@ class Tuner:
             measurement=outcome.measurement,
             check=outcome.check,
             provenance=Provenance(self.provenance, number, utc_now()),
+            trace=candidate.trace,
         )
 
     def _continued(self, known: list[TuningRecord], default: Config) -> int:

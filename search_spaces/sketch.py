@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
 import tvm
 from tvm import s_tir
 
+from search_spaces.config import Config
 from search_spaces.decision import Answer, Decision
+from search_spaces.errors import IllegalSchedule
 from search_spaces.factorization import factorizations
+from search_spaces.trace_text import is_tiling, pack, unpack
 
 _TILES = ("SamplePerfectTile", "SamplePartitionedTile")
 _SAMPLING = (*_TILES, "SampleCategorical", "SampleComputeLocation")
@@ -34,6 +38,11 @@ class Sketch:
     def size(self) -> int:
         """How many configs the sketch has, illegal ones included."""
         return prod(len(decision.choices) for decision in self.decisions)
+
+    @cached_property
+    def text(self) -> str:
+        """What `stored_sketch` rebuilds the sketch from, whatever sketches TVM generates by then."""
+        return pack(_plain(self.trace.as_json(remove_postproc=True)))
 
     def replay(self, schedule: Any, answers: Mapping[str, Answer]) -> dict[str, Answer]:
         """Applies the trace to a fresh schedule with these answers, by decision name.
@@ -80,6 +89,41 @@ class Sketch:
         return {decision.name: answer for decision, answer in zip(self.decisions, answers, strict=True)}
 
 
+def stored_sketch(module: tvm.IRModule, text: str, config: Config) -> Sketch:
+    """The sketch that a text stands for; each of its decisions has one choice: the config's answer.
+
+    module: the one that the sketch was made for. Raises IllegalSchedule where the text is damaged, and where the
+    sketch asks other questions than those that the config answers; what TVM raises where it cannot apply the text.
+    """
+    value = unpack(text)
+    schedule = s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
+    s_tir.schedule.Trace.apply_json_to_schedule(value, schedule)
+    answers = dict(config.answers)
+    sketch = str(answers.pop("sketch", ""))
+    decisions = []
+    for question, instruction in _named(list(schedule.trace.insts)):
+        name = question if question in answers else f"{sketch}/{question}"
+        # What was not asked had a single choice: what the sketch was stored with.
+        answer = answers.pop(name, None)
+        if answer is None:
+            answer = _answer(instruction, schedule.trace.decisions[instruction])
+        if isinstance(answer, tuple) is not (instruction.kind.name in _TILES) or (
+            isinstance(answer, tuple) and not is_tiling(answer)
+        ):
+            raise IllegalSchedule(f"{answer!r} is no answer to {name!r}")
+        decisions.append(Decision(name, (answer,)))
+    if answers:
+        raise IllegalSchedule(f"its stored trace does not ask for {', '.join(answers)}")
+    return Sketch(sketch, schedule.trace, tuple(decisions))
+
+
+def _plain(value: Any) -> Any:
+    """The JSON value with Python's numbers in place of TVM's."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value.value if isinstance(value, tvm.tirx.IntImm | tvm.tirx.FloatImm) else value
+
+
 def _asked(instruction: Any) -> tuple[str, str]:
     return str(instruction.kind.name), str(instruction.attrs)
 
@@ -110,28 +154,36 @@ def read_sketches(module: tvm.IRModule, traces: tuple[Any, ...]) -> tuple[Sketch
 def _questions(module: tvm.IRModule, trace: Any) -> list[tuple[str, tuple[Answer, ...]]]:
     """Name and choices of every sampling instruction; extents are read off the sketch's own sampled decisions."""
     loops = _consumer_loops(module, trace)
-    counts: dict[str, int] = {}
     questions: list[tuple[str, tuple[Answer, ...]]] = []
-    instructions = list(trace.insts)
+    for name, instruction in _named(list(trace.insts)):
+        choices: tuple[Answer, ...]
+        if instruction.kind.name in _TILES:
+            choices = _tilings(instruction, trace.decisions[instruction])
+        elif instruction.kind.name == "SampleCategorical":
+            choices = tuple(_candidates(instruction))
+        else:
+            # -2 inlines, -1 computes at the root, the rest counts the consumer's loops from outside.
+            choices = tuple(range(-2, loops[len(questions)]))
+        questions.append((name, choices))
+    return questions
+
+
+def _named(instructions: list[Any]) -> list[tuple[str, Any]]:
+    """The sampling instructions in order, each with the name of its question: what it is about, and a number."""
+    counts: dict[str, int] = {}
+    named = []
     for position, instruction in enumerate(instructions):
         kind = instruction.kind.name
         if kind not in _SAMPLING:
             continue
-        choices: tuple[Answer, ...]
-        if kind in _TILES:
-            topic = "tile"
-            choices = _tilings(instruction, trace.decisions[instruction])
-        elif kind == "SampleCategorical":
+        if kind == "SampleCategorical":
             topic = _use(instructions[position + 1 :], instruction)
-            choices = tuple(_candidates(instruction))
         else:
-            topic = "location"
-            # -2 inlines, -1 computes at the root, the rest counts the consumer's loops from outside.
-            choices = tuple(range(-2, loops[len(questions)]))
+            topic = "tile" if kind in _TILES else "location"
         number = counts.get(topic, 0)
         counts[topic] = number + 1
-        questions.append((f"{topic}-{number}", choices))
-    return questions
+        named.append((f"{topic}-{number}", instruction))
+    return named
 
 
 def _consumer_loops(module: tvm.IRModule, trace: Any) -> dict[int, int]:

@@ -10,10 +10,10 @@ from tvm import s_tir
 
 from search_spaces import modules
 from search_spaces.config import Config
-from search_spaces.decision import Choose, Decision
+from search_spaces.decision import Answer, Choose, Decision
 from search_spaces.design_space import design_space
 from search_spaces.errors import IllegalSchedule
-from search_spaces.sketch import Sketch, read_sketches
+from search_spaces.sketch import Sketch, read_sketches, stored_sketch
 from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
 
@@ -89,6 +89,31 @@ class TensorIRSpace:
         if config == self.default:
             return Candidate(self._task, config, schedule)
         sketch = self._sketches[str(config.by_name[_SKETCH])]
+        taken = self._schedule(schedule, sketch, config)
+        answers = tuple((decision.name, taken[decision.name]) for decision in sketch.asked)
+        return Candidate(self._task, Config(((_SKETCH, sketch.name), *answers)), schedule, sketch.text)
+
+    def replay(self, config: Config, trace: str) -> Candidate:
+        """Schedules the operator as a config and its candidate's trace say, whatever sketches there are by now.
+
+        The trace may come from strangers. Raises IllegalSchedule where it cannot be read or applied, does not ask
+        what the config answers, or TVM moves an answer elsewhere, so that another program than then would come out.
+        """
+        schedule = s_tir.Schedule(self._module, seed=1, debug_mask="none", error_render_level="none")
+        try:
+            sketch = stored_sketch(self._module, trace, config)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise IllegalSchedule(_reason(error)) from error
+        taken = self._schedule(schedule, sketch, config)
+        moved = [
+            decision.name for decision in sketch.decisions if taken[decision.name] != decision.choices[0]
+        ]
+        if moved:
+            raise IllegalSchedule(f"TVM takes another answer to {', '.join(moved)}")
+        return Candidate(self._task, config, schedule, trace)
+
+    def _schedule(self, schedule: s_tir.Schedule, sketch: Sketch, config: Config) -> dict[str, Answer]:
+        """Applies the sketch and the postprocessors; the answers that TVM really took, by decision name."""
         try:
             with self._target:
                 taken = sketch.replay(schedule, config.by_name)
@@ -97,8 +122,7 @@ class TensorIRSpace:
                         raise IllegalSchedule(f"{type(postproc).__name__} turns the schedule down")
         except (RuntimeError, ValueError, TypeError) as error:
             raise IllegalSchedule(_reason(error)) from error
-        answers = tuple((decision.name, taken[decision.name]) for decision in sketch.asked)
-        return Candidate(self._task, Config(((_SKETCH, sketch.name), *answers)), schedule)
+        return taken
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The workloads, devices and jobs that a log's records refer to by key, each written down once."""
+"""The workloads, devices, jobs and traces that a log's records refer to by key, each written down once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from search_spaces.errors import Misuse
 from search_spaces.target import Target
 from search_spaces.workload import Workload
 from tuning_logs.device_fingerprint import DeviceFingerprint
-from tuning_logs.line import DeviceLine, JobLine, Line, RecordLine, UnreadableLine, WorkloadLine
+from tuning_logs.line import DeviceLine, JobLine, Line, RecordLine, TraceLine, UnreadableLine, WorkloadLine
 from tuning_logs.record import Job, TuningRecord
 from tuning_logs.record_line import (
     defined_by,
@@ -18,6 +18,8 @@ from tuning_logs.record_line import (
     job_line,
     record_line,
     record_of,
+    trace_line,
+    trace_of,
     workload_line,
 )
 
@@ -33,6 +35,8 @@ class Definitions:
         self._workloads: dict[str, _Versions[Workload]] = {}
         self._devices: dict[str, _Versions[DeviceFingerprint]] = {}
         self._jobs: dict[str, _Versions[Job]] = {}
+        # A trace's key says all about it, so there is but one version of each.
+        self._traces: dict[str, str] = {}
         self._targets: dict[str, Target] = {}
         self.places: list[tuple[int, int]] = []
 
@@ -45,13 +49,17 @@ class Definitions:
             yield device_line(device)
         if _latest(self._jobs, job.id) != job:
             yield job_line(job)
-        yield record_line(record)
+        line = record_line(record)
+        if record.trace is not None and line.trace not in self._traces:
+            yield trace_line(record.trace)
+        yield line
 
     def take(self, line: Line, offset: int, size: int) -> bool:
         """Remembers a definition, and says whether it is news; or checks what a record refers to.
 
         A repeated definition replaces the earlier one for the records that follow it.
-        Raises UnreadableLine with the reason where the line refers to what no line has defined.
+        Raises UnreadableLine with the reason where the line refers to what no line has defined. A trace is no such
+        case: what was measured is worth keeping without it.
         """
         match line:
             case RecordLine():
@@ -59,6 +67,10 @@ class Definitions:
                 return False
             case WorkloadLine() | DeviceLine() | JobLine():
                 is_new = self._define(line, offset)
+            case TraceLine():
+                is_new = line.key not in self._traces
+                if is_new:
+                    self._traces[line.key] = trace_of(line)
             case _:
                 return False
         if is_new:
@@ -73,6 +85,7 @@ class Definitions:
             self._target(line.target),
             _before(self._devices[line.device], offset),
             _before(self._jobs[line.job], offset),
+            self._traces.get(line.trace) if isinstance(line.trace, str) else None,
         )
 
     def copy(self) -> Definitions:
@@ -80,6 +93,7 @@ class Definitions:
         other = Definitions()
         other._workloads, other._devices = _copied(self._workloads), _copied(self._devices)
         other._jobs, other._targets = _copied(self._jobs), dict(self._targets)
+        other._traces = dict(self._traces)
         other.places = list(self.places)
         return other
 

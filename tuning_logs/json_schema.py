@@ -12,10 +12,11 @@ from tuning_logs.line import LINE_TYPES, SCHEMA
 def json_schema_text() -> str:
     """The schema that any one line of a log meets, as JSON text ending in a newline."""
     references, definitions = msgspec.json.schema_components(LINE_TYPES, ref_template="#/$defs/{name}")
-    for name in (kind.__name__ for kind in LINE_TYPES):
-        # Every field is on every line: the defaults are for those who make lines, not for readers.
-        fields = definitions[name]["properties"]
-        definitions[name]["required"] = list(fields)
+    for kind in LINE_TYPES:
+        # A field that may be left out is; else the defaults are for those who make lines, not for readers.
+        fields, definition = definitions[kind.__name__]["properties"], definitions[kind.__name__]
+        optional = {field.name for field in msgspec.structs.fields(kind) if field.default is msgspec.UNSET}
+        definition["required"] = [name for name in fields if name not in optional]
         for field in fields.values():
             field.pop("default", None)
     schema = {

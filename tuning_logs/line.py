@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from tuning_logs.measurement import FailureKind
 
-#: What this version writes. A newer minor version only adds fields and kinds; a newer major one is not read.
-SCHEMA: Final = "1.0"
+#: The newest schema. A newer minor version only adds fields and kinds; a newer major one is not read.
+SCHEMA: Final = "1.1"
 SCHEMA_MAJOR: Final = 1
-SCHEMA_MINOR: Final = 0
+SCHEMA_MINOR: Final = 1
+#: What is written on a line: the oldest schema that has all of its fields, so that the same record is always the
+#: same bytes, whichever version wrote it.
+_FIRST: Final = "1.0"
 
 #: Longest failure message kept, in characters.
 LONGEST_MESSAGE: Final = 2000
@@ -54,7 +57,7 @@ class NewerSchema(Exception):
 class WorkloadLine(Struct, frozen=True, kw_only=True):
     """Defines the workload that later records name by key; module is the text that rebuilds it."""
 
-    schema: Schema = SCHEMA
+    schema: Schema = _FIRST
     kind: Literal["workload"] = "workload"
     key: Key
     name: str
@@ -66,7 +69,7 @@ class WorkloadLine(Struct, frozen=True, kw_only=True):
 class DeviceLine(Struct, frozen=True, kw_only=True):
     """Defines the device that later records name by key; key is the digest of the facts."""
 
-    schema: Schema = SCHEMA
+    schema: Schema = _FIRST
     kind: Literal["device"] = "device"
     key: Key
     name: Short
@@ -77,13 +80,23 @@ class DeviceLine(Struct, frozen=True, kw_only=True):
 class JobLine(Struct, frozen=True, kw_only=True):
     """Defines the job that later records name by id; started is UTC in ISO 8601."""
 
-    schema: Schema = SCHEMA
+    schema: Schema = _FIRST
     kind: Literal["job"] = "job"
     id: Key
     seed: Int64
     sampler: Short
     started: Short
     versions: Mapping[str, str]
+    crc: Crc = CRC_UNSET
+
+
+class TraceLine(Struct, frozen=True, kw_only=True):
+    """Defines the trace that later records name by key; key is the digest of the text."""
+
+    schema: Schema = SCHEMA
+    kind: Literal["trace"] = "trace"
+    key: Key
+    text: str
     crc: Crc = CRC_UNSET
 
 
@@ -111,9 +124,9 @@ class CheckValue(Struct, frozen=True, kw_only=True):
 
 
 class RecordLine(Struct, frozen=True, kw_only=True):
-    """One trial: task, device and job name earlier lines; config is the list of answers."""
+    """One trial: task, device, trace and job name earlier lines; config is the list of answers."""
 
-    schema: Schema = SCHEMA
+    schema: Schema = _FIRST
     kind: Literal["record"] = "record"
     task: Key
     target: Annotated[str, Meta(min_length=1, max_length=2000)]
@@ -121,6 +134,8 @@ class RecordLine(Struct, frozen=True, kw_only=True):
     device: Key
     space: Short
     config: tuple[tuple[str, Int64 | str | tuple[Int64, ...]], ...]
+    # Left out where there is none, so that such a record is the same line as in schema 1.0.
+    trace: Key | UnsetType = UNSET
     measurement: TimingValue | FailureValue
     check: CheckValue | None
     job: Key
@@ -136,9 +151,9 @@ class UnknownLine(Struct, frozen=True, kw_only=True):
     kind: str
 
 
-Line = UnknownLine | WorkloadLine | DeviceLine | JobLine | RecordLine
+Line = UnknownLine | WorkloadLine | DeviceLine | JobLine | TraceLine | RecordLine
 #: The kinds of this version.
-LINE_TYPES: Final = (WorkloadLine, DeviceLine, JobLine, RecordLine)
+LINE_TYPES: Final = (WorkloadLine, DeviceLine, JobLine, TraceLine, RecordLine)
 
 
 class _Header(Struct, frozen=True):
@@ -147,7 +162,9 @@ class _Header(Struct, frozen=True):
 
 
 #: How nearly every line starts: its header need not be looked at by itself.
-_OWN_RECORD: Final = LINE_START + b'%s","kind":"record",' % SCHEMA.encode()
+_OWN_RECORDS: Final = tuple(
+    LINE_START + b'%s","kind":"record",' % schema.encode() for schema in (_FIRST, SCHEMA)
+)
 
 _ENCODER = msgspec.json.Encoder()
 _HEADER = msgspec.json.Decoder(_Header)
@@ -155,6 +172,7 @@ _DECODERS: Mapping[str, msgspec.json.Decoder[Line]] = {
     "workload": msgspec.json.Decoder(WorkloadLine),
     "device": msgspec.json.Decoder(DeviceLine),
     "job": msgspec.json.Decoder(JobLine),
+    "trace": msgspec.json.Decoder(TraceLine),
     "record": msgspec.json.Decoder(RecordLine),
 }
 _T = TypeVar("_T")
@@ -182,7 +200,7 @@ def decode_line(text: bytes) -> Line:
         raise UnreadableLine("it is not a JSON object")
     if not has_valid_crc(text):
         raise UnreadableLine("its checksum does not match its content")
-    if text.startswith(_OWN_RECORD) and len(text) <= LONGEST_LINE:
+    if text.startswith(_OWN_RECORDS) and len(text) <= LONGEST_LINE:
         return _decoded(_DECODERS["record"], text)
     header = _decoded(_HEADER, text)
     major, minor = (int(part) for part in header.schema.split("."))

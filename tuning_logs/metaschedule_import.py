@@ -19,6 +19,7 @@ from tvm.s_tir import meta_schedule
 from search_spaces.config import Config
 from search_spaces.errors import AutotuneError, IllegalSchedule, Misuse
 from search_spaces.modules import tvm_target, workload
+from search_spaces.space import Candidate
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir_space import TensorIRSpace
@@ -104,8 +105,10 @@ class _Database:
             measurement = Failure(FailureKind.RUN_ERROR, "MetaSchedule recorded a failure, without a reason")
         else:
             measurement = Timing(secs, 0.0)
-        config = _config(space, record)
-        return TuningRecord(space.task, self._device, space.version, config, measurement, None, provenance)
+        found = _candidate(space, record)
+        return TuningRecord(
+            space.task, self._device, space.version, found.config, measurement, None, provenance, found.trace
+        )
 
     def _space(self, record: Any) -> TensorIRSpace:
         target = _target(record.target, self._target)
@@ -117,8 +120,8 @@ class _Database:
         return self._spaces[key]
 
 
-def _config(space: TensorIRSpace, record: Any) -> Config:
-    """The config that gives the program of the record. Raises IllegalSchedule where none does."""
+def _candidate(space: TensorIRSpace, record: Any) -> Candidate:
+    """The candidate that is the program of the record. Raises IllegalSchedule where none does."""
     program = s_tir.Schedule(record.workload.mod, debug_mask="none", error_render_level="none")
     record.trace.apply_to_schedule(program, remove_postproc=False)
     tried = [space.default]
@@ -135,7 +138,7 @@ def _config(space: TensorIRSpace, record: Any) -> Config:
         if tvm_ffi.structural_equal(
             candidate.schedule.mod["main"].body, program.mod["main"].body, map_free_vars=True
         ):
-            return candidate.config
+            return candidate
     raise IllegalSchedule("no sketch of this version gives the same program")
 
 

@@ -39,7 +39,11 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class TuningRecord:
-    """A task on a device, a config, and what was measured."""
+    """A task on a device, a config, and what was measured.
+
+    trace: the candidate's, by which the config can be replayed in another version of the space; None where it has none
+    and where the log has lost it.
+    """
 
     task: TuningTask
     device: DeviceFingerprint
@@ -48,6 +52,7 @@ class TuningRecord:
     measurement: Measurement
     check: Check | None
     provenance: Provenance
+    trace: str | None = None
 
     @property
     def secs(self) -> float:

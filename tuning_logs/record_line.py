@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from functools import lru_cache
 from sys import intern
 from typing import Literal
+
+from msgspec.structs import replace
 
 from search_spaces.config import Config
 from search_spaces.target import Target
@@ -13,12 +17,14 @@ from search_spaces.workload import Workload
 from tuning_logs.device_fingerprint import DeviceFingerprint
 from tuning_logs.line import (
     LONGEST_MESSAGE,
+    SCHEMA,
     CheckValue,
     DeviceLine,
     FailureValue,
     JobLine,
     RecordLine,
     TimingValue,
+    TraceLine,
     UnreadableLine,
     WorkloadLine,
 )
@@ -47,9 +53,14 @@ def job_line(job: Job) -> JobLine:
     )
 
 
+def trace_line(text: str) -> TraceLine:
+    """The line that defines a trace."""
+    return TraceLine(key=_trace_key(text), text=text)
+
+
 def record_line(record: TuningRecord) -> RecordLine:
     """The line of a record; its failure's message is cut to LONGEST_MESSAGE characters."""
-    return RecordLine(
+    line = RecordLine(
         task=record.task.key,
         target=str(record.task.target),
         weight=record.task.weight,
@@ -62,6 +73,9 @@ def record_line(record: TuningRecord) -> RecordLine:
         trial=record.provenance.trial,
         time=record.provenance.time,
     )
+    if record.trace is None:
+        return line
+    return replace(line, schema=SCHEMA, trace=_trace_key(record.trace))
 
 
 def defined_by(line: WorkloadLine | DeviceLine | JobLine) -> Workload | DeviceFingerprint | Job:
@@ -77,8 +91,20 @@ def defined_by(line: WorkloadLine | DeviceLine | JobLine) -> Workload | DeviceFi
     return device
 
 
+def trace_of(line: TraceLine) -> str:
+    """The trace that the line defines. Raises UnreadableLine where its key is not that of its text."""
+    if _trace_key(line.text) != line.key:
+        raise UnreadableLine(f"the trace's key is {line.key}, but the digest of it {_trace_key(line.text)}")
+    return line.text
+
+
 def record_of(
-    line: RecordLine, workload: Workload, target: Target, device: DeviceFingerprint, job: Job
+    line: RecordLine,
+    workload: Workload,
+    target: Target,
+    device: DeviceFingerprint,
+    job: Job,
+    trace: str | None,
 ) -> TuningRecord:
     """The record that the line stands for, given what it refers to."""
     return TuningRecord(
@@ -90,6 +116,7 @@ def record_of(
         measurement_of(line),
         check_of(line),
         Provenance(job, line.trial, line.time),
+        trace,
     )
 
 
@@ -105,6 +132,12 @@ def check_of(line: RecordLine) -> Check | None:
     """What the line says about the candidate's outputs."""
     value = line.check
     return None if value is None else Check(float(value.max_abs_error), float(value.max_rel_error))
+
+
+@lru_cache(maxsize=1024)
+def _trace_key(text: str) -> str:
+    # One for thousands of records.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _measurement_value(measurement: Measurement) -> TimingValue | FailureValue:

@@ -35,9 +35,13 @@ class OtherDevices(StrEnum):
 
 
 class Origin(StrEnum):
-    """Whose record a schedule comes from: the operator's on this device or on another, or a similar operator's."""
+    """Whose record a schedule comes from: the operator's on this device or on another, or a similar operator's.
+
+    STORED_TRACE: the operator's on this device, replayed by the trace stored with it, as its search space is no more.
+    """
 
     OWN = "own"
+    STORED_TRACE = "stored trace"
     OTHER_DEVICE = "other device"
     NEAR_MATCH = "near match"
 
@@ -113,17 +117,29 @@ class ScheduleChooser:
         )
 
     def _own(self, space: TensorIRSpace, record: TuningRecord) -> Choice:
-        if record.space_version != space.version:
-            reason = f"recorded for search space {record.space_version}, this is {space.version}: tune again"
-            return Choice(space.default, miss=Miss(Cause.SCHEMA, reason))
+        other_version = (
+            f"recorded for search space {record.space_version}, this is {space.version}"
+            if record.space_version != space.version
+            else None
+        )
+        if other_version and record.trace is None:
+            return Choice(space.default, miss=Miss(Cause.SCHEMA, f"{other_version}: tune again"))
         default = self._default_record(space, record.device)
         if default is not None and not is_beyond_noise(record, default):
             record = default
         try:
+            if record.config != space.default and other_version:
+                raise IllegalSchedule(other_version)
             return Choice(space.default, record, space.apply(record.config))
         except IllegalSchedule as error:
-            reason = f"its best record cannot be replayed: {error}"
-            return Choice(space.default, miss=Miss(Cause.REPLAY, reason))
+            reason = str(error)
+        try:
+            if record.trace is not None:
+                candidate = space.replay(record.config, record.trace)
+                return Choice(space.default, record, candidate, Origin.STORED_TRACE)
+        except IllegalSchedule as error:
+            reason = f"{reason}; {error}"
+        return Choice(space.default, miss=Miss(Cause.REPLAY, f"its best record cannot be replayed: {reason}"))
 
     def _default_record(self, space: TensorIRSpace, device: DeviceFingerprint) -> TuningRecord | None:
         """The untouched operator with all its repeats, None where it never ran."""

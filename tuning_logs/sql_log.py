@@ -210,7 +210,7 @@ def _batch_of(records: Sequence[TuningRecord]) -> _Batch:
                 f"{record.task.name!r} would not read back: {reason}; nothing of its batch was written"
             ) from None
         digests = [_digest(each) for each in definitions]
-        kinds = ("workload", "device", "job")
+        kinds = ("workload", "device", "job", "trace")[: len(digests)]
         for digest, kind, each in zip(digests, kinds, definitions, strict=True):
             batch.definitions[digest] = {"digest": digest, "kind": kind, "line": each.decode()}
         line = lines[-1]
@@ -223,7 +223,7 @@ def _columns(line: RecordLine, text: bytes, digests: Sequence[str]) -> dict[str,
     secs, low_secs, status = standing_of(line.measurement)
     ran = secs != float("inf")
     program = program_of(line.space, line.config)
-    workload, device, job = digests
+    workload, device, job, *trace = digests
     return {
         "digest": _digest(text),
         "task": line.task,
@@ -233,6 +233,7 @@ def _columns(line: RecordLine, text: bytes, digests: Sequence[str]) -> dict[str,
         "workload_digest": workload,
         "device_digest": device,
         "job_digest": job,
+        "trace_digest": trace[0] if trace else None,
         "program": program - 2**64 if program >= 2**63 else program,
         "status": STATUSES[status],
         "secs": secs if ran else None,

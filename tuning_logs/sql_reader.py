@@ -16,14 +16,16 @@ from tuning_logs.device_fingerprint import DeviceFingerprint
 from tuning_logs.line import (
     DeviceLine,
     JobLine,
+    Line,
     NewerSchema,
     RecordLine,
+    TraceLine,
     UnreadableLine,
     WorkloadLine,
     decode_line,
 )
 from tuning_logs.record import Job, TuningRecord
-from tuning_logs.record_line import defined_by, record_of
+from tuning_logs.record_line import defined_by, record_of, trace_of
 from tuning_logs.sql_store import SqlStore
 from tuning_logs.sql_tables import DEFINITIONS, RECORDS
 
@@ -34,6 +36,7 @@ LINE_COLUMNS: Final = (
     RECORDS.c.workload_digest,
     RECORDS.c.device_digest,
     RECORDS.c.job_digest,
+    RECORDS.c.trace_digest,
 )
 _ASKED_AT_ONCE: Final = 500
 _T = TypeVar("_T")
@@ -45,7 +48,7 @@ class SqlReader:
     def __init__(self, store: SqlStore) -> None:
         self.damage: list[Damage] = []
         self._store = store
-        self._defined: dict[str, Workload | DeviceFingerprint | Job | str] = {}
+        self._defined: dict[str, Workload | DeviceFingerprint | Job | TraceLine | str] = {}
 
     def record(self, number: int) -> TuningRecord:
         """The record of a number. Raises AutotuneError where it cannot be read."""
@@ -60,7 +63,7 @@ class SqlReader:
     def records(self, rows: Iterable[sqlalchemy.Row[Any]]) -> Iterator[TuningRecord]:
         """The records of rows of LINE_COLUMNS; what cannot be read goes to `damage`."""
         rows = list(rows)
-        self._define(str(digest) for row in rows for digest in tuple(row)[2:])
+        self._define(str(digest) for row in rows for digest in tuple(row)[2:] if digest)
         for row in rows:
             try:
                 record = self._record(row)
@@ -80,7 +83,11 @@ class SqlReader:
             raise UnreadableLine(f"its target cannot be read: {error}") from None
         workload = self._expected(row.workload_digest, Workload)
         device = self._expected(row.device_digest, DeviceFingerprint)
-        return record_of(line, workload, target, device, self._expected(row.job_digest, Job))
+        job = self._expected(row.job_digest, Job)
+        trace = self._defined.get(row.trace_digest)
+        # What was measured is worth keeping without the trace.
+        text = trace.text if isinstance(trace, TraceLine) else None
+        return record_of(line, workload, target, device, job, text)
 
     def _expected(self, digest: str, kind: type[_T]) -> _T:
         found = self._defined.get(digest, "it is missing")
@@ -96,8 +103,17 @@ class SqlReader:
             for row in self._store.rows(query):
                 try:
                     line = decode_line(row.line.encode())
-                    if not isinstance(line, WorkloadLine | DeviceLine | JobLine):
-                        raise UnreadableLine("it defines nothing")
-                    self._defined[row.digest] = defined_by(line)
+                    self._defined[row.digest] = _definition(line)
                 except (UnreadableLine, NewerSchema) as reason:
                     self._defined[row.digest] = str(reason)
+
+
+def _definition(line: Line) -> Workload | DeviceFingerprint | Job | TraceLine:
+    match line:
+        case WorkloadLine() | DeviceLine() | JobLine():
+            return defined_by(line)
+        case TraceLine():
+            trace_of(line)
+            return line
+        case _:
+            raise UnreadableLine("it defines nothing")

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, Me
 
 METADATA = MetaData()
 
-#: Workloads, devices and jobs; digest: of the line, which is as in a log file, without its newline.
+#: Workloads, devices, jobs and traces; digest: of the line, which is as in a log file, without its newline.
 DEFINITIONS = Table(
     "definitions",
     METADATA,
@@ -33,6 +33,7 @@ RECORDS = Table(
     Column("secs", Float(53)),
     Column("low_secs", Float(53)),
     Column("line", Text, nullable=False),
+    Column("trace_digest", String(32), ForeignKey("definitions.digest")),
     Index("records_by_task", "task", "device"),
     Index("records_by_device", "device"),
     Index("records_by_job", "job"),

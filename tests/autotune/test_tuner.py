@@ -1,6 +1,7 @@
 """The loop: what is measured, what is logged, when it stops, and how it goes on."""
 
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from autotune.budget import Budget
 from autotune.job import TuningJob
 from autotune.samplers import SamplerKind, sampler_factory
 from autotune.tuner import Tuner
-from search_spaces import Candidate, Config, Misuse, Target, ToySpace, TuningTask
+from search_spaces import Candidate, Choose, Config, Misuse, Target, ToySpace, TuningTask
 from tuning_logs import Failure, TuningLog, TuningRecord
 
 SPACES = {space.task: space for space in (ToySpace(64), ToySpace(256), ToySpace(2))}
@@ -42,6 +43,21 @@ def test_the_first_record_of_every_task_is_its_default_schedule() -> None:
     records = run(job(64, 256, budget=Budget(trials=20)), TuningLog.in_memory())
     for task in (ToySpace(64).task, ToySpace(256).task):
         assert next(r for r in records if r.task == task).config == SPACES[task].default
+
+
+def test_records_have_the_trace_of_their_candidates() -> None:
+    class Traced(ToySpace):
+        def apply(self, choose: Choose) -> Candidate:
+            candidate = super().apply(choose)
+            is_default = candidate.config == self.default
+            return replace(candidate, trace=None if is_default else f"of {candidate.config.key}")
+
+    tuning = replace(job(64, budget=Budget(trials=10)), space=lambda task: Traced(64))
+    log = TuningLog.in_memory()
+    default, *others = run(tuning, log)
+    assert default.trace is None
+    assert {each.trace == f"of {each.config.key}" for each in others} == {True}
+    assert list(log.iterate()) == [default, *others]
 
 
 def test_the_budget_counts_candidates_besides_the_baselines() -> None:

@@ -4,7 +4,10 @@ import json
 import math
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from search_spaces.target import Target
 from tuning_logs import Check, Failure, FailureKind, Job, Timing, TuningLog
@@ -13,6 +16,7 @@ from tuning_logs.line import LINE_TYPES, decode_line
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "tuning_log_1.0.jsonl"
+NEWEST = ROOT / "tests" / "golden" / "tuning_log_1.1.jsonl"
 
 
 def test_the_golden_log_of_1_0_opens_with_exactly_what_was_put_in():
@@ -72,14 +76,31 @@ def test_the_golden_log_of_1_0_opens_with_exactly_what_was_put_in():
     assert best.secs == 3.9e-07
 
 
-def test_writing_the_golden_log_again_gives_the_same_bytes(tmp_path):
+def test_the_golden_log_of_1_1_is_that_of_1_0_with_a_trace():
+    log = TuningLog.read(NEWEST)
+    assert log.damage == ()
+    records = list(log.iterate())
+    without = [replace(record, trace=None) for record in records]
+    assert repr(without) == repr(list(TuningLog.read(GOLDEN).iterate()))
+    default, fast, wrong, again, *others = (record.trace for record in records)
+    assert fast is not None
+    assert fast == wrong == again
+    assert (len(fast), fast[:20]) == (523, "zlib64:eNp9UsFugzAM/")
+    assert {default, *others} == {None}
+    best = log.best(records[0].task, records[0].device)
+    assert best is not None
+    assert best.trace == fast
+
+
+@pytest.mark.parametrize("golden", [GOLDEN, NEWEST])
+def test_writing_a_golden_log_again_gives_the_same_bytes(golden, tmp_path):
     with TuningLog.open(tmp_path / "again.jsonl") as log:
-        log.append(list(TuningLog.read(GOLDEN).iterate()))
-    assert (tmp_path / "again.jsonl").read_bytes() == GOLDEN.read_bytes()
+        log.append(list(TuningLog.read(golden).iterate()))
+    assert (tmp_path / "again.jsonl").read_bytes() == golden.read_bytes()
 
 
 def test_a_typical_record_is_small():
-    sizes = [len(line) for line in GOLDEN.read_bytes().splitlines() if b'"kind":"record"' in line]
+    sizes = [len(line) for line in NEWEST.read_bytes().splitlines() if b'"kind":"record"' in line]
     assert max(sizes) <= 700
 
 
@@ -88,8 +109,8 @@ def test_the_examples_in_the_document_are_lines_of_the_golden_log():
     examples = [
         line for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL) for line in block.splitlines()
     ]
-    golden = GOLDEN.read_text("utf-8").splitlines()
-    assert {json.loads(line)["kind"] for line in examples} == {"workload", "device", "job", "record"}
+    golden = NEWEST.read_text("utf-8").splitlines()
+    assert {json.loads(line)["kind"] for line in examples} == {"workload", "device", "job", "trace", "record"}
     assert set(examples) <= set(golden)
 
 
@@ -103,8 +124,8 @@ def test_the_document_names_every_field_of_every_line():
 
 
 def test_the_checksum_is_computed_as_documented():
-    for line in GOLDEN.read_bytes().splitlines():
-        assert line.startswith(b'{"schema":"1.0","kind":"')
+    for line in GOLDEN.read_bytes().splitlines() + NEWEST.read_bytes().splitlines():
+        assert line.startswith((b'{"schema":"1.0","kind":"', b'{"schema":"1.1","kind":"'))
         head, tail = line.rsplit(b',"crc":', 1)
         assert tail == b'"%08x"}' % zlib.crc32(head)
         decode_line(line)
@@ -117,10 +138,11 @@ def test_the_shipped_json_schema_is_that_of_the_lines():
     )
 
 
-def test_the_json_schema_has_a_definition_for_each_kind_with_all_its_fields_required():
+def test_the_json_schema_has_a_definition_for_each_kind_with_all_its_fields_but_the_trace_required():
     schema = json.loads(json_schema_text())
-    for line in GOLDEN.read_text("utf-8").splitlines():
+    for line in NEWEST.read_text("utf-8").splitlines():
         fields = json.loads(line)
         definition = schema["$defs"][fields["kind"].capitalize() + "Line"]
-        assert definition["required"] == list(fields)
+        assert definition["required"] == [field for field in fields if field != "trace"]
+        assert set(fields) <= set(definition["properties"])
         assert definition["properties"]["kind"] == {"enum": [fields["kind"]]}

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from postgresql_server import binaries, server
 from search_spaces.errors import AutotuneError, Misuse
 from tuning_logs import Check, Failure, FailureKind, Timing, TuningLog
 from tuning_logs.sql_log import SqlLog
+from tuning_logs.sql_tables import DEFINITIONS
+from tuning_logs.transfer import copy_records
 
 ROOT = Path(__file__).parents[2]
 JOB = Path(__file__).with_name("storing_job.py")
@@ -168,6 +171,50 @@ def test_the_tables_of_a_later_version_are_refused(url, record):
         connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = '99'"))
     with pytest.raises(AutotuneError, match="newer version of autotune"):
         SqlLog.open(url)
+
+
+def test_a_store_from_before_traces_keeps_its_records_and_takes_traces(url, record):
+    from alembic import command
+    from alembic.config import Config
+
+    with SqlLog.open(url) as log:
+        log.append(sample(record))
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "tuning_logs" / "migrations"))
+    with engine(url).begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "1")
+        columns = sqlalchemy.inspect(connection).get_columns("records")
+        assert "trace_digest" not in {column["name"] for column in columns}
+    with SqlLog.open(url) as log:
+        assert repr(list(log.iterate())) == repr(sample(record))
+        log.append([*sample(record), replace(record(6), trace="how")])
+        assert len(log) == 7
+        assert list(log.iterate())[-1].trace == "how"
+
+
+def test_traces_go_from_file_to_store_and_back(url, record, tmp_path):
+    records = [replace(record(trial), trace=f"how-{trial % 2}") for trial in range(4)] + [record(4)]
+    with TuningLog.open(tmp_path / "one.jsonl") as file:
+        file.append(records)
+    with SqlLog.open(url) as store:
+        assert copy_records(TuningLog.read(tmp_path / "one.jsonl"), store) == 5
+        assert copy_records(TuningLog.read(tmp_path / "one.jsonl"), store) == 0
+        kinds = [row.kind for row in store._store.rows(sqlalchemy.select(DEFINITIONS.c.kind))]
+        assert kinds.count("trace") == 2
+        with TuningLog.open(tmp_path / "two.jsonl") as file:
+            assert copy_records(store, file) == 5
+    assert (tmp_path / "two.jsonl").read_bytes() == (tmp_path / "one.jsonl").read_bytes()
+
+
+def test_a_record_whose_trace_was_lost_is_still_there(url, record):
+    with SqlLog.open(url) as log:
+        log.append([replace(record(0), trace="how")])
+    with engine(url).begin() as connection:
+        connection.execute(
+            sqlalchemy.update(DEFINITIONS).where(DEFINITIONS.c.kind == "trace").values(line="damaged")
+        )
+    assert list(SqlLog.open(url).iterate()) == [record(0)]
 
 
 def test_the_migrations_make_the_tables_that_the_store_uses(url):
