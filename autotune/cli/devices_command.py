@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from autotune.cli.console import OUT, print_json, table
-from autotune.cli.subject import JsonOption
-from autotune.device import Device, parse_device
+from autotune.cli.subject import DevicesOption, JsonOption
+from autotune.device import Device
+from autotune.device_file import find_device, read_devices
 from autotune.runner import LocalRunner
 from autotune.thread_scaling import check_threads
 
@@ -17,10 +18,13 @@ def devices(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[DEVICE]...", help="Devices; default: local.")
     ] = None,
+    file: DevicesOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List devices, their targets and what their threads bring; a device whose threads lose is an error."""
-    found = [parse_device(name) for name in names or ["local"]]
+    """List devices, their targets and what their threads bring; a device whose threads lose, or that cannot be
+    reached, is an error."""
+    names = names or ([one.name for one in read_devices(file)] if file else ["local"])
+    found = [find_device(name, file) for name in names]
     speedups = {device.connection: _speedup(device) for device in found}
     if json:
         print_json([_row(device, speedups[device.connection]) for device in found])
@@ -31,7 +35,7 @@ def devices(
             device.fingerprint.name,
             str(device.target),
             str(device.threads),
-            f"{speedups[device.connection]:.2f}×",
+            _show(speedups[device.connection]),
             device.fingerprint.key,
         ]
         for device in found
@@ -39,12 +43,19 @@ def devices(
     OUT.print(table("Devices", ["device", "machine", "target", "threads", "speed-up", "fingerprint"], rows))
 
 
-def _speedup(device: Device) -> float:
+def _speedup(device: Device) -> float | None:
+    """None for boards, whose threads only they know."""
+    if device.connection.startswith("rpc://"):
+        return None
     with LocalRunner(device) as runner:
         return check_threads(device, runner)
 
 
-def _row(device: Device, speedup: float) -> dict[str, object]:
+def _show(speedup: float | None) -> str:
+    return "–" if speedup is None else f"{speedup:.2f}×"
+
+
+def _row(device: Device, speedup: float | None) -> dict[str, object]:
     return {
         "connection": device.connection,
         "target": str(device.target),

@@ -15,6 +15,7 @@ from autotune.cli.doctor_command import doctor
 from autotune.cli.log_command import log_app
 from autotune.cli.report_command import report
 from autotune.cli.run_command import run
+from autotune.cli.serve_device_command import serve_device
 from autotune.cli.status_command import status
 from autotune.cli.tasks_command import tasks
 from autotune.cli.tune_command import tune
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (tasks, tune, run, status, report, build, bench, devices, doctor):
+for command in (tasks, tune, run, status, report, build, bench, devices, serve_device, doctor):
     app.command()(command)
 app.add_typer(log_app, name="log")
 

@@ -25,7 +25,16 @@ ShapeOption = Annotated[
     list[str] | None,
     typer.Option("--shape", metavar="INPUT:SIZES", help="Fixes an input's shape, as in images:1,3,320,320."),
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="Where to measure: local, or local?threads=N.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help="Where to measure: local, local?threads=N, rpc://HOST:PORT/KEY?target=…, or a name in --devices.",
+    ),
+]
+DevicesOption = Annotated[
+    Path | None, typer.Option("--devices", metavar="FILE.toml", help="A file that describes devices by name.")
+]
 LogOption = Annotated[
     str, typer.Option("--log", metavar="LOG", help="The tuning log: a file, or the URL of a database.")
 ]
