@@ -125,15 +125,13 @@ def print_status(status: JobStatus) -> None:
 
 def check_success(status: JobStatus) -> None:
     """Raises AutotuneError where nothing ran, and exits with 130 where the job was stopped."""
-    nothing_ran = not any(one.best_secs for one in status.tasks) and not any(
-        one.after for one in status.models
-    )
-    if nothing_ran or sum(status.failures.values()) >= status.trials:
+    if status.state is State.STOPPED:
+        raise typer.Exit(_INTERRUPTED)
+    nothing_ran = not any(one.trials and one.best_secs for one in status.tasks)
+    if nothing_ran or 0 < status.trials <= sum(status.failures.values()):
         counts = ", ".join(f"{kind} {count}" for kind, count in status.failures.items())
         why = counts or f"the budget ended after {status.secs:.1f} s, before the first; give it more"
         raise AutotuneError(f"expected at least one candidate to run, found none that did: {why}")
-    if status.state is State.STOPPED:
-        raise typer.Exit(_INTERRUPTED)
 
 
 def _plan(request: JobRequest, op: str | None, device: str) -> JobPlan:
