@@ -160,6 +160,10 @@ def test_records_come_back_with_the_same_keys_configs_and_times(
     ran = [record for record in log.iterate() if isinstance(record.measurement, Timing)]
     assert {facts(record) for record in back.records} == {facts(record) for record in ran}
     assert len(back.records) == len(ran) == 6 * len(tasks)
+    for record in back.records:
+        space = TensorIRSpace(record.task)
+        assert record.trace == space.apply(record.config).trace
+        assert (record.trace is None) is (record.config == space.default)
 
 
 def test_what_cannot_be_taken_is_counted_by_reason(tasks: tuple[TuningTask, ...], tmp_path: Path) -> None:
