@@ -43,9 +43,10 @@ def watch(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The job in a folder of its own, with a look at its processes every second."""
     scratch, output = folder / "tmp", folder / "out"
     scratch.mkdir()
+    arguments = ["--op", options.op, "--trials", str(options.trials), "--sampler", options.sampler]
+    folders = ["--log", str(output / "log.jsonl"), "--output", str(output)]
     job = subprocess.Popen(
-        [*COMMAND, "tune", "--op", options.op, "--trials", str(options.trials), "--sampler", options.sampler]
-        + ["--log", str(output / "log.jsonl"), "--output", str(output), "--json"],
+        [*COMMAND, "tune", *arguments, *folders, "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -8,10 +8,19 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+
+class PatientConsole(Console):
+    """Falls silent where nobody reads any more; Rich's own would end the program, and stdout with it."""
+
+    def on_broken_pipe(self) -> None:
+        """Writes nothing from now on."""
+        self.quiet = True
+
+
 #: Results.
 OUT = Console(soft_wrap=True)
 #: Progress, warnings and errors.
-ERR = Console(stderr=True, soft_wrap=True)
+ERR = PatientConsole(stderr=True, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
@@ -29,15 +31,14 @@ class TuningProgress:
 
     def __enter__(self) -> TuningProgress:
         if self._live:
-            self._live.start()
+            with suppress(OSError):
+                self._live.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        if self._live and not self._is_gone:
-            try:
+        if self._live:
+            with suppress(OSError):
                 self._live.stop()
-            except OSError:
-                self._is_gone = True
 
     def update(self, status: JobStatus, happened: JobRound) -> None:
         """Takes in a round and shows where the job stands."""
