@@ -21,6 +21,31 @@ class PrepackedWeight:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuResources:
+    """What a thread and a block of a kernel take on a GPU, the largest of several kernels."""
+
+    registers: int
+    spill_bytes: int
+    shared_bytes: int
+
+    def largest(self, other: GpuResources) -> GpuResources:
+        """The larger of each."""
+        return GpuResources(
+            max(self.registers, other.registers),
+            max(self.spill_bytes, other.spill_bytes),
+            max(self.shared_bytes, other.shared_bytes),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What compiling tells besides the library: see `Artifact`."""
+
+    prepacked: tuple[PrepackedWeight, ...] = ()
+    gpu: GpuResources | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """What a builder makes of a candidate.
 
@@ -28,6 +53,7 @@ class Artifact:
                   `main_weight_prepack` (the weights in that order, then their new layouts likewise) and
                   `main_prepacked` (all parameters, new layouts for old). Deleted once it has run.
     signature:    the parameters of the workload.
+    gpu:          what the kernel takes of a GPU, None on other devices.
     is_reference: the untuned program, whose outputs the other candidates of its task are held against.
     """
 
@@ -38,6 +64,7 @@ class Artifact:
     signature: tuple[TensorSpec, ...]
     prepacked: tuple[PrepackedWeight, ...] = ()
     is_reference: bool = False
+    gpu: GpuResources | None = None
 
     def twin(self, number: int) -> Artifact:
         """The same library under another name, for a run more than the one after which it is deleted.

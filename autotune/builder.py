@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from autotune.artifact import Artifact
+from autotune.gpu_build import compile_gpu_kernel
 from autotune.kernel_build import compile_kernel, warm_up
 from autotune.worker_pool import WorkerPool
 from autotune.worker_process import Call
@@ -19,6 +20,7 @@ from autotune.worker_reply import Answer, Died, Fault, OverMemory, Reply, TimedO
 from search_spaces.errors import AutotuneError
 from search_spaces.modules import TensorSpec, dump, load, signature
 from search_spaces.space import Candidate
+from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from tuning_logs.measurement import Failure, FailureKind
 
@@ -111,6 +113,8 @@ class LocalBuilder:
         library = Path(self._scratch.name, f"{next(self._numbers)}.so")
         outputs = sum(spec.is_output for spec in self._signature(candidate.task))
         module = dump(candidate.schedule.mod)
+        if is_for_gpu(candidate.task.target):
+            return Call(compile_gpu_kernel, (module, candidate.task.target, library)), library
         return Call(compile_kernel, (module, outputs, candidate.task.target, library, self._linker)), library
 
     def _signature(self, task: TuningTask) -> tuple[TensorSpec, ...]:
@@ -126,12 +130,18 @@ class LocalBuilder:
                 library,
                 reply.secs,
                 self._signature(candidate.task),
-                reply.value,
+                reply.value.prepacked,
+                gpu=reply.value.gpu,
                 is_reference=candidate.config.answers == _UNTUNED,
             )
         for rest in (library, library.with_suffix(".o")):
             rest.unlink(missing_ok=True)
         return Failure(_kind(reply), reply.message, reply.secs)
+
+
+def is_for_gpu(target: Target) -> bool:
+    """Whether a target is an NVIDIA GPU, by its kind or by TVM's tag for it."""
+    return target.kind == "cuda" or target.kind.startswith("nvidia/")
 
 
 def _kind(fault: Fault) -> FailureKind:

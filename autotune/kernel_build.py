@@ -12,17 +12,15 @@ from pathlib import Path
 import tvm
 from tvm import relax
 
-from autotune.artifact import PrepackedWeight
+from autotune.artifact import Compiled, PrepackedWeight
 from search_spaces.modules import load, tvm_target
 from search_spaces.target import Target
 
 _Split = tuple[dict[str, tvm.tirx.PrimFunc], tuple[PrepackedWeight, ...]]
 
 
-def compile_kernel(
-    module: str, outputs: int, target: Target, library: Path, linker: str
-) -> tuple[PrepackedWeight, ...]:
-    """Compiles a module's text into the library; the weights to be prepacked, in order.
+def compile_kernel(module: str, outputs: int, target: Target, library: Path, linker: str) -> Compiled:
+    """Compiles a module's text into the library.
 
     outputs: how many of the last parameters are written; linker: a C compiler driver that knows -shared.
     Whatever is wrong with the candidate is raised as TVM's own exception.
@@ -38,7 +36,7 @@ def compile_kernel(
         code.unlink()
     if linked.returncode != 0:
         raise RuntimeError(f"{linker} could not link the kernel: {linked.stderr.strip()}")
-    return prepacked
+    return Compiled(prepacked)
 
 
 def warm_up() -> None:

@@ -1,0 +1,129 @@
+"""NVIDIA GPUs on a machine without one: candidates are proposed, verified, compiled, and their numerics checked."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+from collections.abc import Iterator
+from ctypes.util import find_library
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tvm
+from tvm import te
+from tvm.s_tir.meta_schedule.testing import te_workload
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from autotune.artifact import Artifact
+from autotune.builder import LocalBuilder
+from autotune.comparison import compare
+from autotune.operands import Signs, draw_inputs
+from search_spaces import modules
+from search_spaces.errors import IllegalSchedule
+from search_spaces.space import Candidate
+from search_spaces.target import Target
+from search_spaces.task import TuningTask
+from search_spaces.tensor_ir_space import TensorIRSpace
+from tuning_logs.measurement import Failure, FailureKind
+
+GPUS = ("nvidia/nvidia-a100", "nvidia/geforce-rtx-4090")
+needs_nvcc = pytest.mark.skipif(
+    shutil.which("nvcc") is None, reason="not run without nvcc (the CUDA toolkit)"
+)
+needs_pocl = pytest.mark.skipif(
+    find_spec("pyopencl") is None or find_library("OpenCL") is None,
+    reason="not run without pyopencl and PoCL (pip install pyopencl; apt-get install pocl-opencl-icd)",
+)
+
+
+@pytest.fixture(scope="module")
+def builder() -> Iterator[LocalBuilder]:
+    with LocalBuilder(timeout_secs=60.0) as builder:
+        yield builder
+
+
+def space_of(gpu: str) -> TensorIRSpace:
+    func = te.create_prim_func(te_workload.matmul(128, 128, 128))
+    return TensorIRSpace(TuningTask(modules.workload(func, "matmul"), Target(gpu)))
+
+
+def legal_candidates(space: TensorIRSpace, count: int) -> list[Candidate]:
+    rng = random.Random(0)
+    found: list[Candidate] = []
+    while len(found) < count:
+        try:
+            candidate = space.apply(lambda decision: rng.randrange(len(decision.choices)))
+        except IllegalSchedule:
+            continue
+        if candidate.config != space.default:
+            found.append(candidate)
+    return found
+
+
+@needs_nvcc
+@pytest.mark.parametrize("gpu", GPUS)
+def test_candidates_become_machine_code_for_the_gpu(gpu: str, builder: LocalBuilder) -> None:
+    space = space_of(gpu)
+    artifacts = builder.build([space.apply(space.default), *legal_candidates(space, 3)])
+    for artifact in artifacts:
+        assert isinstance(artifact, Artifact), artifact
+        assert artifact.gpu is not None
+        assert 0 < artifact.gpu.registers <= 255
+        assert artifact.library.exists()
+        assert list(artifact.library.parent.glob("*.cubin")) == []
+    assert any(one.gpu.shared_bytes > 0 for one in artifacts if isinstance(one, Artifact) and one.gpu)
+
+
+@needs_nvcc
+def test_what_the_cuda_compiler_refuses_is_a_build_error(builder: LocalBuilder) -> None:
+    space = space_of(GPUS[0])
+    [candidate] = legal_candidates(space, 1)
+    task = TuningTask(space.task.workload, Target("cuda", (("arch", "sm_1"), ("max_num_threads", 1024))))
+    [failure] = builder.build([Candidate(task, candidate.config, candidate.schedule)])
+    assert isinstance(failure, Failure)
+    assert failure.kind is FailureKind.BUILD_ERROR
+    assert "sm_1" in failure.message
+
+
+def test_what_a_gpu_cannot_hold_is_illegal() -> None:
+    space = space_of(GPUS[0])
+    rng = random.Random(1)
+    reasons = []
+    for _ in range(60):
+        try:
+            space.apply(lambda decision: rng.randrange(len(decision.choices)))
+        except IllegalSchedule as error:
+            reasons.append(str(error))
+    assert any("VerifyGPUCode" in reason for reason in reasons)
+
+
+@needs_pocl
+@pytest.mark.parametrize("gpu", GPUS)
+def test_the_same_schedules_compute_the_same_as_opencl(gpu: str) -> None:
+    from opencl_execution import run_as_opencl
+
+    space = space_of(gpu)
+    signature = modules.signature(modules.load(space.task.workload.module))
+    left, right = inputs = draw_inputs(space.task.key, signature, Signs.MIXED)
+    reference = np.matmul(left.astype(np.float64), right.astype(np.float64)).astype(np.float32)
+    for candidate in legal_candidates(space, 3):
+        [output] = run_as_opencl(candidate.schedule.mod, signature, inputs)
+        assert compare(output, reference, 128).mistake is None, candidate.config
+
+
+def test_a_gpu_measures_its_candidates(builder: LocalBuilder) -> None:
+    if not tvm.cuda(0).exist:
+        pytest.skip("no GPU here: what runs on one was compiled, and not run")
+    space = space_of("nvidia/nvidia-a100")
+    [artifact] = builder.build(legal_candidates(space, 1))
+    assert isinstance(artifact, Artifact)
+    signature = artifact.signature
+    left, right = draw_inputs(space.task.key, signature, Signs.MIXED)
+    gpu = tvm.cuda(0)
+    arrays = [tvm.runtime.tensor(values, gpu) for values in (left, right, np.zeros((128, 128), np.float32))]
+    tvm.runtime.load_module(str(artifact.library))["main"](*arrays)
+    assert compare(arrays[2].numpy(), np.matmul(left, right), 128).mistake is None
