@@ -12,7 +12,7 @@ from autotune.job import TuningJob
 from autotune.job_part import Part, TurnClock
 from autotune.job_plan import JobPlan
 from autotune.job_status import JobStatus, ModelStatus, Roofline, State
-from autotune.roofline import measure_roofline
+from autotune.roofline import higher, measure_roofline
 from autotune.samplers import sampler_factory
 from autotune.tuner import Tuner
 from search_spaces import AutotuneError, Misuse
@@ -138,12 +138,19 @@ class JobEngine:
             return
         secs = self.plan.request.budget.secs
         limit = float("inf") if secs is None else _BEFORE_SHARE * secs
-        for part in self.parts:
+        here = [part for part in self.parts if not part.is_remote]
+        for part in here:
             yield self._doing(f"measuring what {part.plan.device.name} can do at most")
-            part.roofline = self._known_roofline(part) or self.find_roofline(part.plan.device.threads)
+            found, known = self.find_roofline(part.plan.device.threads), self._known_roofline(part)
+            part.roofline = higher(known, found) if known else found
         for part, status in self._in_order():
             request = next(one.request for one in part.plan.models if one.name == status.name)
             if self.is_stopping or request is None or self.end_to_end.has_before(status):
+                continue
+            if part.is_remote:
+                self.warnings.append(
+                    f"{status.name} is not measured as a whole on {status.device}, another machine"
+                )
                 continue
             started = any(one.first_secs is not None for one in self.models.values())
             if started and self.elapsed_secs > limit:
@@ -240,6 +247,9 @@ class JobEngine:
         """Builds with the log as it has become, beside those from before."""
         if self.end_to_end is None:
             return
+        for part in self.parts:
+            if part.roofline and part.clock() and not self.is_stopping:
+                part.roofline = higher(part.roofline, self.find_roofline(part.plan.device.threads))
         for part, status in self._in_order():
             request = next(one.request for one in part.plan.models if one.name == status.name)
             if self.is_stopping or request is None or not self.end_to_end.has_before(status):

@@ -49,3 +49,8 @@ class Part:
     retry_at: float = 0.0
     trouble: str | None = None
     is_done: bool = False
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the device is another machine, where neither rooflines nor whole models are measured."""
+        return self.plan.device.connection.startswith("rpc://")

@@ -54,6 +54,16 @@ def bandwidth(roofline: Roofline, working_set_bytes: int) -> float:
     return (fitting or roofs[-1:])[0].bytes_per_sec
 
 
+def higher(one: Roofline, other: Roofline) -> Roofline:
+    """The better of each of two measurements of a device: whatever disturbed the other only made it slower."""
+    rates = {roof.working_set_bytes: roof.bytes_per_sec for roof in one.roofs}
+    roofs = tuple(
+        Roof(roof.working_set_bytes, max(roof.bytes_per_sec, rates.get(roof.working_set_bytes, 0.0)))
+        for roof in other.roofs
+    )
+    return Roofline(max(one.flops_per_sec, other.flops_per_sec), roofs)
+
+
 def measure_roofline(threads: int) -> Roofline:
     """Runs matrix products and copies on so many threads, in a process of their own; takes about two seconds.
 

@@ -1,0 +1,114 @@
+"""Which of two builds a job leaves behind: never the slower one, never a wrong one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from toy_machine import DEVICE
+
+from autotune import end_to_end
+from autotune.build_worker import BuildRequest
+from autotune.coverage import Coverage
+from autotune.end_to_end import EndToEnd, latency
+from autotune.job_file import ModelRequest
+from autotune.job_status import ModelStatus, Roof, Roofline
+from autotune.model_comparison import EngineLatency, ModelComparison
+from autotune.roofline import bandwidth, higher, ideal
+from tuning_logs import Check
+
+REQUEST = ModelRequest(Path("model.onnx"), "model", ("toy",))
+
+
+def job(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: Sequence[float],
+    after: Sequence[float],
+    mistake: str | None = None,
+) -> tuple[ModelStatus, str | None]:
+    """Builds whose libraries are texts, with the latencies given."""
+
+    def build(request: BuildRequest) -> Coverage:
+        request.library.parent.mkdir(parents=True, exist_ok=True)
+        request.library.write_text(request.library.parent.name)
+        return Coverage(())
+
+    def compare(*_arguments: object) -> ModelComparison:
+        latencies = (EngineLatency("after", tuple(after)), EngineLatency("before", tuple(before)))
+        return ModelComparison(latencies, Check(0.0, 0.0), mistake)
+
+    monkeypatch.setattr(end_to_end, "build_apart", build)
+    monkeypatch.setattr(end_to_end, "side_by_side", compare)
+    monkeypatch.setattr(end_to_end, "measure", lambda *_a, **_k: EngineLatency("before", tuple(before)))
+    monkeypatch.setattr(end_to_end, "_inputs", lambda _request: ())
+    status = ModelStatus(name="model", device="toy")
+    made = EndToEnd(folder, "log.jsonl")
+    assert not made.has_before(status)
+    made.before(REQUEST, DEVICE, status)
+    assert made.has_before(status)
+    return status, made.after(REQUEST, DEVICE, status, 10)
+
+
+def kept(status: ModelStatus) -> str:
+    assert status.library is not None
+    return Path(status.library).read_text()
+
+
+def test_the_new_build_is_kept_where_it_is_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, warning = job(tmp_path, monkeypatch, [2.0, 2.1] * 20, [1.0, 1.1] * 20)
+    assert (kept(status), warning) == ("after", None)
+
+
+def test_the_new_build_is_kept_where_the_difference_is_noise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = [1.0, 1.3, 0.9, 1.1, 1.2, 0.8, 1.0, 1.15, 0.95, 1.05] * 4
+    status, warning = job(tmp_path, monkeypatch, noise, noise[::-1])
+    assert (kept(status), warning) == ("after", None)
+
+
+def test_the_build_from_before_is_kept_where_it_is_faster_beyond_noise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, warning = job(tmp_path, monkeypatch, [1.0, 1.1] * 20, [2.0, 2.1] * 20)
+    assert kept(status) == "before"
+    assert warning is not None
+    assert "faster" in warning
+
+
+def test_a_build_that_computes_something_else_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, warning = job(tmp_path, monkeypatch, [2.0] * 20, [1.0] * 20, mistake="output 0: off by one")
+    assert kept(status) == "before"
+    assert status.outputs_equal is False
+    assert warning is not None
+    assert "off by one" in warning
+
+
+def test_the_interval_of_a_median_holds_it_and_widens_with_drift() -> None:
+    steady, drifting = latency([1.0, 1.01, 0.99, 1.0] * 25), latency([1.0] * 50 + [2.0] * 50)
+    assert steady.low_secs <= steady.secs <= steady.high_secs < 1.02
+    assert drifting.high_secs - drifting.low_secs > 0.5
+    assert len(latency([1.0] * 100_000).run_secs) <= 200
+
+
+def test_the_ideal_is_bound_by_whichever_takes_longer() -> None:
+    roofline = Roofline(1e9, (Roof(1 << 10, 1e10), Roof(1 << 20, 1e9)))
+    assert bandwidth(roofline, 1 << 9) == 1e10
+    assert bandwidth(roofline, 1 << 30) == 1e9
+    compute, memory = ideal(roofline, 1e6, 1 << 9), ideal(roofline, 1e3, 1 << 20)
+    assert (compute.secs, compute.is_bound_by_memory) == (1e-3, False)
+    assert (memory.secs, memory.is_bound_by_memory) == (pytest.approx((1 << 20) / 1e9), True)
+
+
+def test_of_two_measured_rooflines_the_higher_counts() -> None:
+    one = Roofline(1e9, (Roof(1 << 10, 1e10), Roof(1 << 20, 1e9)))
+    other = Roofline(2e9, (Roof(1 << 10, 5e9), Roof(1 << 20, 3e9)))
+    assert higher(one, other) == Roofline(2e9, (Roof(1 << 10, 1e10), Roof(1 << 20, 3e9)))
