@@ -17,7 +17,7 @@ from search_spaces.tensor_ir_space import TensorIRSpace
 class TuningJob:
     """A request to tune tasks on a device within a budget.
 
-    batch:   candidates per round.
+    batch:   the most candidates of a round; early rounds of a task are smaller.
     finals_share: the share of the time in which the fastest candidates of each task are measured again, in turns,
              so that the winner is not the luckiest; nothing is measured again where that is less than a second.
     space:   makes a task's search space.

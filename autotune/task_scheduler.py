@@ -13,6 +13,8 @@ from tuning_logs import TuningRecord
 _RECENT_SHARE = 0.3
 # Trials that a task gets before any task gets more.
 _START_TRIALS = 4
+# A round is no larger than a quarter of the trials before it: while little is known, look at the outcome soon.
+_TRIALS_PER_PROPOSAL = 4
 # A task stands still when neither so many trials in a row nor half of all made it faster by this share.
 _PLATEAU_TRIALS = 256
 _PLATEAU_GAIN = 0.01
@@ -60,7 +62,9 @@ class TaskScheduler:
     def __init__(
         self, progress: Sequence[TaskProgress], batch: int, objective: Objective | None = None
     ) -> None:
-        """objective: by default the latency of one model that consists of all tasks."""
+        """batch: the most candidates of a round.
+
+        objective: by default the latency of one model that consists of all tasks."""
         self.progress = tuple(progress)
         self.batch = batch
         self.objective = objective or Objective.of_tasks([one.task for one in progress])
@@ -82,7 +86,7 @@ class TaskScheduler:
             return chosen, min(self.batch, _START_TRIALS)
         moving = [one for one in active if not one.stands_still]
         chosen = max(moving or active, key=lambda one: worth[one.task.key] * self._expected_fall(one))
-        return chosen, self.batch
+        return chosen, min(self.batch, max(_START_TRIALS, chosen.trials // _TRIALS_PER_PROPOSAL))
 
     def _expected_fall(self, one: TaskProgress) -> float:
         """Seconds of one call per trial spent on this task."""

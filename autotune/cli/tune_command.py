@@ -54,7 +54,7 @@ def tune(
     sampler: Annotated[
         SamplerKind, typer.Option("--sampler", help="How to explore.")
     ] = SamplerKind.COST_MODEL,
-    batch: Annotated[int, typer.Option("--batch", help="Candidates per round.")] = 16,
+    batch: Annotated[int, typer.Option("--batch", help="The most candidates per round.")] = 16,
     seed: Annotated[int, typer.Option("--seed", help="Decides every random choice of the search.")] = 0,
     shape: ShapeOption = None,
     output: Annotated[

@@ -73,3 +73,17 @@ def test_used_up_tasks_get_no_more() -> None:
     assert chosen(scheduler) is other
     other.is_exhausted = True
     assert scheduler.next_task() is None
+
+
+def test_rounds_grow_with_what_is_known_up_to_the_batch() -> None:
+    progress = TaskProgress(task(64), 1.0)
+    scheduler = TaskScheduler([progress], batch=16)
+    sizes = []
+    while progress.trials < 120:
+        choice = scheduler.next_task()
+        assert choice is not None
+        sizes.append(choice[1])
+        note(progress, *[0.5] * choice[1])
+    assert sizes[:4] == [4, 4, 4, 4]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == 16
