@@ -14,6 +14,8 @@ from tuning_logs.similar_tasks import SimilarTasks
 #: More tasks, or more of each, bring ever less: the nearest shape's best is worth most.
 _TASKS: Final = 4
 _BEST_OF_EACH: Final = 2
+#: The best of a few random trials is no advice.
+_SEARCHED_TRIALS: Final = 16
 
 
 class SimilarConfigs:
@@ -29,7 +31,7 @@ class SimilarConfigs:
 
     def of(self, space: SearchSpace) -> list[Config]:
         """Configs of the space: the best of the nearest sizes first, then the best of those further away, then the
-        second best of each. Never the default; nothing where no similar task has a record."""
+        second best of each. Never the default; nothing where no similar task was searched for some trials."""
         task = space.task
         others = [
             each
@@ -37,6 +39,7 @@ class SimilarConfigs:
             if each.device.key == self._device.key
             and each.task.target == task.target
             and each.task.key != task.key
+            and each.trials >= _SEARCHED_TRIALS
         ]
         nearest = islice(self._similar.nearest(task, others), _TASKS)
         found = [

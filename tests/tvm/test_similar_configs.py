@@ -19,9 +19,14 @@ JOB = Job("job", 0, "random", "2026-01-01T00:00:00Z")
 
 
 def tuned(
-    log: TuningLog, task: TuningTask, seed: int, secs: float, device: DeviceFingerprint = HERE
+    log: TuningLog,
+    task: TuningTask,
+    seed: int,
+    secs: float,
+    device: DeviceFingerprint = HERE,
+    trials: int = 16,
 ) -> Config:
-    """Notes that some scheduled config of the task took so long, and gives it back."""
+    """Notes, as often as there are trials, that some scheduled config took so long, and gives it back."""
     space, rng = TensorIRSpace(task), np.random.default_rng(seed)
     config = space.default
     while config == space.default:
@@ -30,9 +35,8 @@ def tuned(
         except IllegalSchedule:
             continue
     timing = Timing((secs,), 0.1)
-    log.append(
-        [TuningRecord(task, device, space.version, config, timing, None, Provenance(JOB, 0, JOB.started))]
-    )
+    record = TuningRecord(task, device, space.version, config, timing, None, Provenance(JOB, 0, JOB.started))
+    log.append([record] * trials)
     return config
 
 
@@ -50,14 +54,15 @@ def test_the_nearest_sizes_best_comes_first_then_others_then_second_bests(target
     assert found == [space.answer(transferred(config)) for config in (near_best, far_best, near_second)]
 
 
-def test_other_devices_other_operators_and_untuned_programs_teach_nothing(target: Target) -> None:
+def test_other_devices_other_operators_and_what_was_hardly_searched_teach_nothing(target: Target) -> None:
     log = TuningLog.in_memory()
     task = operator_task("matmul:64,64,64", target)
     space = TensorIRSpace(task)
     timing, provenance = Timing((1.0,), 0.1), Provenance(JOB, 0, JOB.started)
-    log.append([TuningRecord(task, HERE, space.version, space.default, timing, None, provenance)])
+    log.append([TuningRecord(task, HERE, space.version, space.default, timing, None, provenance)] * 16)
     tuned(log, task, seed=1, secs=1.0, device=ELSEWHERE)
     tuned(log, operator_task("matmul_relu:64,64,64", target), seed=1, secs=1.0)
+    tuned(log, operator_task("matmul:64,64,32", target), seed=1, secs=1.0, trials=15)
 
     assert SimilarConfigs(log, HERE).of(TensorIRSpace(operator_task("matmul:64,64,128", target))) == []
 
