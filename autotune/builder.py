@@ -73,7 +73,12 @@ class LocalBuilder:
             workers or len(os.sched_getaffinity(0)),
             Call(warm_up),
             # A compiler needs no pool of kernel threads.
-            {"TVM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            {
+                "TVM_NUM_THREADS": "1",
+                "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+                "TVM_CUDA_COMPILE_MODE": "nvcc",
+            },
             memory_bytes,
             worn_bytes=memory_bytes // 4,
             scratch=Path(self._scratch.name),

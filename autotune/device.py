@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
+from autotune.gpu_kernel import gpu_facts
 from autotune.host import cpu_facts, cpu_target, usable_cores
 from autotune.processor import cpu_model
 from autotune.tracker import Address, parse_address, registered_boards
@@ -12,8 +13,11 @@ from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.target import Target
 from tuning_logs.device_fingerprint import DeviceFingerprint
 
-_KNOWN = "'local', 'local?threads=N' or 'rpc://host:port/key?target=llvm -mtriple=…'"
-_LATER = ("cuda", "rocm", "opencl", "vulkan", "metal")
+_KNOWN = (
+    "'local', 'local?threads=N', 'cuda:0?target=nvidia/nvidia-a100' or "
+    "'rpc://host:port/key?target=llvm -mtriple=…'"
+)
+_LATER = ("rocm", "opencl", "vulkan", "metal")
 _RPC_OPTIONS = ("target", "linker")
 
 
@@ -63,6 +67,8 @@ def parse_device(url: str) -> Device:
     scheme = parts.scheme or parts.path.partition(":")[0]
     if scheme in _LATER:
         raise Misuse(f"{scheme!r} devices cannot be measured on yet; expected {_KNOWN}, found {url!r}")
+    if scheme == "cuda":
+        return _parse_cuda(url, parts)
     if scheme == "rpc":
         return _parse_rpc(url, parts)
     if parts.scheme or parts.netloc or parts.fragment or parts.path != "local":
@@ -115,6 +121,31 @@ def remote_device(
     connection = f"rpc://{tracker}/{key}"
     linker = linker or (f"{triple}-gcc" if triple else "cc")
     return Device(name or key, target, connection, fingerprint, linker=linker)
+
+
+def cuda_device(index: int, target: Target) -> Device:
+    """An NVIDIA GPU of this machine; target: TVM's tag for it, which has the attributes that the search needs.
+
+    Raises AutotuneError where there is no such GPU.
+    """
+    facts = gpu_facts(index)
+    if facts is None:
+        raise AutotuneError(
+            f"expected an NVIDIA GPU number {index} and its driver, found none; measure on another machine "
+            "with autotune serve-device, or see what nvidia-smi says"
+        )
+    return Device(f"cuda:{index}", target, f"cuda:{index}", DeviceFingerprint(str(facts["gpu_name"]), facts))
+
+
+def _parse_cuda(url: str, parts: SplitResult) -> Device:
+    number = parts.path.removeprefix("cuda:") if not parts.scheme else parts.path
+    options = parse_qs(parts.query, keep_blank_values=True)
+    if not number.isascii() or not number.isdigit() or set(options) != {"target"}:
+        raise Misuse(
+            "expected a GPU with its number and TVM's tag for it, as in 'cuda:0?target=nvidia/nvidia-a100'; "
+            f"found {url!r}"
+        )
+    return cuda_device(int(number), Target.parse(options["target"][-1]))
 
 
 def _parse_rpc(url: str, parts: SplitResult) -> Device:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from autotune.builder import LocalBuilder
 from autotune.device import Device
+from autotune.gpu_runner import GpuRunner
 from autotune.pace import Pace
 from autotune.remote_runner import RemoteRunner
 from autotune.runner import LocalRunner
@@ -26,6 +27,8 @@ def open_runner(device: Device, pace: Pace) -> LocalRunner | RemoteRunner:
     if device.connection.startswith("rpc://"):
         parts = urlsplit(device.connection)
         return RemoteRunner(parse_address(parts.netloc), parts.path.removeprefix("/"), device.threads)
+    if device.connection.startswith("cuda:"):
+        return GpuRunner(device, int(device.connection.removeprefix("cuda:")))
     runner = LocalRunner(device, pace=pace)
     try:
         check_threads(device, runner)

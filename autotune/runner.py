@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import psutil
 
@@ -68,6 +68,9 @@ class LocalRunner:
     The first reference artifact of a task sets the outputs that its other candidates are held against.
     """
 
+    _warm_up: ClassVar[Callable[..., None]] = staticmethod(warm_up)
+    _trial: ClassVar[Callable[..., object]] = staticmethod(try_here)
+
     def __init__(
         self,
         device: Device,
@@ -89,16 +92,11 @@ class LocalRunner:
         self._references: dict[str, Failure | None] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
         memory_bytes = memory_bytes or psutil.virtual_memory().total // 2
-        # Unless told before it loads, TVM takes half of the processors, and binds two threads to one of them.
-        environment = {
-            "TVM_NUM_THREADS": str(self._threads),
-            "TVM_BIND_THREADS": "0",
-            "OMP_NUM_THREADS": str(self._threads),
-            "OPENBLAS_NUM_THREADS": "1",
-        }
         worn_bytes = min(2 * _GIB, memory_bytes // 2)
         scratch = Path(self._scratch.name)
-        self._pool = WorkerPool(1, Call(warm_up), environment, memory_bytes, worn_bytes, scratch)
+        self._pool = WorkerPool(
+            1, Call(self._warm_up), self._environment(), memory_bytes, worn_bytes, scratch
+        )
 
     @property
     def pids(self) -> list[int]:
@@ -153,6 +151,15 @@ class LocalRunner:
     ) -> None:
         self.close()
 
+    def _environment(self) -> dict[str, str]:
+        # Unless told before it loads, TVM takes half of the processors, and binds two threads to one of them.
+        return {
+            "TVM_NUM_THREADS": str(self._threads),
+            "TVM_BIND_THREADS": "0",
+            "OMP_NUM_THREADS": str(self._threads),
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+
     def _run_steadily(
         self, artifacts: Sequence[Artifact], best_secs: float, best: Mapping[str, float]
     ) -> list[Outcome]:
@@ -202,7 +209,7 @@ class LocalRunner:
             return Outcome(failure, None)
         options = TrialOptions(Path(self._scratch.name, key), self._stopwatch, best_secs, self._threads)
         timeout_secs = self._reference_timeout_secs if artifact.is_reference else self._timeout_secs
-        [reply] = self._pool.map([(Call(try_here, (artifact, options)), timeout_secs)])
+        [reply] = self._pool.map([(Call(self._trial, (artifact, options)), timeout_secs)])
         outcome = _outcome(artifact, reply)
         if artifact.is_reference:
             self._remember(key, outcome.measurement)

@@ -37,7 +37,7 @@ def test_the_fingerprint_is_the_same_every_time() -> None:
     ("url", "said"),
     [
         ("rpc://10.0.0.1:9190/pi4", "a board's target must be named"),
-        ("cuda:0", "'cuda' devices cannot be measured on yet"),
+        ("rocm:0", "'rocm' devices cannot be measured on yet"),
         ("toaster", "expected a device such as 'local'"),
         ("", "expected a device such as 'local'"),
         ("local/0", "expected a device such as 'local'"),

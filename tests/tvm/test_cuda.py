@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sys
@@ -19,16 +20,22 @@ from tvm.s_tir.meta_schedule.testing import te_workload
 sys.path.insert(0, str(Path(__file__).parent))
 
 from autotune.artifact import Artifact
+from autotune.budget import Budget
 from autotune.builder import LocalBuilder
 from autotune.comparison import compare
+from autotune.device import parse_device
+from autotune.job import TuningJob
 from autotune.operands import Signs, draw_inputs
+from autotune.samplers import SamplerKind, sampler_factory
+from autotune.tuner import Tuner
 from search_spaces import modules
-from search_spaces.errors import IllegalSchedule
+from search_spaces.errors import AutotuneError, IllegalSchedule, Misuse
 from search_spaces.space import Candidate
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir_space import TensorIRSpace
-from tuning_logs.measurement import Failure, FailureKind
+from tuning_logs.log import TuningLog
+from tuning_logs.measurement import Failure, FailureKind, Timing
 
 GPUS = ("nvidia/nvidia-a100", "nvidia/geforce-rtx-4090")
 needs_nvcc = pytest.mark.skipif(
@@ -115,15 +122,21 @@ def test_the_same_schedules_compute_the_same_as_opencl(gpu: str) -> None:
         assert compare(output, reference, 128).mistake is None, candidate.config
 
 
-def test_a_gpu_measures_its_candidates(builder: LocalBuilder) -> None:
+def test_a_job_on_a_gpu() -> None:
     if not tvm.cuda(0).exist:
-        pytest.skip("no GPU here: what runs on one was compiled, and not run")
-    space = space_of("nvidia/nvidia-a100")
-    [artifact] = builder.build(legal_candidates(space, 1))
-    assert isinstance(artifact, Artifact)
-    signature = artifact.signature
-    left, right = draw_inputs(space.task.key, signature, Signs.MIXED)
-    gpu = tvm.cuda(0)
-    arrays = [tvm.runtime.tensor(values, gpu) for values in (left, right, np.zeros((128, 128), np.float32))]
-    tvm.runtime.load_module(str(artifact.library))["main"](*arrays)
-    assert compare(arrays[2].numpy(), np.matmul(left, right), 128).mistake is None
+        with pytest.raises(AutotuneError, match="expected an NVIDIA GPU number 0 and its driver"):
+            parse_device("cuda:0?target=nvidia/nvidia-a100")
+        pytest.skip("no GPU here: what runs on one was compiled and not run")
+    device = parse_device(f"cuda:0?target={os.environ.get('AUTOTUNE_TEST_GPU', GPUS[0])}")
+    task = TuningTask(space_of(device.target.kind).task.workload, device.target)
+    log = TuningLog.in_memory()
+    job = TuningJob((task,), device, Budget(trials=8), sampler=sampler_factory(SamplerKind.RANDOM), batch=4)
+    records = [record for found in Tuner(job, log).rounds() for record in found]
+    assert any(isinstance(record.measurement, Timing) for record in records[1:]), records
+    assert log.devices()[0].facts["gpu_name"]
+
+
+@pytest.mark.parametrize("url", ["cuda:x?target=nvidia/nvidia-a100", "cuda:0", "cuda:0?arch=sm_80"])
+def test_a_gpu_is_named_with_its_number_and_target(url: str) -> None:
+    with pytest.raises(Misuse, match="a GPU with its number and TVM's tag"):
+        parse_device(url)

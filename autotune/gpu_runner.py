@@ -1,0 +1,43 @@
+"""Running artifacts on an NVIDIA GPU of this machine: one at a time, checked, timed with the caches emptied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from autotune.device import Device
+from autotune.gpu_kernel import try_on_gpu, warm_up
+from autotune.runner import LocalRunner
+from autotune.stopwatch import Stopwatch
+
+# Larger than the L2 cache of any GPU of today.
+_FLUSH_BYTES = 128 << 20
+# A time is implausible where so many of the fastest processor cores could not reach it: 2 · 10^15 operations a second.
+_CORES = 4096
+
+
+class GpuRunner(LocalRunner):
+    """Runs in one worker process that sees one GPU; what a kernel ruins of the driver's state dies with the process.
+
+    index: of the GPU, as the driver counts.
+    """
+
+    _warm_up: ClassVar[Callable[..., None]] = staticmethod(warm_up)
+    _trial: ClassVar[Callable[..., object]] = staticmethod(try_on_gpu)
+
+    def __init__(self, device: Device, index: int, timeout_secs: float = 30.0) -> None:
+        self._index = index
+        super().__init__(device, Stopwatch(flush_bytes=_FLUSH_BYTES), timeout_secs)
+        self._threads = _CORES
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **super()._environment(),
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "CUDA_VISIBLE_DEVICES": str(self._index),
+            "TVM_CUDA_COMPILE_MODE": "nvcc",
+        }
+
+    def _take_pulse(self) -> bool:
+        # The pulse is a kernel of the processor's; it says nothing about a GPU.
+        return True
