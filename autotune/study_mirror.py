@@ -75,7 +75,8 @@ class StudyMirror:
                 return
 
     def _add(self, record: TuningRecord) -> None:
-        name = f"{self._job} · {record.task.name} {record.task.key[:8]} on {record.device.name}"
+        device = f"{record.device.name} {record.device.key[:8]}"
+        name = f"{self._job} · {record.task.name} {record.task.key[:8]} on {device}"
         if name not in self._studies:
             study = optuna.create_study(
                 storage=self._storage, study_name=name, direction="minimize", load_if_exists=True

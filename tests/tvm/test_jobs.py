@@ -187,6 +187,7 @@ def test_the_dashboards_storage_holds_every_trial(job: Job) -> None:
     studies = [optuna.load_study(study_name=name, storage=url) for name in optuna.get_all_study_names(url)]
     mirrored = [trial for study in studies for trial in study.trials]
     assert len(mirrored) == len(log)
+    assert len(studies) == len({(record.task.key, record.device.key) for record in log.iterate()})
     best = min(record.secs for record in log.iterate())
     assert min(trial.value for trial in mirrored if trial.value is not None) == pytest.approx(best)
 
@@ -196,9 +197,9 @@ def test_the_webhook_was_told(job: Job, posts: tuple[str, list[bytes]]) -> None:
     assert [one["state"] for one in told[:2]] == ["stopped", "finished"]
 
 
-def test_a_webhook_that_nobody_answers_is_only_a_warning(small_network: Path, tmp_path: Path) -> None:
-    fresh = Job(tmp_path, small_network, "http://127.0.0.1:9/nobody")
-    fresh.file.write_text(fresh.file.read_text().replace(f"trials = {TRIALS}", "trials = 2"))
-    done = fresh.run("run", fresh.file)
+def test_a_webhook_that_nobody_answers_is_only_a_warning(job: Job, posts: tuple[str, list[bytes]]) -> None:
+    other = job.folder / "other.toml"
+    other.write_text(job.file.read_text().replace(posts[0], "http://127.0.0.1:9/nobody"))
+    done = job.run("run", other)
     assert done.returncode == 0, done.stderr
     assert "was not told" in done.stderr
