@@ -1,0 +1,40 @@
+"""Boards that were lost: left alone, longer each time, and forgiven."""
+
+from __future__ import annotations
+
+from autotune.quarantine import Quarantine
+from autotune.session_end import SessionEnd, find_session_end
+from autotune.tracker import Address
+
+BOARD, OTHER = Address("10.0.0.7", 9090), Address("10.0.0.8", 9090)
+
+
+def test_a_lost_board_is_left_alone_longer_each_time_and_not_for_ever() -> None:
+    now = [0.0]
+    quarantine = Quarantine(lambda: now[0])
+    pauses = []
+    for _ in range(12):
+        quarantine.note_loss(BOARD)
+        started = now[0]
+        while BOARD in quarantine.closed:
+            now[0] += 1.0
+        pauses.append(now[0] - started)
+    assert pauses[:4] == [2.0, 4.0, 8.0, 16.0]
+    assert pauses[-1] == 300.0
+
+
+def test_other_boards_go_on_and_success_is_forgiveness() -> None:
+    quarantine = Quarantine(lambda: 0.0)
+    quarantine.note_loss(BOARD)
+    quarantine.note_loss(BOARD)
+    assert quarantine.closed == {BOARD}
+    assert OTHER not in quarantine.closed
+    quarantine.note_success(BOARD)
+    assert quarantine.closed == frozenset()
+
+
+def test_the_end_of_a_session_is_found_in_an_errors_text() -> None:
+    end = SessionEnd(-11, 'last "words"\nof {two} lines', 5 << 30, 1 << 30)
+    assert find_session_end(f"RPCError: Error caught\n{end.to_text()}\nStack trace: {{}}") == end
+    assert find_session_end("RPCError: connection reset") is None
+    assert find_session_end("autotune session ended {broken}\n") is None
