@@ -16,6 +16,7 @@ from autotune.cli.job_view import model_table, summary, task_table
 from autotune.cli.options import parse_shapes
 from autotune.cli.subject import (
     DeviceOption,
+    DevicesOption,
     JsonOption,
     LogOption,
     OperatorOption,
@@ -23,6 +24,7 @@ from autotune.cli.subject import (
     ShapeOption,
 )
 from autotune.device import parse_device
+from autotune.device_file import read_devices
 from autotune.durations import parse_secs
 from autotune.job_file import JobRequest, ModelRequest
 from autotune.job_plan import JobPlan, PlannedModel, plan_job, share_out
@@ -40,6 +42,7 @@ def tune(
     model: OptionalModelArgument = None,
     op: OperatorOption = None,
     device: DeviceOption = "local",
+    devices: DevicesOption = None,
     log: LogOption = "logs/tuning.jsonl",
     time: Annotated[str | None, typer.Option("--time", help="How long: 90s, 5m, 8h.")] = None,
     trials: Annotated[int | None, typer.Option("--trials", help="How many candidates to measure.")] = None,
@@ -80,7 +83,11 @@ def tune(
         raise Misuse(
             "say how long to tune: --time 5m, --trials 200, --until-gain 0.01, or several; found none"
         )
-    parse_device(device)
+    described = {one.name: one for one in read_devices(devices)} if devices else {}
+    if devices is None:
+        parse_device(device)
+    elif device not in described:
+        raise Misuse(f"expected one of the devices of {devices}: {', '.join(described)}; found {device!r}")
     if (model is None) == (op is None):
         found = "both" if model else "neither"
         raise Misuse(f"name a model file or one operator with --op; found {found}")
@@ -90,7 +97,9 @@ def tune(
     models = (
         () if model is None else (ModelRequest(model, name, (device,), shapes=parse_shapes(shape or [])),)
     )
-    request = JobRequest(name, models, budget, log, output, seed, batch, sampler, dashboard=dashboard)
+    request = JobRequest(
+        name, models, budget, log, output, seed, batch, sampler, dashboard=dashboard, described=described
+    )
     status, records = run_job(_plan(request, op, device), started)
     if json:
         print_json(_summary(request, status, records))
@@ -137,7 +146,7 @@ def check_success(status: JobStatus) -> None:
 def _plan(request: JobRequest, op: str | None, device: str) -> JobPlan:
     if op is None:
         return plan_job(request)
-    where = parse_device(device)
+    where = request.reach(device)
     return JobPlan(request, share_out([(where, [PlannedModel(op, (operator_task(op, where.target),))])]))
 
 
