@@ -169,3 +169,15 @@ def test_mutants_and_children_are_configs_of_the_space() -> None:
     for mother, father in pairwise(parents):
         for config in (variation.mutate(mother), variation.cross(mother, father)):
             assert SPACE.answer(config) == config
+
+
+def test_new_hints_have_a_share_of_later_batches_too() -> None:
+    measured = draws(40)
+    hints = tuple(config for config in draws(80) if config not in measured)[:8]
+    losses = tuple(float(1 + config.by_name["b"]) for config in measured)
+    evidence = Evidence(tuple(measured), losses, hints=hints)
+
+    unhinted = ConfigProposer(draft=200, hinted=0.0).propose(flat, evidence, 16, rng())
+    hinted = ConfigProposer(draft=200, hinted=0.4).propose(flat, evidence, 16, rng())
+
+    assert len(set(hinted) & set(hints)) > len(set(unhinted) & set(hints))
