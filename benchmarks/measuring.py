@@ -178,6 +178,7 @@ class Run:
         pace = Pace()
         self.noticed = False
         searched, search_started, search_ended = 0, math.inf, math.inf
+        self.spent: list[tuple[float, float]] = []
         with WatchedRunner(device, pace=pace) as runner, LocalBuilder() as builder:
             check_threads(device, runner)
             tuner = Tuner(job, log, builder, runner)
@@ -189,10 +190,10 @@ class Run:
                     search_started = min(search_started, time.perf_counter())
                     if tuner.trials > searched:
                         searched, search_ended = tuner.trials, time.perf_counter()
+                        self.spent = list(runner.spent)
                     self.noticed = self.noticed or (not pace.is_steady and tuner.trials > 0)
                     keep_up()
             self.job_secs = time.perf_counter() - started
-            self.spent = runner.spent
         self.search_secs = search_ended - search_started
         self.trials = tuner.trials
         self.warning = pace.warning
