@@ -42,19 +42,24 @@ $(VENV)/.installed: pyproject.toml constraints.txt examples/trained_models.txt
 	touch $@
 
 # Kernels are linked with a C compiler and models with a C++ compiler; the team store is tested on a real PostgreSQL,
-# reports in a real browser. Where root may install them, it does; elsewhere it says which tests are not run.
+# reports in a real browser, boards on an emulated ARM processor, GPU schedules as OpenCL on PoCL. Where root may install them, it does; elsewhere it says which tests are not run.
 system:
 	@missing=""; \
 	command -v cc >/dev/null && command -v c++ >/dev/null || missing="$$missing gcc g++"; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v qemu-aarch64-static >/dev/null || missing="$$missing qemu-user-static"; \
+	command -v aarch64-linux-gnu-gcc >/dev/null || missing="$$missing gcc-aarch64-linux-gnu libc6-dev-arm64-cross"; \
+	ls /etc/OpenCL/vendors/pocl.icd >/dev/null 2>&1 || missing="$$missing pocl-opencl-icd ocl-icd-libopencl1"; \
 	if [ -z "$$missing" ]; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	else \
 		echo "not installed:$$missing; without gcc and g++ tests/tvm cannot run," \
 			"without postgresql the tests of PostgreSQL in tests/tuning_logs/test_sql_log.py are not run," \
-			"without chromium the test of the report in a browser in tests/autotune/test_report.py is not run"; \
+			"without chromium the test of the report in a browser in tests/autotune/test_report.py is not run," \
+			"without qemu and the arm64 compiler tests/tvm/test_emulated_arm.py," \
+			"without PoCL the OpenCL tests of tests/tvm"; \
 	fi
 
 clean:
