@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import zlib
 from dataclasses import dataclass
 
@@ -100,11 +99,6 @@ def signature(module: tvm.IRModule) -> tuple[TensorSpec, ...]:
         TensorSpec(_static_shape(param), str(param.dtype), param in written, index in layout_free)
         for index, param in enumerate(func.params)
     )
-
-
-def output_elements(module: tvm.IRModule) -> int:
-    """How many numbers one call writes."""
-    return sum(math.prod(spec.shape) for spec in signature(module) if spec.is_output)
 
 
 def tvm_target(target: Target) -> tvm.target.Target:
