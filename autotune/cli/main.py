@@ -10,6 +10,7 @@ import typer
 from autotune.cli.bench_command import bench
 from autotune.cli.build_command import build
 from autotune.cli.console import ERR
+from autotune.cli.cost_model_command import cost_model_app
 from autotune.cli.devices_command import devices
 from autotune.cli.doctor_command import doctor
 from autotune.cli.log_command import log_app
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 for command in (tasks, tune, run, status, report, build, bench, devices, serve_device, doctor):
     app.command()(command)
+app.add_typer(cost_model_app, name="cost-model")
 app.add_typer(log_app, name="log")
 
 
