@@ -10,6 +10,7 @@ from autotune.gpu_runner import GpuRunner
 from autotune.pace import Pace
 from autotune.remote_runner import RemoteRunner
 from autotune.runner import LocalRunner
+from autotune.stopwatch import Stopwatch
 from autotune.thread_scaling import check_threads
 from autotune.tracker import parse_address
 
@@ -19,17 +20,20 @@ def open_builder(device: Device) -> LocalBuilder:
     return LocalBuilder(linker=device.linker)
 
 
-def open_runner(device: Device, pace: Pace) -> LocalRunner | RemoteRunner:
+def open_runner(device: Device, pace: Pace, stopwatch: Stopwatch | None = None) -> LocalRunner | RemoteRunner:
     """Reaches the device; pace: what is told of this machine's speed, where this machine is the device.
+
+    stopwatch: how much effort a candidate is worth, by default what a search needs.
 
     Raises AutotuneError where the device's threads lose against one of them, or its tracker does not answer.
     """
     if device.connection.startswith("rpc://"):
         parts = urlsplit(device.connection)
-        return RemoteRunner(parse_address(parts.netloc), parts.path.removeprefix("/"), device.threads)
+        address, key = parse_address(parts.netloc), parts.path.removeprefix("/")
+        return RemoteRunner(address, key, device.threads, stopwatch=stopwatch)
     if device.connection.startswith("cuda:"):
-        return GpuRunner(device, int(device.connection.removeprefix("cuda:")))
-    runner = LocalRunner(device, pace=pace)
+        return GpuRunner(device, int(device.connection.removeprefix("cuda:")), stopwatch=stopwatch)
+    runner = LocalRunner(device, stopwatch, pace=pace)
     try:
         check_threads(device, runner)
     except BaseException:

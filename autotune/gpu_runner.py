@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar
 
 from autotune.device import Device
@@ -25,9 +26,12 @@ class GpuRunner(LocalRunner):
     _warm_up: ClassVar[Callable[..., None]] = staticmethod(warm_up)
     _trial: ClassVar[Callable[..., object]] = staticmethod(try_on_gpu)
 
-    def __init__(self, device: Device, index: int, timeout_secs: float = 30.0) -> None:
+    def __init__(
+        self, device: Device, index: int, timeout_secs: float = 30.0, stopwatch: Stopwatch | None = None
+    ) -> None:
         self._index = index
-        super().__init__(device, Stopwatch(flush_bytes=_FLUSH_BYTES), timeout_secs)
+        flushing = replace(stopwatch or Stopwatch(), flush_bytes=_FLUSH_BYTES)
+        super().__init__(device, flushing, timeout_secs)
         self._threads = _CORES
 
     def _environment(self) -> dict[str, str]:

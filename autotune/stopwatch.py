@@ -13,8 +13,6 @@ Run = Callable[[int], float]
 # A repeat is long against the clock's resolution and the cost of starting it.
 _REPEAT_SECS = 0.002
 _MIN_REPEATS = 5
-# More than waking threads and filling caches can add to a first run.
-_COLD_SECS = 0.02
 # Half the width of a 95 % interval of the median: 1.57 · IQR / √n (McGill, Tukey and Larsen 1978).
 _INTERVAL = 1.57
 
@@ -35,7 +33,9 @@ class Stopwatch:
     rival_factor:    beyond this multiple it is measured no further than the fewest repeats;
     budget_secs:     what a rival's repeats may take together; max_repeats: how many they may be;
     precision:       relative half-width of the median's interval that is narrow enough to rank by;
-    flush_bytes:     written between single calls to empty the caches, 0 for none.
+    flush_bytes:     written between single calls to empty the caches, 0 for none;
+    cold_secs:       more than waking threads and filling caches can add to a first run: what a candidate may be slower
+                     than the censored ones and still get a second look.
     """
 
     censor_factor: float = 3.0
@@ -44,6 +44,7 @@ class Stopwatch:
     max_repeats: int = 20
     precision: float = 0.01
     flush_bytes: int = 0
+    cold_secs: float = 0.02
 
     def read(self, first_secs: float, run: Run, best_secs: float) -> Reading:
         """Measures a kernel whose first run took first_secs; best_secs: its task's best so far, or infinite.
@@ -51,7 +52,7 @@ class Stopwatch:
         The first run pays for cold caches and sleeping threads, so it counts only where it leaves no doubt.
         """
         limit_secs = self.censor_factor * best_secs
-        if first_secs > limit_secs + _COLD_SECS:
+        if first_secs > limit_secs + self.cold_secs:
             return Reading((first_secs,), censored=True)
         secs = first_secs
         if first_secs > limit_secs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
 import numpy as np
@@ -15,13 +15,14 @@ from autotune.finalists import Final, Verdict, choose_finalists
 from autotune.gain_forecast import GainForecast
 from autotune.job import TuningJob
 from autotune.pace import Pace
-from autotune.provenance import new_job, utc_now
-from autotune.runner import Outcome, Runner
+from autotune.provenance import new_job
+from autotune.runner import Runner
 from autotune.similar_configs import SimilarConfigs
 from autotune.task_scheduler import TaskProgress, TaskScheduler
 from autotune.task_study import TaskStudy
-from search_spaces import Candidate, Config, TuningTask
-from tuning_logs import Failure, FailureKind, Provenance, RecordStore, Timing, TuningRecord
+from autotune.trial_recorder import TrialRecorder, held_by_a_device
+from search_spaces import Config, TuningTask
+from tuning_logs import RecordStore, Timing, TuningRecord
 
 # Baselines built at a time: enough to keep the cores busy, few enough that the first time comes soon.
 _BASELINES_AT_ONCE = 4
@@ -68,11 +69,11 @@ class Tuner:
         self.forecast = GainForecast()
         self.verdicts: dict[TuningTask, Verdict] = {}
         self._space_versions: dict[TuningTask, str] = {}
+        self._recorder = TrialRecorder(job.device, self.provenance, self._space_versions)
         self._builder = builder
         self._runner = runner
         self._clock = clock
         self._started = clock()
-        self._recorded = 0
         self._family = family
         self._is_stopping = False
 
@@ -116,7 +117,7 @@ class Tuner:
             if self._is_stopping or self.job.budget.secs_left(self.elapsed_secs) <= 0:
                 return
             group = studies[first : first + _BASELINES_AT_ONCE]
-            records = self._measure(
+            records = self._recorder.measure(
                 [study.space.apply(study.space.default) for study in group], builder, runner
             )
             fresh = []
@@ -125,7 +126,7 @@ class Tuner:
                 if isinstance(record.measurement, Timing):
                     self.progress[task] = self._progress(task, record, known)
                 is_new = not any(earlier.config == record.config for earlier in known)
-                if is_new and _held_by_a_device([record]):
+                if is_new and held_by_a_device([record]):
                     fresh.append(record)
                     study.tell([record])
             self.log.append(fresh)
@@ -148,7 +149,7 @@ class Tuner:
             if not candidates:
                 progress.is_exhausted = True
                 continue
-            records = _held_by_a_device(self._measure(candidates, builder, runner, progress.best))
+            records = held_by_a_device(self._recorder.measure(candidates, builder, runner, progress.best))
             self.log.append(records)
             study.tell(records)
             for record in records:
@@ -191,7 +192,8 @@ class Tuner:
             self.verdicts[progress.task] = final.verdict
             by_config = {candidate.config: candidate for candidate in candidates}
             records = [
-                self._record(by_config[artifact.config], outcome) for artifact, outcome in final.outcomes()
+                self._recorder.record(by_config[artifact.config], outcome)
+                for artifact, outcome in final.outcomes()
             ]
             self.log.append(records)
             yield records
@@ -211,36 +213,6 @@ class Tuner:
         secs_per_trial = (self.elapsed_secs - started) / trials
         return min(trials_left, max(secs_left // max(secs_per_trial, 1e-6), 1))
 
-    def _measure(
-        self,
-        candidates: Sequence[Candidate],
-        builder: Builder,
-        runner: Runner,
-        best_secs: float = float("inf"),
-    ) -> list[TuningRecord]:
-        """Builds in parallel, then runs one at a time; one record per candidate, in order."""
-        built = builder.build(candidates)
-        artifacts = [artifact for artifact in built if not isinstance(artifact, Failure)]
-        outcomes = iter(runner.run(artifacts, best_secs))
-        return [
-            self._record(candidate, Outcome(one, None) if isinstance(one, Failure) else next(outcomes))
-            for candidate, one in zip(candidates, built, strict=True)
-        ]
-
-    def _record(self, candidate: Candidate, outcome: Outcome) -> TuningRecord:
-        number = self._recorded
-        self._recorded += 1
-        return TuningRecord(
-            task=candidate.task,
-            device=self.job.device.fingerprint,
-            space_version=self._space_versions[candidate.task],
-            config=candidate.config,
-            measurement=outcome.measurement,
-            check=outcome.check,
-            provenance=Provenance(self.provenance, number, utc_now()),
-            trace=candidate.trace,
-        )
-
     def _continued(self, known: list[TuningRecord], default: Config) -> int:
         """How many trials of the runs that this one continues are among a task's records."""
         if not self._family:
@@ -258,17 +230,6 @@ class Tuner:
         for record in reversed(first.values()):
             progress.note(record)
         return progress
-
-
-def _held_by_a_device(records: list[TuningRecord]) -> list[TuningRecord]:
-    """All but those whose device was lost: that is nothing to hold against a candidate."""
-    return [
-        record
-        for record in records
-        if not (
-            isinstance(record.measurement, Failure) and record.measurement.kind is FailureKind.DEVICE_LOST
-        )
-    ]
 
 
 def _task_rng(seed: int, task: TuningTask, known: int) -> np.random.Generator:

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from autotune.cli.options import parse_shapes
+from autotune.device import Device, parse_device
+from autotune.device_file import read_devices
 from autotune.model import Model, load_model
 from autotune.operators import operator_task
 from autotune.tasks import extract_tasks
@@ -39,6 +41,19 @@ LogOption = Annotated[
     str, typer.Option("--log", metavar="LOG", help="The tuning log: a file, or the URL of a database.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+
+def reach_device(device: str, devices: Path | None) -> Device:
+    """The device of a command line: a URL, or a name in the file of devices where there is one.
+
+    Raises Misuse where it is neither, and AutotuneError where the device cannot be reached.
+    """
+    if devices is None:
+        return parse_device(device)
+    described = {one.name: one for one in read_devices(devices)}
+    if device not in described:
+        raise Misuse(f"expected one of the devices of {devices}: {', '.join(described)}; found {device!r}")
+    return described[device].reach()
 
 
 def read_model(path: Path, shape: list[str] | None) -> Model:

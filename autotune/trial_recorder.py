@@ -1,0 +1,68 @@
+"""What was measured, written down: candidates in, records out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from autotune.builder import Builder
+from autotune.device import Device
+from autotune.provenance import utc_now
+from autotune.runner import Outcome, Runner
+from search_spaces import Candidate, TuningTask
+from tuning_logs import Failure, FailureKind, Job, Provenance, TuningRecord
+
+
+class TrialRecorder:
+    """Numbers the records of one run on one device.
+
+    versions: the version of each task's search space; may be filled later.
+    """
+
+    def __init__(self, device: Device, job: Job, versions: Mapping[TuningTask, str]) -> None:
+        self._device = device
+        self._job = job
+        self._versions = versions
+        self._recorded = 0
+
+    def measure(
+        self,
+        candidates: Sequence[Candidate],
+        builder: Builder,
+        runner: Runner,
+        best_secs: float = math.inf,
+    ) -> list[TuningRecord]:
+        """Builds in parallel, then runs one at a time; one record per candidate, in order."""
+        built = builder.build(candidates)
+        artifacts = [artifact for artifact in built if not isinstance(artifact, Failure)]
+        outcomes = iter(runner.run(artifacts, best_secs))
+        return [
+            self.record(candidate, Outcome(one, None) if isinstance(one, Failure) else next(outcomes))
+            for candidate, one in zip(candidates, built, strict=True)
+        ]
+
+    def record(self, candidate: Candidate, outcome: Outcome) -> TuningRecord:
+        """The next record."""
+        number = self._recorded
+        self._recorded += 1
+        return TuningRecord(
+            task=candidate.task,
+            device=self._device.fingerprint,
+            space_version=self._versions[candidate.task],
+            config=candidate.config,
+            measurement=outcome.measurement,
+            check=outcome.check,
+            provenance=Provenance(self._job, number, utc_now()),
+            trace=candidate.trace,
+        )
+
+
+def held_by_a_device(records: Sequence[TuningRecord]) -> list[TuningRecord]:
+    """All but those whose device was lost: that is nothing to hold against a candidate."""
+    return [
+        record
+        for record in records
+        if not (
+            isinstance(record.measurement, Failure) and record.measurement.kind is FailureKind.DEVICE_LOST
+        )
+    ]
