@@ -9,6 +9,8 @@ told. Then one referee, which knows neither side's own measurements, runs all th
 bests in turns, and the median of the turns counts. Against `shipped` our clock starts with the process, against
 `repaired` when our builder and runner are up.
 
+A run that was ended goes on with the same --json: rows that are in the file already are not measured again.
+
 In the table: how many times sooner than MetaSchedule ended ours was as good as its final; and our latency over
 MetaSchedule's, after as many trials and after as much time. `≤` marks what ours did not reach in the time it had.
 """
@@ -69,20 +71,39 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--batch", type=int, default=16, help="candidates per round of ours")
     parser.add_argument("--turns", type=int, default=11, help="how often the referee measures each program")
-    parser.add_argument("--json", type=Path, default=None, help="where the numbers go as JSON")
+    parser.add_argument(
+        "--json", type=Path, default=None, help="where the numbers go as JSON, and earlier ones come from"
+    )
     options = parser.parse_args()
     device = local_device()
-    rows = []
+    setup = {
+        "device": device.fingerprint.name,
+        "trials": options.trials,
+        "batch": options.batch,
+        "turns": options.turns,
+    }
+    rows = earlier_rows(options.json, setup)
     print(f"{device.fingerprint.name}, {device.threads} threads, {options.trials} trials")
     for seed in range(options.seeds):
         for name in options.ops:
-            rows.append(compare(OPERATORS.get(name, name), name, seed, device, options))
-            print_row(rows[-1])
+            if (name, seed) not in rows:
+                rows[name, seed] = compare(OPERATORS.get(name, name), name, seed, device, options)
+            print_row(rows[name, seed])
             if options.json is not None:
                 options.json.parent.mkdir(parents=True, exist_ok=True)
-                summary = {"trials": options.trials, "means": means(rows), "rows": rows}
-                options.json.write_text(json.dumps(summary, indent=2))
-    print_means(rows)
+                found = list(rows.values())
+                options.json.write_text(json.dumps({**setup, "means": means(found), "rows": found}, indent=2))
+    print_means(list(rows.values()))
+
+
+def earlier_rows(file: Path | None, setup: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
+    """The rows of an earlier run with the same setup, by operator and seed."""
+    if file is None or not file.is_file():
+        return {}
+    found = json.loads(file.read_text())
+    if {name: found.get(name) for name in setup} != setup:
+        raise SystemExit(f"expected numbers of {setup} in {file}, found others; name another file")
+    return {(row["operator"], row["seed"]): row for row in found["rows"]}
 
 
 def compare(
