@@ -9,6 +9,7 @@ from pathlib import Path
 from search_spaces.config import Config
 from search_spaces.modules import TensorSpec
 from search_spaces.task import TuningTask
+from tuning_logs.gpu_resources import GpuResources
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,23 +19,6 @@ class PrepackedWeight:
     parameter: int
     shape: tuple[int, ...]
     dtype: str
-
-
-@dataclass(frozen=True, slots=True)
-class GpuResources:
-    """What a thread and a block of a kernel take on a GPU, the largest of several kernels."""
-
-    registers: int
-    spill_bytes: int
-    shared_bytes: int
-
-    def largest(self, other: GpuResources) -> GpuResources:
-        """The larger of each."""
-        return GpuResources(
-            max(self.registers, other.registers),
-            max(self.spill_bytes, other.spill_bytes),
-            max(self.shared_bytes, other.shared_bytes),
-        )
 
 
 @dataclass(frozen=True, slots=True)

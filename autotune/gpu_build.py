@@ -14,9 +14,10 @@ from pathlib import Path
 import tvm
 from tvm.s_tir import dlight
 
-from autotune.artifact import Compiled, GpuResources
+from autotune.artifact import Compiled
 from search_spaces.modules import load, tvm_target
 from search_spaces.target import Target
+from tuning_logs.gpu_resources import GpuResources
 
 _REGISTERS = re.compile(r"Used (\d+) registers")
 _SHARED = re.compile(r"(\d+) bytes smem")

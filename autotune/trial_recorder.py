@@ -10,7 +10,7 @@ from autotune.device import Device
 from autotune.provenance import utc_now
 from autotune.runner import Outcome, Runner
 from search_spaces import Candidate, TuningTask
-from tuning_logs import Failure, FailureKind, Job, Provenance, TuningRecord
+from tuning_logs import Failure, FailureKind, GpuResources, Job, Provenance, TuningRecord
 
 
 class TrialRecorder:
@@ -37,12 +37,14 @@ class TrialRecorder:
         artifacts = [artifact for artifact in built if not isinstance(artifact, Failure)]
         outcomes = iter(runner.run(artifacts, best_secs))
         return [
-            self.record(candidate, Outcome(one, None) if isinstance(one, Failure) else next(outcomes))
+            self.record(candidate, Outcome(one, None))
+            if isinstance(one, Failure)
+            else self.record(candidate, next(outcomes), one.gpu)
             for candidate, one in zip(candidates, built, strict=True)
         ]
 
-    def record(self, candidate: Candidate, outcome: Outcome) -> TuningRecord:
-        """The next record."""
+    def record(self, candidate: Candidate, outcome: Outcome, gpu: GpuResources | None = None) -> TuningRecord:
+        """The next record; gpu: what the compiled kernel takes of a GPU."""
         number = self._recorded
         self._recorded += 1
         return TuningRecord(
@@ -54,6 +56,7 @@ class TrialRecorder:
             check=outcome.check,
             provenance=Provenance(self._job, number, utc_now()),
             trace=candidate.trace,
+            gpu=gpu,
         )
 
 

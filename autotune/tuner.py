@@ -192,7 +192,7 @@ class Tuner:
             self.verdicts[progress.task] = final.verdict
             by_config = {candidate.config: candidate for candidate in candidates}
             records = [
-                self._recorder.record(by_config[artifact.config], outcome)
+                self._recorder.record(by_config[artifact.config], outcome, artifact.gpu)
                 for artifact, outcome in final.outcomes()
             ]
             self.log.append(records)

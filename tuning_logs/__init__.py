@@ -3,6 +3,7 @@
 from tuning_logs.address import open_log, read_log
 from tuning_logs.contents import Damage
 from tuning_logs.device_fingerprint import DeviceFingerprint
+from tuning_logs.gpu_resources import GpuResources
 from tuning_logs.log import TuningLog
 from tuning_logs.measurement import Check, Failure, FailureKind, Measurement, Timing
 from tuning_logs.record import Job, Provenance, TuningRecord
@@ -14,6 +15,7 @@ __all__ = [
     "DeviceFingerprint",
     "Failure",
     "FailureKind",
+    "GpuResources",
     "Job",
     "Measurement",
     "Provenance",

@@ -71,5 +71,4 @@ def _pooled(rows: Rows, read: Read) -> TuningRecord:
     """The latest record, with the repeats of all of them."""
     records = [read(row) for row in rows]
     timings = [each.measurement for each in records if isinstance(each.measurement, Timing)]
-    run_secs = tuple(secs for timing in timings for secs in timing.run_secs)
-    return replace(records[-1], measurement=replace(timings[-1], run_secs=run_secs))
+    return replace(records[-1], measurement=Timing.pooled(timings))

@@ -67,4 +67,6 @@ def is_beyond_noise(fast: TuningRecord, slow: TuningRecord) -> bool:
     one's is below the lower quartile of the other's. False where either failed."""
     if not isinstance(fast.measurement, Timing) or not isinstance(slow.measurement, Timing):
         return False
-    return bool(np.quantile(fast.measurement.run_secs, 0.75) < np.quantile(slow.measurement.run_secs, 0.25))
+    return bool(
+        np.quantile(fast.measurement.usual_secs, 0.75) < np.quantile(slow.measurement.usual_secs, 0.25)
+    )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Final
 
 import pandas
@@ -32,10 +32,14 @@ COLUMNS: Final[Mapping[str, str]] = {
     "repeats": "Int64",
     "run_secs": "object",  # every repeat, as a tuple
     "censored": "boolean",
+    "slowdown": "float64",  # of the machine meanwhile; secs is without it, run_secs with it
     "build_secs": "float64",
     "gflops_per_sec": "float64",  # missing where the workload's operations cannot be counted
     "max_abs_error": "float64",
     "max_rel_error": "float64",
+    "gpu_registers": "Int64",  # of a thread; this and the next two are missing for other devices
+    "gpu_spill_bytes": "Int64",  # of a thread
+    "gpu_shared_bytes": "Int64",  # of a block
     "job": "string",
     "seed": "Int64",
     "sampler": "string",
@@ -72,20 +76,23 @@ def _row(record: TuningRecord) -> dict[str, object]:
     }
     if record.check is not None:
         row |= {"max_abs_error": record.check.max_abs_error, "max_rel_error": record.check.max_rel_error}
+    if record.gpu is not None:
+        row |= {f"gpu_{name}": amount for name, amount in asdict(record.gpu).items()}
     return row | _measured(record.measurement, task.workload.flops)
 
 
 def _measured(measurement: Timing | Failure, flops: float) -> dict[str, object]:
     if isinstance(measurement, Failure):
         return {"status": "failed", "failure": str(measurement.kind), "message": measurement.message}
-    secs = statistics.median(measurement.run_secs)
+    secs, usual_secs = measurement.secs, measurement.usual_secs
     return {
         "status": "ok",
         "secs": secs,
-        "fastest_secs": min(measurement.run_secs),
-        "slowest_secs": max(measurement.run_secs),
+        "fastest_secs": min(usual_secs),
+        "slowest_secs": max(usual_secs),
         "repeats": len(measurement.run_secs),
         "run_secs": measurement.run_secs,
         "censored": measurement.censored,
+        "slowdown": measurement.slowdown,
         "gflops_per_sec": flops / secs / 1e9 if flops else None,
     }

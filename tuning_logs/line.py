@@ -12,12 +12,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from tuning_logs.measurement import FailureKind
 
 #: The newest schema. A newer minor version only adds fields and kinds; a newer major one is not read.
-SCHEMA: Final = "1.1"
+SCHEMA: Final = "1.2"
 SCHEMA_MAJOR: Final = 1
-SCHEMA_MINOR: Final = 1
+SCHEMA_MINOR: Final = 2
 #: What is written on a line: the oldest schema that has all of its fields, so that the same record is always the
 #: same bytes, whichever version wrote it.
 _FIRST: Final = "1.0"
+WITH_TRACE: Final = "1.1"
+WITH_GPU_OR_SLOWDOWN: Final = "1.2"
 
 #: Longest failure message kept, in characters.
 LONGEST_MESSAGE: Final = 2000
@@ -42,6 +44,7 @@ Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 #: Seconds that something took; the upper bound keeps sums and medians finite.
 Secs = Annotated[float, Meta(ge=0.0, le=1e9)]
 RunSecs = Annotated[float, Meta(gt=0.0, le=1e9)]
+Slowdown = Annotated[float, Meta(ge=1e-3, le=1e3)]
 #: How far off a result was; JSON has no word for infinity or not-a-number.
 Deviation = Annotated[float, Meta(ge=0.0)] | Literal["inf", "nan"]
 
@@ -93,7 +96,7 @@ class JobLine(Struct, frozen=True, kw_only=True):
 class TraceLine(Struct, frozen=True, kw_only=True):
     """Defines the trace that later records name by key; key is the digest of the text."""
 
-    schema: Schema = SCHEMA
+    schema: Schema = WITH_TRACE
     kind: Literal["trace"] = "trace"
     key: Key
     text: str
@@ -106,6 +109,8 @@ class TimingValue(Struct, frozen=True, kw_only=True, tag_field="status", tag="ok
     run_secs: Annotated[tuple[RunSecs, ...], Meta(min_length=1)]
     build_secs: Secs
     censored: bool
+    # Left out where the machine was as fast as usual.
+    slowdown: Slowdown | UnsetType = UNSET
 
 
 class FailureValue(Struct, frozen=True, kw_only=True, tag_field="status", tag="failed"):
@@ -123,6 +128,14 @@ class CheckValue(Struct, frozen=True, kw_only=True):
     max_rel_error: Deviation
 
 
+class GpuValue(Struct, frozen=True, kw_only=True):
+    """What the compiled kernel takes of a GPU: of a thread, of a thread, and of a block."""
+
+    registers: Count
+    spill_bytes: Count
+    shared_bytes: Count
+
+
 class RecordLine(Struct, frozen=True, kw_only=True):
     """One trial: task, device, trace and job name earlier lines; config is the list of answers."""
 
@@ -138,6 +151,8 @@ class RecordLine(Struct, frozen=True, kw_only=True):
     trace: Key | UnsetType = UNSET
     measurement: TimingValue | FailureValue
     check: CheckValue | None
+    # Left out where the device is no GPU, or nothing was built.
+    gpu: GpuValue | UnsetType = UNSET
     job: Key
     trial: Count
     time: Short
@@ -163,7 +178,8 @@ class _Header(Struct, frozen=True):
 
 #: How nearly every line starts: its header need not be looked at by itself.
 _OWN_RECORDS: Final = tuple(
-    LINE_START + b'%s","kind":"record",' % schema.encode() for schema in (_FIRST, SCHEMA)
+    LINE_START + b'%s","kind":"record",' % schema.encode()
+    for schema in (_FIRST, WITH_TRACE, WITH_GPU_OR_SLOWDOWN)
 )
 
 _ENCODER = msgspec.json.Encoder()

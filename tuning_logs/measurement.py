@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -24,16 +25,32 @@ class Timing:
     """A candidate that ran: every repeat (seconds per call, in the order taken), and what compiling it took.
 
     censored: measuring stopped early because the candidate was far slower than the best; the times are true, but few.
+    slowdown: how many times slower than usual the machine was meanwhile, told by programs of known latency that took
+              turns with this one; 1.0 where it was as usual.
     """
 
     run_secs: tuple[float, ...]
     build_secs: float
     censored: bool = False
+    slowdown: float = 1.0
+
+    @property
+    def usual_secs(self) -> tuple[float, ...]:
+        """The repeats, had the machine been as usual."""
+        if self.slowdown == 1.0:
+            return self.run_secs
+        return tuple(secs / self.slowdown for secs in self.run_secs)
 
     @property
     def secs(self) -> float:
-        """The latency to compare by: the median of the repeats."""
-        return statistics.median(self.run_secs)
+        """The latency to compare by: the median of the repeats, had the machine been as usual."""
+        return statistics.median(self.usual_secs)
+
+    @classmethod
+    def pooled(cls, timings: Sequence[Timing]) -> Timing:
+        """The last of several timings of one program, with the repeats of all of them."""
+        run_secs = tuple(secs for timing in timings for secs in timing.usual_secs)
+        return replace(timings[-1], run_secs=run_secs, slowdown=1.0)
 
 
 @dataclass(frozen=True, slots=True)

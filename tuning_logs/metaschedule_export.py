@@ -91,7 +91,7 @@ def _commit(database: Any, task: TuningTask, records: Sequence[TuningRecord], le
             continue
         arguments = meta_schedule.arg_info.ArgInfo.from_prim_func(module["main"])
         assert isinstance(record.measurement, Timing)
-        secs = list(record.measurement.run_secs)
+        secs = list(record.measurement.usual_secs)
         workload = database.commit_workload(module)
         database.commit_tuning_record(
             meta_schedule.database.TuningRecord(trace, workload, secs, target, arguments)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from search_spaces.config import Config
 from search_spaces.task import TuningTask
 from tuning_logs.device_fingerprint import DeviceFingerprint
+from tuning_logs.gpu_resources import GpuResources
 from tuning_logs.measurement import Check, Measurement, Timing
 
 
@@ -42,7 +43,7 @@ class TuningRecord:
     """A task on a device, a config, and what was measured.
 
     trace: the candidate's, by which the config can be replayed in another version of the space; None where it has none
-    and where the log has lost it.
+    and where the log has lost it. gpu: what the kernel takes of a GPU, None for other devices.
     """
 
     task: TuningTask
@@ -53,6 +54,7 @@ class TuningRecord:
     check: Check | None
     provenance: Provenance
     trace: str | None = None
+    gpu: GpuResources | None = None
 
     @property
     def secs(self) -> float:

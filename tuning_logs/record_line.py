@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import asdict
 from functools import lru_cache
 from sys import intern
 from typing import Literal
 
+from msgspec import UNSET, structs
 from msgspec.structs import replace
 
 from search_spaces.config import Config
@@ -15,12 +17,15 @@ from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.workload import Workload
 from tuning_logs.device_fingerprint import DeviceFingerprint
+from tuning_logs.gpu_resources import GpuResources
 from tuning_logs.line import (
     LONGEST_MESSAGE,
-    SCHEMA,
+    WITH_GPU_OR_SLOWDOWN,
+    WITH_TRACE,
     CheckValue,
     DeviceLine,
     FailureValue,
+    GpuValue,
     JobLine,
     RecordLine,
     TimingValue,
@@ -73,9 +78,12 @@ def record_line(record: TuningRecord) -> RecordLine:
         trial=record.provenance.trial,
         time=record.provenance.time,
     )
-    if record.trace is None:
-        return line
-    return replace(line, schema=SCHEMA, trace=_trace_key(record.trace))
+    if record.trace is not None:
+        line = replace(line, schema=WITH_TRACE, trace=_trace_key(record.trace))
+    if record.gpu is not None:
+        line = replace(line, gpu=GpuValue(**asdict(record.gpu)))
+    is_slowed = isinstance(record.measurement, Timing) and record.measurement.slowdown != 1.0
+    return replace(line, schema=WITH_GPU_OR_SLOWDOWN) if is_slowed or record.gpu is not None else line
 
 
 def defined_by(line: WorkloadLine | DeviceLine | JobLine) -> Workload | DeviceFingerprint | Job:
@@ -117,6 +125,7 @@ def record_of(
         check_of(line),
         Provenance(job, line.trial, line.time),
         trace,
+        None if line.gpu is UNSET else GpuResources(**structs.asdict(line.gpu)),
     )
 
 
@@ -124,7 +133,8 @@ def measurement_of(line: RecordLine) -> Measurement:
     """What the line says was measured."""
     value = line.measurement
     if isinstance(value, TimingValue):
-        return Timing(value.run_secs, value.build_secs, value.censored)
+        slowdown = 1.0 if value.slowdown is UNSET else value.slowdown
+        return Timing(value.run_secs, value.build_secs, value.censored, slowdown)
     return Failure(value.failure, value.message, value.build_secs)
 
 
@@ -146,6 +156,7 @@ def _measurement_value(measurement: Measurement) -> TimingValue | FailureValue:
             run_secs=tuple(map(float, measurement.run_secs)),
             build_secs=float(measurement.build_secs),
             censored=measurement.censored,
+            slowdown=UNSET if measurement.slowdown == 1.0 else float(measurement.slowdown),
         )
     return FailureValue(
         failure=measurement.kind,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from search_spaces.decision import Answer
@@ -92,6 +93,8 @@ def standing_of(measurement: TimingValue | FailureValue) -> tuple[float, float, 
         return float("inf"), float("inf"), _PLACES[measurement.failure]
     ordered = sorted(measurement.run_secs)
     low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    if measurement.slowdown is not UNSET:
+        low, high = low / measurement.slowdown, high / measurement.slowdown
     return (low + high) / 2 if low != high else low, low, CENSORED if measurement.censored else OK
 
 

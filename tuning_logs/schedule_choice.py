@@ -150,9 +150,8 @@ class ScheduleChooser:
         ]
         if not timed:
             return None
-        record, timing = timed[-1]
-        run_secs = tuple(secs for _, each in timed for secs in each.run_secs)
-        return replace(record, measurement=replace(timing, run_secs=run_secs))
+        record, _ = timed[-1]
+        return replace(record, measurement=Timing.pooled([timing for _, timing in timed]))
 
     def _from_elsewhere(self, space: TensorIRSpace, miss: Miss | None) -> Choice | None:
         """The same operator tuned for another device or target."""

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from search_spaces.target import Target
-from tuning_logs import Check, Failure, FailureKind, Job, Timing, TuningLog
+from tuning_logs import Check, Failure, FailureKind, GpuResources, Job, Timing, TuningLog
 from tuning_logs.json_schema import json_schema_text
 from tuning_logs.line import LINE_TYPES, decode_line
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "tuning_log_1.0.jsonl"
-NEWEST = ROOT / "tests" / "golden" / "tuning_log_1.1.jsonl"
+TRACED = ROOT / "tests" / "golden" / "tuning_log_1.1.jsonl"
+NEWEST = ROOT / "tests" / "golden" / "tuning_log_1.2.jsonl"
 
 
 def test_the_golden_log_of_1_0_opens_with_exactly_what_was_put_in():
@@ -77,7 +78,7 @@ def test_the_golden_log_of_1_0_opens_with_exactly_what_was_put_in():
 
 
 def test_the_golden_log_of_1_1_is_that_of_1_0_with_a_trace():
-    log = TuningLog.read(NEWEST)
+    log = TuningLog.read(TRACED)
     assert log.damage == ()
     records = list(log.iterate())
     without = [replace(record, trace=None) for record in records]
@@ -92,7 +93,25 @@ def test_the_golden_log_of_1_1_is_that_of_1_0_with_a_trace():
     assert best.trace == fast
 
 
-@pytest.mark.parametrize("golden", [GOLDEN, NEWEST])
+def test_the_golden_log_of_1_2_is_that_of_1_1_with_a_slowed_machine_and_a_gpu():
+    log = TuningLog.read(NEWEST)
+    assert log.damage == ()
+    *before, slowed, on_gpu = log.iterate()
+    assert repr(before) == repr(list(TuningLog.read(TRACED).iterate()))
+    assert slowed.measurement == Timing((7.5e-07, 7.9e-07, 7.2e-07), 0.25, slowdown=1.9375)
+    assert slowed.secs == 7.5e-07 / 1.9375
+    assert slowed.gpu is None
+    assert on_gpu.gpu == GpuResources(registers=40, spill_bytes=0, shared_bytes=4096)
+    best = log.best(slowed.task, slowed.device)
+    assert best is not None
+    assert best.config == slowed.config
+    assert 3.6e-07 < best.secs < 4.4e-07
+    frame = log.to_pandas()
+    assert frame["gpu_registers"].dropna().tolist() == [40]
+    assert frame["slowdown"].dropna().max() == 1.9375
+
+
+@pytest.mark.parametrize("golden", [GOLDEN, TRACED, NEWEST])
 def test_writing_a_golden_log_again_gives_the_same_bytes(golden, tmp_path):
     with TuningLog.open(tmp_path / "again.jsonl") as log:
         log.append(list(TuningLog.read(golden).iterate()))
@@ -119,13 +138,16 @@ def test_the_document_names_every_field_of_every_line():
     named = set(re.findall(r"`(?:measurement\.)?([a-z_]+)`", text))
     fields = {field for kind in LINE_TYPES for field in kind.__struct_fields__} - {"measurement"}
     timing_and_failure = {"run_secs", "build_secs", "censored", "failure", "message", "status"}
-    assert fields | timing_and_failure <= named
+    more = {"slowdown", "registers", "spill_bytes", "shared_bytes"}
+    assert fields | more | timing_and_failure <= named
     assert {str(kind) for kind in FailureKind} <= named
 
 
 def test_the_checksum_is_computed_as_documented():
     for line in GOLDEN.read_bytes().splitlines() + NEWEST.read_bytes().splitlines():
-        assert line.startswith((b'{"schema":"1.0","kind":"', b'{"schema":"1.1","kind":"'))
+        assert line.startswith(
+            (b'{"schema":"1.0","kind":"', b'{"schema":"1.1","kind":"', b'{"schema":"1.2","kind":"')
+        )
         head, tail = line.rsplit(b',"crc":', 1)
         assert tail == b'"%08x"}' % zlib.crc32(head)
         decode_line(line)
@@ -138,11 +160,11 @@ def test_the_shipped_json_schema_is_that_of_the_lines():
     )
 
 
-def test_the_json_schema_has_a_definition_for_each_kind_with_all_its_fields_but_the_trace_required():
+def test_the_json_schema_has_a_definition_for_each_kind_with_all_its_fields_but_two_required():
     schema = json.loads(json_schema_text())
     for line in NEWEST.read_text("utf-8").splitlines():
         fields = json.loads(line)
         definition = schema["$defs"][fields["kind"].capitalize() + "Line"]
-        assert definition["required"] == [field for field in fields if field != "trace"]
+        assert definition["required"] == [field for field in fields if field not in ("trace", "gpu")]
         assert set(fields) <= set(definition["properties"])
         assert definition["properties"]["kind"] == {"enum": [fields["kind"]]}

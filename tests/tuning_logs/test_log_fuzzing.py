@@ -17,7 +17,7 @@ from tuning_logs import TuningLog, TuningRecord
 
 ROOT = Path(__file__).parents[2] / "tests" / "golden"
 GOLDEN = (ROOT / "tuning_log_1.0.jsonl").read_bytes()
-LINES = (ROOT / "tuning_log_1.1.jsonl").read_bytes().splitlines(keepends=True)
+LINES = (ROOT / "tuning_log_1.2.jsonl").read_bytes().splitlines(keepends=True)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
