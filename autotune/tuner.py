@@ -8,10 +8,10 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from autotune.artifact import Artifact
 from autotune.builder import Builder
 from autotune.equipment import open_builder, open_runner
-from autotune.finalists import Final, Verdict, choose_finalists
+from autotune.final import Verdict
+from autotune.finals import Finals
 from autotune.gain_forecast import GainForecast
 from autotune.job import TuningJob
 from autotune.pace import Pace
@@ -165,38 +165,23 @@ class Tuner:
         end = min(end, self.elapsed_secs + self.job.budget.secs_left(self.elapsed_secs))
         if end - self.elapsed_secs < _LEAST_FINALS_SECS:
             return
+        finals = Finals(
+            builder,
+            runner,
+            self._recorder,
+            self.pace,
+            lambda: not self._is_stopping and self.elapsed_secs < end,
+            self.verdicts,
+        )
         heaviest = sorted(self.progress.values(), key=lambda one: -one.task.weight * one.best)
         for progress in heaviest:
             if self._is_stopping or self.elapsed_secs >= end:
                 return
             space = studies[progress.task].space
             known = [one for one in self._earlier(progress.task) if one.space_version == space.version]
-            doubts = {
-                config: slowdown
-                for (key, config), slowdown in self.pace.in_doubt.items()
-                if key == progress.task.key
-            }
-            configs = choose_finalists(known, space.default, doubts)
-            candidates = [space.apply(config) for config in configs]
-            built = builder.build(candidates)
-            final = Final(tuple(artifact for artifact in built if isinstance(artifact, Artifact)))
-            final.run(
-                runner,
-                lambda: self.pace.is_steady,
-                lambda: not self._is_stopping and self.elapsed_secs < end,
-            )
-            for artifact in final.artifacts:
-                artifact.library.unlink(missing_ok=True)
-            if final.verdict is None:
-                continue
-            self.verdicts[progress.task] = final.verdict
-            by_config = {candidate.config: candidate for candidate in candidates}
-            records = [
-                self._recorder.record(by_config[artifact.config], outcome, artifact.gpu)
-                for artifact, outcome in final.outcomes()
-            ]
-            self.log.append(records)
-            yield records
+            for records in finals.decide(progress.task, space, known):
+                self.log.append(records)
+                yield records
 
     def _affordable(self, started: float, trials: int) -> float:
         """How many more candidates fit into the budget, at the rate of the trials since the search started."""

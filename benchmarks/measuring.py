@@ -28,7 +28,7 @@ from autotune.artifact import Artifact
 from autotune.budget import Budget
 from autotune.builder import LocalBuilder
 from autotune.device import Device, local_device
-from autotune.finalists import Final
+from autotune.final import Final
 from autotune.job import TuningJob
 from autotune.operators import operator_task
 from autotune.pace import Pace

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -15,13 +16,17 @@ from toy_machine import DEVICE, ToyMachine
 
 from autotune.artifact import Artifact
 from autotune.budget import Budget
-from autotune.finalists import Final, Verdict, choose_finalists
+from autotune.final import Final, Verdict
+from autotune.finalists import choose_finalists
+from autotune.finals import Finals
 from autotune.job import TuningJob
+from autotune.pace import Pace
 from autotune.provenance import new_job, utc_now
 from autotune.runner import Outcome
 from autotune.samplers import SamplerKind, sampler_factory
+from autotune.trial_recorder import TrialRecorder
 from autotune.tuner import Tuner
-from search_spaces import Config, ToySpace
+from search_spaces import Candidate, Config, ToySpace
 from tuning_logs import Failure, FailureKind, Measurement, Provenance, Timing, TuningLog, TuningRecord
 
 TASK = ToySpace(64).task
@@ -158,10 +163,35 @@ def test_a_finalist_that_fails_is_out_and_its_failure_is_told() -> None:
     assert isinstance(failure, Failure)
 
 
-def test_a_final_that_no_turn_decided_has_no_verdict() -> None:
+def test_a_final_without_time_has_no_verdict() -> None:
     final = Final(artifacts("default", "a"))
-    final.run(NoisyRunner({"default": 5.0, "a": 1.0}, 0.0), lambda: False, lambda: True)
+    final.run(NoisyRunner({"default": 5.0, "a": 1.0}, 0.0), lambda: True, lambda: False)
     assert final.verdict is None
+    assert final.outcomes() == []
+
+
+def test_on_a_machine_that_stays_slow_the_turns_decide_and_the_slowdown_is_told() -> None:
+    runner = NoisyRunner({"default": 5.0, "a": 1.0, "b": 0.8}, noise=0.01, slow_turns=range(100))
+    final = Final(artifacts("default", "a", "b"), {config("a"): 1.0})
+    final.run(runner, lambda: False, lambda: True)
+    assert len(runner.orders) == 12
+    assert final.verdict is not None
+    assert final.verdict.winner == config("b")
+    assert final.verdict.secs == pytest.approx(0.8, rel=0.05)
+    known = {artifact.config: outcome.measurement for artifact, outcome in final.outcomes()}
+    assert config("a") not in known
+    measured = known[config("b")]
+    assert isinstance(measured, Timing)
+    assert measured.slowdown == pytest.approx(3.0, rel=0.05)
+    assert measured.secs == pytest.approx(0.8, rel=0.05)
+    assert min(measured.run_secs) > 2.0
+
+
+def test_without_a_known_latency_slow_turns_bring_no_times() -> None:
+    runner = NoisyRunner({"default": 5.0, "a": 1.0}, noise=0.01, slow_turns=range(100))
+    final = Final(artifacts("default", "a"))
+    final.run(runner, lambda: False, lambda: True)
+    assert final.verdict is not None
     assert final.outcomes() == []
 
 
@@ -192,6 +222,95 @@ def test_the_tuner_ends_with_finals_that_pool_with_earlier_records() -> None:
     again = [one for one in log.where(task=TASK) if one.config == best.config]
     assert len(again) == 2
     assert len({one.provenance.trial for one in log.iterate()}) == len(log)
+
+
+class DisturbedRunner(NoisyRunner):
+    """A NoisyRunner of toy programs whose first best time was luck."""
+
+    def __init__(self, secs: dict[str, float], pace: Pace, slowdowns: Sequence[float]) -> None:
+        super().__init__(secs, 0.005)
+        self.pace = pace
+        self.slowdowns = slowdowns
+
+    def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
+        return [
+            Artifact(one.task, one.config, Path(one.config.by_name["name"]), 0.0, ()) for one in candidates
+        ]
+
+    def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
+        slowdown = self.slowdowns[min(len(self.orders), len(self.slowdowns) - 1)]
+        self.orders.append([str(artifact.library) for artifact in artifacts])
+        self.pace.take(slowdown)
+        return [
+            Outcome(
+                Timing((slowdown * self.secs[str(one.library)] * float(self.rng.normal(1, 0.005)),), 0.0),
+                None,
+            )
+            for one in artifacts
+        ]
+
+
+class NamedSpace:
+    """A space whose configs are names."""
+
+    default = config("default")
+
+    def apply(self, chosen: Config) -> Candidate:
+        return Candidate(TASK, chosen, None)
+
+
+def decided(
+    secs: dict[str, float], records: list[TuningRecord], doubts: dict[str, float], slowdowns: Sequence[float]
+) -> tuple[list[TuningRecord], Config, list[list[str]]]:
+    """All records in the end, the winner, and what ran together."""
+    pace = Pace()
+    pace.take(1.0)
+    pace.in_doubt = {(TASK.key, config(name)): slowdown for name, slowdown in doubts.items()}
+    runner = DisturbedRunner(secs, pace, slowdowns)
+    recorder = TrialRecorder(DEVICE, JOB, {TASK: "1"})
+    finals = Finals(runner, runner, recorder, pace, lambda: True, {})
+    found = [one for more in finals.decide(TASK, NamedSpace(), records) for one in more]
+    return records + found, finals.verdicts[TASK].winner, runner.orders
+
+
+def best_of(records: list[TuningRecord]) -> Config:
+    log = TuningLog.in_memory()
+    log.append(records)
+    best = log.best(TASK, DEVICE.fingerprint)
+    assert best is not None
+    return best.config
+
+
+def test_what_was_in_doubt_is_looked_at_again_once_the_machine_is_steady() -> None:
+    names = {"default": 9.0, "sure": 1.0} | {f"doubt-{n}": 1.3 for n in range(9)} | {"best": 0.7}
+    records = [record("default", timing(9.0)), record("sure", timing(1.0))]
+    doubts = {name: 2.0 for name in names if name not in ("default", "sure")}
+    # The slow machine hit the best harder than others: by its time alone it would be no finalist.
+    records += [record(name, timing(2.9 if name == "best" else 2.6)) for name in doubts]
+    after, winner, orders = decided(names, records, doubts, [1.0])
+    assert set(orders[0]) == set(doubts)
+    assert winner == config("best") == best_of(after)
+
+
+def test_a_machine_that_stays_slow_does_not_change_the_winner() -> None:
+    secs = {"default": 9.0, "sure": 1.0, "other": 1.05, "best": 0.9, "worse": 1.2}
+    records = [record(name, timing(secs[name])) for name in ("default", "sure", "other")]
+    records += [record(name, timing(2 * secs[name])) for name in ("best", "worse")]
+    after, winner, _ = decided(secs, records, {"best": 2.0, "worse": 2.0}, [2.0])
+    assert winner == config("best") == best_of(after)
+    secs["best"] = 1.1
+    records[3] = record("best", timing(2.2))
+    after, winner, _ = decided(secs, records, {"best": 2.0, "worse": 2.0}, [2.0])
+    assert winner == config("sure") == best_of(after)
+
+
+def test_who_becomes_the_best_by_a_final_must_have_taken_part_in_one() -> None:
+    names = [f"lucky-{n}" for n in range(4)]
+    secs = {"default": 9.0, "honest": 1.0} | dict.fromkeys(names, 1.3)
+    records = [record("default", timing(9.0)), *(record(name, timing(0.95)) for name in names)]
+    records.append(record("honest", timing(1.0)))
+    after, winner, _ = decided(secs, records, {}, [1.0])
+    assert winner == config("honest") == best_of(after)
 
 
 def test_no_time_for_finals_means_none() -> None:

@@ -1,0 +1,169 @@
+"""A final: the finalists of a task, measured again in turns, so that the winner is not the luckiest."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from scipy.stats import wilcoxon
+
+from autotune.artifact import Artifact
+from autotune.runner import Outcome, Runner
+from search_spaces import Config
+from tuning_logs import Check, Failure, FailureKind, Timing
+
+_MIN_TURNS = 6
+_MAX_TURNS = 12
+_SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Who won a final, and how sure that is.
+
+    secs:    the winner's latency: the median of its turns.
+    rival:   the second, None where nobody else ran.
+    p_value: how likely turns like these were if the winner were no faster than its rival (Wilcoxon's signed-rank
+             test, one-sided, over pairs of the same turn); 0.0 without a rival.
+    """
+
+    winner: Config
+    secs: float
+    rival: Config | None
+    p_value: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the winner is faster than its rival beyond luck (at 5 %)."""
+        return self.p_value < _SIGNIFICANCE
+
+
+@dataclass
+class Final:
+    """Turns in which each artifact of one task is measured once, in a rotating order.
+
+    known_secs:  the latency of those configs that were measured on a steady machine before;
+    turns:       for each turn on a steady machine, the latency of each artifact in seconds, infinite where it failed;
+    slow_turns:  the same for turns on a machine that was slower than usual, which slows all artifacts alike. They count
+                 only where there were no others.
+    """
+
+    artifacts: tuple[Artifact, ...]
+    known_secs: Mapping[Config, float] = field(default_factory=dict)
+    turns: list[tuple[float, ...]] = field(default_factory=list)
+    slow_turns: list[tuple[float, ...]] = field(default_factory=list)
+    _timings: list[list[Timing]] = field(default_factory=list)
+    _slow_timings: list[list[Timing]] = field(default_factory=list)
+    _failures: dict[int, Failure] = field(default_factory=dict)
+    _checks: dict[int, Check | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._timings = [[] for _ in self.artifacts]
+        self._slow_timings = [[] for _ in self.artifacts]
+
+    def run(
+        self,
+        runner: Runner,
+        is_steady: Callable[[], bool],
+        has_time: Callable[[], bool],
+        best_secs: float = math.inf,
+    ) -> None:
+        """Takes turns until the winner is clear, twelve were taken on a steady machine or on a slow one, or there is
+        no time for another; best_secs: the task's best so far."""
+        for turn in range(2 * _MAX_TURNS):
+            running = [place for place in range(len(self.artifacts)) if place not in self._failures]
+            if len(running) < 2 or not has_time():
+                return
+            first = turn % len(running)
+            order = running[first:] + running[:first]
+            outcomes = runner.run([self.artifacts[place].twin(turn) for place in order], best_secs)
+            found = dict(zip(order, outcomes, strict=True))
+            if is_steady():
+                self._note(found, self.turns, self._timings)
+            else:
+                self._note(found, self.slow_turns, self._slow_timings)
+            if max(len(self.turns), len(self.slow_turns)) >= _MAX_TURNS:
+                return
+            verdict = self.verdict
+            if len(self.turns) >= _MIN_TURNS and verdict is not None and verdict.is_clear:
+                return
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The winner so far, None before the first turn that counts."""
+        turns = self.turns or self.slow_turns
+        if not turns:
+            return None
+        columns = list(zip(*turns, strict=True))
+        medians = [
+            math.inf if place in self._failures else statistics.median(column)
+            for place, column in enumerate(columns)
+        ]
+        ranked = sorted(range(len(columns)), key=medians.__getitem__)
+        winner = ranked[0]
+        if not medians[winner] < math.inf:
+            return None
+        rival = ranked[1] if len(ranked) > 1 and medians[ranked[1]] < math.inf else None
+        p_value = 0.0 if rival is None else _chance(columns[winner], columns[rival])
+        return Verdict(
+            self.artifacts[winner].config,
+            medians[winner] / (1.0 if self.turns else self._slowdown or 1.0),
+            None if rival is None else self.artifacts[rival].config,
+            p_value,
+        )
+
+    def outcomes(self) -> list[tuple[Artifact, Outcome]]:
+        """What is worth writing down: for each artifact all its repeats in one timing, or how it failed at last.
+
+        Where only slow turns were taken, the artifacts of unknown latency, with the slowdown that the known ones tell.
+        """
+        slowdown = 1.0 if self.turns else self._slowdown
+        found = []
+        for place, artifact in enumerate(self.artifacts):
+            timings = self._timings[place] if self.turns else self._slow_timings[place]
+            if place in self._failures:
+                found.append((artifact, Outcome(self._failures[place], self._checks[place])))
+            elif timings and slowdown and (self.turns or artifact.config not in self.known_secs):
+                run_secs = tuple(secs for timing in timings for secs in timing.run_secs)
+                censored = all(timing.censored for timing in timings)
+                timing = Timing(run_secs, artifact.build_secs, censored, slowdown)
+                found.append((artifact, Outcome(timing, self._checks[place])))
+        return found
+
+    @property
+    def _slowdown(self) -> float | None:
+        """How many times slower the known ones were in the slow turns than before, None where that is unknown."""
+        if not self.slow_turns:
+            return None
+        columns = zip(*self.slow_turns, strict=True)
+        ratios = [
+            statistics.median(column) / self.known_secs[artifact.config]
+            for artifact, column in zip(self.artifacts, columns, strict=True)
+            if artifact.config in self.known_secs
+        ]
+        finite = [ratio for ratio in ratios if math.isfinite(ratio)]
+        return statistics.median(finite) if finite else None
+
+    def _note(
+        self, outcomes: dict[int, Outcome], turns: list[tuple[float, ...]], timings: list[list[Timing]]
+    ) -> None:
+        secs = [math.inf] * len(self.artifacts)
+        for place, outcome in outcomes.items():
+            self._checks[place] = outcome.check
+            if isinstance(outcome.measurement, Timing):
+                timings[place].append(outcome.measurement)
+                secs[place] = outcome.measurement.secs
+            elif outcome.measurement.kind is not FailureKind.DEVICE_LOST:
+                self._failures[place] = outcome.measurement
+        if all(place in self._failures or secs[place] < math.inf for place in outcomes):
+            turns.append(tuple(secs))
+
+
+def _chance(winner: Sequence[float], rival: Sequence[float]) -> float:
+    pairs = [(a, b) for a, b in zip(winner, rival, strict=True) if a < math.inf and b < math.inf]
+    differences = [b - a for a, b in pairs]
+    if not any(differences):
+        return 1.0
+    return float(wilcoxon(differences, alternative="greater").pvalue)
