@@ -161,7 +161,9 @@ class Tuner:
         self, studies: dict[TuningTask, TaskStudy], builder: Builder, runner: Runner
     ) -> Iterator[list[TuningRecord]]:
         """Measures the finalists of every task in turns, the heaviest first, as long as there is time."""
-        end = self.elapsed_secs / (1 - self.job.finals_share)
+        # What was disturbed takes longer to decide.
+        share = min(self.job.finals_share * (2 if self.pace.in_doubt else 1), max(self.job.finals_share, 0.5))
+        end = self.elapsed_secs / (1 - share)
         end = min(end, self.elapsed_secs + self.job.budget.secs_left(self.elapsed_secs))
         if end - self.elapsed_secs < _LEAST_FINALS_SECS:
             return

@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 import optuna
+from referee import Referee
 
 from autotune.artifact import Artifact
 from autotune.budget import Budget
 from autotune.builder import LocalBuilder
 from autotune.device import Device, local_device
-from autotune.final import Final
 from autotune.job import TuningJob
 from autotune.operators import operator_task
 from autotune.pace import Pace
@@ -42,7 +42,14 @@ from tuning_logs import Timing, TuningLog
 
 SLOW_FACTOR = 3.0
 HOG = [sys.executable, "-c", "while True: pass"]
-BARS = {"trials_per_sec": 6.0, "slow_secs": 0.060, "spread": 1.03}
+REFEREE_TURNS = 20
+BARS = {
+    "trials_per_sec": 6.0,
+    "slow_secs": 0.060,
+    "spread": 1.03,
+    "passing_hog_winner_over_quiet_winner": 1.03,
+    "staying_hog_winner_over_quiet_winner": 1.03,
+}
 
 
 class WatchedRunner(LocalRunner):
@@ -135,7 +142,8 @@ def hog(device: Device, options: argparse.Namespace) -> dict[str, Any]:
         found |= {
             f"{name}_hog_noticed": run.noticed,
             f"{name}_hog_measured_anew": run.measured_anew,
-            f"{name}_hog_in_doubt": run.in_doubt,
+            f"{name}_hog_in_doubt": len(run.in_doubt),
+            f"{name}_hog_hit_quiet_winner": quiet.best_config in run.in_doubt,
             f"{name}_hog_same_winner": same,
             f"{name}_hog_winner_over_quiet_winner": slower,
         }
@@ -143,16 +151,12 @@ def hog(device: Device, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def head_to_head(device: Device, task: TuningTask, one: Config, other: Config) -> float:
-    """The latency of one config over that of another, measured in turns on a quiet machine."""
-    space = TensorIRSpace(task)
-    with LocalBuilder() as builder, LocalRunner(device) as runner:
-        built = builder.build([space.apply(config) for config in (space.default, one, other)])
-        reference, *pair = (artifact for artifact in built if isinstance(artifact, Artifact))
-        runner.run([reference])
-        final = Final(tuple(pair))
-        final.run(runner, lambda: runner.pace.is_steady, lambda: True)
-    first, second = (statistics.median(column) for column in zip(*final.turns, strict=True))
-    return first / second
+    """The latency of one config over that of another, measured in turns by a referee on a quiet machine."""
+    referee = Referee(task, device)
+    referee.add_config("one", one)
+    referee.add_config("other", other)
+    secs = referee.measure(REFEREE_TURNS)
+    return secs["one"] / secs["other"]
 
 
 class Run:
@@ -197,7 +201,8 @@ class Run:
         self.search_secs = search_ended - search_started
         self.trials = tuner.trials
         self.warning = pace.warning
-        self.measured_anew, self.in_doubt = pace.measured_anew, len(pace.in_doubt)
+        self.measured_anew = pace.measured_anew
+        self.in_doubt = {config for _, config in pace.in_doubt}
         best = log.best(self.task, device.fingerprint)
         assert best is not None
         self.best_config, self.best_secs = best.config, best.secs
