@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.config import Config
 from search_spaces.decision import Answer, Decision
+
+#: Products and ratios of more numbers than these would be more columns than trials.
+_PAIRED = 10
 
 
 class ConfigFeatures:
@@ -24,7 +28,9 @@ class ConfigFeatures:
 
     Where several loops are tiled into as many levels, their factors are also multiplied: `volume-4[2]` is the log2 of
     the iterations at level 2 of all loops with four levels, `volume-4[2:]` of what lies inside (the size of a tile),
-    `innermost` of the last level of all tiled loops. Trees find products hard to put together out of single loops.
+    `innermost` of the last level of all tiled loops. Numbers that are positive and have more than two choices are
+    multiplied and divided by twos, `x*y` and `x/y`: threads in a block, or the work of each. Trees find products hard
+    to put together out of single loops.
 
     Columns that are the same for every choice are left out. A decision that a config does not answer, or
     answers with what is not among the choices, is NaN in its columns: boosted trees take that as missing.
@@ -62,6 +68,16 @@ class ConfigFeatures:
             names += [f"volume-{level}[{place}]" for place in range(level)]
             names += [f"volume-{level}[{place}:]" for place in range(1, level - 1)]
         names += ["innermost"] if len(self._factors) > 1 else []
+        self._logs = {
+            place: np.log2(np.array([*decision.choices, np.nan], dtype=np.float32))
+            for place, decision in enumerate(self.decisions)
+            if len(decision.choices) > 2 and all(map(_is_positive, decision.choices))
+        }
+        if len(self._logs) > _PAIRED:
+            self._logs = {}
+        pairs = list(combinations([self.decisions[place].name for place in self._logs], 2))
+        for sign in "*/":
+            names += [f"{one}{sign}{other}" for one, other in pairs]
         self.columns = tuple(names)
 
     def matrix(self, configs: Sequence[Config]) -> NDArray[np.float32]:
@@ -69,6 +85,7 @@ class ConfigFeatures:
         answers = [config.by_name for config in configs]
         blocks = [np.zeros((len(configs), 0), dtype=np.float32)]
         factors: dict[int, list[NDArray[np.float32]]] = {}
+        logs = []
         for place, (decision, table, positions) in enumerate(
             zip(self.decisions, self._tables, self._positions, strict=True)
         ):
@@ -77,6 +94,8 @@ class ConfigFeatures:
             name, absent = decision.name, len(decision.choices)
             rows = [positions.get(given[name], absent) if name in given else absent for given in answers]
             blocks.append(table[rows])
+            if place in self._logs:
+                logs.append(self._logs[place][rows])
             if place in self._factors:
                 factors.setdefault(_levels(decision), []).append(self._factors[place][rows])
         for level in self._volumes:
@@ -84,8 +103,16 @@ class ConfigFeatures:
             blocks.append(inside)
             blocks.append(np.cumsum(inside[:, ::-1], axis=1)[:, -2:0:-1])
         if "innermost" in self.columns:
-            blocks.append(_total([logs[:, -1:] for group in factors.values() for logs in group]))
+            blocks.append(_total([levels[:, -1:] for group in factors.values() for levels in group]))
+        if len(logs) > 1:
+            numbers = np.stack(logs, axis=1)
+            ones, others = np.triu_indices(len(logs), 1)
+            blocks += [numbers[:, ones] + numbers[:, others], numbers[:, ones] - numbers[:, others]]
         return np.concatenate(blocks, axis=1)
+
+
+def _is_positive(choice: Answer) -> bool:
+    return isinstance(choice, int) and choice > 0
 
 
 def _levels(decision: Decision) -> int:

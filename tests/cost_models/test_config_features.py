@@ -68,3 +68,19 @@ def test_loops_tiled_alike_also_count_together() -> None:
     assert rows[0, -5:].tolist() == [1, 2, 2, 4, 6]
     assert rows[1, -5:].tolist() == [1, 1, 1, 2, 1]
     assert np.isnan(rows[2]).all()
+
+
+def test_positive_numbers_are_also_multiplied_and_divided() -> None:
+    height = Decision("height", (1, 4, 16))
+    features = ConfigFeatures([WIDTH, height, UNROLL, Decision("flag", (1, 2))])
+    assert features.columns == ("flag", "height", "unroll", "width", "height*width", "height/width")
+
+    rows = features.matrix([Config((("height", 4), ("width", 8))), Config((("width", 8),))])
+
+    assert rows[0, -2:].tolist() == [5, -1]
+    assert np.isnan(rows[1, -2:]).all()
+
+
+def test_so_many_numbers_are_not_paired() -> None:
+    decisions = [Decision(f"x{number}", (1, 2, 3)) for number in range(11)]
+    assert len(ConfigFeatures(decisions).columns) == 11
