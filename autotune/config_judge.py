@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
 import numpy as np
@@ -17,8 +17,13 @@ from cost_models.xgboost_cost_model import XGBoostCostModel
 from search_spaces.config import Config
 from search_spaces.decision import Decision
 
+#: What a model trained elsewhere expects of configs, (n,), the higher the faster; nothing has to be built for it.
+Prior = Callable[[Sequence[Config]], NDArray[np.float64]]
+
 #: The latest illegal configs are enough to know what is illegal; a GPU's space has them by the ten thousand.
 _ILLEGAL_KEPT = 2000
+#: With fewer configs that ran, what they add to a prior is noise.
+_LEAST_TO_LEARN = 6
 
 
 class ConfigJudge:
@@ -28,30 +33,48 @@ class ConfigJudge:
     """
 
     def __init__(
-        self, features: ConfigFeatures, ranker: CostModel, validity: ValidityModel, valid_above: float
+        self,
+        features: ConfigFeatures,
+        ranker: CostModel | None,
+        validity: ValidityModel,
+        valid_above: float,
+        prior: Prior | None = None,
     ) -> None:
+        """ranker: None where the prior is all that is known; otherwise the prior is the last of its columns."""
         self._features = features
         self._ranker = ranker
+        self._prior = prior
         self._validity = validity
         self._valid_above = valid_above
         self._judged: dict[Config, tuple[bool, float]] = {}
 
     @classmethod
     def of(
-        cls, evidence: Evidence, decisions: Iterable[Decision], seed: int, valid_above: float = 0.5
+        cls,
+        evidence: Evidence,
+        decisions: Iterable[Decision],
+        seed: int,
+        valid_above: float = 0.5,
+        prior: Prior | None = None,
     ) -> Self:
-        """Learns the order of what ran from the losses, and what fails from failures and illegal configs."""
+        """Learns the order of what ran from the losses, and what fails from failures and illegal configs.
+
+        prior: one more column for the ranker, which is all there is until a few configs ran.
+        """
         features = ConfigFeatures(decisions)
         measured = features.matrix(evidence.measured)
-        losses = np.array(evidence.losses)
+        losses = np.array(evidence.losses, dtype=np.float64)
         ran = np.isfinite(losses)
-        ranker = XGBoostCostModel(seed=seed).fit(
-            Dataset(measured[ran], ranks(losses[ran]), np.zeros(int(ran.sum()), dtype=np.int64))
-        )
+        ranker = None
+        if prior is None or ran.sum() >= _LEAST_TO_LEARN:
+            columns = measured if prior is None else _with(measured, prior(evidence.measured))
+            ranker = XGBoostCostModel(seed=seed).fit(
+                Dataset(columns[ran], ranks(losses[ran]), np.zeros(int(ran.sum()), dtype=np.int64))
+            )
         illegal = features.matrix(evidence.illegal[-_ILLEGAL_KEPT:])
         outcomes = np.concatenate([ran, np.zeros(len(illegal), dtype=np.bool_)])
         validity = ValidityModel(seed=seed).fit(np.concatenate([measured, illegal]), outcomes)
-        return cls(features, ranker, validity, valid_above)
+        return cls(features, ranker, validity, valid_above, prior)
 
     def best(self, configs: Sequence[Config], count: int) -> list[Config]:
         """The first `count` in the order of preference: valid before invalid, then by predicted score."""
@@ -63,8 +86,19 @@ class ConfigJudge:
         if new:
             matrix = self._features.matrix(new)
             valid = self._validity.predict(matrix) >= self._valid_above
-            scores = self._ranker.predict(matrix)
+            scores = self._scores(matrix, new)
             self._judged.update(zip(new, zip(valid.tolist(), scores.tolist(), strict=True), strict=True))
+
+    def _scores(self, matrix: NDArray[np.float32], configs: Sequence[Config]) -> NDArray[np.float64]:
+        expected = None if self._prior is None else self._prior(configs)
+        if self._ranker is None:
+            assert expected is not None
+            return expected
+        return self._ranker.predict(matrix if expected is None else _with(matrix, expected))
+
+
+def _with(matrix: NDArray[np.float32], expected: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.concatenate([matrix, expected[:, None].astype(np.float32)], axis=1)
 
 
 def ranks(losses: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autotune.config_batch import ConfigBatch, Screen, legal
-from autotune.config_judge import ConfigJudge
+from autotune.config_judge import ConfigJudge, Prior
 from autotune.config_variation import ConfigVariation
 from autotune.evidence import Evidence
 from search_spaces.config import Config
@@ -31,6 +31,7 @@ class ConfigProposer:
     elites:      how many of the best, measured or predicted, are varied.
     incumbents:  how many of the best measured ones have all their neighbours judged.
     valid_above: the probability of being valid from which a config is preferred to all that have less.
+    prior:       what a model trained elsewhere expects; with one, there is no start to wait for.
     """
 
     start: int = 10
@@ -44,6 +45,7 @@ class ConfigProposer:
     elites: int = 32
     incumbents: int = 4
     valid_above: float = 0.5
+    prior: Prior | None = None
 
     def propose(
         self,
@@ -60,7 +62,9 @@ class ConfigProposer:
         """
         variation = ConfigVariation(answer, rng)
         batch = ConfigBatch(count, evidence.known, screen)
-        if len(evidence.measured) < self.start:
+        if self.prior is not None:
+            self._take_judged(batch, variation, evidence)
+        elif len(evidence.measured) < self.start:
             batch.take(self._hints(variation, evidence))
         elif np.isfinite(evidence.losses).sum() >= 2:
             self._take_judged(batch, variation, evidence)
@@ -75,7 +79,7 @@ class ConfigProposer:
         hints = batch.unknown(self._hints(variation, evidence))
         pool = batch.unknown([*drawn, *near, *hints, *self._vary(variation, incumbents)])
         seed = int(variation.rng.integers(1 << 31))
-        judge = ConfigJudge.of(evidence, variation.decisions.values(), seed, self.valid_above)
+        judge = ConfigJudge.of(evidence, variation.decisions.values(), seed, self.valid_above, self.prior)
         for _ in range(self.generations):
             pool = batch.unknown([*pool, *self._vary(variation, judge.best(pool, self.elites))])
         ranked = judge.best(pool, len(pool))
