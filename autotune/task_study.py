@@ -20,6 +20,8 @@ from tuning_logs import Timing, TuningRecord
 _ENUMERATED_SIZE = 64
 # Proposals in a row that bring nothing new before random configs are tried instead, and then before giving up.
 _PATIENCE = 200
+# Configs that the space itself recommends; a batch takes few of them, and the cost model judges the rest.
+_DRAFTS = 200
 
 
 class TaskStudy:
@@ -96,7 +98,7 @@ class TaskStudy:
             losses=tuple(self._losses.values()),
             illegal=tuple(self._illegal),
             pending=(self.space.default, *self._unmeasured),
-            hints=tuple(self._similar(self.space)),
+            hints=(*self._similar(self.space), *self.space.drafts(_DRAFTS, self.rng)),
         )
         configs = guide.propose(self.space.answer, evidence, count, self._canonical)
         return [self._unmeasured[config] for config in configs]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from search_spaces.config import Config
 from search_spaces.decision import Choose
 from search_spaces.task import TuningTask
@@ -52,6 +54,10 @@ class SearchSpace(Protocol):
 
     def answer(self, choose: Choose) -> Config:
         """Asks every question and builds nothing; cheap enough for tens of thousands of configs."""
+        ...
+
+    def drafts(self, count: int, rng: np.random.Generator) -> list[Config]:
+        """Configs that one who knows the hardware would try first, drawn at random; none where nothing is known."""
         ...
 
     def apply(self, choose: Choose) -> Candidate:

@@ -11,6 +11,8 @@ from functools import cached_property
 from math import prod
 from pathlib import Path
 
+import numpy as np
+
 from search_spaces.config import Config
 from search_spaces.decision import Answer, Choose, Decision
 from search_spaces.errors import IllegalSchedule, Misuse
@@ -116,6 +118,10 @@ class TabularSpace:
     def answer(self, choose: Choose) -> Config:
         """Asks for every column."""
         return self._config(tuple(decision.choices[choose(decision)] for decision in self._decisions))
+
+    def drafts(self, count: int, rng: np.random.Generator) -> list[Config]:
+        """None: nothing is known before the first measurement."""
+        return []
 
     def apply(self, choose: Choose) -> Candidate:
         """The row, also one that failed: its failure was measured. Raises IllegalSchedule where there is none."""

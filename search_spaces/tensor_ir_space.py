@@ -5,14 +5,17 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import numpy as np
 import tvm
 from tvm import s_tir
+from tvm.target import codegen
 
 from search_spaces import modules
 from search_spaces.config import Config
 from search_spaces.decision import Answer, Choose, Decision
 from search_spaces.design_space import design_space
 from search_spaces.errors import IllegalSchedule
+from search_spaces.register_blocking import RegisterBlocking, VectorUnit
 from search_spaces.sketch import Sketch, read_sketches, stored_sketch
 from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
@@ -78,6 +81,27 @@ class TensorIRSpace:
                 answers.append((decision.name, decision.choices[choose(decision)]))
         return Config(tuple(answers))
 
+    def drafts(self, count: int, rng: np.random.Generator) -> list[Config]:
+        """Configs that block the results in vector registers; none where no sketch can, and on GPUs."""
+        blocked = self._blocked
+        if not blocked:
+            return []
+        names = list(blocked)
+        drawn = [names[int(rng.integers(len(names)))] for _ in range(count)]
+        return [self.answer(self._blocked_config(name, rng)) for name in drawn]
+
+    @cached_property
+    def _blocked(self) -> dict[str, RegisterBlocking]:
+        if str(self._target.kind.name) != "llvm":
+            return {}
+        unit = _vector_unit(self._target)
+        found = {name: RegisterBlocking(sketch.decisions, unit) for name, sketch in self._sketches.items()}
+        return {name: blocking for name, blocking in found.items() if blocking.is_possible}
+
+    def _blocked_config(self, name: str, rng: np.random.Generator) -> Config:
+        answers = self._blocked[name].draw(rng)
+        return Config(((_SKETCH, name), *answers.items()))
+
     def apply(self, choose: Choose) -> Candidate:
         """Asks every question and schedules the operator (2–25 ms); schedule is a `tvm.s_tir.Schedule`.
 
@@ -123,6 +147,15 @@ class TensorIRSpace:
         except (RuntimeError, ValueError, TypeError) as error:
             raise IllegalSchedule(_reason(error)) from error
         return taken
+
+
+def _vector_unit(target: tvm.target.Target) -> VectorUnit:
+    cores = int(target.attrs.get("num-cores", 1))
+    if codegen.target_has_features("avx512f", target):
+        return VectorUnit(16, 32, cores)
+    if codegen.target_has_features("avx", target):
+        return VectorUnit(8, 16, cores)
+    return VectorUnit(4, 32 if str(target.attrs.get("mtriple", "")).startswith("aarch64") else 16, cores)
 
 
 def _reason(error: Exception) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from search_spaces.config import Config
 from search_spaces.decision import Choose, Decision
 from search_spaces.errors import IllegalSchedule
@@ -71,6 +73,10 @@ class ToySpace:
         asked = (self._tile("x"), self._tile("y"), self._unroll)
         answers = tuple((decision.name, decision.choices[choose(decision)]) for decision in asked)
         return Config((("style", "tiled"), *answers))
+
+    def drafts(self, count: int, rng: np.random.Generator) -> list[Config]:
+        """None: nothing is known before the first measurement."""
+        return []
 
     def apply(self, choose: Choose) -> Candidate:
         """The program, or IllegalSchedule where the tile does not fit."""

@@ -1,0 +1,190 @@
+"""Tilings that keep a block of results in vector registers for as long as possible, drawn at random.
+
+The innermost loops of a fast matrix product or convolution on a CPU update a few rows of a few vectors of results,
+enough of them to hide the latency of multiply-adds and few enough to stay in registers: Goto and van de Geijn,
+"Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34 (2008). Uniform draws rarely are of that form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from search_spaces.decision import Answer, Decision
+from search_spaces.factorization import factorizations
+
+_SPATIAL_LEVELS = 4
+_REDUCTION_LEVELS = 2
+#: The widest innermost loop that is vectorised, and the longest that is unrolled.
+_WIDEST = 64
+_TALLEST = 16
+#: Independent multiply-adds that hide their latency: two a cycle, four cycles each.
+_IN_FLIGHT = 8
+#: How many times as likely a block is drawn that does twice as much with each load.
+_FAVOUR = 3.0
+#: More parallel tasks for each core bring no better balance.
+_TASKS_PER_CORE = 16
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class VectorUnit:
+    """lanes: 32-bit numbers in a vector register; registers: how many of them; cores: how many such units."""
+
+    lanes: int
+    registers: int
+    cores: int
+
+
+@dataclass(frozen=True, slots=True)
+class _TiledBlock:
+    """The decisions that tile one block: its spatial loops in order, then its reductions."""
+
+    spatial: tuple[Decision, ...]
+    reductions: tuple[Decision, ...]
+
+    @property
+    def extents(self) -> list[int]:
+        return [_extent(decision) for decision in self.spatial]
+
+
+class RegisterBlocking:
+    """Draws the answers of one sketch; `is_possible` tells whether it tiles anything into registers."""
+
+    def __init__(self, decisions: Sequence[Decision], unit: VectorUnit) -> None:
+        self._decisions = tuple(decisions)
+        self._unit = unit
+        self._blocks = _tiled_blocks(decisions)
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether a block of the sketch has loops to tile, with a reduction inside."""
+        return bool(self._blocks)
+
+    def draw(self, rng: np.random.Generator) -> dict[str, Answer]:
+        """An answer to each decision, by name."""
+        answers: dict[str, Answer] = {}
+        for block in self._blocks:
+            answers |= self._tilings(block, rng)
+        for decision in self._decisions:
+            if decision.name not in answers:
+                answers[decision.name] = self._other(decision, rng)
+        return answers
+
+    def _tilings(self, block: _TiledBlock, rng: np.random.Generator) -> dict[str, Answer]:
+        inner = self._register_tile(block.extents, rng)
+        rest = [extent // size for extent, size in zip(block.extents, inner, strict=True)]
+        outer = self._parallel_tasks(rest, rng)
+        answers: dict[str, Answer] = {
+            decision.name: _nearest(decision, (tasks, left // tasks, 1, size))
+            for decision, tasks, left, size in zip(block.spatial, outer, rest, inner, strict=True)
+        }
+        for decision in block.reductions:
+            # Results stay in registers for a whole reduction, or it is cut to what the first cache holds.
+            longest = max(decision.choices, key=_innermost)
+            cut = decision.choices[int(rng.integers(len(decision.choices)))]
+            answers[decision.name] = longest if rng.random() < 0.5 else cut
+        return answers
+
+    def _register_tile(self, extents: list[int], rng: np.random.Generator) -> list[int]:
+        """The innermost extents of the loops: vectors along the last, rows along one of the others."""
+        column = max(place for place, extent in enumerate(extents) if extent > 1 or place == 0)
+        tiles, merits = [], []
+        widths = _divisors(extents[column], _WIDEST)
+        for width in [each for each in widths if each % self._unit.lanes == 0] or widths:
+            vectors = math.ceil(width / self._unit.lanes)
+            filled = width / (vectors * self._unit.lanes)
+            for axis in range(max(column, 1)):
+                for height in _divisors(extents[axis] if axis < column else 1, _TALLEST):
+                    sums = height * vectors
+                    if sums + vectors <= self._unit.registers:
+                        tile = [1] * len(extents)
+                        tile[axis] = height
+                        tile[column] = width
+                        tiles.append(tile)
+                        merit = min(1.0, sums / _IN_FLIGHT) * min(1.0, sums / (height + vectors))
+                        merits.append((filled * merit) ** _FAVOUR)
+        odds = np.array(merits) / sum(merits)
+        return tiles[int(rng.choice(len(tiles), p=odds))]
+
+    def _parallel_tasks(self, extents: list[int], rng: np.random.Generator) -> list[int]:
+        """Outermost factors whose product keeps all cores equally busy, as far as the extents allow."""
+        best, best_balance = [1] * len(extents), 0.0
+        for _ in range(_ATTEMPTS):
+            factors = [_drawn(_divisors(extent, extent), rng) for extent in extents]
+            tasks, cores = math.prod(factors), self._unit.cores
+            if tasks > _TASKS_PER_CORE * cores:
+                continue
+            balance = tasks / (cores * math.ceil(tasks / cores))
+            if balance > best_balance:
+                best, best_balance = factors, balance
+            if balance > 0.95:
+                break
+        return best
+
+    def _other(self, decision: Decision, rng: np.random.Generator) -> Answer:
+        """Loops are unrolled, and what feeds a block is computed before it or at the end of a level of its tiles."""
+        choices = list(decision.choices)
+        if decision.name.rpartition("/")[2].startswith("unroll"):
+            choices = [choice for choice in choices if choice != 0] or choices
+        elif decision.name.rpartition("/")[2].startswith("location") and self._blocks:
+            spatial, reductions = len(self._blocks[0].spatial), len(self._blocks[0].reductions)
+            ends = (-1, spatial - 1, 2 * spatial - 1, 2 * spatial + reductions - 1)
+            choices = [choice for choice in choices if choice in ends] or choices
+        return choices[int(rng.integers(len(choices)))]
+
+
+def _tiled_blocks(decisions: Sequence[Decision]) -> tuple[_TiledBlock, ...]:
+    """Spatial tilings with the reductions that follow them; a spatial one after a reduction opens the next group."""
+    groups: list[tuple[list[Decision], list[Decision]]] = []
+    for decision in decisions:
+        levels = _levels(decision)
+        if levels == _SPATIAL_LEVELS:
+            if not groups or groups[-1][1]:
+                groups.append(([], []))
+            groups[-1][0].append(decision)
+        elif levels == _REDUCTION_LEVELS and groups:
+            groups[-1][1].append(decision)
+    return tuple(
+        _TiledBlock(tuple(spatial), tuple(reductions)) for spatial, reductions in groups if reductions
+    )
+
+
+def _levels(decision: Decision) -> int:
+    first = decision.choices[0]
+    return len(first) if isinstance(first, tuple) and min(first) > 0 else 0
+
+
+def _extent(decision: Decision) -> int:
+    first = decision.choices[0]
+    return math.prod(first) if isinstance(first, tuple) else 1
+
+
+def _innermost(answer: Answer) -> int:
+    return answer[-1] if isinstance(answer, tuple) else 0
+
+
+def _nearest(decision: Decision, tiling: tuple[int, ...]) -> Answer:
+    """The tiling, or where a space does not offer it the choice with the nearest inner factors."""
+    if tiling in decision.choices:
+        return tiling
+
+    def distance(choice: Answer) -> float:
+        factors = choice if isinstance(choice, tuple) else tiling
+        return sum(
+            2.0**place * abs(math.log2(have / want))
+            for place, (have, want) in enumerate(zip(factors, tiling, strict=True))
+        )
+
+    return min(decision.choices, key=distance)
+
+
+def _divisors(number: int, limit: int) -> list[int]:
+    return [outer for outer, _ in factorizations(number, 2, -1) if outer <= limit]
+
+
+def _drawn(numbers: list[int], rng: np.random.Generator) -> int:
+    return numbers[int(rng.integers(len(numbers)))]
