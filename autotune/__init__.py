@@ -1,54 +1,57 @@
-"""An ML-driven autotuner for tensor programs: everything that users need, in one place."""
+"""An ML-driven autotuner for tensor programs: everything that users need, in one place.
 
-from autotune.budget import Budget
-from autotune.compilation import Build, compile
-from autotune.device import Device, local_device, parse_device
-from autotune.executable import load
-from autotune.job import TuningJob
-from autotune.lowering import lower
-from autotune.model import Model, load_model
-from autotune.operators import operator_task
-from autotune.samplers import SamplerKind, sampler_factory
-from autotune.tasks import extract_tasks
-from autotune.tuner import Tuner
-from search_spaces import AutotuneError, Config, IllegalSchedule, Misuse, Target, TuningTask, Workload
-from search_spaces.modules import tvm_target
-from tuning_logs import Failure, FailureKind, RecordStore, Timing, TuningLog, TuningRecord, open_log
-from tuning_logs.metaschedule_database import database
-from tuning_logs.schedule_choice import OtherDevices
+What is imported from here is loaded then: TVM takes most of a second, which the command line's help does without.
+The names and their types are in the stub beside this file.
+"""
 
-__all__ = [
-    "AutotuneError",
-    "Budget",
-    "Build",
-    "Config",
-    "Device",
-    "Failure",
-    "FailureKind",
-    "IllegalSchedule",
-    "Misuse",
-    "Model",
-    "OtherDevices",
-    "RecordStore",
-    "SamplerKind",
-    "Target",
-    "Timing",
-    "Tuner",
-    "TuningJob",
-    "TuningLog",
-    "TuningRecord",
-    "TuningTask",
-    "Workload",
-    "compile",
-    "database",
-    "extract_tasks",
-    "load",
-    "load_model",
-    "local_device",
-    "lower",
-    "open_log",
-    "operator_task",
-    "parse_device",
-    "sampler_factory",
-    "tvm_target",
-]
+from importlib import import_module
+from typing import Any
+
+_PLACES = {
+    "autotune.budget": ["Budget"],
+    "autotune.compilation": ["Build", "compile"],
+    "autotune.device": ["Device", "local_device", "parse_device"],
+    "autotune.executable": ["load"],
+    "autotune.job": ["TuningJob"],
+    "autotune.lowering": ["lower"],
+    "autotune.model": ["Model", "load_model"],
+    "autotune.operators": ["operator_task"],
+    "autotune.samplers": ["SamplerKind", "sampler_factory"],
+    "autotune.tasks": ["extract_tasks"],
+    "autotune.tuner": ["Tuner"],
+    "search_spaces": [
+        "AutotuneError",
+        "Config",
+        "IllegalSchedule",
+        "Misuse",
+        "Target",
+        "TuningTask",
+        "Workload",
+    ],
+    "search_spaces.modules": ["tvm_target"],
+    "tuning_logs": [
+        "Failure",
+        "FailureKind",
+        "RecordStore",
+        "Timing",
+        "TuningLog",
+        "TuningRecord",
+        "open_log",
+    ],
+    "tuning_logs.metaschedule_database": ["database"],
+    "tuning_logs.schedule_choice": ["OtherDevices"],
+}
+_HOMES = {name: place for place, names in _PLACES.items() for name in names}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

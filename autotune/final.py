@@ -7,8 +7,6 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scipy.stats import wilcoxon
-
 from autotune.artifact import Artifact
 from autotune.runner import Outcome, Runner
 from search_spaces import Config
@@ -166,4 +164,6 @@ def _chance(winner: Sequence[float], rival: Sequence[float]) -> float:
     differences = [b - a for a, b in pairs]
     if not any(differences):
         return 1.0
+    from scipy.stats import wilcoxon  # takes half a second to load, and finals come at the end
+
     return float(wilcoxon(differences, alternative="greater").pvalue)

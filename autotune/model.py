@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
-import onnxslim
 import tvm
 from tvm.relax.frontend import onnx as frontend
 
@@ -73,6 +72,8 @@ def _check_operators(proto: onnx.ModelProto, path: Path) -> None:
 
 
 def _import(proto: onnx.ModelProto, path: Path) -> tvm.IRModule:
+    import onnxslim  # takes a third of a second to load, SymPy with it; jobs on one operator do without
+
     complaints = io.StringIO()
     try:
         with contextlib.redirect_stdout(complaints), warnings.catch_warnings():

@@ -14,9 +14,7 @@ import shutil
 import signal
 import sys
 import threading
-import types
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 _MESSAGE_CHARS = 2000
 
@@ -55,13 +53,6 @@ def _leave_with_parent(descriptor: int, scratch: list[str]) -> None:
     os._exit(0)
 
 
-def _open_package() -> None:
-    # A worker needs a few modules, not all that the package offers to users: it starts seconds sooner.
-    package = types.ModuleType("autotune")
-    package.__path__ = [str(Path(__file__).parent)]
-    sys.modules["autotune"] = package
-
-
 def main(descriptor: int, scratch: list[str]) -> None:
     """Serves the parent at the other end of the socket."""
     # Ctrl-C is the parent's to handle; a crashed kernel leaves a message, not a core file.
@@ -69,7 +60,6 @@ def main(descriptor: int, scratch: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     leaving = threading.Thread(target=_leave_with_parent, args=(descriptor, scratch), daemon=True)
     leaving.start()
-    _open_package()
     serve(Connection(descriptor))
     leaving.join()
 

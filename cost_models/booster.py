@@ -6,13 +6,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 
 from search_spaces.errors import Misuse
+
+if TYPE_CHECKING:
+    import xgboost
 
 _DIGEST = "trees_sha256"
 
@@ -36,6 +38,8 @@ class Booster:
         groups: NDArray[np.int64] | None = None,
     ) -> Booster:
         """Trains `rounds` trees on (n, d) features and (n,) labels; groups (n,), if any, must be sorted."""
+        import xgboost  # takes a second to load, scikit-learn with it, and a first measurement needs neither
+
         matrix = xgboost.DMatrix(features, label=labels, qid=groups, nthread=1)
         trees = xgboost.train({"nthread": 1, "verbosity": 0, **params}, matrix, num_boost_round=rounds)
         return cls(trees, {**card, "columns": features.shape[1], "rows": len(labels)})
@@ -60,6 +64,8 @@ class Booster:
 
         Raises Misuse where the file is missing, torn, no cost model, or another kind of one.
         """
+        import xgboost  # as above
+
         if not path.is_file():
             raise Misuse(f"expected a cost model at {path}, found no such file; train one first")
         head, _, trees = path.read_bytes().partition(b"\n")

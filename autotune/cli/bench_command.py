@@ -13,7 +13,8 @@ from autotune.cli.build_command import warn_of_gaps
 from autotune.cli.console import OUT, print_json, table
 from autotune.cli.coverage_table import coverage_json, coverage_table
 from autotune.cli.options import show_secs
-from autotune.cli.subject import DeviceOption, JsonOption, LogOption, ModelArgument, ShapeOption, read_model
+from autotune.cli.subject import DeviceOption, JsonOption, LogOption, ModelArgument, ShapeOption
+from autotune.cli.subject_reading import read_model
 from autotune.compilation import compile
 from autotune.device import parse_device
 from autotune.executable import SavedModel

@@ -10,7 +10,8 @@ import typer
 from autotune.cli.console import ERR, OUT, print_json
 from autotune.cli.coverage_table import coverage_json, coverage_table
 from autotune.cli.options import show_secs
-from autotune.cli.subject import DeviceOption, JsonOption, LogOption, ModelArgument, ShapeOption, read_model
+from autotune.cli.subject import DeviceOption, JsonOption, LogOption, ModelArgument, ShapeOption
+from autotune.cli.subject_reading import read_model
 from autotune.compilation import Build, compile
 from autotune.device import parse_device
 from autotune.executable import SavedModel

@@ -19,10 +19,10 @@ from autotune.cli.subject import (
     OperatorOption,
     OptionalModelArgument,
     ShapeOption,
-    reach_device,
-    read_tasks,
 )
+from autotune.cli.subject_reading import read_tasks
 from autotune.collection import Collection
+from autotune.device_file import find_device
 from autotune.durations import parse_secs
 from search_spaces import AutotuneError
 from tuning_logs import Failure, TuningRecord, open_log
@@ -46,7 +46,7 @@ def collect(
     """Measure a sample of a model's tasks to train a cost model on: every task alike, slow candidates included.
 
     Ctrl-C stops; the same command goes on from there."""
-    where = reach_device(device, devices)
+    where = find_device(device, devices)
     budget = Budget(trials, None if time is None else parse_secs(time))
     tasks = read_tasks(model, op, shape, where.target)
     failures: Counter[str] = Counter()

@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import sys
 
-import optuna
-import typer
+from rich.markup import escape
 
-from autotune.cli.bench_command import bench
-from autotune.cli.build_command import build
+from autotune.cli.command_group import command_group
 from autotune.cli.console import ERR
-from autotune.cli.cost_model_command import cost_model_app
-from autotune.cli.devices_command import devices
-from autotune.cli.doctor_command import doctor
-from autotune.cli.log_command import log_app
-from autotune.cli.report_command import report
-from autotune.cli.run_command import run
-from autotune.cli.serve_device_command import serve_device
-from autotune.cli.status_command import status
-from autotune.cli.tasks_command import tasks
-from autotune.cli.tune_command import tune
-from search_spaces import AutotuneError, Misuse
+from search_spaces.errors import AutotuneError, Misuse
 
-app = typer.Typer(
-    help="Tune tensor programs: find the fastest schedules for a model on a device, and build with them.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+app = command_group(
+    "Tune tensor programs: find the fastest schedules for a model on a device, and build with them.",
+    {
+        "tasks": "tasks_command:tasks",
+        "tune": "tune_command:tune",
+        "run": "run_command:run",
+        "status": "status_command:status",
+        "report": "report_command:report",
+        "build": "build_command:build",
+        "bench": "bench_command:bench",
+        "devices": "devices_command:devices",
+        "serve-device": "serve_device_command:serve_device",
+        "doctor": "doctor_command:doctor",
+        "cost-model": "cost_model_command:",
+        "log": "log_command:",
+    },
 )
-for command in (tasks, tune, run, status, report, build, bench, devices, serve_device, doctor):
-    app.command()(command)
-app.add_typer(cost_model_app, name="cost-model")
-app.add_typer(log_app, name="log")
 
 
 def main() -> None:
     """Runs the command line; exits with 0 done, 1 failed, 2 misuse, 130 stopped by Ctrl-C."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         app()
     except Misuse as error:
@@ -46,7 +40,7 @@ def main() -> None:
 
 
 def _fail(error: AutotuneError, code: int) -> None:
-    ERR.print(f"[bold red]autotune:[/bold red] {error}", highlight=False, markup=True)
+    ERR.print("[bold red]autotune:[/bold red]", escape(str(error)), highlight=False)
     sys.exit(code)
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from autotune.cli.console import OUT, print_json, table
-from autotune.cli.subject import JsonOption, OperatorOption, OptionalModelArgument, ShapeOption, read_tasks
+from autotune.cli.subject import JsonOption, OperatorOption, OptionalModelArgument, ShapeOption
+from autotune.cli.subject_reading import read_tasks
 from autotune.device import parse_device
 from search_spaces import Target, TuningTask
 from search_spaces.tensor_ir_space import TensorIRSpace

@@ -1,0 +1,63 @@
+"""What is loaded when: help and status without TVM, and names of the package when they are asked for."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+import autotune
+from autotune.cli import cost_model_command, log_command, main
+
+HEAVY = ("tvm", "optuna", "xgboost", "sklearn", "pandas", "matplotlib", "onnxslim", "scipy")
+
+
+def loaded(code: str) -> list[str]:
+    """Which heavy packages a program has loaded when it ends."""
+    program = f"import sys\n{code}\nprint(*[name for name in {HEAVY} if name in sys.modules])"
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "from typer.testing import CliRunner; from autotune.cli.main import app\n"
+    code += 'assert CliRunner().invoke(app, ["--help"]).exit_code == 0'
+    assert loaded(code) == []
+
+
+def test_a_status_is_shown_without_a_compiler() -> None:
+    assert loaded("import autotune.cli.status_command") == []
+
+
+def test_a_search_starts_before_its_cost_model_is_loaded() -> None:
+    found = loaded("import autotune.cli.tune_command, autotune.cli.run_command")
+    assert "tvm" in found
+    assert not {"xgboost", "sklearn", "pandas", "matplotlib", "onnxslim", "scipy"} & set(found)
+
+
+@pytest.mark.parametrize("module", [main, log_command, cost_model_command])
+def test_every_command_is_listed_with_what_it_does_and_can_be_called(module) -> None:  # type: ignore[no-untyped-def]
+    group = get_command(module.app)
+    shown = CliRunner().invoke(module.app, ["--help"]).output
+    for name in group.commands:  # type: ignore[attr-defined]
+        assert name in shown
+        done = CliRunner().invoke(module.app, [name, "--help"])
+        assert done.exit_code == 0, done.output
+        words = group.commands[name].help.split()  # type: ignore[attr-defined]
+        assert len(words) > 3
+        assert " ".join(words[:4]) in " ".join(done.output.split())
+
+
+def test_the_packages_names_and_their_stub_agree() -> None:
+    tree = ast.parse(Path(autotune.__file__).with_suffix(".pyi").read_text())
+    imported = {alias.name for one in tree.body if isinstance(one, ast.ImportFrom) for alias in one.names}
+    assert imported == set(autotune.__all__)
+    assert all(getattr(autotune, name) is not None for name in autotune.__all__)
+    with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+        autotune.nothing_of_the_kind  # noqa: B018
