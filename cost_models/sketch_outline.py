@@ -1,0 +1,195 @@
+"""What can be known of a sketch before its questions are answered: its loop nests, and who asks what (imports TVM)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import tvm
+from tvm import s_tir
+
+from cost_models.loop_nest import Access, Axis, Loop, LoopNest
+from search_spaces.sketch import Sketch
+
+_TILES = ("SamplePerfectTile", "SamplePartitionedTile")
+_SAMPLING = (*_TILES, "SampleCategorical", "SampleComputeLocation")
+_REDUCTION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SketchOutline:
+    """A sketch without answers.
+
+    nests:     its tiled operators, the one with the most iterations first.
+    loose:     decisions on tiles that are part of no nest, such as those of split reductions.
+    locations: decisions on where to compute an operator.
+    unrolls:   decisions on a number, the unrolling among them.
+    parallel:  how many steps the outer loops are fused to at most before they run in parallel; 0: not at all.
+    steps:     how often each kind of instruction occurs.
+    """
+
+    nests: tuple[LoopNest, ...]
+    loose: tuple[str, ...]
+    locations: tuple[str, ...]
+    unrolls: tuple[str, ...]
+    parallel: int
+    steps: tuple[tuple[str, int], ...]
+
+
+def outline(module: tvm.IRModule, sketch: Sketch) -> SketchOutline:
+    """Follows the sketch's splits and reorderings, without applying them (about 5 ms)."""
+    reader = _TraceReader(module)
+    asked = iter(sketch.decisions)
+    for instruction in sketch.trace.insts:
+        decision = next(asked) if instruction.kind.name in _SAMPLING else None
+        reader.read(instruction, decision)
+    return reader.outline()
+
+
+def operators(module: tvm.IRModule) -> dict[str, tuple[tuple[Axis, ...], tuple[Access, ...]]]:
+    """The axes and accesses of each block of a normalised module, by the block's name."""
+    function = module["main"]
+    layout_free = {int(place) for place in function.attrs.get("layout_free_buffers", ())}
+    packed = [function.params[place] for place in layout_free if place < len(function.params)]
+    found = {}
+    for block in _blocks(function.body):
+        name = str(block.name_hint)
+        if name == "root" or name in found:
+            continue
+        variables = [each.var for each in block.iter_vars]
+        axes = tuple(
+            Axis(_constant(each.dom.extent), int(each.iter_type) == _REDUCTION) for each in block.iter_vars
+        )
+        accesses = [_access(region, variables, packed, is_output=False) for region in block.reads]
+        accesses += [_access(region, variables, packed, is_output=True) for region in block.writes]
+        found[name] = (axes, tuple(accesses))
+    return found
+
+
+def _blocks(statement: Any) -> Iterator[Any]:
+    pending = [statement]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, s_tir.SBlock):
+            yield each
+        for field in ("body", "block", "then_case", "else_case"):
+            child = getattr(each, field, None)
+            if child is not None:
+                pending.append(child)
+        pending.extend(getattr(each, "seq", ()))
+
+
+def _access(region: Any, variables: list[Any], packed: list[Any], *, is_output: bool) -> Access:
+    buffer = region.source
+    dims = tuple(_terms(each.min, variables) for each in region.region)
+    return Access(
+        dims=dims,
+        shape=tuple(_constant(extent) for extent in buffer.shape),
+        item_bytes=max(1, tvm.DataType(str(buffer.dtype)).bits // 8),
+        is_output=is_output,
+        is_packed=any(buffer.same_as(each) for each in packed),
+    )
+
+
+def _terms(index: Any, variables: list[Any]) -> tuple[tuple[int, float], ...]:
+    """The axes in an index with their coefficients; 1 for each that occurs where the index is not linear."""
+    found = tvm.sym.detect_linear_equation(index, variables)
+    if len(found) and all(isinstance(each, tvm.tirx.IntImm) for each in list(found)[: len(variables)]):
+        terms = [(place, float(found[place].value)) for place in range(len(variables))]
+        return tuple((place, factor) for place, factor in terms if factor)
+    text = str(index)
+    return tuple((place, 1.0) for place, variable in enumerate(variables) if str(variable) in text)
+
+
+def _constant(extent: Any) -> int:
+    return (
+        int(extent.value)
+        if isinstance(extent, tvm.tirx.IntImm)
+        else int(extent)
+        if isinstance(extent, int)
+        else 1
+    )
+
+
+class _TraceReader:
+    """Follows which loop of which block a trace's loops come from."""
+
+    def __init__(self, module: tvm.IRModule) -> None:
+        self._operators = operators(module)
+        self._blocks: dict[Any, str] = {}
+        self._axes: dict[Any, tuple[str, int]] = {}
+        self._factors: dict[Any, tuple[str, int, int]] = {}
+        self._loops: dict[Any, tuple[str, Loop]] = {}
+        self._nests: dict[str, LoopNest] = {}
+        self._places: dict[Any, tuple[str, int]] = {}
+        self._tilings: list[str] = []
+        self._locations: list[str] = []
+        self._numbers: list[str] = []
+        self._parallel = 0
+        self._steps: Counter[str] = Counter()
+
+    def read(self, instruction: Any, decision: Any) -> None:
+        kind, inputs, outputs = instruction.kind.name, list(instruction.inputs), list(instruction.outputs)
+        self._steps[kind] += 1
+        if kind == "GetSBlock":
+            self._blocks[outputs[0]] = str(instruction.attrs[0])
+        elif kind == "GetLoops":
+            self._take_loops(self._blocks.get(inputs[0], ""), outputs)
+        elif kind in _TILES:
+            self._tilings.append(decision.name)
+            for level, output in enumerate(outputs):
+                constant = decision.choices[0][level] if isinstance(decision.choices[0], tuple) else 1
+                self._factors[output] = (decision.name, level, int(constant))
+        elif kind == "Split":
+            self._split(inputs, outputs)
+        elif kind == "Reorder":
+            self._reorder(inputs)
+        elif kind == "ReverseComputeAt" and inputs[1] in self._places:
+            block, place = self._places[inputs[1]]
+            nest = self._nests[block]
+            self._nests[block] = replace(nest, attachments=(*nest.attachments, place))
+        elif kind == "SampleComputeLocation":
+            self._locations.append(decision.name)
+        elif kind == "SampleCategorical":
+            self._numbers.append(decision.name)
+        elif kind == "Annotate" and str(instruction.attrs[0]) == "meta_schedule.parallel":
+            self._parallel = max(self._parallel, _constant(inputs[1]))
+
+    def _take_loops(self, block: str, outputs: list[Any]) -> None:
+        axes, _ = self._operators.get(block, ((), ()))
+        # Blocks that the trace itself made, and loops that it changed before, stay unknown.
+        if len(axes) == len(outputs):
+            for place, output in enumerate(outputs):
+                self._axes[output] = (block, place)
+
+    def _split(self, inputs: list[Any], outputs: list[Any]) -> None:
+        if inputs[0] not in self._axes:
+            return
+        block, axis = self._axes[inputs[0]]
+        for factor, output in zip(inputs[1:], outputs, strict=True):
+            if factor in self._factors:
+                name, level, constant = self._factors[factor]
+                self._loops[output] = (block, Loop(axis, name, level, constant))
+
+    def _reorder(self, inputs: list[Any]) -> None:
+        known = [self._loops[loop] for loop in inputs if loop in self._loops]
+        if not known or len(known) < len(inputs) or len({block for block, _ in known}) > 1:
+            return
+        block = known[0][0]
+        axes, accesses = self._operators[block]
+        self._nests[block] = LoopNest(axes, accesses, tuple(loop for _, loop in known))
+        self._places.update({loop: (block, place) for place, loop in enumerate(inputs)})
+
+    def outline(self) -> SketchOutline:
+        nests = sorted(self._nests.values(), key=lambda nest: -nest.iterations)
+        nested = {loop.decision for nest in nests for loop in nest.loops}
+        return SketchOutline(
+            tuple(nests),
+            tuple(name for name in self._tilings if name not in nested),
+            tuple(self._locations),
+            tuple(self._numbers),
+            self._parallel,
+            tuple(sorted(self._steps.items())),
+        )
