@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,26 @@ class Dataset:
         keys = [(record.task.key, str(record.task.target), record.device.key) for record in records]
         groups = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
         secs = np.array([record.secs for record in records], dtype=np.float64)
+        return cls.scored(features, secs, groups)
+
+    @classmethod
+    def scored(
+        cls, features: NDArray[np.float32], secs: NDArray[np.float64], groups: NDArray[np.int64]
+    ) -> Dataset:
+        """Scores (n,) seconds, infinite for failures, against the fastest of their group."""
         return cls(np.asarray(features, dtype=np.float32), scores_within(secs, groups), groups)
+
+    @classmethod
+    def from_log(cls, *logs: str | Path, processes: int = 1) -> Dataset:
+        """Every config in the logs (paths or URLs) with the features of its program, cached beside each log.
+
+        Raises Misuse as `RecordTable.read` does.
+        """
+        from cost_models.record_table import (
+            RecordTable,
+        )  # loads TVM, which takes a second that others need not wait
+
+        return RecordTable.read(logs, processes).dataset
 
 
 def scores_within(secs: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:

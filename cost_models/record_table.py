@@ -1,0 +1,164 @@
+"""What logs know, laid out for learning: a row of features for every config, and what was measured of it."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.dataset import Dataset
+from cost_models.record_features import feature_cache, record_features
+from search_spaces.errors import Misuse
+from search_spaces.task import TuningTask
+from tuning_logs.address import is_url, read_log
+from tuning_logs.device_fingerprint import DeviceFingerprint
+from tuning_logs.measurement import Failure, FailureKind
+from tuning_logs.record import TuningRecord
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOnDevice:
+    """What the rows of a group have in common.
+
+    networks: where the task came from: the names of the logs that it is in, without folder and suffix.
+    """
+
+    task: TuningTask
+    device: DeviceFingerprint
+    networks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordTable:
+    """Every config that logs know once, with the median of its records.
+
+    features:  (n, d) float32.
+    secs:      (n,) median seconds, infinite for what failed.
+    groups:    (n,) places in `facts`.
+    facts:     the task, device and networks of each group.
+    digests:   of each log, by its name: what the table was made of.
+    left_out:  how many records have a program that cannot be rebuilt any more.
+    """
+
+    features: NDArray[np.float32]
+    secs: NDArray[np.float64]
+    groups: NDArray[np.int64]
+    facts: tuple[TaskOnDevice, ...]
+    digests: tuple[tuple[str, str], ...]
+    left_out: int = 0
+
+    @classmethod
+    def read(cls, logs: Sequence[str | Path], processes: int = 1) -> Self:
+        """Reads logs (paths or URLs) and computes features, or takes them from the caches beside the logs.
+
+        Raises Misuse where there are no logs or a log is missing or none, and where they hold nothing to learn from.
+        """
+        if not logs:
+            raise Misuse("expected at least one tuning log to learn from, found none")
+        merged: dict[tuple[str, str, str], _Group] = {}
+        digests, left_out = [], 0
+        for log in map(str, logs):
+            store = read_log(log)
+            records = [record for record in store.iterate() if _tells_of_the_config(record)]
+            rows = record_features(records, feature_cache(log), processes)
+            usable = np.asarray(~np.isnan(rows).all(axis=1))
+            left_out += int((~usable).sum())
+            network = log.rpartition("/")[2] if is_url(log) else Path(log).name.split(".")[0]
+            for record, row, is_usable in zip(records, rows, usable.tolist(), strict=True):
+                if is_usable:
+                    key = (record.task.key, str(record.task.target), record.device.key)
+                    merged.setdefault(key, _Group(record.task, record.device)).add(network, record, row)
+            digests.append((log, _digest(log, len(records))))
+        if not merged:
+            raise Misuse(f"expected records to learn from in {', '.join(map(str, logs))}, found none")
+        features = np.stack([row for group in merged.values() for row in group.rows()])
+        secs = np.array([each for group in merged.values() for each in group.medians()])
+        sizes = [len(group.medians()) for group in merged.values()]
+        groups = np.repeat(np.arange(len(merged), dtype=np.int64), sizes)
+        facts = tuple(group.facts for group in merged.values())
+        return cls(features, secs, groups, facts, tuple(digests), left_out)
+
+    def __len__(self) -> int:
+        return len(self.secs)
+
+    @property
+    def dataset(self) -> Dataset:
+        """Features with scores within each task and device."""
+        return Dataset.scored(self.features, self.secs, self.groups)
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """(n,) whether a config ran and gave the right result."""
+        return np.isfinite(self.secs)
+
+    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> RecordTable:
+        """The same with some of the rows; the groups keep their numbers."""
+        return replace(
+            self, features=self.features[chosen], secs=self.secs[chosen], groups=self.groups[chosen]
+        )
+
+    @property
+    def tasks(self) -> NDArray[np.int64]:
+        """(n,) one number per workload: the same on every target and device, so that none leaks into a test."""
+        numbers: dict[str, int] = {}
+        by_group = [numbers.setdefault(fact.task.key, len(numbers)) for fact in self.facts]
+        return np.array(by_group, dtype=np.int64)[self.groups]
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What the rows were measured on, as `name, threads, target` for people, sorted."""
+        return tuple(sorted({device_text(self.facts[group]) for group in np.unique(self.groups)}))
+
+
+class _Group:
+    def __init__(self, task: TuningTask, device: DeviceFingerprint) -> None:
+        self._task, self._device = task, device
+        self._networks: dict[str, None] = {}
+        self._rows: dict[tuple[str, str, str | None], NDArray[np.float32]] = {}
+        self._secs: dict[tuple[str, str, str | None], list[float]] = {}
+
+    def add(self, network: str, record: TuningRecord, row: NDArray[np.float32]) -> None:
+        self._networks[network] = None
+        key = (record.space_version, record.config.key, record.trace)
+        self._rows[key] = row
+        self._secs.setdefault(key, []).append(record.secs)
+
+    def rows(self) -> list[NDArray[np.float32]]:
+        return list(self._rows.values())
+
+    def medians(self) -> list[float]:
+        """What failed once is not to be relied on, however often it ran."""
+        return [max(each) if max(each) == np.inf else statistics.median(each) for each in self._secs.values()]
+
+    @property
+    def facts(self) -> TaskOnDevice:
+        return TaskOnDevice(self._task, self._device, tuple(self._networks))
+
+
+def device_text(fact: TaskOnDevice) -> str:
+    """A device for people: its name, its threads, and what was compiled for it."""
+    threads = fact.device.facts.get("threads")
+    return (
+        f"{fact.device.name}, {threads} threads, {fact.task.target}"
+        if threads
+        else f"{fact.device.name}, {fact.task.target}"
+    )
+
+
+def _tells_of_the_config(record: TuningRecord) -> bool:
+    lost = isinstance(record.measurement, Failure) and record.measurement.kind is FailureKind.DEVICE_LOST
+    return not lost
+
+
+def _digest(log: str, records: int) -> str:
+    """sha256 of a file; of a database, which changes under us, the number of records."""
+    if is_url(log):
+        return f"{records} records"
+    with Path(log).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
