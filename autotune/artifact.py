@@ -27,6 +27,7 @@ class Compiled:
 
     prepacked: tuple[PrepackedWeight, ...] = ()
     gpu: GpuResources | None = None
+    cubin: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Artifact:
                   `main_weight_prepack` (the weights in that order, then their new layouts likewise) and
                   `main_prepacked` (all parameters, new layouts for old). Deleted once it has run.
     signature:    the parameters of the workload.
-    gpu:          what the kernel takes of a GPU, None on other devices.
+    gpu, cubin:   what the kernel takes of a GPU, and its machine code, which the library lacks; None on other devices.
     is_reference: the untuned program, whose outputs the other candidates of its task are held against.
     """
 
@@ -49,6 +50,7 @@ class Artifact:
     prepacked: tuple[PrepackedWeight, ...] = ()
     is_reference: bool = False
     gpu: GpuResources | None = None
+    cubin: bytes | None = None
 
     def twin(self, number: int) -> Artifact:
         """The same library under another name, for a run more than the one after which it is deleted.

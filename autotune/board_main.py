@@ -46,6 +46,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--key", required=True, help="what boards like this one are called")
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="default: loopback")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument(
+        "--gpu", type=int, default=None, help="serve this NVIDIA GPU, as the driver counts them"
+    )
     parser.add_argument("--memory-mib", type=int, default=None, help="of a session; default: half of all")
     options = parser.parse_args(arguments)
     # TVM's runtime reads these once, when it loads.
@@ -55,13 +58,15 @@ def main(arguments: list[str]) -> None:
         "OMP_NUM_THREADS": str(options.threads),
         "OPENBLAS_NUM_THREADS": "1",
     }
+    if options.gpu is not None:
+        os.environ |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(options.gpu)}
     _open_packages()
     processor = importlib.import_module("autotune.processor")
     session = importlib.import_module("autotune.board_session")
     server = importlib.import_module("autotune.board_server")
     tracker = importlib.import_module("autotune.tracker")
     caches = processor.cache_bytes()
-    facts = {
+    cpu_facts = {
         "cpu_model": processor.cpu_model(),
         "isa": platform.machine(),
         "cores": os.cpu_count(),
@@ -78,6 +83,8 @@ def main(arguments: list[str]) -> None:
     _say(WARNING)
     try:
         libraries = session.load_runtime()
+        # Timings on a GPU are the GPU's, whichever machine it is in.
+        facts = cpu_facts if options.gpu is None else session.ask_for_gpu()
         served = server.BoardServer(
             tracker.parse_address(options.tracker),
             options.key,
@@ -88,7 +95,8 @@ def main(arguments: list[str]) -> None:
         )
     except Exception as error:  # noqa: BLE001 - the end of the program, whatever it is
         sys.exit(f"autotune: {error}")
-    _say(f"{facts['cpu_model']}, {options.threads} threads, {len(libraries)} runtime libraries")
+    what = facts.get("gpu_name") or f"{facts['cpu_model']}, {options.threads} threads"
+    _say(f"{what}, {len(libraries)} runtime libraries")
     served.serve_for_ever()
 
 

@@ -11,16 +11,21 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property
+from typing import Any
 
 from tvm import rpc
 
 from autotune.artifact import Artifact
-from autotune.board_kernel import BoardKernel, BoardOperands
+from autotune.board_memory import BoardMemory
+from autotune.board_pulse import BoardPulse, ReferenceKernel
+from autotune.device_kernel import DeviceInputs, DeviceKernel
+from autotune.gpu_memory import GpuMemory
 from autotune.kernel_trial import TrialOptions, try_kernel
+from autotune.operands import Signs
 from autotune.session_end import SessionEnd, find_session_end
 from autotune.tracker import Address, TrackerConnection
-from tuning_logs.measurement import Check, Failure, Measurement
+from tuning_logs.measurement import Check, Failure, Measurement, Timing
 
 _CONNECT_SECS = 5.0
 _REFUSED_PAUSE_SECS = 0.2
@@ -28,21 +33,26 @@ _REFUSED_PAUSE_SECS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class BoardRequest:
-    """Which boards will do: those under a key at a tracker, except some, within so many seconds."""
+    """Which boards will do: those under a key at a tracker, except some, within so many seconds.
+
+    reference: what their pulse is taken with, None where none is.
+    """
 
     tracker: Address
     key: str
     avoid: frozenset[Address]
     wait_secs: float
+    reference: ReferenceKernel | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """The trial took place, on the board at an address."""
+    """The trial took place, on the board at an address; pulse_secs: the board's after it, None where none was taken."""
 
     address: Address
     measurement: Measurement
     check: Check | None
+    pulse_secs: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +74,40 @@ class Lost:
 @dataclass
 class _Session:
     address: Address
-    operands: BoardOperands
+    connection: Any
     names: Iterator[str] = field(default_factory=lambda: (f"{number}.so" for number in itertools.count()))
+    _pulse: BoardPulse | None = None
+
+    @cached_property
+    def inputs(self) -> DeviceInputs:
+        """Of kernels for the board's processor."""
+        return DeviceInputs(BoardMemory(self.connection))
+
+    @cached_property
+    def gpu_inputs(self) -> DeviceInputs:
+        """Of kernels for its GPU, the first that the board's server sees."""
+        return DeviceInputs(GpuMemory(self.connection.cuda(0)))
+
+    def open_kernel(self, artifact: Artifact, signs: Signs) -> DeviceKernel:
+        """Sends the library over and loads it there."""
+        name = next(self.names)
+        self.connection.upload(bytearray(artifact.library.read_bytes()), name)
+        if artifact.cubin is not None:
+            self.connection.get_function("autotune.board.gpu_code")(bytearray(artifact.cubin))
+        library = self.connection.load_module(name)
+        inputs = self.inputs if artifact.cubin is None else self.gpu_inputs
+        return DeviceKernel(library, inputs, artifact, signs)
+
+    def pulse(self, reference: ReferenceKernel) -> BoardPulse:
+        """The board's, with its kernel loaded once."""
+        if self._pulse is None:
+            self._pulse = BoardPulse(self.connection, reference)
+        return self._pulse
 
     @property
     def is_alive(self) -> bool:
         try:
-            self.operands.intact  # noqa: B018 - a question that only a living session answers
+            self.connection.get_function("autotune.board.intact")()
         except Exception:  # noqa: BLE001 - whatever TVM makes of a dead connection
             return False
         return True
@@ -92,13 +129,32 @@ def try_on_board(artifact: Artifact, options: TrialOptions, request: BoardReques
         return Lost(None, _text(error))
     if isinstance(session, Lost):
         return session
-    open_kernel = partial(BoardKernel, session.operands, next(session.names))
-    measurement, check = try_kernel(artifact, options, open_kernel)
+    measurement, check = try_kernel(artifact, options, session.open_kernel)
     if isinstance(measurement, Failure) and not session.is_alive:
         _held.clear()
         end = find_session_end(measurement.message)
         return Lost(session.address, measurement.message) if end is None else Ended(session.address, end)
-    return Tried(session.address, measurement, check)
+    if request.reference is None or not isinstance(measurement, Timing):
+        return Tried(session.address, measurement, check)
+    try:
+        pulse_secs = session.pulse(request.reference).take()
+    except Exception as error:  # noqa: BLE001 - the kernel is known to run: it is the board that does not
+        _held.clear()
+        return Lost(session.address, _text(error))
+    return Tried(session.address, measurement, check, pulse_secs)
+
+
+def speedup_on_board(request: BoardRequest) -> float | Lost:
+    """How many times faster a small kernel is on a board's threads than on one of them."""
+    try:
+        session = _session(request)
+        if isinstance(session, Lost):
+            return session
+        assert request.reference is not None
+        return session.pulse(request.reference).thread_speedup()
+    except Exception as error:  # noqa: BLE001 - a board or tracker may fail in any way
+        _held.clear()
+        return Lost(None, _text(error))
 
 
 def _session(request: BoardRequest) -> _Session | Lost:
@@ -120,7 +176,7 @@ def _session(request: BoardRequest) -> _Session | Lost:
                 # TVM's own connect would wait for minutes for a board that was switched off.
                 socket.create_connection((turn.address.host, turn.address.port), _CONNECT_SECS).close()
                 session = rpc.connect(turn.address.host, turn.address.port, turn.match_key)
-                _held.append(_Session(turn.address, BoardOperands(session)))
+                _held.append(_Session(turn.address, session))
             except Exception as error:  # noqa: BLE001 - a board that answers wrongly is as good as gone
                 return Lost(turn.address, _text(error))
             return _held[0]

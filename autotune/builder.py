@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from autotune.artifact import Artifact
-from autotune.gpu_build import compile_gpu_kernel
+from autotune.gpu_build import KEEP_SOURCE, compile_gpu_kernel
 from autotune.kernel_build import compile_kernel, warm_up
 from autotune.worker_pool import WorkerPool
 from autotune.worker_process import Call
@@ -77,7 +77,7 @@ class LocalBuilder:
                 "TVM_NUM_THREADS": "1",
                 "OMP_NUM_THREADS": "1",
                 "OPENBLAS_NUM_THREADS": "1",
-                "TVM_CUDA_COMPILE_MODE": "nvcc",
+                **KEEP_SOURCE,
             },
             memory_bytes,
             worn_bytes=memory_bytes // 4,
@@ -137,6 +137,7 @@ class LocalBuilder:
                 self._signature(candidate.task),
                 reply.value.prepacked,
                 gpu=reply.value.gpu,
+                cubin=reply.value.cubin,
                 is_reference=candidate.config.answers == _UNTUNED,
             )
         for rest in (library, library.with_suffix(".o")):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from autotune.gpu_kernel import gpu_facts
+from autotune.builder import is_for_gpu
+from autotune.gpu_facts import gpu_facts
 from autotune.host import cpu_facts, cpu_target, usable_cores
 from autotune.processor import cpu_model
 from autotune.tracker import Address, parse_address, registered_boards
@@ -107,6 +108,16 @@ def remote_device(
         raise Misuse(
             f"boards under one key are alike, so that any of them may measure; found {facts} at "
             f"{boards[0].address} and {strangers[0].facts} at {strangers[0].address}; give them different keys"
+        )
+    if is_for_gpu(target) != ("gpu_name" in facts):
+        served = facts.get("gpu_name") or facts.get("cpu_model")
+        raise Misuse(
+            f"expected a target for what the boards under {key!r} serve, {served}, found {target}; "
+            "serve-device --gpu 0 serves a GPU"
+        )
+    if "gpu_name" in facts:
+        return Device(
+            name or key, target, f"rpc://{tracker}/{key}", DeviceFingerprint(str(facts["gpu_name"]), facts)
         )
     threads = int(facts.get("threads") or 1)
     if target.attr("num-cores") is None:

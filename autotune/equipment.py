@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-from autotune.builder import LocalBuilder
+from autotune.builder import LocalBuilder, is_for_gpu
 from autotune.device import Device
-from autotune.gpu_runner import GpuRunner
+from autotune.gpu_runner import CORES, FLUSH_BYTES, GpuRunner
 from autotune.pace import Pace
 from autotune.remote_runner import RemoteRunner
 from autotune.runner import LocalRunner
 from autotune.stopwatch import Stopwatch
 from autotune.thread_scaling import check_threads
 from autotune.tracker import parse_address
+
+_Runner = TypeVar("_Runner", LocalRunner, RemoteRunner)
 
 
 def open_builder(device: Device) -> LocalBuilder:
@@ -21,7 +25,7 @@ def open_builder(device: Device) -> LocalBuilder:
 
 
 def open_runner(device: Device, pace: Pace, stopwatch: Stopwatch | None = None) -> LocalRunner | RemoteRunner:
-    """Reaches the device; pace: what is told of this machine's speed, where this machine is the device.
+    """Reaches the device; pace: what is told of its speed.
 
     stopwatch: how much effort a candidate is worth, by default what a search needs.
 
@@ -30,10 +34,19 @@ def open_runner(device: Device, pace: Pace, stopwatch: Stopwatch | None = None) 
     if device.connection.startswith("rpc://"):
         parts = urlsplit(device.connection)
         address, key = parse_address(parts.netloc), parts.path.removeprefix("/")
-        return RemoteRunner(address, key, device.threads, stopwatch=stopwatch)
+        if is_for_gpu(device.target):
+            flushing = replace(stopwatch or Stopwatch(), flush_bytes=FLUSH_BYTES)
+            return RemoteRunner(address, key, CORES, flushing)
+        # Emulated times say nothing, and so would their pulse.
+        reference = None if device.fingerprint.facts.get("emulated") else (device.target, device.linker)
+        remote = RemoteRunner(address, key, device.threads, stopwatch, reference=reference, pace=pace)
+        return _checked(device, remote) if reference else remote
     if device.connection.startswith("cuda:"):
         return GpuRunner(device, int(device.connection.removeprefix("cuda:")), stopwatch=stopwatch)
-    runner = LocalRunner(device, stopwatch, pace=pace)
+    return _checked(device, LocalRunner(device, stopwatch, pace=pace))
+
+
+def _checked(device: Device, runner: _Runner) -> _Runner:
     try:
         check_threads(device, runner)
     except BaseException:

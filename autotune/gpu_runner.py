@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import ClassVar
 
 from autotune.device import Device
-from autotune.gpu_kernel import try_on_gpu, warm_up
+from autotune.gpu_trial import try_on_gpu, warm_up
 from autotune.runner import LocalRunner
 from autotune.stopwatch import Stopwatch
 
-# Larger than the L2 cache of any GPU of today.
-_FLUSH_BYTES = 128 << 20
-# A time is implausible where so many of the fastest processor cores could not reach it: 2 · 10^15 operations a second.
-_CORES = 4096
+#: Larger than the L2 cache of any GPU of today.
+FLUSH_BYTES = 128 << 20
+#: A time is implausible where so many of the fastest processor cores could not reach it: 2 · 10^15 operations a second.
+CORES = 4096
 
 
 class GpuRunner(LocalRunner):
@@ -30,16 +30,15 @@ class GpuRunner(LocalRunner):
         self, device: Device, index: int, timeout_secs: float = 30.0, stopwatch: Stopwatch | None = None
     ) -> None:
         self._index = index
-        flushing = replace(stopwatch or Stopwatch(), flush_bytes=_FLUSH_BYTES)
+        flushing = replace(stopwatch or Stopwatch(), flush_bytes=FLUSH_BYTES)
         super().__init__(device, flushing, timeout_secs)
-        self._threads = _CORES
+        self._threads = CORES
 
     def _environment(self) -> dict[str, str]:
         return {
             **super()._environment(),
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
             "CUDA_VISIBLE_DEVICES": str(self._index),
-            "TVM_CUDA_COMPILE_MODE": "nvcc",
         }
 
     def _take_pulse(self) -> bool:

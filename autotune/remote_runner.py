@@ -5,14 +5,25 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from autotune.artifact import Artifact
-from autotune.board_trial import BoardRequest, Ended, Lost, Tried, try_on_board, warm_up
+from autotune.board_pulse import ReferenceKernel
+from autotune.board_trial import (
+    BoardRequest,
+    Ended,
+    Lost,
+    Tried,
+    speedup_on_board,
+    try_on_board,
+    warm_up,
+)
 from autotune.kernel_trial import TrialOptions
+from autotune.pace import Pace
 from autotune.quarantine import Quarantine
 from autotune.runner import Outcome, best_times, failed, unchecked
 from autotune.stopwatch import Stopwatch
@@ -21,6 +32,7 @@ from autotune.worker_pool import WorkerPool
 from autotune.worker_process import Call
 from autotune.worker_reply import Answer, Died, OverMemory, Reply
 from search_spaces.errors import AutotuneError
+from search_spaces.target import Target
 from tuning_logs.measurement import Failure, FailureKind
 
 _GIB = 1 << 30
@@ -36,7 +48,12 @@ class RemoteRunner:
     threads:                how many a kernel uses on a board;
     timeout_secs:           what one candidate may take, the wait for a board and the way there included;
     reference_timeout_secs: the same for the untuned program;
-    patience_secs:          how long none of the boards may answer before that is an error.
+    patience_secs:          how long none of the boards may answer before that is an error;
+    reference:              target and linker of the kernel that each board's pulse is taken with after every trial, None
+                            for no pulse;
+    pace:                   what is told of the boards' speed.
+
+    What was measured on a board that had just become slow is measured anew, or else counted as in doubt.
 
     A board that is lost is left alone for a while, and its candidate goes to another; a candidate whose board was
     lost three times comes back as DEVICE_LOST, which is nobody's measurement.
@@ -51,6 +68,8 @@ class RemoteRunner:
         timeout_secs: float = 30.0,
         reference_timeout_secs: float = 300.0,
         patience_secs: float = 120.0,
+        reference: tuple[Target, str] | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._tracker, self._key, self._threads = tracker, key, threads
         self._stopwatch = stopwatch or Stopwatch()
@@ -60,6 +79,9 @@ class RemoteRunner:
         self._answered = time.monotonic()
         self._references: dict[str, Failure | None] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
+        self._reference = ReferenceKernel(*reference, Path(self._scratch.name)) if reference else None
+        self.pace = pace or Pace()
+        self._paces: dict[Address, Pace] = defaultdict(Pace)
         self._boards = len(registered_boards(tracker, key))
         self._pool = self._open_pool()
 
@@ -76,6 +98,7 @@ class RemoteRunner:
         """
         try:
             self._follow_boards()
+            self.pace.slowdown = 1.0
             # What the others are checked against comes first, by itself.
             first = [place for place, one in enumerate(artifacts) if one.is_reference]
             rest = [place for place, one in enumerate(artifacts) if not one.is_reference]
@@ -108,6 +131,7 @@ class RemoteRunner:
         outcomes: dict[int, Outcome] = {}
         losses = [0] * len(artifacts)
         deaths = [0] * len(artifacts)
+        self._taken_back: set[int] = set()
         pending = list(range(len(artifacts)))
         while pending:
             for place in list(pending):
@@ -137,8 +161,43 @@ class RemoteRunner:
         )
         limit_secs = self._reference_timeout_secs if artifact.is_reference else self._timeout_secs
         wait_secs = min(_WAIT_SECS, limit_secs / 2)
-        request = BoardRequest(self._tracker, self._key, self._quarantine.closed, wait_secs)
-        return Call(try_on_board, (artifact, options, request)), limit_secs
+        return Call(try_on_board, (artifact, options, self._request(wait_secs))), limit_secs
+
+    def _request(self, wait_secs: float) -> BoardRequest:
+        return BoardRequest(self._tracker, self._key, self._quarantine.closed, wait_secs, self._reference)
+
+    def _is_disturbed(self, artifact: Artifact, tried: Tried, place: int) -> bool:
+        """Whether the trial is to be made once more, because its board has just become slow."""
+        assert tried.pulse_secs is not None
+        pace = self._paces[tried.address]
+        was_steady = pace.is_steady
+        is_steady = pace.take(tried.pulse_secs)
+        self.pace.slowdown = max(self.pace.slowdown, pace.slowdown)
+        if is_steady:
+            self.pace.measured_anew += place in self._taken_back
+            return False
+        if was_steady and place not in self._taken_back:
+            self._taken_back.add(place)
+            time.sleep(_PAUSE_SECS)
+            return True
+        self.pace.in_doubt[artifact.task.key, artifact.config] = pace.slowdown
+        return False
+
+    def thread_speedup(self) -> float:
+        """How many times faster a small kernel is on a board's threads than on one of them.
+
+        Raises AutotuneError where it cannot be measured.
+        """
+        [reply] = self._pool.map(
+            [(Call(speedup_on_board, (self._request(_WAIT_SECS),)), self._reference_timeout_secs)]
+        )
+        value = reply.value if isinstance(reply, Answer) else Lost(None, reply.message)
+        if isinstance(value, Lost):
+            raise AutotuneError(
+                f"expected a small matmul to run on a board under {self._key!r}, found {value.message}; check that "
+                "the target fits the board"
+            )
+        return float(value)
 
     def _judge(
         self, artifact: Artifact, reply: Reply, losses: list[int], deaths: list[int], place: int
@@ -155,6 +214,8 @@ class RemoteRunner:
         self._answered = time.monotonic()
         if isinstance(value, Tried):
             self._quarantine.note_success(value.address)
+            if value.pulse_secs is not None and self._is_disturbed(artifact, value, place):
+                return None
             return Outcome(value.measurement, value.check)
         if isinstance(value, Ended):
             self._quarantine.note_success(value.address)

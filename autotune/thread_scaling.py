@@ -7,9 +7,9 @@ with such a setting every timing is wrong.
 from __future__ import annotations
 
 import time
+from typing import Protocol
 
 from autotune.device import Device
-from autotune.runner import LocalRunner
 from search_spaces.errors import AutotuneError
 
 #: How many times faster the device's threads must be than one of them.
@@ -19,7 +19,15 @@ _ATTEMPTS = 20
 _PAUSE_SECS = 0.1
 
 
-def check_threads(device: Device, runner: LocalRunner) -> float:
+class Scalable(Protocol):
+    """A runner that can tell what threads bring."""
+
+    def thread_speedup(self) -> float:
+        """How many times faster a small kernel is on all threads than on one."""
+        ...
+
+
+def check_threads(device: Device, runner: Scalable) -> float:
     """How many times faster a small matmul is with the runner's threads than with one; takes about 0.3 s.
 
     Raises AutotuneError where more than one thread is asked for and they are not faster than one, or where the
@@ -36,5 +44,5 @@ def check_threads(device: Device, runner: LocalRunner) -> float:
     raise AutotuneError(
         f"expected {device.threads} threads to be at least {_LEAST_SPEEDUP} times as fast as one, found "
         f"{speedup:.2f} times: the processors are busy or are not this process's to use. Stop what else is "
-        "running, or tune with fewer threads, as with 'local?threads=1'"
+        "running, or tune with fewer threads, as with 'local?threads=1' or a board's --threads 1"
     )

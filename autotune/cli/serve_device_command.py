@@ -20,6 +20,7 @@ def serve_device(
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where clients connect; port 0 is any.")
     ] = "127.0.0.1:0",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Default: one per core.")] = None,
+    gpu: Annotated[int | None, typer.Option("--gpu", min=0, help="Serve this NVIDIA GPU instead.")] = None,
     memory_mib: Annotated[
         int | None, typer.Option("--memory-mib", min=64, help="What a session may use; default: half of all.")
     ] = None,
@@ -35,5 +36,6 @@ def serve_device(
     options = ["--tracker", tracker, "--key", key, "--listen", listen]
     options += ["--threads", str(threads)] if threads else []
     options += ["--memory-mib", str(memory_mib)] if memory_mib else []
+    options += [] if gpu is None else ["--gpu", str(gpu)]
     # TVM's runtime reads its settings when it loads, so the server is a program that starts without it.
     os.execv(sys.executable, [sys.executable, "-P", board_main.__file__, *options])

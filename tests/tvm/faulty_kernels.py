@@ -5,9 +5,14 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from tvm import te
+
 from autotune.artifact import Artifact
+from autotune.builder import LocalBuilder
 from search_spaces import modules
 from search_spaces.config import Config
+from search_spaces.target import Target
+from search_spaces.task import TuningTask
 from search_spaces.tensor_ir_space import TensorIRSpace
 from tuning_logs.measurement import FailureKind
 
@@ -21,6 +26,11 @@ KERNEL = """
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef __aarch64__
+#define ILLEGAL __asm__ volatile(".inst 0")
+#else
+#define ILLEGAL __builtin_trap()
+#endif
 typedef struct {{ int32_t type; int32_t padding; char* object; }} Argument;
 void TVMFFIErrorSetRaisedFromCStr(const char* kind, const char* message);
 void not_linked_anywhere(void);
@@ -37,7 +47,7 @@ GROWTH_LIMIT_BYTES = 900 << 20
 
 RUN_FAULTS = {
     "segfault": ("*(volatile int*)8 = 1;", FailureKind.RUN_ERROR, "SIGSEGV"),
-    "illegal instruction": ("__builtin_trap();", FailureKind.RUN_ERROR, "SIGILL"),
+    "illegal instruction": ("ILLEGAL;", FailureKind.RUN_ERROR, "SIGILL"),
     "abort": ('fputs("last words", stderr); abort();', FailureKind.RUN_ERROR, "SIGABRT: last words"),
     "exit": ("exit(7);", FailureKind.RUN_ERROR, "exited with status 7"),
     "quiet exit": ("_exit(0);", FailureKind.RUN_ERROR, "exited with status 0"),
@@ -68,6 +78,20 @@ RUN_FAULTS = {
     "write past the end": ("y[16] = 0;", FailureKind.WRONG_RESULT, "outside its buffers"),
     "write before an input": ("x[-1] = 0;", FailureKind.WRONG_RESULT, "outside its buffers"),
 }
+
+
+def add_one(target: Target) -> TensorIRSpace:
+    """The space of the operator that the kernels pretend to be: 16 numbers, plus one."""
+    x = te.placeholder((16,), name="x")
+    func = te.create_prim_func([x, te.compute((16,), lambda i: x[i] + 1.0, name="y")])
+    return TensorIRSpace(TuningTask(modules.workload(func, "add-one"), target))
+
+
+def built(builder: LocalBuilder, space: TensorIRSpace) -> list[Artifact]:
+    """The untuned program, compiled."""
+    [artifact] = builder.build([space.apply(space.default)])
+    assert isinstance(artifact, Artifact), artifact
+    return [artifact]
 
 
 def faulty(space: TensorIRSpace, directory: Path, fault: str, compiler: str = "cc") -> Artifact:

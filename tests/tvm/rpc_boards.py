@@ -7,9 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from autotune.tracker import Address, registered_boards
 from search_spaces.errors import AutotuneError
@@ -21,6 +24,13 @@ TRACKER = (
     "import sys; from tvm.rpc.tracker import PopenTrackerServerState as Tracker; port = int(sys.argv[1]); "
     "Tracker('127.0.0.1', port, port + 1, silent=True).thread.join()"
 )
+
+
+def footprint(pid: int) -> tuple[int, int, int]:
+    """Processes that a board's server has started, descriptors that it holds, folders of its sessions."""
+    server = psutil.Process(pid)
+    folders = list(Path(tempfile.gettempdir()).glob(f"autotune-board-{pid}-*"))
+    return len(server.children(recursive=True)), server.num_fds(), len(folders)
 
 
 class Boards:

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -19,11 +20,11 @@ from tvm.s_tir.meta_schedule.testing import te_workload
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from faulty_kernels import RUN_FAULTS, faulty
-from rpc_boards import ROOT, Boards
+from faulty_kernels import RUN_FAULTS, add_one, built, faulty
+from rpc_boards import ROOT, Boards, footprint
 
-from autotune.artifact import Artifact
 from autotune.budget import Budget
+from autotune.builder import LocalBuilder
 from autotune.device import Device, parse_device
 from autotune.equipment import open_builder
 from autotune.job import TuningJob
@@ -41,16 +42,9 @@ COMPILER = "aarch64-linux-gnu-gcc"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "autotune" / "arm64"
 NEEDED = ("qemu-aarch64-static", COMPILER, "apt-get", "dpkg-deb")
 MISSING = [name for name in NEEDED if shutil.which(name) is None]
-# Memory and time are those of the emulator: a session is 200 MB before it does anything.
-FAULTS = (
-    "segfault",
-    "abort",
-    "quiet exit",
-    "busy hang",
-    "memory growth",
-    "wrong result",
-    "write past the end",
-)
+# What a faulty kernel is given, and when the next candidate is measured: a session starts in about a second here.
+FAULT_SECS = 3.0
+SOON_SECS = 20.0
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not run without {', '.join(MISSING)} (make system)")
 
@@ -100,28 +94,45 @@ def test_a_matmul_is_tuned_on_the_board_and_right(device: Device) -> None:
     assert log.devices()[0].facts["emulated"] is True
 
 
-def test_faults_on_the_board_cost_one_candidate_each(device: Device, boards: Boards, tmp_path: Path) -> None:
-    x = te.placeholder((16,), name="x")
-    func = te.create_prim_func([x, te.compute((16,), lambda i: x[i] + 1.0, name="y")])
-    space = TensorIRSpace(TuningTask(modules.workload(func, "add-one"), device.target))
-    with (
-        open_builder(device) as builder,
-        RemoteRunner(boards.tracker, "arm", device.threads, timeout_secs=10.0) as runner,
-    ):
+@pytest.fixture(scope="module")
+def space(device: Device) -> TensorIRSpace:
+    return add_one(device.target)
 
-        def run_default() -> None:
-            [artifact] = builder.build([space.apply(space.default)])
-            assert isinstance(artifact, Artifact)
-            [outcome] = runner.run([artifact])
-            assert isinstance(outcome.measurement, Timing), outcome
 
-        run_default()
-        for name in FAULTS:
-            fault, kind, said = RUN_FAULTS[name]
-            folder = tmp_path / name.replace(" ", "-")
-            folder.mkdir()
-            [outcome] = runner.run([faulty(space, folder, fault, COMPILER)])
-            assert isinstance(outcome.measurement, Failure), name
-            assert outcome.measurement.kind is kind, (name, outcome)
-            assert said.replace("2 s", "10 s") in outcome.measurement.message, name
-            run_default()
+@pytest.fixture(scope="module")
+def builder(device: Device) -> Iterator[LocalBuilder]:
+    with open_builder(device) as builder:
+        yield builder
+
+
+@pytest.fixture(scope="module")
+def runner(boards: Boards, device: Device) -> Iterator[RemoteRunner]:
+    with RemoteRunner(boards.tracker, "arm", device.threads, timeout_secs=FAULT_SECS) as runner:
+        yield runner
+
+
+@pytest.mark.parametrize("name", RUN_FAULTS)
+def test_a_fault_on_the_board_costs_that_candidate_only(
+    name: str, runner: RemoteRunner, builder: LocalBuilder, space: TensorIRSpace, tmp_path: Path
+) -> None:
+    fault, kind, said = RUN_FAULTS[name]
+    runner.run(built(builder, space))
+    [outcome] = runner.run([faulty(space, tmp_path, fault, COMPILER)])
+    assert isinstance(outcome.measurement, Failure)
+    assert outcome.measurement.kind is kind, outcome
+    assert said.replace("2 s", f"{FAULT_SECS:g} s") in outcome.measurement.message
+    [after] = built(builder, space)
+    started = time.monotonic()
+    [outcome] = runner.run([after])
+    assert isinstance(outcome.measurement, Timing), outcome
+    assert time.monotonic() - started < SOON_SECS
+
+
+def test_faults_leave_nothing_on_the_board(
+    runner: RemoteRunner, builder: LocalBuilder, space: TensorIRSpace, boards: Boards, tmp_path: Path
+) -> None:
+    runner.run(built(builder, space))
+    before = footprint(boards.processes[-1].pid)
+    runner.run([faulty(space, tmp_path, "abort();", COMPILER)])
+    runner.run(built(builder, space))
+    assert footprint(boards.processes[-1].pid) == before

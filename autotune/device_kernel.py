@@ -1,11 +1,11 @@
-"""A kernel on a board, reached over TVM's RPC (imports TVM)."""
+"""A kernel whose operands are in the memory of a device: a board behind RPC, or a GPU, here or there (imports TVM)."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tvm
@@ -15,60 +15,75 @@ from autotune.guarded_array import Array, sentinel_bytes
 from autotune.operands import Signs, draw_inputs
 
 
-class BoardOperands:
-    """Arrays in a session on a board, between guards; the inputs of the last task are kept there."""
+class DeviceMemory(Protocol):
+    """Where operands are allocated, with guards that show whether somebody wrote outside them."""
 
-    def __init__(self, session: Any) -> None:
-        self.session = session
-        self._allocate = session.get_function("autotune.board.allocate")
-        self._intact = session.get_function("autotune.board.intact")
-        self._forget = session.get_function("autotune.board.forget")
-        self._inputs: dict[tuple[str, Signs], list[Any]] = {}
+    @property
+    def device(self) -> Any:
+        """TVM's device."""
+        ...
 
     @property
     def intact(self) -> bool:
-        """Whether nobody wrote outside the arrays."""
-        return bool(self._intact())
+        """Whether nobody wrote outside the arrays, as far as can be told there."""
+        ...
 
     def array(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """An array of undefined data."""
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        return self._allocate(size)._create_view(shape, dtype)
+        """An array of undefined data, which lives until the next release."""
+        ...
 
-    def inputs(self, artifact: Artifact, signs: Signs) -> list[Any]:
+    def keep(self) -> None:
+        """All arrays of now outlive the next release."""
+        ...
+
+    def release(self) -> None:
+        """Gives up all arrays but the kept ones."""
+        ...
+
+    def forget(self) -> None:
+        """Gives up all arrays."""
+        ...
+
+
+class DeviceInputs:
+    """The inputs of the last task, kept in a device's memory from one kernel to the next."""
+
+    def __init__(self, memory: DeviceMemory) -> None:
+        self.memory = memory
+        self._inputs: dict[tuple[str, Signs], list[Any]] = {}
+
+    def of(self, artifact: Artifact, signs: Signs) -> list[Any]:
         """The inputs of a task; they travel once."""
         key = (artifact.task.key, signs)
         if key not in self._inputs:
             self.forget()
             values = draw_inputs(artifact.task.key, artifact.signature, signs)
             self._inputs = {key: [self._sent(each) for each in values]}
+            self.memory.keep()
         return self._inputs[key]
 
     def forget(self) -> None:
-        """Gives up all arrays."""
+        """Gives up all arrays; inputs are sent anew for the next kernel."""
         self._inputs = {}
-        self._forget()
+        self.memory.forget()
 
     def _sent(self, values: Array) -> Any:
-        array = self.array(values.shape, str(values.dtype))
+        array = self.memory.array(values.shape, str(values.dtype))
         write_bytes(array, np.ascontiguousarray(values).reshape(-1).view(np.uint8))
         return array
 
 
-class BoardKernel:
-    """A library sent to a board and loaded there; weights are prepacked when it is made."""
+class DeviceKernel:
+    """A loaded library with its operands; weights are prepacked when it is made."""
 
-    def __init__(self, operands: BoardOperands, name: str, artifact: Artifact, signs: Signs) -> None:
-        """name: of the library's file on the board."""
-        self._operands = operands
-        session = operands.session
-        session.upload(bytearray(artifact.library.read_bytes()), name)
-        self._library = session.load_module(name)
-        self._device = session.cpu()
+    def __init__(self, library: Any, inputs: DeviceInputs, artifact: Artifact, signs: Signs) -> None:
+        self._library, self._inputs = library, inputs
+        self._memory = inputs.memory
         self._specs = [spec for spec in artifact.signature if spec.is_output]
-        inputs = iter(operands.inputs(artifact, signs))
+        self._memory.release()
+        given = iter(inputs.of(artifact, signs))
         self._arguments = [
-            operands.array(spec.shape, spec.dtype) if spec.is_output else next(inputs)
+            self._memory.array(spec.shape, spec.dtype) if spec.is_output else next(given)
             for spec in artifact.signature
         ]
         self._outputs = [
@@ -88,24 +103,26 @@ class BoardKernel:
 
     @property
     def intact(self) -> bool:
-        """Whether all guards on the board are as they were."""
-        return self._operands.intact
+        """Whether all guards are as they were."""
+        return self._memory.intact
 
     def checked_run(self) -> float:
         """Runs once on outputs marked as unwritten; seconds, the way there and back included."""
         for array, spec in zip(self._outputs, self._specs, strict=True):
             size = math.prod(spec.shape) * np.dtype(spec.dtype).itemsize
             write_bytes(array, sentinel_bytes(size, spec.dtype))
+        self._memory.device.sync()
         started = time.perf_counter()
         self._library[self._name](*self._arguments)
+        self._memory.device.sync()
         return time.perf_counter() - started
 
     def timed_run(self, flush_bytes: int) -> Callable[[int], float]:
-        """The kernel n times in a row, timed on the board by TVM's own evaluator."""
+        """The kernel n times in a row, timed over there by TVM's own evaluator, on a GPU by its events."""
 
         def run(number: int) -> float:
             timer = self._library.time_evaluator(
-                self._name, self._device, number=number, repeat=1, cache_flush_bytes=flush_bytes
+                self._name, self._memory.device, number=number, repeat=1, cache_flush_bytes=flush_bytes
             )
             return float(timer(*self._arguments).results[0])
 
@@ -113,11 +130,11 @@ class BoardKernel:
 
     def forget_inputs(self) -> None:
         """Inputs are sent anew for the next kernel."""
-        self._operands.forget()
+        self._inputs.forget()
 
     def _prepack(self, artifact: Artifact) -> None:
         weights = [self._arguments[weight.parameter] for weight in artifact.prepacked]
-        layouts = [self._operands.array(weight.shape, weight.dtype) for weight in artifact.prepacked]
+        layouts = [self._memory.array(weight.shape, weight.dtype) for weight in artifact.prepacked]
         for layout, weight in zip(layouts, artifact.prepacked, strict=True):
             size = math.prod(weight.shape) * np.dtype(weight.dtype).itemsize
             write_bytes(layout, sentinel_bytes(size, weight.dtype))
