@@ -48,7 +48,7 @@ class Follower:
 
     def keep_index(self) -> None:
         """Keeps an index beside the file, where reading it took long enough to be spared next time."""
-        if self.size - self._indexed >= _WORTH_AN_INDEX:
+        if self.size - self._indexed >= _WORTH_AN_INDEX and not self.file.is_compressed:
             save_index(self.file, self.contents, self.size)
             self._indexed = self.size
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import os
+import shutil
 import stat
+import tempfile
 import weakref
+import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from search_spaces.errors import AutotuneError, Misuse
 from tuning_logs.line import LINE_START
 from tuning_logs.lock import WriterLock
+
+#: How the name of a log ends that was compressed with gzip: it can be read, and not added to.
+COMPRESSED: Final = ".gz"
 
 
 class LogFile:
@@ -28,6 +35,10 @@ class LogFile:
     @classmethod
     def for_appending(cls, path: Path) -> LogFile:
         """Opens or creates the file, and the folders it is in. Raises Misuse where that cannot be."""
+        if path.suffix == COMPRESSED:
+            raise Misuse(
+                f"expected a log that can be added to, found the compressed {path}; run gunzip, or name another file"
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             fresh = not path.exists()
@@ -48,17 +59,27 @@ class LogFile:
 
     @classmethod
     def for_reading(cls, path: Path) -> LogFile:
-        """Opens the file without changing anything. Raises Misuse where there is none to be read."""
+        """Opens the file without changing anything, unpacked where it is compressed.
+
+        Raises Misuse where there is none to be read.
+        """
         try:
             if not stat.S_ISREG(path.stat().st_mode):
                 raise Misuse(
                     f"expected {path} to be a tuning log, found a folder or a device; name another file"
                 )
+            if path.suffix == COMPRESSED:
+                return cls(path, _unpacked(path))
             return cls(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
             raise Misuse(
                 f"expected a tuning log at {path}, found: {error.strerror}; name another file"
             ) from error
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the file at the path holds what is read here in another form."""
+        return self.path.suffix == COMPRESSED
 
     @property
     def size(self) -> int:
@@ -120,6 +141,17 @@ class LogFile:
             self.lock.release()
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _unpacked(path: Path) -> int:
+    """The descriptor of a nameless file with what a compressed one holds."""
+    try:
+        with gzip.open(path) as packed, tempfile.TemporaryFile() as plain:
+            shutil.copyfileobj(packed, plain)
+            plain.flush()
+            return os.dup(plain.fileno())
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise Misuse(f"expected a whole file in gzip's format at {path}, found: {error}") from error
 
 
 def _sync_folder(folder: Path) -> None:
