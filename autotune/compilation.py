@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -60,20 +61,23 @@ class Build:
             engine = SavedModel(self.save(Path(scratch) / "model.so"))
             return measure(engine, self.inputs, int(str(self.target.attr("num-cores") or 1)), seed, rounds)
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, linker: str | None = None) -> Path:
         """Writes the model as a shared library that `autotune.load` reads; a file of that name is replaced.
 
-        Raises AutotuneError where there is no C++ compiler to link with or the path cannot be written; then
-        what was there is left as it is.
+        linker: a compiler driver for the target, where it is another machine's. Raises AutotuneError where there is
+        none to link with or the path cannot be written; then what was there is left as it is.
         """
         path = Path(path)
-        if cc.get_cc() is None:
-            raise AutotuneError("expected a C++ compiler to link with; found none. Install g++ or clang++")
+        linker = linker or cc.get_cc()
+        if linker is None or shutil.which(linker) is None:
+            raise AutotuneError(
+                f"expected a C++ compiler to link with; found no {linker or 'g++ or clang++'}. Install it"
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as scratch:
                 library = Path(scratch) / "model.so"
-                self.executable.vm_executable.export_library(str(library))
+                self.executable.vm_executable.export_library(str(library), fcompile=cc.cross_compiler(linker))
                 os.replace(library, path)
         except (OSError, RuntimeError) as error:
             raise AutotuneError(f"the built model could not be written to {path}: {error}") from error

@@ -43,6 +43,11 @@ class Device:
         """How many threads a kernel may use: the target's num-cores."""
         return int(str(self.target.attr("num-cores") or 1))
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a part of this machine, so that what is built for it runs here."""
+        return not self.connection.startswith("rpc://")
+
 
 def local_device(threads: int | None = None) -> Device:
     """This machine's CPU; threads: by default as many as it has usable cores.

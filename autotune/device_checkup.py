@@ -9,10 +9,8 @@ import psutil
 
 from autotune.checkup import Finding, Health
 from autotune.device import Device, parse_device
-from autotune.equipment import open_runner
+from autotune.equipment import thread_speedup
 from autotune.kernel_pulse import pulse
-from autotune.pace import Pace
-from autotune.runner import LocalRunner
 from autotune.worker_pool import WorkerPool
 from autotune.worker_process import Call
 from autotune.worker_reply import Answer
@@ -33,8 +31,7 @@ def check_device(url: str) -> Iterator[Finding]:
         yield Finding(f"device {url}", Health.PROBLEM, str(error), "correct its name")
         return
     try:
-        with open_runner(device, Pace()) as runner:
-            speedup = runner.thread_speedup() if isinstance(runner, LocalRunner) else None
+        speedup = thread_speedup(device)
     except AutotuneError as error:
         yield Finding(
             f"device {url}", Health.PROBLEM, str(error), "see what it says; fewer threads: local?threads=1"
@@ -45,6 +42,8 @@ def check_device(url: str) -> Iterator[Finding]:
         return
     found = f"{device.fingerprint.name}: {device.threads} threads, {speedup:.2f} times as fast as one"
     yield Finding(f"device {url}", Health.GOOD, found)
+    if device.connection.startswith("rpc://"):
+        return
     yield check_pace(f"steadiness of {url}", _pulses(device))
 
 

@@ -46,6 +46,15 @@ def open_runner(device: Device, pace: Pace, stopwatch: Stopwatch | None = None) 
     return _checked(device, LocalRunner(device, stopwatch, pace=pace))
 
 
+def thread_speedup(device: Device) -> float | None:
+    """How many times faster a small kernel is on the device's threads than on one of them; None for GPUs and for
+    emulated boards, which are only reached. Raises AutotuneError as `open_runner` does."""
+    with open_runner(device, Pace()) as runner:
+        if is_for_gpu(device.target) or device.fingerprint.facts.get("emulated"):
+            return None
+        return 1.0 if device.threads == 1 else runner.thread_speedup()
+
+
 def _checked(device: Device, runner: _Runner) -> _Runner:
     try:
         check_threads(device, runner)

@@ -49,8 +49,8 @@ class RemoteRunner:
     timeout_secs:           what one candidate may take, the wait for a board and the way there included;
     reference_timeout_secs: the same for the untuned program;
     patience_secs:          how long none of the boards may answer before that is an error;
-    reference:              target and linker of the kernel that each board's pulse is taken with after every trial, None
-                            for no pulse;
+    reference:              target and linker of the kernel that each board's pulse is taken with after every trial,
+                            None for no pulse;
     pace:                   what is told of the boards' speed.
 
     What was measured on a board that had just become slow is measured anew, or else counted as in doubt.

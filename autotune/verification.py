@@ -8,7 +8,9 @@ from enum import StrEnum
 
 from autotune.builder import LocalBuilder
 from autotune.device import Device
-from autotune.runner import LocalRunner, Runner
+from autotune.equipment import open_builder, open_runner
+from autotune.pace import Pace
+from autotune.runner import Runner
 from search_spaces import IllegalSchedule, Misuse
 from search_spaces.tensor_ir_space import TensorIRSpace
 from tuning_logs import Failure, FailureKind, Measurement, RecordStore, Timing, TuningRecord
@@ -84,7 +86,7 @@ def verified(log: RecordStore, device: Device, top: int = 1) -> Iterator[Verific
             f"expected records that ran on this device, {device.fingerprint.key}, for {device.target}; found none, "
             f"only of these devices: {known}"
         )
-    with LocalBuilder() as builder, LocalRunner(device) as runner:
+    with open_builder(device) as builder, open_runner(device, Pace()) as runner:
         for task, records in chosen.items():
             yield from _remeasured(TensorIRSpace(task), records, builder, runner)
 

@@ -13,15 +13,22 @@ from autotune.cli.build_command import warn_of_gaps
 from autotune.cli.console import OUT, print_json, table
 from autotune.cli.coverage_table import coverage_json, coverage_table
 from autotune.cli.options import show_secs
-from autotune.cli.subject import DeviceOption, JsonOption, LogOption, ModelArgument, ShapeOption
+from autotune.cli.subject import (
+    DeviceOption,
+    DevicesOption,
+    JsonOption,
+    LogOption,
+    ModelArgument,
+    ShapeOption,
+)
 from autotune.cli.subject_reading import read_model
 from autotune.compilation import compile
-from autotune.device import parse_device
+from autotune.device_file import find_device
 from autotune.executable import SavedModel
 from autotune.model_comparison import ModelComparison, side_by_side
 from autotune.onnxruntime_session import OnnxRuntime
 from autotune.turns import Engine
-from search_spaces import AutotuneError
+from search_spaces import AutotuneError, Misuse
 from tuning_logs import TuningLog, read_log
 
 
@@ -40,6 +47,7 @@ def bench(
         typer.Option("--against", help="onnxruntime (default), untuned (TVM without a log); repeatable."),
     ] = None,
     device: DeviceOption = "local",
+    devices: DevicesOption = None,
     shape: ShapeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -47,7 +55,9 @@ def bench(
 
     Outputs are always compared with ONNX Runtime's; where they differ beyond rounding the exit code is 1.
     """
-    where = parse_device(device)
+    where = find_device(device, devices)
+    if not where.is_here:
+        raise Misuse(f"whole models run on this machine only; found {device!r}, which is elsewhere")
     rivals = set(against or [Rival.ONNXRUNTIME])
     network = read_model(model, shape)
     built = compile(network, where.target, read_log(log), where.fingerprint)

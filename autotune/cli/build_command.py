@@ -10,10 +10,17 @@ import typer
 from autotune.cli.console import ERR, OUT, print_json
 from autotune.cli.coverage_table import coverage_json, coverage_table
 from autotune.cli.options import show_secs
-from autotune.cli.subject import DeviceOption, JsonOption, LogOption, ModelArgument, ShapeOption
+from autotune.cli.subject import (
+    DeviceOption,
+    DevicesOption,
+    JsonOption,
+    LogOption,
+    ModelArgument,
+    ShapeOption,
+)
 from autotune.cli.subject_reading import read_model
 from autotune.compilation import Build, compile
-from autotune.device import parse_device
+from autotune.device_file import find_device
 from autotune.executable import SavedModel
 from autotune.model_comparison import measure
 from search_spaces import AutotuneError, Misuse
@@ -28,6 +35,7 @@ def build(
         Path, typer.Option("--output", "-o", metavar="FILE.so", help="Where the library goes.")
     ],
     device: DeviceOption = "local",
+    devices: DevicesOption = None,
     shape: ShapeOption = None,
     strict: Annotated[
         float | None,
@@ -44,8 +52,9 @@ def build(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Build a model with the best schedules of a log, say which operators they cover, and measure the result."""
-    where = parse_device(device)
+    """Build a model with the best schedules of a log, say which operators they cover, and measure the result
+    where the device is of this machine."""
+    where = find_device(device, devices)
     if output.is_dir():
         raise Misuse(f"--output is the file of the library; found the folder {output}")
     records = read_log(log)
@@ -58,15 +67,19 @@ def build(
             f"expected operators without a record of their own to take at most {strict:.1%} of the time, found "
             f"{built.coverage.missed_share:.1%}; tune the model for this device, or raise --strict"
         )
-    saved = built.save(output)
-    latency = measure(SavedModel(saved.absolute()), network.inputs, where.threads, seed=0)
+    saved = built.save(output, None if where.is_here else where.linker)
+    latency = (
+        measure(SavedModel(saved.absolute()), network.inputs, where.threads, seed=0)
+        if where.is_here
+        else None
+    )
     warn_of_gaps(built)
     if json:
         print_json(
             {
                 "output": str(output),
-                "latency_secs": latency.secs,
-                "run_secs": list(latency.run_secs),
+                "latency_secs": latency.secs if latency else None,
+                "run_secs": list(latency.run_secs) if latency else [],
                 "threads": where.threads,
                 "missed_share": built.coverage.missed_share,
                 "coverage": coverage_json(built.coverage),
@@ -74,6 +87,9 @@ def build(
         )
         return
     OUT.print(coverage_table(built.coverage))
+    if latency is None:
+        OUT.print(f"{output}: for {where.fingerprint.name}, not measured here", highlight=False)
+        return
     OUT.print(
         f"{output}: {show_secs(latency.secs)} a run, measured "
         f"(median of {len(latency.run_secs)}, {where.threads} threads)"

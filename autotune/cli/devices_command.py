@@ -10,8 +10,7 @@ from autotune.cli.console import OUT, print_json, table
 from autotune.cli.subject import DevicesOption, JsonOption
 from autotune.device import Device
 from autotune.device_file import find_device, read_devices
-from autotune.runner import LocalRunner
-from autotune.thread_scaling import check_threads
+from autotune.equipment import thread_speedup
 
 
 def devices(
@@ -25,7 +24,7 @@ def devices(
     reached, is an error."""
     names = names or ([one.name for one in read_devices(file)] if file else ["local"])
     found = [find_device(name, file) for name in names]
-    speedups = {device.connection: _speedup(device) for device in found}
+    speedups = {device.connection: thread_speedup(device) for device in found}
     if json:
         print_json([_row(device, speedups[device.connection]) for device in found])
         return
@@ -41,14 +40,6 @@ def devices(
         for device in found
     ]
     OUT.print(table("Devices", ["device", "machine", "target", "threads", "speed-up", "fingerprint"], rows))
-
-
-def _speedup(device: Device) -> float | None:
-    """None for boards, whose threads only they know."""
-    if device.connection.startswith("rpc://"):
-        return None
-    with LocalRunner(device) as runner:
-        return check_threads(device, runner)
 
 
 def _show(speedup: float | None) -> str:

@@ -8,8 +8,8 @@ import typer
 
 from autotune.cli.log_subject import LogArgument, read
 from autotune.cli.report import CsvOption, chosen_format, print_rows
-from autotune.cli.subject import DeviceOption, JsonOption
-from autotune.device import parse_device
+from autotune.cli.subject import DeviceOption, DevicesOption, JsonOption
+from autotune.device_file import find_device
 from autotune.verification import Verification, verified
 from search_spaces import AutotuneError
 from tuning_logs import Failure
@@ -19,6 +19,7 @@ def verify(
     log: LogArgument,
     top: Annotated[int, typer.Option("--top", help="How many of the best configs of each task.")] = 1,
     device: DeviceOption = "local",
+    devices: DevicesOption = None,
     json: JsonOption = False,
     csv: CsvOption = False,
 ) -> None:
@@ -27,7 +28,7 @@ def verify(
     Exits with 1 where one does not build, does not run, or gives a wrong result.
     """
     format = chosen_format(json, csv)
-    found = list(verified(read(log), parse_device(device), top))
+    found = list(verified(read(log), find_device(device, devices), top))
     print_rows(format, f"{log} on {device}", [_row(each) for each in found])
     failed = [each for each in found if isinstance(each.measured, Failure)]
     if failed:
