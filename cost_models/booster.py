@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +12,6 @@ from search_spaces.errors import Misuse
 
 if TYPE_CHECKING:
     import xgboost
-
-_DIGEST = "trees_sha256"
 
 
 class Booster:
@@ -36,12 +31,21 @@ class Booster:
         rounds: int,
         card: Mapping[str, Any],
         groups: NDArray[np.int64] | None = None,
+        grown_on: Booster | None = None,
     ) -> Booster:
-        """Trains `rounds` trees on (n, d) features and (n,) labels; groups (n,), if any, must be sorted."""
+        """Trains `rounds` trees on (n, d) features and (n,) labels; groups (n,), if any, must be sorted.
+
+        grown_on: the new trees correct what this one says, and stand behind its trees.
+        """
         import xgboost  # takes a second to load, scikit-learn with it, and a first measurement needs neither
 
         matrix = xgboost.DMatrix(features, label=labels, qid=groups, nthread=1)
-        trees = xgboost.train({"nthread": 1, "verbosity": 0, **params}, matrix, num_boost_round=rounds)
+        trees = xgboost.train(
+            {"nthread": 1, "verbosity": 0, **params},
+            matrix,
+            num_boost_round=rounds,
+            xgb_model=None if grown_on is None else grown_on._trees,
+        )
         return cls(trees, {**card, "columns": features.shape[1], "rows": len(labels)})
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -52,32 +56,24 @@ class Booster:
             )
         return np.asarray(self._trees.inplace_predict(features), dtype=np.float64)
 
-    def save(self, path: Path) -> None:
-        """Writes one file: the card as a line of JSON, then the trees in XGBoost's binary format."""
-        trees = bytes(self._trees.save_raw("ubj"))
-        card = {**self.card, _DIGEST: hashlib.sha256(trees).hexdigest()}
-        path.write_bytes(json.dumps(card, sort_keys=True).encode() + b"\n" + trees)
+    def gains(self) -> dict[int, float]:
+        """How much each column in use took off the training loss, as shares of all, the largest first."""
+        found = {
+            int(name[1:]): float(gain)
+            for name, gain in self._trees.get_score(importance_type="total_gain").items()
+        }
+        total = sum(found.values()) or 1.0
+        return {column: found[column] / total for column in sorted(found, key=lambda each: -found[each])}
+
+    def to_bytes(self) -> bytes:
+        """The trees in XGBoost's binary format."""
+        return bytes(self._trees.save_raw("ubj"))
 
     @classmethod
-    def load(cls, path: Path, kind: str) -> Booster:
-        """Reads what `save` wrote; nothing in the file is executed.
-
-        Raises Misuse where the file is missing, torn, no cost model, or another kind of one.
-        """
+    def from_bytes(cls, trees: bytes, card: Mapping[str, Any]) -> Booster:
+        """What `to_bytes` gave. XGBoost crashes the process on torn input: it must be known to be whole."""
         import xgboost  # as above
 
-        if not path.is_file():
-            raise Misuse(f"expected a cost model at {path}, found no such file; train one first")
-        head, _, trees = path.read_bytes().partition(b"\n")
-        try:
-            card = json.loads(head)
-        except ValueError:
-            card = None
-        # XGBoost crashes the process on torn input, so it only gets to see what is known to be whole.
-        if not isinstance(card, dict) or card.pop(_DIGEST, "") != hashlib.sha256(trees).hexdigest():
-            raise Misuse(f"{path} is not a whole cost model, or was changed; train or copy it again")
-        if card.get("kind") != kind:
-            raise Misuse(f"expected a model of kind {kind!r} in {path}, found {card.get('kind')!r}")
         booster = xgboost.Booster({"nthread": 1})
         booster.load_model(bytearray(trees))
         return cls(booster, card)

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.booster import Booster
+from cost_models.model_file import read_model_file, write_model_file
 from search_spaces.errors import Misuse
 
 _KIND = "xgboost-validity"
+_TREES = "trees"
 
 
 @dataclass(slots=True)
@@ -60,12 +62,22 @@ class ValidityModel:
 
     def save(self, path: Path) -> None:
         """One file in XGBoost's own format. Raises Misuse as long as there are no trees to save."""
-        if self._booster is None:
+        trees = self.to_bytes()
+        if trees is None or self._booster is None:
             raise Misuse("the validity model has seen only one outcome so far, so there is nothing to save")
-        self._booster.save(path)
+        write_model_file(path, self._booster.card, {_TREES: trees})
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Reads a saved model. Raises Misuse where the file is not one."""
-        booster = Booster.load(path, _KIND)
-        return cls(seed=booster.card["seed"], rounds=booster.card["rounds"], _booster=booster)
+        card, parts = read_model_file(path, _KIND)
+        return cls(card["seed"], card["rounds"], _booster=Booster.from_bytes(parts[_TREES], card))
+
+    def to_bytes(self) -> bytes | None:
+        """The trees, None where there are none."""
+        return None if self._booster is None else self._booster.to_bytes()
+
+    @classmethod
+    def from_bytes(cls, trees: bytes, columns: int) -> Self:
+        """What `to_bytes` gave, for that many features."""
+        return cls(_booster=Booster.from_bytes(trees, {"kind": _KIND, "columns": columns}))
