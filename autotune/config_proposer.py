@@ -62,8 +62,8 @@ class ConfigProposer:
         """
         variation = ConfigVariation(answer, rng)
         batch = ConfigBatch(count, evidence.known, screen)
-        if self.prior is not None:
-            self._take_judged(batch, variation, evidence)
+        if len(evidence.measured) < self.start and self.prior is not None:
+            self._take_foreseen(batch, variation, evidence)
         elif len(evidence.measured) < self.start:
             batch.take(self._hints(variation, evidence))
         elif np.isfinite(evidence.losses).sum() >= 2:
@@ -78,11 +78,8 @@ class ConfigProposer:
         near = [config for best in incumbents[: self.incumbents] for config in variation.neighbours(best)]
         hints = batch.unknown(self._hints(variation, evidence))
         pool = batch.unknown([*drawn, *near, *hints, *self._vary(variation, incumbents)])
-        seed = int(variation.rng.integers(1 << 31))
-        judge = ConfigJudge.of(evidence, variation.decisions.values(), seed, self.valid_above, self.prior)
-        for _ in range(self.generations):
-            pool = batch.unknown([*pool, *self._vary(variation, judge.best(pool, self.elites))])
-        ranked = judge.best(pool, len(pool))
+        judge = self._judge(variation, evidence)
+        ranked = self._evolved(batch, variation, judge, pool)
         promising = judge.best(drawn, math.ceil(len(drawn) * self.promising))
         explorers = [promising[place] for place in variation.rng.permutation(len(promising))]
         nearby = judge.best(batch.unknown(near), len(near))
@@ -94,6 +91,33 @@ class ConfigProposer:
             if not batch.take_one(queue, self.spread) and not batch.take_one(queues[0], self.spread):
                 break
         batch.take(ranked)
+
+    def _take_foreseen(self, batch: ConfigBatch, variation: ConfigVariation, evidence: Evidence) -> None:
+        """What a prior likes best, in turns with what it likes best among the hints: either may be wrong."""
+        variation.learn(evidence.measured)
+        hints = batch.unknown(self._hints(variation, evidence))
+        drawn = batch.unknown(variation.random() for _ in range(self.draft))
+        judge = self._judge(variation, evidence)
+        ranked = self._evolved(batch, variation, judge, batch.unknown([*drawn, *hints]))
+        queues = [iter(ranked), iter(judge.best(hints, len(hints)))]
+        turn = len(evidence.measured)
+        while not batch.full and any(
+            batch.take_one(queues[(turn + other) % 2], self.spread) for other in range(2)
+        ):
+            turn += 1
+        batch.take(ranked)
+
+    def _judge(self, variation: ConfigVariation, evidence: Evidence) -> ConfigJudge:
+        seed = int(variation.rng.integers(1 << 31))
+        return ConfigJudge.of(evidence, variation.decisions.values(), seed, self.valid_above, self.prior)
+
+    def _evolved(
+        self, batch: ConfigBatch, variation: ConfigVariation, judge: ConfigJudge, pool: list[Config]
+    ) -> list[Config]:
+        """The pool and some generations of its best, in the order of the judge's preference."""
+        for _ in range(self.generations):
+            pool = batch.unknown([*pool, *self._vary(variation, judge.best(pool, self.elites))])
+        return judge.best(pool, len(pool))
 
     def _hints(self, variation: ConfigVariation, evidence: Evidence) -> Iterator[Config]:
         return (variation.replay(hint.by_name) for hint in evidence.hints)
