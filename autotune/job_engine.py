@@ -13,7 +13,7 @@ from autotune.job_part import Part, TurnClock
 from autotune.job_plan import JobPlan
 from autotune.job_status import JobStatus, ModelStatus, Roofline, State
 from autotune.roofline import higher, measure_roofline
-from autotune.samplers import sampler_factory
+from autotune.samplers import sampler_factory, without_prior
 from autotune.tuner import Tuner
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import Failure, RecordStore, TuningRecord
@@ -214,6 +214,7 @@ class JobEngine:
         if secs is not None and secs <= 0:
             part.is_done = True
             return
+        guidance = self.plan.guidance(part.plan.device)
         job = TuningJob(
             part.plan.tasks,
             part.plan.device,
@@ -221,7 +222,7 @@ class JobEngine:
             request.seed,
             request.batch,
             space=self.plan.space,
-            sampler=sampler_factory(request.sampler),
+            sampler=sampler_factory(request.sampler, guidance.prior if guidance else without_prior),
             sampler_name=request.sampler.value,
             models=tuple(model.share for model in part.plan.models),
         )

@@ -12,6 +12,7 @@ from autotune.budget import Budget
 from autotune.device import Device, parse_device
 from autotune.device_file import DeviceDescription, read_devices
 from autotune.durations import parse_secs
+from autotune.guidance import NO_MODEL, SHIPPED
 from autotune.samplers import SamplerKind
 from autotune.toml_section import Section, read_section
 from search_spaces import AutotuneError, Misuse
@@ -42,7 +43,8 @@ class JobRequest:
     output:    the folder for status, builds and, unless named elsewhere, the log; None where nothing but the log is
                wanted;
     webhook:   a URL that is told the result; dashboard: the URL of an Optuna storage that mirrors the studies;
-    described: the devices of the `devices.toml` beside the job file, by name.
+    described: the devices of the `devices.toml` beside the job file, by name;
+    cost_model: what guides the search from the first trial on, see `find_guidance`; None for nothing.
     """
 
     name: str
@@ -56,6 +58,7 @@ class JobRequest:
     webhook: str | None = None
     dashboard: str | None = None
     described: Mapping[str, DeviceDescription] = field(default_factory=dict)
+    cost_model: Path | None = SHIPPED
 
     def reach(self, device: str) -> Device:
         """The device of a name or a URL. Raises AutotuneError where it cannot be reached."""
@@ -94,10 +97,13 @@ def read_job_file(path: Path) -> JobRequest:
     webhook = _url(top, "webhook", ("http", "https"))
     dashboard = top.get("dashboard", str, "") or None
     budget = _budget(top.section("budget"))
+    cost_model = _cost_model(top, folder)
     top.complain_of_strangers()
     top.complaints.raise_if_any()
     assert budget is not None
-    return JobRequest(name, models, budget, log, output, seed, batch, sampler, webhook, dashboard, described)
+    return JobRequest(
+        name, models, budget, log, output, seed, batch, sampler, webhook, dashboard, described, cost_model
+    )
 
 
 def _described(path: Path) -> dict[str, DeviceDescription]:
@@ -176,6 +182,16 @@ def _sampler(section: Section) -> SamplerKind:
         known = ", ".join(kind.value for kind in SamplerKind)
         section.complain("sampler", f"expected one of {known}; found {text!r}")
         return SamplerKind.COST_MODEL
+
+
+def _cost_model(section: Section, folder: Path) -> Path | None:
+    text = section.get("cost_model", str, "")
+    if text in ("", NO_MODEL):
+        return None if text else SHIPPED
+    path = folder / text
+    if not path.exists():
+        section.complain("cost_model", f"expected a cost model, or {NO_MODEL!r}; found nothing at {path}")
+    return path
 
 
 def _url(section: Section, key: str, schemes: tuple[str, ...]) -> str | None:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 from autotune.budget import Budget
 from autotune.device import Device
+from autotune.guidance import Guidance, find_guidance
 from autotune.job_file import JobRequest, ModelRequest
 from autotune.model import load_model
 from autotune.objective import ModelShare
+from autotune.samplers import SamplerKind
 from autotune.tasks import extract_tasks
 from search_spaces import SearchSpace, TuningTask
 from search_spaces.tensor_ir_space import TensorIRSpace
@@ -56,6 +58,15 @@ class JobPlan:
     request: JobRequest
     devices: tuple[DevicePlan, ...]
     space: Callable[[TuningTask], SearchSpace] = TensorIRSpace
+
+    def guidance(self, device: Device) -> Guidance | None:
+        """The cost model that guides the search on a device from the first trial on; None where there is none.
+
+        Raises Misuse as `find_guidance` does.
+        """
+        if self.request.sampler is not SamplerKind.COST_MODEL:
+            return None
+        return find_guidance(self.request.cost_model, device)
 
     def budget_of(self, part: DevicePlan, secs: float | None) -> Budget:
         """A device's part of the budget; secs: what is left of the device's time, None where it has no limit."""

@@ -10,11 +10,21 @@ from importlib.util import find_spec
 import optuna
 from optuna.samplers import BaseSampler
 
+from autotune.config_judge import Prior
+from autotune.config_proposer import ConfigProposer
 from autotune.cost_model_sampler import CostModelSampler
 from search_spaces import Misuse, SearchSpace
 
 #: Makes the sampler of one task from its space and a seed.
 SamplerFactory = Callable[[SearchSpace, int], BaseSampler]
+
+#: What is expected of a space's configs beforehand, None where nothing is known.
+PriorFactory = Callable[[SearchSpace], Prior | None]
+
+
+def without_prior(_space: SearchSpace) -> Prior | None:
+    """Nothing is known."""
+    return None
 
 
 class SamplerKind(StrEnum):
@@ -34,13 +44,13 @@ class SamplerKind(StrEnum):
 _NEEDS = {SamplerKind.GP: ("torch",), SamplerKind.CMAES: ("cmaes",)}
 
 
-def sampler_factory(kind: SamplerKind) -> SamplerFactory:
+def sampler_factory(kind: SamplerKind, prior: PriorFactory = without_prior) -> SamplerFactory:
     """A factory for a sampler named by kind; each task gets one of its own.
 
+    prior: what the project's own search can know of a space beforehand; Optuna's samplers have no use for it.
     Raises Misuse where the sampler needs a package that is not installed.
     """
     makers: dict[SamplerKind, Callable[[int], BaseSampler]] = {
-        SamplerKind.COST_MODEL: lambda seed: CostModelSampler(seed=seed),
         SamplerKind.RANDOM: lambda seed: optuna.samplers.RandomSampler(seed=seed),
         SamplerKind.TPE: _tpe,
         SamplerKind.NSGA2: lambda seed: optuna.samplers.NSGAIISampler(seed=seed),
@@ -60,7 +70,9 @@ def sampler_factory(kind: SamplerKind) -> SamplerFactory:
             f"sampler {kind.value!r} needs {missing[0]}, which is not installed. Run: pip install {missing[0]}"
         )
 
-    def make(_space: SearchSpace, seed: int) -> BaseSampler:
+    def make(space: SearchSpace, seed: int) -> BaseSampler:
+        if kind is SamplerKind.COST_MODEL:
+            return CostModelSampler(seed=seed, proposer=ConfigProposer(prior=prior(space)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return makers[kind](seed)

@@ -15,6 +15,7 @@ from cost_models.sketch_outline import SketchOutline, operators, outline
 from search_spaces import modules
 from search_spaces.config import Config
 from search_spaces.sketch import Sketch
+from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from tuning_logs.device_fingerprint import DeviceFingerprint
 
@@ -58,13 +59,13 @@ COLUMNS = (
 )
 
 
-def vector_bits(task: TuningTask) -> int:
-    """Bits of the widest vectors that a task's target has, 128 where LLVM does not say."""
-    target = modules.tvm_target(task.target)
-    if str(target.kind.name) != "llvm":
+def vector_bits(target: Target) -> int:
+    """Bits of the widest vectors that a target has, 128 where LLVM does not say."""
+    known = modules.tvm_target(target)
+    if str(known.kind.name) != "llvm":
         return 128
     for feature, bits in _WIDEST:
-        if codegen.target_has_features([feature], target):
+        if codegen.target_has_features([feature], known):
             return bits
     return 128
 
@@ -80,7 +81,7 @@ class ProgramFeatures:
     def __init__(self, task: TuningTask, device: DeviceFingerprint) -> None:
         self._task = task
         self.module: tvm.IRModule = modules.normalize(modules.load(task.workload.module))
-        self._hardware = Hardware.of(device, vector_bits(task))
+        self._hardware = Hardware.of(device, vector_bits(task.target))
         self._outlines: dict[int, tuple[Sketch, SketchOutline]] = {}
         self._operator = _operator_row(self.module, task.workload.flops)
 

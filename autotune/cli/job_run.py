@@ -34,6 +34,7 @@ def run_job(
         log = stack.enter_context(open_log(request.log))
         log.append([])  # finds out now whether another process is writing
         _warn_of_strangers(log, plan)
+        _tell_guidance(plan)
         found = resume(request, log)
         engine = make_engine(
             plan,
@@ -74,6 +75,13 @@ def _go(engine: JobEngine, journal: JobJournal, mirror: StudyMirror | None) -> N
         rounds.close()  # ends the worker processes, whatever ended the loop
         if engine.state is State.RUNNING:
             engine.state, engine.activity = State.STOPPED, "stopped"
+
+
+def _tell_guidance(plan: JobPlan) -> None:
+    found = [guidance for part in plan.devices if (guidance := plan.guidance(part.device))]
+    for line in dict.fromkeys(guidance.line for guidance in found):
+        how = '--cost-model none, or cost_model = "none" in a job file, turns it off'
+        ERR.print(f"{line}; {how}", highlight=False, markup=False)
 
 
 def _warn_of_strangers(log: RecordStore, plan: JobPlan) -> None:

@@ -26,6 +26,7 @@ from autotune.cli.subject import (
 from autotune.device import parse_device
 from autotune.device_file import read_devices
 from autotune.durations import parse_secs
+from autotune.guidance import NO_MODEL, SHIPPED
 from autotune.job_file import JobRequest, ModelRequest
 from autotune.job_plan import JobPlan, PlannedModel, plan_job, share_out
 from autotune.job_status import JobStatus, State
@@ -57,6 +58,15 @@ def tune(
     sampler: Annotated[
         SamplerKind, typer.Option("--sampler", help="How to explore.")
     ] = SamplerKind.COST_MODEL,
+    cost_model: Annotated[
+        str | None,
+        typer.Option(
+            "--cost-model",
+            metavar="FILE|none",
+            help="A trained model that guides the search from the first trial on; by default the one that ships "
+            "for such a device, if any.",
+        ),
+    ] = None,
     batch: Annotated[int, typer.Option("--batch", help="The most candidates per round.")] = 16,
     seed: Annotated[int, typer.Option("--seed", help="Decides every random choice of the search.")] = 0,
     shape: ShapeOption = None,
@@ -98,7 +108,17 @@ def tune(
         () if model is None else (ModelRequest(model, name, (device,), shapes=parse_shapes(shape or [])),)
     )
     request = JobRequest(
-        name, models, budget, log, output, seed, batch, sampler, dashboard=dashboard, described=described
+        name,
+        models,
+        budget,
+        log,
+        output,
+        seed,
+        batch,
+        sampler,
+        dashboard=dashboard,
+        described=described,
+        cost_model=_cost_model(cost_model, sampler),
     )
     status, records = run_job(_plan(request, op, device), started)
     if json:
@@ -141,6 +161,18 @@ def check_success(status: JobStatus) -> None:
         counts = ", ".join(f"{kind} {count}" for kind, count in status.failures.items())
         why = counts or f"the budget ended after {status.secs:.1f} s, before the first; give it more"
         raise AutotuneError(f"expected at least one candidate to run, found none that did: {why}")
+
+
+def _cost_model(text: str | None, sampler: SamplerKind) -> Path | None:
+    if text is None or text == NO_MODEL:
+        return SHIPPED if text is None else None
+    if sampler is not SamplerKind.COST_MODEL:
+        raise Misuse(
+            f"a cost model guides the sampler {SamplerKind.COST_MODEL.value!r}, found {sampler.value!r}"
+        )
+    if not Path(text).exists():
+        raise Misuse(f"expected a cost model, or {NO_MODEL!r}; found nothing at {text}")
+    return Path(text)
 
 
 def _plan(request: JobRequest, op: str | None, device: str) -> JobPlan:
