@@ -85,6 +85,7 @@ class JobEngine:
                 self.models[key] = known.get(key, fresh)
                 self.models[key].priority = model.priority
                 self.models[key].calls = dict(model.share.calls)
+                self.models[key].needed_secs = model.request.needed_secs if model.request else None
         if self.earlier:
             self.failures.update(self.earlier.failures)
             self.crashes = self.earlier.crashes

@@ -26,7 +26,8 @@ class ModelRequest:
 
     name:     unique within the job; the file's, by default.
     priority: how much its latency counts against that of the others, relative to each.
-    devices:  where it is to run; URLs, or names of `devices.toml`.
+    devices:  where it is to run; URLs, or names of `devices.toml`;
+    needed_secs: the latency that is asked for: the cheapest device that has it is chosen; None where any will do.
     """
 
     path: Path
@@ -34,6 +35,7 @@ class ModelRequest:
     devices: tuple[str, ...]
     priority: float = 1.0
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    needed_secs: float | None = None
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,11 @@ def _model(
     if not name or "/" in name or name.startswith("."):
         section.complain("name", f"a name serves as that of a file, without slashes; found {name!r}")
     priority = section.positive("priority", float) or 1.0
+    latency_ms = section.positive("latency_ms", float)
     own = _devices(section, devices, described)
     section.complain_of_strangers()
-    return ModelRequest(path, name, own, priority, sizes)
+    needed_secs = None if latency_ms is None else 1e-3 * latency_ms
+    return ModelRequest(path, name, own, priority, sizes, needed_secs)
 
 
 def _devices(

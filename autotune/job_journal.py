@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from autotune.device_choice import compare_devices
 from autotune.job_engine import JobEngine
 from autotune.job_part import Part
 from autotune.job_status import (
@@ -70,6 +71,7 @@ class JobJournal:
         gains = [part.tuner.forecast.per_hour for part in engine.parts if part.tuner]
         gains = [gain for gain in gains if math.isfinite(gain)]
         trials = max(engine.trials, earlier.trials if earlier else 0)
+        models, devices = list(engine.models.values()), [self._device(part) for part in engine.parts]
         versions = next((dict(part.tuner.provenance.versions) for part in engine.parts if part.tuner), {})
         return JobStatus(
             name=request.name,
@@ -84,8 +86,9 @@ class JobJournal:
             trials=trials,
             expected_gain_per_hour=max(gains, default=None),
             runs=[*(earlier.runs if earlier else []), run],
-            models=list(engine.models.values()),
-            devices=[self._device(part) for part in engine.parts],
+            models=models,
+            devices=devices,
+            offers=compare_devices(models, devices),
             tasks=[self._task(part, task) for part in engine.parts for task in part.plan.tasks],
             failures=dict(engine.failures),
             crashes=engine.crashes,
@@ -154,6 +157,7 @@ class JobJournal:
             warning=tuner.pace.warning if tuner else known.warning if known else None,
             roofline=part.roofline or (known.roofline if known else None),
             quarantine=part.trouble,
+            price_per_hour=device.price_per_hour,
         )
 
     def _task(self, part: Part, task: TuningTask) -> TaskStatus:

@@ -54,6 +54,7 @@ class ModelStatus(msgspec.Struct, kw_only=True):
                    is now; before_secs: what building and trying the first of them took, first_secs: one of its runs;
     library:       the faster of the two builds;
     outputs_equal: whether both compute the same;
+    needed_secs:   the latency that is asked for, None where any will do;
     operators:     what the library uses for each operator; calls: of each task in one run, by its key.
     """
 
@@ -69,6 +70,7 @@ class ModelStatus(msgspec.Struct, kw_only=True):
     after: Latency | None = None
     outputs_equal: bool | None = None
     library: str | None = None
+    needed_secs: float | None = None
     operators: tuple[Operator, ...] = ()
     calls: dict[str, int] = {}
 
@@ -103,7 +105,7 @@ class Roofline(msgspec.Struct, frozen=True):
 
 
 class DeviceStatus(msgspec.Struct, kw_only=True):
-    """One device, its trials, and what is known of its speed."""
+    """One device, its trials, what is known of its speed, and its price in whatever money the user counts."""
 
     name: str
     connection: str
@@ -116,6 +118,28 @@ class DeviceStatus(msgspec.Struct, kw_only=True):
     warning: str | None = None
     roofline: Roofline | None = None
     quarantine: str | None = None
+    price_per_hour: float | None = None
+
+
+class Offer(msgspec.Struct, kw_only=True):
+    """What a model does on a device, and what that costs.
+
+    secs:              of one inference: the library's measured latency, or else the sum of its tasks;
+    price_per_million: of so many inferences, one after the other; None where the latency is not known;
+    is_enough:         whether it is as fast as needed, by the upper end of its interval; None where nobody can say;
+    is_chosen:         whether it is the cheapest of its model's that are.
+    """
+
+    model: str
+    device: str
+    connection: str
+    secs: float | None
+    is_measured: bool
+    price_per_hour: float | None
+    price_per_million: float | None
+    needed_secs: float | None
+    is_enough: bool | None
+    is_chosen: bool = False
 
 
 class RunStatus(msgspec.Struct, kw_only=True):
@@ -159,6 +183,7 @@ class JobStatus(msgspec.Struct, kw_only=True):
     runs: list[RunStatus]
     models: list[ModelStatus]
     devices: list[DeviceStatus]
+    offers: list[Offer] = []
     tasks: list[TaskStatus]
     failures: dict[str, int]
     crashes: int = 0

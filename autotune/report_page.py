@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from autotune.device_choice import verdict
 from autotune.durations import show_duration
-from autotune.job_status import JobStatus, Latency, ModelStatus
+from autotune.job_status import JobStatus, Latency, ModelStatus, Offer
 from autotune.report import OperatorReport, Report
 from autotune.report_charts import (
     curve_chart,
@@ -38,6 +39,7 @@ def page(report: Report) -> str:
     sections = [
         _head(status),
         _section("Latency", latency_chart(status.models), _models(status.models)),
+        _section("Which device", None, _offers(status.offers)),
         _section("Where the time goes", None, _operators(report.operators)),
         _section("How it came about", curve_chart(report.curves), task_chart(report.operators)),
         *[
@@ -103,6 +105,42 @@ def _models(models: Sequence[ModelStatus]) -> str:
     words = (
         '<p class="quiet">Before and after are builds of the whole model, run in turns in this job: median and 95 % '
         "interval. The sums of the tasks are estimates; they leave out what happens between operators.</p>"
+    )
+    return words + _table(columns, rows)
+
+
+def _offers(offers: Sequence[Offer]) -> str | None:
+    """What each model costs where; nothing where there is neither a choice nor a price nor a need."""
+    is_choice = len({one.connection for one in offers}) > 1
+    if not is_choice and not any(one.price_per_hour or one.needed_secs for one in offers):
+        return None
+    rows = [
+        [
+            one.model,
+            one.device,
+            _time(one.secs),
+            "the whole model" if one.is_measured else "the sum of its tasks",
+            "–" if one.price_per_hour is None else f"{one.price_per_hour:g}",
+            "–" if one.price_per_million is None else f"{one.price_per_million:.3g}",
+            _time(one.needed_secs),
+            verdict(one),
+        ]
+        for one in offers
+    ]
+    columns = [
+        "model",
+        "device",
+        "latency",
+        "measured",
+        "price per hour",
+        "per million runs",
+        "needed",
+        "verdict",
+    ]
+    words = (
+        '<p class="quiet">Prices are those of devices.toml, and of inferences one after the other. Chosen is the '
+        "cheapest device on which the model is as fast as needed, by the upper end of its latency's interval; of "
+        "equally cheap ones the fastest.</p>"
     )
     return words + _table(columns, rows)
 

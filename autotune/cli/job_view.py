@@ -6,8 +6,9 @@ from rich.table import Table
 
 from autotune.cli.console import table
 from autotune.cli.options import show_secs
+from autotune.device_choice import verdict
 from autotune.durations import show_duration
-from autotune.job_status import JobStatus, Latency, ModelStatus, State, TaskStatus
+from autotune.job_status import JobStatus, Latency, ModelStatus, Offer, State, TaskStatus
 
 _NEVER = float("inf")
 
@@ -68,6 +69,34 @@ def model_table(status: JobStatus) -> Table:
     ]
     columns = ["model", "before", "after", "faster by", "tasks untuned", "tasks now"]
     return table("Models: measured as a whole, and the sums of their tasks", columns, rows)
+
+
+def offer_table(status: JobStatus) -> Table | None:
+    """What each model costs where, and which device is chosen; None where there is nothing to choose or to pay."""
+    offers = status.offers
+    is_choice = len({one.connection for one in offers}) > 1
+    if not is_choice and not any(one.price_per_hour or one.needed_secs for one in offers):
+        return None
+    rows = [
+        [
+            one.model,
+            one.device,
+            _latency(one),
+            "–" if one.price_per_hour is None else f"{one.price_per_hour:g}",
+            "–" if one.price_per_million is None else f"{one.price_per_million:.3g}",
+            "–" if one.needed_secs is None else show_secs(one.needed_secs),
+            verdict(one),
+        ]
+        for one in offers
+    ]
+    columns = ["model", "device", "latency", "price per hour", "per million runs", "needed", "verdict"]
+    return table("Devices compared: the cheapest that is fast enough", columns, rows)
+
+
+def _latency(one: Offer) -> str:
+    if one.secs is None:
+        return "–"
+    return show_secs(one.secs) if one.is_measured else f"{show_secs(one.secs)} (estimated)"
 
 
 def _estimate(model: ModelStatus) -> str:

@@ -10,7 +10,7 @@ import psutil
 import typer
 
 from autotune.cli.console import OUT, print_json
-from autotune.cli.job_view import model_table, summary, task_table
+from autotune.cli.job_view import model_table, offer_table, summary, task_table
 from autotune.cli.subject import JsonOption
 from autotune.job_status import State, read_status
 from search_spaces import Misuse
@@ -31,6 +31,8 @@ def status(folder: FolderArgument, json: JsonOption = False) -> None:
     OUT.print(task_table(found))
     if any(one.path for one in found.models):
         OUT.print(model_table(found))
+    if (offers := offer_table(found)) is not None:
+        OUT.print(offers)
     for warning in [*(one.warning for one in found.devices), *found.warnings]:
         if warning:
             OUT.print(f"[yellow]{warning}[/yellow]", highlight=False)

@@ -12,7 +12,7 @@ import typer
 from autotune.budget import Budget
 from autotune.cli.console import OUT, print_json
 from autotune.cli.job_run import run_job
-from autotune.cli.job_view import model_table, summary, task_table
+from autotune.cli.job_view import model_table, offer_table, summary, task_table
 from autotune.cli.options import parse_shapes
 from autotune.cli.subject import (
     DeviceOption,
@@ -136,6 +136,8 @@ def print_status(status: JobStatus) -> None:
         for one in status.models:
             if one.library:
                 OUT.print(f"{one.name}: {one.library}", highlight=False)
+    if (offers := offer_table(status)) is not None:
+        OUT.print(offers)
     decided = [one.winner_p_value for one in status.tasks if one.winner_p_value is not None]
     if decided:
         clear = sum(p_value < 0.05 for p_value in decided)

@@ -66,6 +66,12 @@ def test_a_job_file_is_models_devices_and_a_budget(folder: Path) -> None:
     assert first.shapes == {"images": (1, 3, 320, 320)}
     assert (second.name, second.priority, second.devices) == ("second", 1.0, ("local?threads=1",))
     assert request.devices == ("local", "local?threads=1")
+    assert (first.needed_secs, second.needed_secs) == (None, None)
+
+
+def test_a_model_may_need_a_latency(folder: Path) -> None:
+    request = read(folder, GOOD.replace("priority = 2", "latency_ms = 2.5"))
+    assert request.models[0].needed_secs == pytest.approx(2.5e-3)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +87,9 @@ def test_a_job_file_is_models_devices_and_a_budget(folder: Path) -> None:
         ('path = "a.onnx"', "", 10, "needs a path"),
         ('path = "a.onnx"', 'path = "c.onnx"', 11, "c.onnx"),
         ("priority = 2", "priority = 0", 12, "positive"),
+        ("priority = 2", "latency_ms = 0", 12, "positive"),
+        ("priority = 2", "latency_ms = 'low'", 12, "a number"),
+        ("priority = 2", "latency = 5", 12, "did you mean latency_ms?"),
         ("[1, 3,\n    320, 320]", "[1, 3,\n    0, 320]", 13, "shape"),
         ('name = "second"', 'name = "a"', 16, "two models are called 'a'"),
         ('["local?threads=1"]', '["gopher://x"]', 19, "local"),

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from toy_job import run_toy_job
 
+from autotune.device_choice import compare_devices
 from autotune.end_to_end import latency
 from autotune.job_status import JobStatus, Operator, read_status
 from autotune.machine_state import MachineState
@@ -38,6 +39,8 @@ FLAGS = [
     "--disable-sync",
     "--enable-logging=stderr",
     "--window-size=1200,4000",
+    # Waits for what the page has yet to do, however busy the machine.
+    "--virtual-time-budget=5000",
 ]
 # Leaves in the page what a test wants to know of it once everything is laid out.
 PROBE = """
@@ -78,6 +81,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     task = next(one for one in status.tasks if one.key in model.calls)
     model.operators = (Operator(task.name, task.key, 1, "tuned", "", task.default_secs, task.best_secs, 1.0),)
     status.warnings = ["<b>a warning</b>"]
+    status.devices[0].price_per_hour = 0.36
+    status.offers = compare_devices(status.models, status.devices)
     status.machine = [MachineState(f"{n}", 0.1 * n, 1.0, 3000.0 - n, 50.0, 0) for n in range(5)]
     return make_report(status, TuningLog.read(folder / "log.jsonl"), lambda _task: 1 << 12)
 
@@ -143,6 +148,13 @@ def test_the_page_needs_nothing_else_and_takes_no_text_for_markup(report: Report
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", text.replace("xlink:href", "href"))
     assert "&lt;b&gt;a warning" in text
     assert "<b>a warning" not in text
+
+
+def test_the_page_compares_devices_where_there_is_a_price(report: Report) -> None:
+    text = page(report)
+    assert "Which device" in text
+    # A hundredth of a second of 0.36 an hour, a million times.
+    assert "<td>1.02</td>" in text
 
 
 @pytest.mark.skipif(
