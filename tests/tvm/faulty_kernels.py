@@ -5,16 +5,18 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tvm import te
+from tvm import te, tirx
+from tvm.s_tir import Schedule
 
 from autotune.artifact import Artifact
 from autotune.builder import LocalBuilder
 from search_spaces import modules
 from search_spaces.config import Config
+from search_spaces.space import Candidate
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir_space import TensorIRSpace
-from tuning_logs.measurement import FailureKind
+from tuning_logs.measurement import Failure, FailureKind
 
 # A kernel as TVM calls it: arguments are 16 bytes each, a tensor is an object with a DLTensor behind a 24-byte
 # header, or (type 7, as over RPC) the DLTensor itself.
@@ -101,3 +103,46 @@ def faulty(space: TensorIRSpace, directory: Path, fault: str, compiler: str = "c
     subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
     signature = modules.signature(modules.load(space.task.workload.module))
     return Artifact(space.task, Config((("sketch", "faulty"),)), library, 0.0, signature)
+
+
+# In place of the linker: it runs inside the compile, and $PPID is the compiling process.
+BUILD_FAULTS = {
+    "segfault": ("kill -SEGV $PPID", FailureKind.BUILD_ERROR, "SIGSEGV"),
+    "abort": ("kill -ABRT $PPID", FailureKind.BUILD_ERROR, "SIGABRT"),
+    "hang": ("kill -STOP $PPID", FailureKind.BUILD_TIMEOUT, "more than 3 s"),
+    "linker hang": ("sleep 1000", FailureKind.BUILD_TIMEOUT, "more than 3 s"),
+    "linker error": ("echo no such luck >&2; exit 1", FailureKind.BUILD_ERROR, "no such luck"),
+    "memory growth": (
+        "exec yes $(head -c 4000 /dev/zero | tr '\\0' x)",
+        FailureKind.OUT_OF_MEMORY,
+        "are its share",
+    ),
+    "killed every time": ("kill -KILL $PPID", FailureKind.OUT_OF_MEMORY, "SIGKILL"),
+}
+
+
+def check_build_fault(name: str, space: TensorIRSpace, directory: Path, compiler: str) -> None:
+    """Provokes a fault of BUILD_FAULTS, and builds the next candidate with the same builder."""
+    fault, kind, said = BUILD_FAULTS[name]
+    wanted, linker = directory / "wanted", directory / "linker"
+    linker.write_text(f'#!/bin/sh\nif [ -e {wanted} ]; then\n{fault}\nfi\nexec {compiler} "$@"\n')
+    linker.chmod(0o755)
+    with LocalBuilder(1, timeout_secs=3.0, memory_bytes=GROWTH_LIMIT_BYTES, linker=str(linker)) as builder:
+        scratch = built(builder, space)[0].library.parent
+        wanted.touch()
+        [failure] = builder.build([space.apply(space.default)])
+        assert isinstance(failure, Failure), failure
+        assert failure.kind is kind, failure
+        assert said in failure.message
+        assert failure.build_secs > 0
+        wanted.unlink()
+        built(builder, space)
+        assert len(list(scratch.iterdir())) == 2
+
+
+def unselectable(space: TensorIRSpace) -> Candidate:
+    """A candidate with an instruction of another processor, at which LLVM ends the process."""
+    x = te.placeholder((16,), name="x")
+    y = te.compute((16,), lambda i: tirx.call_llvm_pure_intrin("float32", "llvm.amdgcn.rcp", x[i]), name="y")
+    schedule = Schedule(modules.normalize(te.create_prim_func([x, y])))
+    return Candidate(space.task, Config((("sketch", "unselectable"),)), schedule)

@@ -23,6 +23,7 @@ from autotune.artifact import Artifact
 from autotune.budget import Budget
 from autotune.builder import LocalBuilder
 from autotune.comparison import compare
+from autotune.cuda_compiler import Nvrtc
 from autotune.device import parse_device
 from autotune.job import TuningJob
 from autotune.operands import Signs, draw_inputs
@@ -81,8 +82,38 @@ def test_candidates_become_machine_code_for_the_gpu(gpu: str, builder: LocalBuil
         assert artifact.gpu is not None
         assert 0 < artifact.gpu.registers <= 255
         assert artifact.library.exists()
-        assert list(artifact.library.parent.glob("*.cubin")) == []
+        assert artifact.cubin is not None
+        assert artifact.cubin.startswith(b"\x7fELF")
     assert any(one.gpu.shared_bytes > 0 for one in artifacts if isinstance(one, Artifact) and one.gpu)
+
+
+@pytest.mark.parametrize("gpu", GPUS)
+def test_nvrtc_makes_machine_code_without_a_toolkit(gpu: str) -> None:
+    [candidate] = legal_candidates(space_of(gpu), 1)
+    target = modules.tvm_target(candidate.task.target)
+    with target:
+        built = tvm.tirx.build(candidate.schedule.mod, target=tvm.target.Target(target, host="llvm"))
+    source, arch = built.imports[0].inspect_source(), str(target.attrs["arch"])
+    code = Nvrtc().compile(source, arch)
+    assert code.cubin.startswith(b"\x7fELF")
+    assert 0 < code.resources.registers <= 255
+    with pytest.raises(RuntimeError, match=r"NVRTC made no machine code for sm_80.*undefined_here"):
+        Nvrtc().compile('extern "C" __global__ void kernel() { undefined_here(); }', "sm_80")
+
+
+def test_without_nvcc_candidates_are_built_by_nvrtc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Enough to link the host's part, and no nvcc.
+    for tool in ("cc", "gcc", "g++", "c++", "as", "ld", "collect2"):
+        if path := shutil.which(tool):
+            (tmp_path / tool).symlink_to(path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    space = space_of(GPUS[1])
+    with LocalBuilder(workers=1, timeout_secs=60.0) as builder:
+        [artifact] = builder.build(legal_candidates(space, 1))
+    assert isinstance(artifact, Artifact), artifact
+    assert artifact.cubin is not None
+    assert artifact.gpu is not None
+    assert artifact.gpu.registers > 0
 
 
 @needs_nvcc

@@ -14,30 +14,40 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import psutil
 import pytest
+import tvm
 from tvm import te
+from tvm.s_tir import Schedule
 from tvm.s_tir.meta_schedule.testing import te_workload
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from faulty_kernels import RUN_FAULTS, add_one, built, faulty
+from faulty_kernels import RUN_FAULTS, add_one, built, check_build_fault, faulty, unselectable
 from rpc_boards import ROOT, Boards, footprint
 
+from autotune.artifact import Artifact
 from autotune.budget import Budget
 from autotune.builder import LocalBuilder
+from autotune.compilation import compile
 from autotune.device import Device, parse_device
 from autotune.equipment import open_builder
 from autotune.job import TuningJob
+from autotune.model import load_model
 from autotune.remote_runner import RemoteRunner
 from autotune.samplers import SamplerKind, sampler_factory
 from autotune.tuner import Tuner
 from search_spaces import modules
+from search_spaces.config import Config
+from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir_space import TensorIRSpace
 from tuning_logs.log import TuningLog
-from tuning_logs.measurement import Failure, Timing
+from tuning_logs.measurement import Failure, FailureKind, Timing
 
 TARGET = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"
+# The number of the processor in an ELF file.
+AARCH64 = 183
 COMPILER = "aarch64-linux-gnu-gcc"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "autotune" / "arm64"
 NEEDED = ("qemu-aarch64-static", COMPILER, "apt-get", "dpkg-deb")
@@ -126,6 +136,55 @@ def test_a_fault_on_the_board_costs_that_candidate_only(
     [outcome] = runner.run([after])
     assert isinstance(outcome.measurement, Timing), outcome
     assert time.monotonic() - started < SOON_SECS
+
+
+def test_a_hang_while_compiling_for_the_board_costs_that_candidate_only(
+    space: TensorIRSpace, tmp_path: Path
+) -> None:
+    check_build_fault("hang", space, tmp_path, COMPILER)
+
+
+def test_what_llvm_gives_up_on_for_the_board_is_a_build_error(
+    builder: LocalBuilder, space: TensorIRSpace
+) -> None:
+    [failure] = builder.build([unselectable(space)])
+    assert isinstance(failure, Failure)
+    assert failure.kind is FailureKind.BUILD_ERROR
+    assert "LLVM ERROR: Cannot select" in failure.message
+    built(builder, space)
+
+
+def test_a_session_killed_from_outside_is_not_held_against_the_candidate(
+    runner: RemoteRunner, builder: LocalBuilder, space: TensorIRSpace, boards: Boards
+) -> None:
+    runner.run(built(builder, space))
+    server = psutil.Process(boards.processes[-1].pid)
+    for session in server.children():
+        session.kill()
+    [outcome] = runner.run(built(builder, space))
+    assert isinstance(outcome.measurement, Timing), outcome
+
+
+def test_a_schedule_that_drops_its_last_tile_is_a_wrong_result(
+    runner: RemoteRunner, builder: LocalBuilder, space: TensorIRSpace
+) -> None:
+    whole = space.apply(space.default).schedule.mod["main"].script()
+    shortened = whole.replace("range(16)", "range(12)")
+    assert shortened != whole
+    schedule = Schedule(modules.normalize(tvm.script.from_source(shortened)))
+    wrong = Candidate(space.task, Config((("sketch", "impostor"),)), schedule)
+    [artifact] = [one for one in builder.build([wrong]) if isinstance(one, Artifact)]
+    [outcome] = runner.run([artifact])
+    assert isinstance(outcome.measurement, Failure), outcome
+    assert outcome.measurement.kind is FailureKind.WRONG_RESULT
+    assert outcome.measurement.message == "4 of 16 output elements were never written"
+
+
+def test_a_model_for_the_board_is_linked_for_it(device: Device, small_network: Path, tmp_path: Path) -> None:
+    built = compile(load_model(small_network), device.target, TuningLog.in_memory(), device.fingerprint)
+    library = built.save(tmp_path / "model.so", device.linker).read_bytes()
+    assert library[:4] == b"\x7fELF"
+    assert int.from_bytes(library[18:20], "little") == AARCH64
 
 
 def test_faults_leave_nothing_on_the_board(

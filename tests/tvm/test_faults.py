@@ -19,7 +19,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from faulty_kernels import GROWTH_LIMIT_BYTES, RUN_FAULTS, add_one, built, faulty
+from faulty_kernels import (
+    BUILD_FAULTS,
+    GROWTH_LIMIT_BYTES,
+    RUN_FAULTS,
+    add_one,
+    built,
+    check_build_fault,
+    faulty,
+    unselectable,
+)
 
 from autotune.artifact import Artifact
 from autotune.builder import LocalBuilder
@@ -32,21 +41,6 @@ from tuning_logs.measurement import Failure, FailureKind, Timing
 
 # When the next candidate is measured after a fault: within 2 s on a machine of its own, with room for a busy one.
 SOON_SECS = 10.0
-
-# In place of the linker: it runs inside the compile, and $PPID is the compiling process.
-BUILD_FAULTS = {
-    "segfault": ("kill -SEGV $PPID", FailureKind.BUILD_ERROR, "SIGSEGV"),
-    "abort": ("kill -ABRT $PPID", FailureKind.BUILD_ERROR, "SIGABRT"),
-    "hang": ("kill -STOP $PPID", FailureKind.BUILD_TIMEOUT, "more than 3 s"),
-    "linker hang": ("sleep 1000", FailureKind.BUILD_TIMEOUT, "more than 3 s"),
-    "linker error": ("echo no such luck >&2; exit 1", FailureKind.BUILD_ERROR, "no such luck"),
-    "memory growth": (
-        "exec yes $(head -c 4000 /dev/zero | tr '\\0' x)",
-        FailureKind.OUT_OF_MEMORY,
-        "are its share",
-    ),
-    "killed every time": ("kill -KILL $PPID", FailureKind.OUT_OF_MEMORY, "SIGKILL"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -158,21 +152,15 @@ def test_workers_killed_while_idle_are_replaced(
 def test_a_fault_while_compiling_costs_that_candidate_only(
     name: str, space: TensorIRSpace, tmp_path: Path
 ) -> None:
-    fault, kind, said = BUILD_FAULTS[name]
-    wanted, linker = tmp_path / "wanted", tmp_path / "linker"
-    linker.write_text(f'#!/bin/sh\nif [ -e {wanted} ]; then\n{fault}\nfi\nexec cc "$@"\n')
-    linker.chmod(0o755)
-    with LocalBuilder(1, timeout_secs=3.0, memory_bytes=GROWTH_LIMIT_BYTES, linker=str(linker)) as builder:
-        [scratch] = Path(built(builder, space)[0].library).parents[:1]
-        wanted.touch()
-        [failure] = builder.build([space.apply(space.default)])
-        assert isinstance(failure, Failure), failure
-        assert failure.kind is kind, failure
-        assert said in failure.message
-        assert failure.build_secs > 0
-        wanted.unlink()
-        built(builder, space)
-        assert len(list(scratch.iterdir())) == 2
+    check_build_fault(name, space, tmp_path, "cc")
+
+
+def test_what_llvm_gives_up_on_is_a_build_error(builder: LocalBuilder, space: TensorIRSpace) -> None:
+    [failure] = builder.build([unselectable(space)])
+    assert isinstance(failure, Failure)
+    assert failure.kind is FailureKind.BUILD_ERROR
+    assert "LLVM ERROR: Cannot select" in failure.message
+    built(builder, space)
 
 
 def test_a_program_that_the_compiler_refuses_is_a_build_error(

@@ -24,6 +24,7 @@ from autotune.budget import Budget
 from autotune.builder import LocalBuilder
 from autotune.device import Device, local_device, parse_device, remote_device
 from autotune.job import TuningJob
+from autotune.pace import Pace
 from autotune.remote_runner import RemoteRunner
 from autotune.samplers import SamplerKind, sampler_factory
 from autotune.tracker import registered_boards
@@ -127,6 +128,57 @@ def test_sessions_leave_nothing_on_the_board(
     assert footprint(board) == before
     children, _, folders = before
     assert (children, folders) == (1, 1)
+
+
+@pytest.fixture(scope="module")
+def one_thread(boards: Boards) -> Device:
+    boards.start("one-thread", "--threads", "1")
+    return remote_device(boards.tracker, "one-thread", local_device(1).target)
+
+
+class Thermometer(Pace):
+    """A pace that is told what the pulses were, instead of what they are."""
+
+    def __init__(self, slowdowns: list[float]) -> None:
+        super().__init__()
+        self.slowdowns = iter(slowdowns)
+
+    def take(self, pulse_secs: float) -> bool:
+        assert 0 < pulse_secs < 1
+        return super().take(1e-3 * next(self.slowdowns))
+
+
+@pytest.mark.parametrize(
+    ("slowdowns", "measured_anew", "in_doubt"),
+    [([1.0, 1.0, 1.02], 0, []), ([1.0, 1.6, 1.0, 1.0], 1, []), ([1.0, 1.6, 1.6, 1.6], 0, [1.6])],
+    ids=["steady", "a passing lapse", "a hog that stays"],
+)
+def test_a_board_that_becomes_slow_is_noticed(
+    slowdowns: list[float],
+    measured_anew: int,
+    in_doubt: list[float],
+    boards: Boards,
+    one_thread: Device,
+    builder: LocalBuilder,
+    space: TensorIRSpace,
+) -> None:
+    pace = Pace()
+    reference = (one_thread.target, "cc")
+    with RemoteRunner(boards.tracker, "one-thread", 1, reference=reference, pace=pace) as runner:
+        [board] = registered_boards(boards.tracker, "one-thread")
+        runner._paces[board.address] = Thermometer(slowdowns)
+        for _ in range(3):
+            [outcome] = runner.run(built(builder, space))
+            assert isinstance(outcome.measurement, Timing)
+    assert pace.measured_anew == measured_anew
+    assert list(pace.in_doubt.values()) == in_doubt
+    assert pace.is_steady is not bool(in_doubt)
+
+
+def test_the_threads_of_a_board_are_compared(boards: Boards, one_thread: Device) -> None:
+    with RemoteRunner(boards.tracker, "one-thread", 1, reference=(one_thread.target, "cc")) as runner:
+        # Parallel code on one thread is no faster, whatever else the machine does.
+        assert 0.2 < runner.thread_speedup() < 1.5
 
 
 def test_a_stranger_on_the_port_does_not_disturb(
