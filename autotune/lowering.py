@@ -5,9 +5,11 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
+from autotune.channel_padding import with_full_vectors
 from autotune.model import Model
 from search_spaces.modules import tvm_target
 from search_spaces.target import Target
+from search_spaces.vector_unit import vector_unit
 
 
 def lower(model: Model | tvm.IRModule, target: Target) -> tvm.IRModule:
@@ -52,6 +54,6 @@ def _with_channels_last(module: tvm.IRModule, target: tvm.target.Target) -> tvm.
         relax.transform.CanonicalizeBindings(),
     ]
     try:
-        return tvm.transform.Sequential(convert)(module)
+        return with_full_vectors(tvm.transform.Sequential(convert)(module), vector_unit(target))
     except (RuntimeError, ValueError):
         return module

@@ -15,6 +15,7 @@ import numpy as np
 
 from search_spaces.decision import Answer, Decision
 from search_spaces.factorization import factorizations
+from search_spaces.vector_unit import VectorUnit
 
 _SPATIAL_LEVELS = 4
 _REDUCTION_LEVELS = 2
@@ -28,15 +29,6 @@ _FAVOUR = 3.0
 #: More parallel tasks for each core bring no better balance.
 _TASKS_PER_CORE = 16
 _ATTEMPTS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class VectorUnit:
-    """lanes: 32-bit numbers in a vector register; registers: how many of them; cores: how many such units."""
-
-    lanes: int
-    registers: int
-    cores: int
 
 
 @dataclass(frozen=True, slots=True)

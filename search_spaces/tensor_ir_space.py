@@ -8,17 +8,17 @@ from functools import cached_property
 import numpy as np
 import tvm
 from tvm import s_tir
-from tvm.target import codegen
 
 from search_spaces import modules
 from search_spaces.config import Config
 from search_spaces.decision import Answer, Choose, Decision
 from search_spaces.design_space import design_space
 from search_spaces.errors import IllegalSchedule
-from search_spaces.register_blocking import RegisterBlocking, VectorUnit
+from search_spaces.register_blocking import RegisterBlocking
 from search_spaces.sketch import Sketch, read_sketches, stored_sketch
 from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
+from search_spaces.vector_unit import vector_unit
 
 _SKETCH = "sketch"
 #: The answer to the first decision that leaves the operator as it is.
@@ -94,7 +94,7 @@ class TensorIRSpace:
     def _blocked(self) -> dict[str, RegisterBlocking]:
         if str(self._target.kind.name) != "llvm":
             return {}
-        unit = _vector_unit(self._target)
+        unit = vector_unit(self._target)
         found = {name: RegisterBlocking(sketch.decisions, unit) for name, sketch in self._sketches.items()}
         return {name: blocking for name, blocking in found.items() if blocking.is_possible}
 
@@ -147,15 +147,6 @@ class TensorIRSpace:
         except (RuntimeError, ValueError, TypeError) as error:
             raise IllegalSchedule(_reason(error)) from error
         return taken
-
-
-def _vector_unit(target: tvm.target.Target) -> VectorUnit:
-    cores = int(target.attrs.get("num-cores", 1))
-    if codegen.target_has_features("avx512f", target):
-        return VectorUnit(16, 32, cores)
-    if codegen.target_has_features("avx", target):
-        return VectorUnit(8, 16, cores)
-    return VectorUnit(4, 32 if str(target.attrs.get("mtriple", "")).startswith("aarch64") else 16, cores)
 
 
 def _reason(error: Exception) -> str:

@@ -9,8 +9,9 @@ from tvm import te, topi
 from tvm.s_tir.meta_schedule.testing import te_workload
 
 from search_spaces import Target, TuningTask, modules
-from search_spaces.register_blocking import RegisterBlocking, VectorUnit
+from search_spaces.register_blocking import RegisterBlocking
 from search_spaces.tensor_ir_space import TensorIRSpace
+from search_spaces.vector_unit import VectorUnit
 
 AVX512 = Target.parse("llvm -mcpu=znver4 -num-cores=2")
 AVX2 = Target.parse("llvm -mcpu=haswell -num-cores=2")

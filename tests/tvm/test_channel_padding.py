@@ -1,0 +1,85 @@
+"""Convolutions with odd numbers of channels compute whole vectors of them, and the same as before."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from autotune.channel_padding import padded_channels
+from autotune.compilation import compile
+from autotune.model import load_model
+from autotune.model_comparison import judge
+from autotune.onnxruntime_session import OnnxRuntime
+from autotune.tasks import extract_tasks
+from autotune.turns import draw
+from search_spaces import modules
+from search_spaces.target import Target
+from tuning_logs.log import TuningLog
+
+
+def network(path: Path, tail: list[onnx.NodeProto], shape: list[int]) -> Path:
+    """A 3×3 convolution from 8 to 70 channels with a bias, named "c", and the tail that computes "y" of it."""
+    rng = np.random.default_rng(0)
+    kernel = numpy_helper.from_array(rng.standard_normal((70, 8, 3, 3)).astype(np.float32), "k")
+    bias = numpy_helper.from_array(rng.standard_normal(70).astype(np.float32), "b")
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "k", "b"], ["c"], pads=[1, 1, 1, 1]), *tail],
+        "odd",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8, 6, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [kernel, bias],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("tail", "shape"),
+    [
+        (
+            [helper.make_node("Relu", ["c"], ["r"]), helper.make_node("GlobalAveragePool", ["r"], ["y"])],
+            [1, 70, 1, 1],
+        ),
+        (
+            [helper.make_node("Sigmoid", ["c"], ["s"]), helper.make_node("Mul", ["c", "s"], ["y"])],
+            [1, 70, 6, 6],
+        ),
+        ([helper.make_node("MaxPool", ["c"], ["y"], kernel_shape=[2, 2], strides=[2, 2])], [1, 70, 3, 3]),
+    ],
+)
+def test_whole_vectors_are_computed_and_the_outputs_are_the_same(
+    tail: list[onnx.NodeProto], shape: list[int], tmp_path: Path, target: Target
+) -> None:
+    model = load_model(network(tmp_path / "odd.onnx", tail, shape))
+    inputs = draw(model.inputs, 0)
+
+    ours = compile(model, target, TuningLog.in_memory())(*inputs)
+
+    theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    check, mistake = judge(ours if isinstance(ours, tuple) else (ours,), theirs)
+    assert mistake is None, (check, mistake)
+    [convolution] = [task for task in extract_tasks(model, target) if "conv2d" in task.name]
+    _, weight, *_ = modules.signature(modules.load(convolution.workload.module))
+    assert weight.shape == (3, 3, 8, 72)
+
+
+def test_a_cut_before_a_mean_over_the_image_comes_after_it(tmp_path: Path, target: Target) -> None:
+    tail = [helper.make_node("GlobalAveragePool", ["c"], ["y"])]
+    model = load_model(network(tmp_path / "odd.onnx", tail, [1, 70, 1, 1]))
+    shapes = [
+        spec.shape
+        for task in extract_tasks(model, target)
+        for spec in modules.signature(modules.load(task.workload.module))
+        if spec.is_output
+    ]
+    assert (1, 6, 6, 70) not in shapes
+
+
+@pytest.mark.parametrize(
+    ("channels", "lanes", "padded"),
+    [(1000, 16, 1024), (1000, 8, 1000), (120, 16, 128), (24, 16, 24), (68, 16, 68), (64, 16, 64)],
+)
+def test_channels_are_added_where_they_are_few(channels: int, lanes: int, padded: int) -> None:
+    assert padded_channels(channels, lanes) == padded
