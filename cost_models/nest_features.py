@@ -11,7 +11,7 @@ from cost_models.loop_nest import Access, Floats, LoopNest
 from search_spaces.config import Config
 
 #: Tile levels are counted from the innermost, as what they mean for caches and registers is the same there.
-_LEVELS = 8
+_LEVELS = 6
 _PER_LEVEL = (
     "steps",
     "inside",
@@ -22,6 +22,9 @@ _PER_LEVEL = (
     "intensity",
     "contiguous",
 )
+#: Where all loops of a level have one step, the levels around it are one: runs are what is left for the processor.
+_RUNS = 5
+_PER_RUN = ("steps", "inside", "reduces", "contiguous", "bytes", "output_bytes", "intensity")
 _INNER_LOOPS = 3
 _SINGLE = (
     *(f"inner{place}_{what}" for place in range(_INNER_LOOPS) for what in ("steps", "reduces", "stride")),
@@ -30,6 +33,8 @@ _SINGLE = (
     "vector_waste",
     "accumulators",
     "register_tile",
+    "loads_per_step",
+    "run_accumulators",
     "chunks",
     "chunk_imbalance",
     "chunk_steps",
@@ -47,7 +52,11 @@ _SINGLE = (
     "whole_intensity",
 )
 
-NEST_COLUMNS = (*(f"level{level}_{name}" for level in range(_LEVELS) for name in _PER_LEVEL), *_SINGLE)
+NEST_COLUMNS = (
+    *(f"level{level}_{name}" for level in range(_LEVELS) for name in _PER_LEVEL),
+    *(f"run{run}_{name}" for run in range(_RUNS) for name in _PER_RUN),
+    *_SINGLE,
+)
 
 
 def nest_features(nest: LoopNest, configs: Sequence[Config], hardware: Hardware, parallel: int) -> Floats:
@@ -77,9 +86,9 @@ class _NestFeatures:
                 columns += self._level(levels[level])
             else:
                 columns += [self._missing()] * len(_PER_LEVEL)
-        columns += (
-            self._inner_loops() + self._vector(levels) + self._chunks() + self._traffic() + self._whole()
-        )
+        runs = self._runs()
+        columns += [*runs, *self._inner_loops(), *self._vector(levels, runs)]
+        columns += [*self._chunks(), *self._traffic(), *self._whole()]
         return np.stack(columns, axis=1)
 
     def _missing(self) -> Floats:
@@ -110,6 +119,46 @@ class _NestFeatures:
             self._logs[:, contiguous].sum(axis=1) if contiguous else self._missing(),
         ]
 
+    def _runs(self) -> list[Floats]:
+        """Neighbouring loops of the same kind, from the innermost run; in each config other ones."""
+        loops = len(self._nest.loops)
+        run, kind = np.full(self._rows, -1), np.full(self._rows, -1)
+        start = np.full((self._rows, _RUNS), loops)
+        steps, contiguous = np.zeros((self._rows, _RUNS)), np.zeros((self._rows, _RUNS))
+        reduces = np.full((self._rows, _RUNS), np.nan)
+        for place in range(loops - 1, -1, -1):
+            axis = self._nest.loops[place].axis
+            is_reduction = int(self._nest.axes[axis].is_reduction)
+            many = self._extents[:, place] > 1
+            run += many & (kind != is_reduction)
+            kind[many] = is_reduction
+            rows = np.flatnonzero(many & (run < _RUNS))
+            start[rows, run[rows]] = place
+            steps[rows, run[rows]] += self._logs[rows, place]
+            reduces[rows, run[rows]] = is_reduction
+            if axis == self._nest.contiguous_axis:
+                contiguous[rows, run[rows]] += self._logs[rows, place]
+        everyone = np.arange(self._rows)
+        output = np.log2(
+            sum(
+                (
+                    touched
+                    for access, touched in zip(self._nest.accesses, self._touched, strict=True)
+                    if access.is_output
+                ),
+                np.zeros_like(self._bytes),
+            )
+            + 1
+        )
+        columns = []
+        for number in range(_RUNS):
+            first, absent = start[:, number], np.isnan(reduces[:, number])
+            inside, touched = self._inside[first, everyone], self._bytes[first, everyone]
+            found = [steps[:, number], inside, reduces[:, number], contiguous[:, number], touched]
+            found += [output[first, everyone], inside - touched]
+            columns += [np.where(absent, np.nan, column) for column in found]
+        return columns
+
     def _inner_loops(self) -> list[Floats]:
         """The innermost loops with more than one step, in each config its own."""
         found = np.full((self._rows, _INNER_LOOPS, 3), np.nan)
@@ -128,14 +177,15 @@ class _NestFeatures:
     def _operands(self) -> list[Access]:
         return [access for access in self._nest.accesses if not access.is_packed]
 
-    def _vector(self, levels: Sequence[Sequence[int]]) -> list[Floats]:
+    def _vector(self, levels: Sequence[Sequence[int]], run_columns: Sequence[Floats]) -> list[Floats]:
         """The innermost tile of the output as registers hold it: vectors of the contiguous axis, and how many."""
         spatial = [
             places for places in levels if not self._nest.axes[self._nest.loops[places[0]].axis].is_reduction
         ]
         axis = self._nest.contiguous_axis
         if not spatial or axis < 0:
-            return [self._missing()] * 5
+            return [self._missing()] * 7
+        runs = [dict(zip(_PER_RUN, run_columns[start:], strict=False)) for start in (0, len(_PER_RUN))]
         along = [place for place in spatial[0] if self._nest.loops[place].axis == axis]
         across = [place for place in spatial[0] if self._nest.loops[place].axis != axis]
         vector = self._extents[:, along].prod(axis=1)
@@ -143,12 +193,18 @@ class _NestFeatures:
         lanes = self._hardware.vector_bits / 8 / item
         needed = np.ceil(vector / lanes)
         rows = self._logs[:, across].sum(axis=1)
+        # The first spatial run is the register tile where the innermost level has one step.
+        first = np.where(runs[0]["reduces"] == 0, 0, 1)
+        steps = np.where(first == 0, runs[0]["steps"], runs[1]["steps"])
+        along_run = np.where(first == 0, runs[0]["contiguous"], runs[1]["contiguous"])
         return [
             np.log2(vector),
             np.log2(vector / lanes),
             np.log2(needed * lanes / vector),
             rows + np.log2(needed),
             rows,
+            np.log2(np.exp2(-rows) + 1 / needed),
+            steps - along_run + np.log2(np.ceil(np.exp2(along_run) / lanes)),
         ]
 
     def _chunks(self) -> list[Floats]:

@@ -20,7 +20,7 @@ from search_spaces.task import TuningTask
 from tuning_logs.device_fingerprint import DeviceFingerprint
 
 #: Goes up whenever a column changes its place or its meaning: models of other versions are not used.
-FEATURE_VERSION = 1
+FEATURE_VERSION = 3
 
 _NESTS = 2
 _STEPS = (
@@ -34,14 +34,18 @@ _STEPS = (
     "Fuse",
 )
 _LOOSE = 2
-_LOCATIONS = 3
+_LOCATIONS = 5
 _WIDEST = (("avx512f", 512), ("avx2", 256), ("avx", 256), ("sve", 256), ("sse4.2", 128), ("neon", 128))
 
 COLUMNS = (
     *(f"nest{nest}_{name}" for nest in range(_NESTS) for name in NEST_COLUMNS),
     "unroll",
-    *(f"unroll_beyond_level{level}" for level in range(3)),
-    *(f"loose{place}_{side}" for place in range(_LOOSE) for side in ("outer", "inner")),
+    *(f"unroll_beyond_level{level}" for level in range(4)),
+    *(
+        f"loose{place}_{what}"
+        for place in range(_LOOSE)
+        for what in ("outer", "inner", "side", "apart", "rest")
+    ),
     *(f"location{place}_{what}" for place in range(_LOCATIONS) for what in ("depth", "steps")),
     "inlined",
     "at_root",
@@ -106,14 +110,15 @@ class ProgramFeatures:
         ]
         blocks += [np.full((rows, len(NEST_COLUMNS)), np.nan)] * (_NESTS - len(blocks))
         extents = sketch.nests[0].extents(configs) if sketch.nests else np.zeros((rows, 0))
-        inside = np.cumsum(np.log2(extents)[:, ::-1], axis=1)[:, ::-1]
+        from_inside = np.cumsum(np.log2(extents)[:, ::-1], axis=1)[:, ::-1]
         answered = np.array(
-            [_answers(sketch, config, row) for config, row in zip(configs, inside, strict=True)]
+            [_answers(sketch, config, row) for config, row in zip(configs, from_inside, strict=True)]
         )
         unroll = answered[:, :1]
-        beyond = [
-            unroll[:, 0] - blocks[0][:, NEST_COLUMNS.index(f"level{level}_inside")] for level in range(3)
-        ]
+        # A loop is unrolled where what is inside it, vectors counted once, has no more steps than this.
+        vector = blocks[0][:, NEST_COLUMNS.index("vector")]
+        inside = [blocks[0][:, NEST_COLUMNS.index(f"level{level}_inside")] for level in range(4)]
+        beyond = [unroll[:, 0] - (each - vector) for each in inside]
         steps = dict(sketch.steps)
         fixed = [np.log2(1 + steps.get(name, 0)) for name in _STEPS] + [float(len(sketch.nests))]
         return np.concatenate(
@@ -127,9 +132,15 @@ def _answers(sketch: SketchOutline, config: Config, inside: NDArray[np.float64])
     numbers = [answer for name in sketch.unrolls if isinstance(answer := given.get(name), int)]
     row = [float(np.log2(1 + max(numbers))) if numbers else float("nan")]
     for place in range(_LOOSE):
-        answer = given.get(sketch.loose[place]) if place < len(sketch.loose) else None
-        ends = (answer[0], answer[-1]) if isinstance(answer, tuple) else (float("nan"),) * 2
-        row += [float(np.log2(end)) for end in ends]
+        name, apart = sketch.loose[place] if place < len(sketch.loose) else ("", -1)
+        answer = given.get(name)
+        logs = [float(np.log2(factor)) for factor in answer] if isinstance(answer, tuple) else []
+        row += [logs[0], logs[-1]] if logs else [float("nan")] * 2
+        row += (
+            [float(apart), logs[apart], sum(logs) - logs[apart]]
+            if logs and apart >= 0
+            else [float("nan")] * 3
+        )
     places = [answer for name in sketch.locations if isinstance(answer := given.get(name), int)]
     for number in range(_LOCATIONS):
         if number < len(places):

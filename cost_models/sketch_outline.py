@@ -23,7 +23,8 @@ class SketchOutline:
     """A sketch without answers.
 
     nests:     its tiled operators, the one with the most iterations first.
-    loose:     decisions on tiles that are part of no nest, such as those of split reductions.
+    loose:     decisions on tiles that are part of no nest, such as those of split reductions; and which of their
+               factors runs beside the others, -1 where none does.
     locations: decisions on where to compute an operator.
     unrolls:   decisions on a number, the unrolling among them.
     parallel:  how many steps the outer loops are fused to at most before they run in parallel; 0: not at all.
@@ -31,7 +32,7 @@ class SketchOutline:
     """
 
     nests: tuple[LoopNest, ...]
-    loose: tuple[str, ...]
+    loose: tuple[tuple[str, int], ...]
     locations: tuple[str, ...]
     unrolls: tuple[str, ...]
     parallel: int
@@ -124,6 +125,8 @@ class _TraceReader:
         self._loops: dict[Any, tuple[str, Loop]] = {}
         self._nests: dict[str, LoopNest] = {}
         self._places: dict[Any, tuple[str, int]] = {}
+        self._parts: dict[Any, tuple[str, int]] = {}
+        self._apart: dict[str, int] = {}
         self._tilings: list[str] = []
         self._locations: list[str] = []
         self._numbers: list[str] = []
@@ -150,6 +153,9 @@ class _TraceReader:
             block, place = self._places[inputs[1]]
             nest = self._nests[block]
             self._nests[block] = replace(nest, attachments=(*nest.attachments, place))
+        elif kind == "RFactor" and inputs[0] in self._parts:
+            name, level = self._parts[inputs[0]]
+            self._apart[name] = level
         elif kind == "SampleComputeLocation":
             self._locations.append(decision.name)
         elif kind == "SampleCategorical":
@@ -165,13 +171,13 @@ class _TraceReader:
                 self._axes[output] = (block, place)
 
     def _split(self, inputs: list[Any], outputs: list[Any]) -> None:
-        if inputs[0] not in self._axes:
-            return
-        block, axis = self._axes[inputs[0]]
         for factor, output in zip(inputs[1:], outputs, strict=True):
             if factor in self._factors:
                 name, level, constant = self._factors[factor]
-                self._loops[output] = (block, Loop(axis, name, level, constant))
+                self._parts[output] = (name, level)
+                if inputs[0] in self._axes:
+                    block, axis = self._axes[inputs[0]]
+                    self._loops[output] = (block, Loop(axis, name, level, constant))
 
     def _reorder(self, inputs: list[Any]) -> None:
         known = [self._loops[loop] for loop in inputs if loop in self._loops]
@@ -187,7 +193,7 @@ class _TraceReader:
         nested = {loop.decision for nest in nests for loop in nest.loops}
         return SketchOutline(
             tuple(nests),
-            tuple(name for name in self._tilings if name not in nested),
+            tuple((name, self._apart.get(name, -1)) for name in self._tilings if name not in nested),
             tuple(self._locations),
             tuple(self._numbers),
             self._parallel,
