@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.cost_model import CostModel
-from cost_models.program_features import ProgramFeatures
+from cost_models.program_features import COLUMNS, ProgramFeatures
 from search_spaces.config import Config
 from search_spaces.tensor_ir_space import TensorIRSpace
 from tuning_logs.device_fingerprint import DeviceFingerprint
@@ -30,10 +30,15 @@ class ProgramPrior:
 
     def __call__(self, configs: Sequence[Config]) -> NDArray[np.float64]:
         """(n,) scores, higher is faster; they compare within the task."""
+        return self._model.predict(self.features(configs)) if configs else np.zeros(0)
+
+    def features(self, configs: Sequence[Config]) -> NDArray[np.float32]:
+        """(n, len(COLUMNS)) of the configs' programs."""
         names = [str(config.by_name.get(_SKETCH)) for config in configs]
-        scores = np.zeros(len(configs))
+        rows = np.empty((len(configs), len(COLUMNS)), dtype=np.float32)
         for name in dict.fromkeys(names):
             places = [place for place, other in enumerate(names) if other == name]
-            matrix = self._features.matrix(self._sketches.get(name), [configs[place] for place in places])
-            scores[places] = self._model.predict(matrix)
-        return scores
+            rows[places] = self._features.matrix(
+                self._sketches.get(name), [configs[place] for place in places]
+            )
+        return rows

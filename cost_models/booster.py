@@ -32,14 +32,15 @@ class Booster:
         card: Mapping[str, Any],
         groups: NDArray[np.int64] | None = None,
         grown_on: Booster | None = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> Booster:
         """Trains `rounds` trees on (n, d) features and (n,) labels; groups (n,), if any, must be sorted.
 
-        grown_on: the new trees correct what this one says, and stand behind its trees.
+        grown_on: the new trees correct what this one says, and stand behind its trees; weights (n,): of the rows.
         """
         import xgboost  # takes a second to load, scikit-learn with it, and a first measurement needs neither
 
-        matrix = xgboost.DMatrix(features, label=labels, qid=groups, nthread=1)
+        matrix = xgboost.DMatrix(features, label=labels, weight=weights, qid=groups, nthread=1)
         trees = xgboost.train(
             {"nthread": 1, "verbosity": 0, **params},
             matrix,

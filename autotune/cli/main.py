@@ -18,6 +18,7 @@ app = command_group(
         "run": "run_command:run",
         "status": "status_command:status",
         "report": "report_command:report",
+        "estimate": "estimate_command:estimate",
         "build": "build_command:build",
         "bench": "bench_command:bench",
         "devices": "devices_command:devices",
