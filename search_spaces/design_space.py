@@ -1,4 +1,4 @@
-"""TVM's own sketches of how an operator may be scheduled on a target (imports TVM)."""
+"""The sketches of how an operator may be scheduled on a target: TVM's own, and ours after them (imports TVM)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from tvm.s_tir import meta_schedule
 from tvm.s_tir.meta_schedule import _ffi_api
 
 from search_spaces.errors import Misuse
+from search_spaces.operand_packing import with_packed_operand
 
 # Target kinds with rules that need no tensor intrinsics: importing those takes 20 s.
-_RULES = {"llvm": "llvm", "cuda": "cuda"}
+_CPU = "llvm"
+_RULES = {_CPU: "llvm", "cuda": "cuda"}
 
 # TVM marks pooling with rules that no target defines, and warns of it on stderr for every task.
 _UNDEFINED_RULES = ("pool_max", "pool_avg", "adaptive_pool_max", "adaptive_pool_avg")
@@ -28,7 +30,8 @@ class DesignSpace:
 
 
 def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace:
-    """What MetaSchedule's `PostOrderApply` generates for a normalised module, in its order.
+    """What MetaSchedule's `PostOrderApply` generates for a normalised module, in its order; then, on CPUs, the same
+    with a packed operand, where that may pay.
 
     No sketches where TVM cannot schedule the operator at all. Raises Misuse for a target kind without rules.
     """
@@ -48,7 +51,9 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
             schedules = context.generate_design_space()
     except (RuntimeError, ValueError, TypeError):
         return DesignSpace((), ())
-    return DesignSpace(tuple(schedule.trace for schedule in schedules), tuple(generator.postprocs))
+    sketches = [schedule.trace for schedule in schedules]
+    packed = with_packed_operand(module, sketches) if kind == _CPU else []
+    return DesignSpace((*sketches, *packed), tuple(generator.postprocs))
 
 
 class _TuneContext(meta_schedule.TuneContext):  # type: ignore[misc]
