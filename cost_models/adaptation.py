@@ -1,0 +1,98 @@
+"""A model for a new device from one for another and a few measurements on the new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold, KFold
+
+from cost_models.metrics import pairwise_accuracy
+from cost_models.record_table import RecordTable
+from cost_models.training import card, program_model
+from cost_models.validity_model import ValidityModel
+from cost_models.xgboost_cost_model import XGBoostCostModel
+
+#: Fewer tasks cannot stand for those to come: then rows are held out instead.
+_LEAST_TASKS: Final = 4
+_FOLDS: Final = 4
+#: A correction learns from few rows, so it has fewer and flatter trees than the model that it corrects.
+_CORRECTION: Final = {"rounds": 80, "max_depth": 5, "learning_rate": 0.1, "least_weight": 2.0}
+
+
+class Way(StrEnum):
+    """How a model comes to know a device.
+
+    SOURCE:    it is taken as it is.
+    CORRECTED: trees that were grown on the device's records stand behind those of the source model.
+    COLD:      the device's records alone.
+    """
+
+    SOURCE = "source"
+    CORRECTED = "corrected"
+    COLD = "cold"
+
+
+_MAKERS: Final[dict[Way, Callable[[XGBoostCostModel, RecordTable, int], XGBoostCostModel]]] = {
+    Way.SOURCE: lambda source, table, seed: source,
+    Way.CORRECTED: lambda source, table, seed: corrected(source, table, seed),
+    Way.COLD: lambda source, table, seed: program_model(seed).fit(table.dataset),
+}
+
+
+def adapt(source: XGBoostCostModel, table: RecordTable, seed: int = 0) -> XGBoostCostModel:
+    """The best of the source model, a corrected one and one from nothing, by what is held out of the device's records.
+
+    table: records of the new device. The card says which way was taken and how each did. With one record too few to
+    hold any out, the source model is corrected.
+    """
+    found = compare(source, table, seed)
+    way = max(found, key=lambda each: found[each]) if found else Way.CORRECTED
+    model = replace(_MAKERS[way](source, table, seed))
+    model.validity = ValidityModel(seed=seed).fit(table.features, table.valid)
+    if model.validity.to_bytes() is None:
+        model.validity = source.validity
+    known = card(table, {})
+    model.card = {
+        **known,
+        "task_keys": sorted({*known["task_keys"], *source.card.get("task_keys", [])}),
+        "adapted": {
+            "way": way.value,
+            "held_out_pairwise": {each.value: accuracy for each, accuracy in found.items()},
+            "source": {
+                name: source.card.get(name) for name in ("measured_on", "records", "tasks", "logs", "date")
+            },
+        },
+    }
+    return model
+
+
+def corrected(source: XGBoostCostModel, table: RecordTable, seed: int) -> XGBoostCostModel:
+    """The source model with further trees from the table."""
+    model = XGBoostCostModel(seed=seed, objective=source.objective, columns_per_tree=0.5, **_CORRECTION)  # type: ignore[arg-type]
+    return model.fit_on(source, table.dataset)
+
+
+def compare(source: XGBoostCostModel, table: RecordTable, seed: int = 0) -> dict[Way, float]:
+    """Pairwise accuracy of each way on rows held out of the table; empty where none can be held out."""
+    tasks = table.tasks
+    many = len(np.unique(tasks)) >= _LEAST_TASKS
+    if len(table) < 2 * _FOLDS:
+        return {}
+    splitter = GroupKFold(_FOLDS) if many else KFold(_FOLDS, shuffle=True, random_state=seed)
+    predicted: dict[Way, NDArray[np.float64]] = {way: np.zeros(len(table)) for way in Way}
+    scores = table.dataset.scores
+    folds = np.zeros(len(table), dtype=np.int64)
+    for number, (train, test) in enumerate(splitter.split(table.features, groups=tasks if many else None)):
+        folds[test] = number
+        for way in Way:
+            model = _MAKERS[way](source, table.rows(train), seed)
+            predicted[way][test] = model.predict(table.features[test])
+    # Predictions of different folds come from different models: they compare within a fold only.
+    same = table.groups * _FOLDS + folds
+    found = {way: pairwise_accuracy(scores, said, same) for way, said in predicted.items()}
+    return {way: accuracy for way, accuracy in found.items() if np.isfinite(accuracy)}

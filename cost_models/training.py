@@ -1,0 +1,112 @@
+"""From logs to a model that can be shipped: trained on all they know, judged on tasks that it had not seen."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cost_models.calibration import calibration
+from cost_models.evaluation import HeldOut, cross_validated, quality, splits, task_scores
+from cost_models.program_features import COLUMNS, FEATURE_VERSION
+from cost_models.record_table import RecordTable, device_text
+from cost_models.validity_model import ValidityModel
+from cost_models.xgboost_cost_model import Objective, XGBoostCostModel
+from search_spaces.errors import Misuse
+
+_PACKAGES = ("autotune", "xgboost", "apache-tvm", "numpy", "scikit-learn")
+
+
+def program_model(seed: int = 0, objective: Objective = Objective.REGRESSION) -> XGBoostCostModel:
+    """An untrained model with the settings that did best on held-out tasks (`benchmarks/cost_models.py`)."""
+    return XGBoostCostModel(
+        seed=seed,
+        rounds=300,
+        learning_rate=0.05,
+        max_depth=8,
+        columns_per_tree=0.5,
+        least_weight=4.0,
+        objective=objective,
+    )
+
+
+def train(table: RecordTable, seed: int = 0) -> XGBoostCostModel:
+    """Fits speed and validity to all rows; the card says how the same settings did on held-out tasks.
+
+    Metrics are left out where there are too few tasks to hold any out.
+    """
+    model = program_model(seed).fit(table.dataset)
+    model.validity = ValidityModel(seed=seed).fit(table.features, table.valid)
+    model.card = card(table, held_out_metrics(table, seed))
+    return model
+
+
+def held_out_metrics(table: RecordTable, seed: int) -> dict[str, Any]:
+    """Quality on held-out tasks and calibration of the validity classifier there; empty with too few tasks."""
+    if len(set(table.tasks.tolist())) < 2:
+        return {}
+
+    def learn(known: RecordTable, unseen: RecordTable) -> np.ndarray[Any, np.dtype[np.float64]]:
+        return program_model(seed).fit(known.dataset).predict(unseen.features)
+
+    predicted = np.zeros(len(table))
+    for _, said, rows in cross_validated(table, HeldOut.TASKS, learn):
+        predicted[rows] = said
+    scores = task_scores(table, predicted)
+    if not scores:
+        return {}
+    probabilities = np.zeros(len(table))
+    for _, (known, unseen) in splits(table, HeldOut.TASKS):
+        valid = ValidityModel(seed=seed).fit(table.features[known], table.valid[known])
+        probabilities[unseen] = valid.predict(table.features[unseen])
+    return {**asdict(quality(scores)), "validity": asdict(calibration(probabilities, table.valid))}
+
+
+def card(table: RecordTable, metrics: dict[str, Any]) -> dict[str, Any]:
+    """What a model file tells of a model that learned from a table, as plain JSON values."""
+    used = [table.facts[group] for group in np.unique(table.groups)]
+    devices = {fact.device.key: {"name": fact.device.name, "facts": dict(fact.device.facts)} for fact in used}
+    return {
+        "feature_version": FEATURE_VERSION,
+        "devices": list(devices.values()),
+        "measured_on": sorted({device_text(fact) for fact in used}),
+        "targets": sorted({str(fact.task.target) for fact in used}),
+        "networks": sorted({name for fact in used for name in fact.networks}),
+        "logs": {Path(name).name: digest for name, digest in table.digests},
+        "records": len(table),
+        "tasks": len({fact.task.key for fact in used}),
+        "task_keys": sorted({fact.task.key for fact in used}),
+        "metrics": {"held_out_tasks": metrics} if metrics else {},
+        "versions": {"python": platform.python_version(), **_versions()},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def load_program_model(path: Path) -> XGBoostCostModel:
+    """A model of this version's program features.
+
+    Raises Misuse where the file is no whole model, or one that was trained on other features.
+    """
+    model = XGBoostCostModel.load(path)
+    found = model.card.get("feature_version")
+    if found != FEATURE_VERSION or model.card.get("columns") != len(COLUMNS):
+        raise Misuse(
+            f"expected a cost model of feature version {FEATURE_VERSION} in {path}, found version {found}; "
+            f"train it again on its logs with this version: autotune cost-model train"
+        )
+    return model
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
