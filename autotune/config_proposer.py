@@ -93,13 +93,16 @@ class ConfigProposer:
         batch.take(ranked)
 
     def _take_foreseen(self, batch: ConfigBatch, variation: ConfigVariation, evidence: Evidence) -> None:
-        """What a prior likes best, in turns with what it likes best among the hints: either may be wrong."""
+        """What a prior likes best, in turns with any of the hints that it finds promising: either may be wrong, and
+        what a model likes best is much alike."""
         variation.learn(evidence.measured)
         hints = batch.unknown(self._hints(variation, evidence))
         drawn = batch.unknown(variation.random() for _ in range(self.draft))
         judge = self._judge(variation, evidence)
         ranked = self._evolved(batch, variation, judge, batch.unknown([*drawn, *hints]))
-        queues = [iter(ranked), iter(judge.best(hints, len(hints)))]
+        promising = judge.best(hints, math.ceil(len(hints) * self.promising))
+        likely = [promising[place] for place in variation.rng.permutation(len(promising))]
+        queues = [iter(ranked), iter(likely)]
         turn = len(evidence.measured)
         while not batch.full and any(
             batch.take_one(queues[(turn + other) % 2], self.spread) for other in range(2)

@@ -12,6 +12,7 @@ from autotune.config_judge import Prior
 from autotune.device import Device
 from autotune.program_prior import ProgramPrior
 from cost_models.program_features import vector_bits
+from cost_models.training import load_program_model
 from cost_models.xgboost_cost_model import XGBoostCostModel
 from search_spaces import SearchSpace, Target
 from search_spaces.tensor_ir_space import TensorIRSpace
@@ -54,9 +55,9 @@ def find_guidance(where: Path | None, device: Device) -> Guidance | None:
     if where is None:
         return None
     if where != SHIPPED and not where.is_dir():
-        return Guidance(where.stem, XGBoostCostModel.load(where), device)
+        return Guidance(where.stem, load_program_model(where), device)
     for path in sorted(where.glob(f"*{_SUFFIX}")):
-        model = XGBoostCostModel.load(path)
+        model = load_program_model(path)
         if matches(model.card, device):
             return Guidance(path.stem, model, device)
     return None
