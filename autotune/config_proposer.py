@@ -93,22 +93,22 @@ class ConfigProposer:
         batch.take(ranked)
 
     def _take_foreseen(self, batch: ConfigBatch, variation: ConfigVariation, evidence: Evidence) -> None:
-        """What a prior likes best, in turns with any of the hints that it finds promising: either may be wrong, and
-        what a model likes best is much alike."""
+        """Any of the hints that a prior finds promising, and what it likes best of all where there are no hints.
+
+        Its order tells good from bad, and less of the best, which are much alike: so the hints stay a sample.
+        """
         variation.learn(evidence.measured)
         hints = batch.unknown(self._hints(variation, evidence))
-        drawn = batch.unknown(variation.random() for _ in range(self.draft))
+        drawn = batch.unknown(variation.random() for _ in range(0 if hints else self.draft))
         judge = self._judge(variation, evidence)
-        ranked = self._evolved(batch, variation, judge, batch.unknown([*drawn, *hints]))
         promising = judge.best(hints, math.ceil(len(hints) * self.promising))
-        likely = [promising[place] for place in variation.rng.permutation(len(promising))]
-        queues = [iter(ranked), iter(likely)]
-        turn = len(evidence.measured)
-        while not batch.full and any(
-            batch.take_one(queues[(turn + other) % 2], self.spread) for other in range(2)
-        ):
-            turn += 1
-        batch.take(ranked)
+        for place in variation.rng.permutation(len(promising)):
+            batch.take(promising[place : place + 1])
+        if not batch.full:
+            ranked = iter(self._evolved(batch, variation, judge, batch.unknown([*drawn, *hints])))
+            while not batch.full and batch.take_one(ranked, self.spread):
+                pass
+            batch.take(ranked)
 
     def _judge(self, variation: ConfigVariation, evidence: Evidence) -> ConfigJudge:
         seed = int(variation.rng.integers(1 << 31))
