@@ -23,12 +23,14 @@ class SampleProposer(ConfigProposer):
     the fast end: a batch is a mix, once some configs ran.
 
     guided: share of a batch that the models of `ConfigProposer` choose;
-    varied: share that is varied from what was measured, the faster the more often.
+    varied: share that is varied from what was measured, the faster the more often;
+    hinted: share of the hints, which are where a search begins.
     The rest is random, every choice of a decision as often as the others.
     """
 
     guided: float = 0.3
-    varied: float = 0.3
+    varied: float = 0.2
+    hinted: float = 0.2
 
     def propose(
         self,
@@ -39,15 +41,18 @@ class SampleProposer(ConfigProposer):
         screen: Screen = legal,
     ) -> list[Config]:
         """As `ConfigProposer.propose` does."""
-        chosen: list[Config] = []
+        variation = ConfigVariation(answer, rng)
         ran = evidence.best(len(evidence.measured))
+        chosen: list[Config] = []
         if len(ran) >= self.start:
             chosen += super().propose(answer, evidence, round(self.guided * count), rng, screen)
-            variation = ConfigVariation(answer, rng)
             variation.learn(ran)
             near = ConfigBatch(round(self.varied * count), {*evidence.known, *chosen}, screen)
             near.take(self._varied(variation, ran))
             chosen += near.chosen
+        hinted = ConfigBatch(round(self.hinted * count), {*evidence.known, *chosen}, screen)
+        hinted.take(variation.replay(hint.by_name) for hint in evidence.hints)
+        chosen += hinted.chosen
         anywhere = ConfigBatch(count - len(chosen), {*evidence.known, *chosen}, screen)
         deck = _Deck(rng)
         anywhere.take(answer(deck) for _ in range(self.draft))
