@@ -12,7 +12,8 @@ from autotune.job import TuningJob
 from autotune.job_part import Part, TurnClock
 from autotune.job_plan import JobPlan
 from autotune.job_status import JobStatus, ModelStatus, Roofline, State
-from autotune.roofline import higher, measure_roofline
+from autotune.roofline import higher
+from autotune.roofline_measurement import measure_roofline
 from autotune.samplers import sampler_factory, without_prior
 from autotune.tuner import Tuner
 from search_spaces import AutotuneError, Misuse
