@@ -8,10 +8,10 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from autotune.artifact import Artifact
+from autotune.closeable import Closeable
 from autotune.gpu_build import KEEP_SOURCE, compile_gpu_kernel
 from autotune.kernel_build import compile_kernel, warm_up
 from autotune.worker_pool import WorkerPool
@@ -41,7 +41,7 @@ class Builder(Protocol):
         ...
 
 
-class LocalBuilder:
+class LocalBuilder(Closeable):
     """Compiles on this machine, one warm worker process for each of its cores.
 
     workers:      processes, by default one for each usable core;
@@ -105,14 +105,6 @@ class LocalBuilder:
         """Ends the worker processes and deletes the scratch directory, with all artifacts in it."""
         self._pool.close()
         self._scratch.cleanup()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _plan(self, candidate: Candidate) -> tuple[Call, Path]:
         library = Path(self._scratch.name, f"{next(self._numbers)}.so")

@@ -1,4 +1,4 @@
-"""Memory of a GPU, of this machine or of a board, with a guard behind each array (imports TVM)."""
+"""Memory of a GPU, of this machine or of a board, with a guard behind each array but the inputs (imports TVM)."""
 
 from __future__ import annotations
 
@@ -20,35 +20,31 @@ class GpuMemory:
 
     def __init__(self, device: Any) -> None:
         self.device = device
-        self._kept: list[Any] = []
-        self._passing: list[Any] = []
+        self._guarded: list[Any] = []
 
     @property
     def intact(self) -> bool:
-        """Whether nobody wrote just behind an array."""
+        """Whether nobody wrote just behind an array that is not kept."""
         expected = sentinel_bytes(_GUARD_BYTES, "uint8")
-        return all(bool((read_bytes(guard) == expected).all()) for guard in (*self._kept, *self._passing))
+        # Read as a whole: over RPC, a view that starts elsewhere would be taken for one that starts in front.
+        return all(bool((read_bytes(memory)[-_GUARD_BYTES:] == expected).all()) for memory in self._guarded)
 
     def array(self, shape: tuple[int, ...], dtype: str) -> Any:
         """An array of undefined data, which lives until the next release."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        # Elements of any dtype start where the guard does.
         memory = tvm.runtime.empty((size + _GUARD_BYTES,), "uint8", self.device)
-        guard = memory._create_view((_GUARD_BYTES,), "uint8", size)
-        write_bytes(guard, sentinel_bytes(_GUARD_BYTES, "uint8"))
-        self._passing.append(guard)
+        write_bytes(memory, sentinel_bytes(size + _GUARD_BYTES, "uint8"))
+        self._guarded.append(memory)
         return memory._create_view(shape, dtype)
 
     def keep(self) -> None:
-        """All arrays of now outlive the next release."""
-        self._kept += self._passing
-        self._passing.clear()
+        """All arrays of now outlive the next release; to read them again and again would cost more than it tells."""
+        self._guarded.clear()
 
     def release(self) -> None:
         """Gives up all arrays but the kept ones."""
-        self._passing.clear()
+        self._guarded.clear()
 
     def forget(self) -> None:
         """Gives up all arrays."""
-        self._kept.clear()
-        self._passing.clear()
+        self._guarded.clear()

@@ -8,8 +8,6 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from autotune.artifact import Artifact
 from autotune.board_pulse import ReferenceKernel
@@ -22,6 +20,7 @@ from autotune.board_trial import (
     try_on_board,
     warm_up,
 )
+from autotune.closeable import Closeable
 from autotune.kernel_trial import TrialOptions
 from autotune.pace import Pace
 from autotune.quarantine import Quarantine
@@ -42,7 +41,7 @@ _MAX_LOSSES = 3
 _PAUSE_SECS = 0.5
 
 
-class RemoteRunner:
+class RemoteRunner(Closeable):
     """Runs on the boards under a key, one worker process and session for each.
 
     threads:                how many a kernel uses on a board;
@@ -116,14 +115,6 @@ class RemoteRunner:
         """Ends the worker processes, and with them the sessions."""
         self._pool.close()
         self._scratch.cleanup()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _run_all(
         self, artifacts: Sequence[Artifact], best: dict[str, float], best_secs: float

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Protocol
 
 import psutil
 
 from autotune.artifact import Artifact
+from autotune.closeable import Closeable
 from autotune.device import Device
 from autotune.kernel_pulse import pulse, thread_speedup
 from autotune.kernel_trial import TrialOptions
@@ -55,7 +55,7 @@ class Runner(Protocol):
         ...
 
 
-class LocalRunner:
+class LocalRunner(Closeable):
     """Runs on this machine's CPU, in one warm worker process with the device's number of threads.
 
     timeout_secs:           what one candidate may take, checks and repeats together;
@@ -142,14 +142,6 @@ class LocalRunner:
         """Ends the worker process and deletes the reference outputs."""
         self._pool.close()
         self._scratch.cleanup()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _environment(self) -> dict[str, str]:
         # Unless told before it loads, TVM takes half of the processors, and binds two threads to one of them.

@@ -11,9 +11,9 @@ import struct
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from autotune.closeable import Closeable
 from search_spaces.errors import AutotuneError, Misuse
 
 _MAGIC = 0x2F271
@@ -48,7 +48,7 @@ class Turn:
     match_key: str
 
 
-class TrackerConnection:
+class TrackerConnection(Closeable):
     """A connection to a tracker; each answer is waited for at most timeout_secs.
 
     Raises AutotuneError where there is no tracker, or it falls silent.
@@ -111,14 +111,6 @@ class TrackerConnection:
     def fileno(self) -> int:
         """The socket, to wait for its end."""
         return self._socket.fileno()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _ask(self, message: list[Any]) -> Any:
         data = json.dumps(message).encode()

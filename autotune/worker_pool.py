@@ -6,9 +6,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from autotune.closeable import Closeable
 from autotune.worker_process import Call, State, WorkerProcess
 from autotune.worker_reply import Died, Reply
 
@@ -17,7 +16,7 @@ _WATCH_SECS = 0.05
 _MAX_CALLS = 300
 
 
-class WorkerPool:
+class WorkerPool(Closeable):
     """Worker processes, started at once and in parallel, replaced when dead or worn.
 
     scratch is the owner's directory, deleted by the workers if the owner is killed before it can.
@@ -81,14 +80,6 @@ class WorkerPool:
         """Ends every worker process."""
         for worker in self._workers:
             worker.kill()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _spawn(self) -> WorkerProcess:
         return WorkerProcess(self._warm_up, self._environment, self._memory_bytes, self._scratch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from ctypes.util import find_library
@@ -19,12 +20,15 @@ from tvm.s_tir.meta_schedule.testing import te_workload
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from emulated_gpu import emulated_gpu
+from rpc_boards import Boards
+
 from autotune.artifact import Artifact
 from autotune.budget import Budget
 from autotune.builder import LocalBuilder
 from autotune.comparison import compare
 from autotune.cuda_compiler import Nvrtc
-from autotune.device import parse_device
+from autotune.device import Device, parse_device
 from autotune.job import TuningJob
 from autotune.operands import Signs, draw_inputs
 from autotune.samplers import SamplerKind, sampler_factory
@@ -39,6 +43,8 @@ from tuning_logs.log import TuningLog
 from tuning_logs.measurement import Failure, FailureKind, Timing
 
 GPUS = ("nvidia/nvidia-a100", "nvidia/geforce-rtx-4090")
+# What the GPU of this machine is, where there is one.
+TEST_GPU = os.environ.get("AUTOTUNE_TEST_GPU", GPUS[0])
 needs_nvcc = pytest.mark.skipif(
     shutil.which("nvcc") is None, reason="not run without nvcc (the CUDA toolkit)"
 )
@@ -153,18 +159,57 @@ def test_the_same_schedules_compute_the_same_as_opencl(gpu: str) -> None:
         assert compare(output, reference, 128).mistake is None, candidate.config
 
 
+def tuned(device: Device) -> TuningLog:
+    """The log of a short job."""
+    func = te.create_prim_func(te_workload.matmul(64, 64, 64))
+    task = TuningTask(modules.workload(func, "matmul"), device.target)
+    log = TuningLog.in_memory()
+    job = TuningJob((task,), device, Budget(trials=4), sampler=sampler_factory(SamplerKind.RANDOM), batch=4)
+    records = [record for found in Tuner(job, log).rounds() for record in found]
+    timed = [record for record in records[1:] if isinstance(record.measurement, Timing)]
+    assert timed, records
+    assert all(record.gpu is not None and record.gpu.registers > 0 for record in timed)
+    assert all(record.check is not None and record.check.max_rel_error < 1e-4 for record in timed)
+    assert log.devices()[0].facts["gpu_name"]
+    return log
+
+
 def test_a_job_on_a_gpu() -> None:
     if not tvm.cuda(0).exist:
         with pytest.raises(AutotuneError, match="expected an NVIDIA GPU number 0 and its driver"):
-            parse_device("cuda:0?target=nvidia/nvidia-a100")
-        pytest.skip("no GPU here: what runs on one was compiled and not run")
-    device = parse_device(f"cuda:0?target={os.environ.get('AUTOTUNE_TEST_GPU', GPUS[0])}")
-    task = TuningTask(space_of(device.target.kind).task.workload, device.target)
-    log = TuningLog.in_memory()
-    job = TuningJob((task,), device, Budget(trials=8), sampler=sampler_factory(SamplerKind.RANDOM), batch=4)
-    records = [record for found in Tuner(job, log).rounds() for record in found]
-    assert any(isinstance(record.measurement, Timing) for record in records[1:]), records
-    assert log.devices()[0].facts["gpu_name"]
+            parse_device(f"cuda:0?target={TEST_GPU}")
+        pytest.skip("no GPU here: what runs on one was run on an emulated one only")
+    tuned(parse_device(f"cuda:0?target={TEST_GPU}"))
+
+
+def test_a_job_on_a_board_with_a_gpu(tmp_path: Path) -> None:
+    if not tvm.cuda(0).exist:
+        pytest.skip("no GPU here: boards with one were played by an emulated one only")
+    boards = Boards(tmp_path)
+    try:
+        boards.start("gpu", "--gpu", "0")
+        device = parse_device(f"rpc://{boards.tracker}/gpu?target={TEST_GPU}")
+        assert device.fingerprint.key == parse_device(f"cuda:0?target={TEST_GPU}").fingerprint.key
+        tuned(device)
+        with pytest.raises(Misuse, match="expected a target for what the boards under 'gpu' serve"):
+            parse_device(f"rpc://{boards.tracker}/gpu?target=llvm -num-cores=1")
+    finally:
+        boards.close()
+
+
+@pytest.mark.skipif(tvm.cuda(0).exist, reason="a real GPU is here")
+def test_on_an_emulated_gpu_both_jobs_run(tmp_path: Path) -> None:
+    # Processors of this generation copy to shared memory by instructions that a C++ compiler knows.
+    environment = {**emulated_gpu(tmp_path), "AUTOTUNE_TEST_GPU": "nvidia/nvidia-t4"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", __file__, "-k", "test_a_job_on_a"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "2 passed" in done.stdout
 
 
 @pytest.mark.parametrize("url", ["cuda:x?target=nvidia/nvidia-a100", "cuda:0", "cuda:0?arch=sm_80"])

@@ -1,0 +1,27 @@
+/* CUDA C++ as far as TVM writes it for float32, for a C++ compiler of this machine. */
+#pragma once
+#include <cmath>
+#include <cstdint>
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __shared__ static
+#define __launch_bounds__(...)
+#define __restrict__ __restrict
+typedef unsigned int uint;
+typedef unsigned char uchar;
+typedef unsigned short ushort;
+struct alignas(8) float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+struct alignas(8) int2 { int x, y; };
+struct alignas(16) int4 { int x, y, z, w; };
+static inline float2 make_float2(float x, float y) { return {x, y}; }
+static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+static inline int2 make_int2(int x, int y) { return {x, y}; }
+static inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
+extern "C" {
+struct Dim { unsigned x, y, z; };
+extern Dim threadIdx, blockIdx, blockDim, gridDim;
+void __syncthreads(void);
+}

@@ -1,0 +1,33 @@
+"""An NVIDIA GPU played by this machine's processor, for tests of what runs on one: TVM's CUDA runtime is the real one.
+
+The driver and its runtime library below it are emulated, and so is the compiler.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+_SOURCES = Path(__file__).parent / "cuda_emulator"
+_LIBRARIES = ("libcuda.so.1", "libcudart.so.13")
+
+
+def emulated_gpu(folder: Path) -> dict[str, str]:
+    """Builds driver and compiler in the folder; the environment of processes that shall see the GPU."""
+    versions = folder / "versions"
+    versions.write_text("libcudart.so.13 { global: *; };\n")
+    build = ["cc", "-O1", "-shared", "-fPIC", str(_SOURCES / "driver.c")]
+    for name in _LIBRARIES:
+        options = [f"-Wl,--version-script={versions}"] if "cudart" in name else []
+        subprocess.run([*build, f"-Wl,-soname,{name}", *options, "-o", str(folder / name)], check=True)
+    compiler = folder / "nvcc"
+    compiler.write_text(f'#!/bin/sh\nexec {sys.executable} {_SOURCES / "nvcc.py"} "$@"\n')
+    compiler.chmod(0o755)
+    paths = [str(folder), os.environ.get("LD_LIBRARY_PATH", "")]
+    return {
+        **os.environ,
+        "LD_LIBRARY_PATH": os.pathsep.join(path for path in paths if path),
+        "PATH": os.pathsep.join([str(folder), os.environ["PATH"]]),
+    }
