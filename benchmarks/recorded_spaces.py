@@ -7,6 +7,9 @@ up for the first time, whether it ran or failed. A combination without a row bre
 without measuring: it is free for every search. Kernel Tuner's strategies only see the legal rows, and so do `random`
 and `cost-model`; Optuna's samplers are told a violated constraint and asked again.
 
+With --json, searches that the file has already are not run again unless they are named, so that the table can be made
+in pieces; they may have had other numbers of seeds, which the table shows.
+
 Peers: random search, Optuna's TPE and CMA-ES, and, where `kernel-tuner` is installed, its genetic algorithm,
 differential evolution, particle swarm and simulated annealing, with their default options.
 """
@@ -22,6 +25,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -197,15 +201,30 @@ def main() -> int:
     if unknown:
         print(f"expected searches among {', '.join(known)}; found {', '.join(unknown)}")
         return 2
-    results = {}
-    for name in options.searches or known:
+    setup = {"budget": options.budget, "batch": options.batch, "tables": list(spaces)}
+    results = earlier_results(options.json, setup)
+    for name in options.searches or [name for name in known if name not in results]:
         results[name] = run(known[name], spaces, options.seeds, options.budget)
         print_row(name, results[name], options.budget)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        setup = {"seeds": options.seeds, "budget": options.budget, "batch": options.batch}
-        options.json.write_text(json.dumps({**setup, "results": results}, indent=2))
+        if options.json:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.write_text(json.dumps({**setup, "results": results}, indent=2))
+    print(f"\nall, on {', '.join(spaces)}:")
+    for name in sorted(results, key=list(known).index):
+        print_row(name, results[name], options.budget)
+    print_comparison(results)
     return 0
+
+
+def earlier_results(file: Path | None, setup: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier run with the same setup found, by search."""
+    if file is None or not file.is_file():
+        return {}
+    found = json.loads(file.read_text())
+    if {name: found.get(name) for name in setup} != setup:
+        raise SystemExit(f"expected numbers of {setup} in {file}, found others; name another file")
+    results: dict[str, Any] = found["results"]
+    return results
 
 
 def wanted(path: Path, names: list[str]) -> bool:
@@ -234,18 +253,40 @@ def run(
 
 def print_row(name: str, tables: dict[str, dict[str, list[float]]], budget: int) -> None:
     """One search: geometric means over the tables, then each table's median."""
-    medians = [float(np.median(table["evaluations"])) for table in tables.values()]
+    medians = medians_of(tables)
+    seeds = min(len(table["evaluations"]) for table in tables.values())
     means = [float(np.mean(table["evaluations"])) for table in tables.values()]
     regrets = [
         100 * float(np.mean([np.median(table[f"regret_{count}"]) for table in tables.values()]))
         for count in REGRETS
     ]
     print(
-        f"{name:26} median {geomean(medians):6.1f}  mean {geomean(means):6.1f}  "
+        f"{name:24} {seeds:3} seeds  median {geomean(medians):6.1f}  mean {geomean(means):6.1f}  "
         f"regret {' '.join(f'{regret:5.1f}%' for regret in regrets)}  by table "
         + " ".join(f">{budget:.0f}" if median >= budget else f"{median:4.0f}" for median in medians),
         flush=True,
     )
+
+
+def print_comparison(results: dict[str, dict[str, dict[str, list[float]]]]) -> None:
+    """Ours over the best peer, and whether random search beat ours on some table."""
+    peers = {
+        name: geomean(medians_of(tables)) for name, tables in results.items() if "cost-model" not in name
+    }
+    if "cost-model" not in results or not peers:
+        return
+    ours = results["cost-model"]
+    best = min(peers, key=peers.__getitem__)
+    print(f"ours over the best peer, {best}: {geomean(medians_of(ours)) / peers[best]:.2f} (bar: 0.5)")
+    if "random" in results:
+        pairs = zip(ours, medians_of(ours), medians_of(results["random"]), strict=True)
+        worse = [table for table, mine, random in pairs if mine > random]
+        print(f"worse than random on: {', '.join(worse) or 'none'}")
+
+
+def medians_of(tables: dict[str, dict[str, list[float]]]) -> list[float]:
+    """The median number of evaluations of each table."""
+    return [float(np.median(table["evaluations"])) for table in tables.values()]
 
 
 def geomean(values: list[float]) -> float:
