@@ -9,6 +9,7 @@ from typing import Any
 
 _PLACES = {
     "autotune.budget": ["Budget"],
+    "autotune.collection": ["Collection"],
     "autotune.compilation": ["Build", "compile"],
     "autotune.device": ["Device", "local_device", "parse_device"],
     "autotune.executable": ["load"],

@@ -1,4 +1,5 @@
 from autotune.budget import Budget
+from autotune.collection import Collection
 from autotune.compilation import Build, compile
 from autotune.device import Device, local_device, parse_device
 from autotune.executable import load
@@ -19,6 +20,7 @@ __all__ = [
     "AutotuneError",
     "Budget",
     "Build",
+    "Collection",
     "Config",
     "Device",
     "Failure",

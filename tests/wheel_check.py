@@ -19,6 +19,13 @@ def main() -> None:
         assert "site-packages" in str(folder), f"{package} was imported from the source tree: {folder}"
         assert (folder / "py.typed").exists(), f"{package} ships no py.typed"
     assert (Path(importlib.util.find_spec("tuning_logs").origin).parent / "tuning_log.schema.json").exists()
+    shipped = Path(importlib.util.find_spec("cost_models").origin).parent / "pretrained"
+    models = list(shipped.glob("*.ubj"))
+    assert models, "no cost model ships"
+    for model in models:
+        assert list((shipped / model.stem).glob("*.jsonl.gz")), f"{model.name} ships without its logs"
+    size = sum(path.stat().st_size for path in shipped.rglob("*") if path.is_file())
+    assert size < 20_000_000, f"what was trained beforehand takes {size} bytes of the wheel"
     import autotune
 
     missing = [name for name in autotune.__all__ if not hasattr(autotune, name)]

@@ -1,0 +1,83 @@
+"""Seconds of tuned tasks, learned from made-up machines whose speed is known."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from search_spaces import Misuse, Target, TuningTask, Workload
+from tuning_logs import DeviceFingerprint
+
+if find_spec("tvm") is None:
+    pytest.skip("features of programs need TVM", allow_module_level=True)
+
+from cost_models.latency_estimator import LatencyEstimator
+from cost_models.program_features import COLUMNS
+from cost_models.record_table import RecordTable, TaskOnDevice
+
+FLOPS, BYTES, VECTOR = COLUMNS.index("flops"), COLUMNS.index("operator_bytes"), 0
+DEVICE = DeviceFingerprint("made up", {"isa": "x86_64", "threads": 2})
+TARGET = Target.parse("llvm -num-cores=2")
+
+
+def machine_secs(flops: float, moved: float, is_vectorised: bool) -> float:
+    """100 GFLOP/s, 10 GB/s, 2 µs to start; a tenth of the speed without vectors."""
+    return flops / (1e11 if is_vectorised else 1e10) + moved / 1e10 + 2e-6
+
+
+def table(networks: int, tasks: int, seed: int = 0, failing: int = 0) -> RecordTable:
+    """Each task with eight configs of different speed; `failing` tasks of which none ran."""
+    rng = np.random.default_rng(seed)
+    rows, secs, groups, facts = [], [], [], []
+    for number in range(networks * tasks):
+        flops, moved = 10 ** rng.uniform(6, 9.5), 10 ** rng.uniform(4, 7)
+        workload = Workload(f"{number:032x}", f"task{number}", "", flops)
+        facts.append(TaskOnDevice(TuningTask(workload, TARGET), DEVICE, (f"net{number % networks}",)))
+        vectorised = bool(rng.random() < 0.7)
+        for slowdown in 1 + 0.1 * np.arange(8):
+            row = np.full(len(COLUMNS), np.nan, dtype=np.float32)
+            row[[FLOPS, BYTES, VECTOR]] = np.log2(flops), np.log2(moved), vectorised
+            rows.append(row)
+            ran = number >= failing
+            secs.append(slowdown * machine_secs(flops, moved, vectorised) if ran else np.inf)
+            groups.append(number)
+    return RecordTable(np.array(rows), np.array(secs), np.array(groups), tuple(facts), ())
+
+
+def test_it_estimates_what_a_machine_reaches_on_tasks_that_it_has_not_seen() -> None:
+    estimator = LatencyEstimator.fit(table(4, 20))
+    unseen = table(1, 30, seed=1)
+    best = np.flatnonzero(unseen.dataset.scores == 1)
+    off = np.abs(np.log2(estimator.predict(unseen.features[best]) / unseen.secs[best]))
+    assert np.exp2(np.median(off)) < 1.3
+
+
+def test_errors_are_those_of_networks_that_were_held_out() -> None:
+    estimator = LatencyEstimator.fit(table(4, 20))
+    assert {name: len(found) for name, found in estimator.errors.items()} == {f"net{n}": 20 for n in range(4)}
+    assert 1 < estimator.median_error < 1.5
+
+
+def test_intervals_hold_the_share_that_they_say() -> None:
+    estimator = LatencyEstimator.fit(table(4, 20))
+    low, high = estimator.factors(0.9)
+    unseen = table(1, 100, seed=2)
+    best = np.flatnonzero(unseen.dataset.scores == 1)
+    secs, estimated = unseen.secs[best], estimator.predict(unseen.features[best])
+    assert ((low * estimated <= secs) & (secs <= high * estimated)).mean() >= 0.8
+    ends = estimator.interval(estimated, np.ones(len(best)), 0.9, np.random.default_rng(0))
+    assert ends[0] < secs.sum() < ends[1]
+
+
+def test_tasks_of_which_nothing_ran_teach_nothing() -> None:
+    estimator = LatencyEstimator.fit(table(3, 20, failing=5))
+    assert sum(len(found) for found in estimator.errors.values()) == 55
+
+
+def test_a_few_tasks_are_too_few() -> None:
+    with pytest.raises(Misuse, match="at least 10 tasks"):
+        LatencyEstimator.fit(table(1, 5))
+
+
+def test_one_network_is_judged_by_held_out_tasks() -> None:
+    assert len(LatencyEstimator.fit(table(1, 30)).errors["net0"]) == 30
