@@ -14,6 +14,7 @@ from autotune.final import Verdict
 from autotune.finals import Finals
 from autotune.gain_forecast import GainForecast
 from autotune.job import TuningJob
+from autotune.lost_candidates import LostCandidates
 from autotune.pace import Pace
 from autotune.provenance import new_job
 from autotune.runner import Runner
@@ -138,6 +139,7 @@ class Tuner:
     ) -> Iterator[list[TuningRecord]]:
         scheduler = TaskScheduler(list(self.progress.values()), self.job.batch, self.job.objective)
         started, before = self.elapsed_secs, self.trials
+        lost = LostCandidates()
         while (affordable := self._affordable(started, self.trials - before)) > 0:
             self.forecast.note(self.elapsed_secs - started, scheduler.value)
             choice = scheduler.next_task()
@@ -145,11 +147,14 @@ class Tuner:
                 return
             progress, count = choice
             study = studies[progress.task]
-            candidates = study.ask(int(min(count, affordable)))
+            candidates = lost.take(progress.task)
+            candidates += study.ask(max(int(min(count, affordable)) - len(candidates), 0))
             if not candidates:
                 progress.is_exhausted = True
                 continue
-            records = held_by_a_device(self._recorder.measure(candidates, builder, runner, progress.best))
+            measured = self._recorder.measure(candidates, builder, runner, progress.best)
+            lost.note(candidates, measured)
+            records = held_by_a_device(measured)
             self.log.append(records)
             study.tell(records)
             for record in records:

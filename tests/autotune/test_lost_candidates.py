@@ -1,0 +1,65 @@
+"""A candidate whose device was lost is measured again later, and nothing is written about it."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from toy_machine import DEVICE, ToyMachine
+
+from autotune.artifact import Artifact
+from autotune.budget import Budget
+from autotune.job import TuningJob
+from autotune.runner import Outcome
+from autotune.samplers import SamplerKind, sampler_factory
+from autotune.tuner import Tuner
+from search_spaces import Config, ToySpace
+from tuning_logs import Failure, FailureKind, TuningLog
+
+
+class LosingMachine(ToyMachine):
+    """Loses the device at the first try of every third candidate, and at every try of the first of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tries: Counter[Config] = Counter()
+        self.cursed: Config | None = None
+
+    def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
+        outcomes = super().run(artifacts, best_secs)
+        for place, artifact in enumerate(artifacts):
+            config = artifact.config
+            self.tries[config] += 1
+            is_new = self.tries[config] == 1 and config != ToySpace(64).default
+            is_lost = is_new and len(self.tries) % 3 == 0
+            if is_lost and self.cursed is None:
+                self.cursed = config
+            if is_lost or config == self.cursed:
+                outcomes[place] = Outcome(Failure(FailureKind.DEVICE_LOST, "gone"), None)
+        return outcomes
+
+
+def test_lost_candidates_come_again_and_only_what_they_took_is_written() -> None:
+    space, log, machine = ToySpace(64), TuningLog.in_memory(), LosingMachine()
+    job = TuningJob(
+        (space.task,),
+        DEVICE,
+        Budget(trials=30),
+        space=lambda _task: space,
+        sampler=sampler_factory(SamplerKind.RANDOM),
+        batch=6,
+        finals_share=0.0,
+    )
+    list(Tuner(job, log, machine, machine).rounds())
+    assert not any(isinstance(record.measurement, Failure) for record in log.iterate())
+    assert machine.cursed is not None
+    assert machine.tries[machine.cursed] == 3
+    again = {config for config, tries in machine.tries.items() if tries == 2}
+    assert again
+    assert again <= {record.config for record in log.iterate()}
+    assert len(log) == 31
