@@ -64,7 +64,9 @@ def baselines(seed: int = 0) -> Mapping[str, Learner]:
 
 def _regressor(make: Callable[[], Any]) -> Learner:
     def learn(train: RecordTable, test: RecordTable) -> Floats:
-        model = make_pipeline(SimpleImputer(strategy="constant", fill_value=-1.0), make())
+        model = make_pipeline(
+            SimpleImputer(strategy="constant", fill_value=-1.0, keep_empty_features=True), make()
+        )
         model.fit(train.features, np.sqrt(train.dataset.scores))
         return np.asarray(model.predict(test.features), dtype=np.float64)
 

@@ -105,16 +105,17 @@ class _NestFeatures:
                 output = np.log2(touched[start])
             else:
                 reads.append(np.log2(touched[start]))
-        reads.sort(key=lambda one: -float(one.sum()))
-        reads += [self._missing()] * 2
+        # The largest read of each config first, whatever configs it is asked for with.
+        ordered = np.sort(np.stack([*reads, *[np.full(self._rows, -np.inf)] * 2]), axis=0)[::-1]
+        most, second = (np.where(np.isfinite(one), one, np.nan) for one in ordered[:2])
         contiguous = [place for place in places if self._nest.loops[place].axis == self._nest.contiguous_axis]
         return [
             self._logs[:, list(places)].sum(axis=1),
             self._inside[start],
             self._bytes[start],
             output,
-            reads[0],
-            reads[1],
+            most,
+            second,
             self._inside[start] - self._bytes[start],
             self._logs[:, contiguous].sum(axis=1) if contiguous else self._missing(),
         ]

@@ -20,7 +20,7 @@ from search_spaces.task import TuningTask
 from tuning_logs.device_fingerprint import DeviceFingerprint
 
 #: Goes up whenever a column changes its place or its meaning: models of other versions are not used.
-FEATURE_VERSION = 3
+FEATURE_VERSION = 4
 
 _NESTS = 2
 _STEPS = (
