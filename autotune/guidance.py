@@ -11,7 +11,7 @@ import cost_models
 from autotune.config_judge import Prior
 from autotune.device import Device
 from autotune.program_prior import ProgramPrior
-from cost_models.program_features import vector_bits
+from cost_models.program_features import FEATURE_VERSION, vector_bits
 from cost_models.training import load_program_model
 from cost_models.xgboost_cost_model import XGBoostCostModel
 from search_spaces import SearchSpace, Target
@@ -57,18 +57,18 @@ def find_guidance(where: Path | None, device: Device) -> Guidance | None:
     if where != SHIPPED and not where.is_dir():
         return Guidance(where.stem, load_program_model(where), device)
     for path in sorted(where.glob(f"*{_SUFFIX}")):
-        model = load_program_model(path)
+        model = XGBoostCostModel.load(path)
         if matches(model.card, device):
             return Guidance(path.stem, model, device)
     return None
 
 
 def matches(card: Mapping[str, Any], device: Device) -> bool:
-    """Whether a model learned on a device like this one: a CPU of the same architecture with vectors as wide.
+    """Whether a model of these features learned on a device like this one: the same architecture, vectors as wide.
 
     What is fast depends on the number of threads as well, but a model that was told of it knows that.
     """
-    if device.target.kind != "llvm":
+    if device.target.kind != "llvm" or card["feature_version"] != FEATURE_VERSION:
         return False
     here = (device.fingerprint.facts.get("isa"), vector_bits(device.target))
     return any(

@@ -44,22 +44,27 @@ def table(networks: int, tasks: int, seed: int = 0, failing: int = 0) -> RecordT
     return RecordTable(np.array(rows), np.array(secs), np.array(groups), tuple(facts), ())
 
 
-def test_it_estimates_what_a_machine_reaches_on_tasks_that_it_has_not_seen() -> None:
-    estimator = LatencyEstimator.fit(table(4, 20))
+@pytest.fixture(scope="module")
+def estimator() -> LatencyEstimator:
+    """Learned from four networks of twenty tasks."""
+    return LatencyEstimator.fit(table(4, 20))
+
+
+def test_it_estimates_what_a_machine_reaches_on_tasks_that_it_has_not_seen(
+    estimator: LatencyEstimator,
+) -> None:
     unseen = table(1, 30, seed=1)
     best = np.flatnonzero(unseen.dataset.scores == 1)
     off = np.abs(np.log2(estimator.predict(unseen.features[best]) / unseen.secs[best]))
     assert np.exp2(np.median(off)) < 1.3
 
 
-def test_errors_are_those_of_networks_that_were_held_out() -> None:
-    estimator = LatencyEstimator.fit(table(4, 20))
+def test_errors_are_those_of_networks_that_were_held_out(estimator: LatencyEstimator) -> None:
     assert {name: len(found) for name, found in estimator.errors.items()} == {f"net{n}": 20 for n in range(4)}
     assert 1 < estimator.median_error < 1.5
 
 
-def test_intervals_hold_the_share_that_they_say() -> None:
-    estimator = LatencyEstimator.fit(table(4, 20))
+def test_intervals_hold_the_share_that_they_say(estimator: LatencyEstimator) -> None:
     low, high = estimator.factors(0.9)
     unseen = table(1, 100, seed=2)
     best = np.flatnonzero(unseen.dataset.scores == 1)

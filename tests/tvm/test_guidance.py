@@ -1,0 +1,169 @@
+"""Cost models that guide a search from its first trial on: which is taken, what is said of it, how it is turned off."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autotune.device import Device
+from autotune.guidance import SHIPPED, find_guidance, matches
+from autotune.program_prior import ProgramPrior
+from search_spaces import Config, Misuse, Target, ToySpace
+from search_spaces.tensor_ir_space import TensorIRSpace
+from tuning_logs import DeviceFingerprint, TuningLog
+
+COMMAND = [sys.executable, "-m", "autotune.cli.main"]
+HELD_OUT = {"squeezenet", "resnet50"}
+
+
+def device(target: str, isa: str = "x86_64", threads: int = 2) -> Device:
+    facts = {"isa": isa, "cores": threads, "threads": threads, "l1d_bytes": 49152, "l2_bytes": 1 << 20}
+    return Device("made up", Target.parse(target), "local", DeviceFingerprint("made up", facts))
+
+
+AVX512 = device("llvm -mcpu=skylake-avx512 -num-cores=2")
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "is_like"),
+    [
+        (AVX512, True),
+        (device("llvm -mcpu=znver4 -num-cores=8", threads=8), True),
+        (device("llvm -mcpu=haswell -num-cores=2"), False),
+        (device("llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72 -num-cores=2", "aarch64"), False),
+        (device("cuda -arch=sm_80"), False),
+    ],
+)
+def test_the_shipped_model_is_for_cpus_with_the_same_vectors(where: Device, is_like: bool) -> None:
+    assert (find_guidance(SHIPPED, where) is not None) == is_like
+
+
+def test_every_shipped_model_has_the_logs_that_it_learned_from_and_none_that_judge_it() -> None:
+    models = sorted(SHIPPED.glob("*.ubj"))
+    assert models
+    for path in models:
+        guidance = find_guidance(path, AVX512)
+        assert guidance is not None
+        card = guidance.model.card
+        logs = sorted((SHIPPED / path.stem).glob("*.jsonl.gz"))
+        assert card["logs"] == {log.name: hashlib.sha256(log.read_bytes()).hexdigest() for log in logs}
+        assert not HELD_OUT & set(card["networks"])
+        assert path.with_suffix(".md").exists()
+
+
+def test_a_shipped_model_knows_slow_from_fast_in_the_logs_that_ship_with_it() -> None:
+    guidance = find_guidance(SHIPPED, AVX512)
+    assert guidance is not None
+    log = TuningLog.read(sorted((SHIPPED / guidance.name).glob("*.jsonl.gz"))[0])
+    task = max(log.tasks(), key=lambda one: one.workload.flops)
+    records = [record for record in log.where(task=task) if len(record.config) > 1 and record.secs < 1]
+    space = TensorIRSpace(task)
+    known = {sketch.name for sketch in space.sketches}
+    records = [record for record in records if record.config.by_name["sketch"] in known]
+    prior = ProgramPrior(space, records[0].device, guidance.model)
+    scores, secs = prior([record.config for record in records]), np.array([one.secs for one in records])
+    chosen = secs[np.argsort(-scores)[: len(secs) // 10]]
+    assert np.median(chosen) < np.quantile(secs, 0.25)
+
+
+def test_a_prior_needs_no_schedule_and_takes_the_untouched_operator_too() -> None:
+    guidance = find_guidance(SHIPPED, AVX512)
+    assert guidance is not None
+    log = TuningLog.read(sorted((SHIPPED / guidance.name).glob("*.jsonl.gz"))[0])
+    prior = guidance.prior(TensorIRSpace(log.tasks()[0]))
+    assert prior is not None
+    assert np.isfinite(prior([Config((("sketch", "default"),))])).all()
+    assert prior([]).shape == (0,)
+    assert guidance.prior(ToySpace(64)) is None
+
+
+def test_tune_says_that_it_is_guided_and_how_to_turn_that_off(tmp_path: Path) -> None:
+    shared = ["tune", "--op", "matmul:16,16,16", "--trials", 2, "--batch", 2]
+    model = next(SHIPPED.glob("*.ubj"))
+    guided = run(*shared, "--cost-model", model, "--log", tmp_path / "a.jsonl")
+    assert guided.returncode == 0, guided.stderr
+    assert model.stem in guided.stderr and "--cost-model none" in guided.stderr
+    free = run(*shared, "--cost-model", "none", "--log", tmp_path / "b.jsonl")
+    assert free.returncode == 0, free.stderr
+    assert model.stem not in free.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--cost-model", "nowhere.ubj"], "nowhere.ubj"),
+        (["--cost-model", __file__], "cost model"),
+        (["--cost-model", __file__, "--sampler", "random"], "random"),
+    ],
+)
+def test_what_is_no_cost_model_is_misuse(arguments: list[str], word: str, tmp_path: Path) -> None:
+    done = run("tune", "--op", "matmul:16,16,16", "--trials", 2, "--log", tmp_path / "c.jsonl", *arguments)
+    assert done.returncode == 2
+    assert word in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_model_of_other_features_is_refused(tmp_path: Path) -> None:
+    data = next(SHIPPED.glob("*.ubj")).read_bytes()
+    head, _, body = data.partition(b"\n")
+    card = json.loads(head)
+    path = tmp_path / "old.ubj"
+    path.write_bytes(json.dumps({**card, "feature_version": 0}).encode() + b"\n" + body)
+    with pytest.raises(Misuse, match="feature version"):
+        find_guidance(path, AVX512)
+    assert not matches({**card, "feature_version": 0}, AVX512)
+    assert not matches({**card, "devices": []}, AVX512)
+    assert matches(card, AVX512)
+
+
+@pytest.fixture
+def device_card(tmp_path: Path) -> Path:
+    """What `autotune devices --json` would print on a machine with AVX-512 and two threads."""
+    rows = [
+        {"connection": "local", "target": str(AVX512.target), "facts": dict(AVX512.fingerprint.facts)},
+    ]
+    path = tmp_path / "device.json"
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def test_an_estimate_has_seconds_and_an_interval_for_every_task_and_the_whole(device_card: Path) -> None:
+    done = run("estimate", "--op", "matmul:256,256,256", "--device-card", device_card, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    [task] = found["tasks"]
+    # 33.6 million operations: between a teraflop a second and a gigaflop.
+    assert 3e-5 < task["secs"] < 3e-2
+    assert task["low_secs"] < task["secs"] < task["high_secs"]
+    assert found["total"]["low_secs"] < found["total"]["secs"] < found["total"]["high_secs"]
+    assert found["error"] >= 1
+
+
+def test_a_larger_operator_is_estimated_to_take_longer(device_card: Path) -> None:
+    secs = []
+    for size in (64, 512):
+        done = run("estimate", "--op", f"matmul:{size},{size},{size}", "--device-card", device_card, "--json")
+        secs.append(json.loads(done.stdout)["total"]["secs"])
+    assert secs[1] > 10 * secs[0]
+
+
+def test_devices_that_no_log_tells_of_are_not_estimated(tmp_path: Path) -> None:
+    facts = {**AVX512.fingerprint.facts, "threads": 96}
+    path = tmp_path / "large.json"
+    path.write_text(json.dumps([{"connection": "local", "target": str(AVX512.target), "facts": facts}]))
+    done = run("estimate", "--op", "matmul:64,64,64", "--device-card", path)
+    assert done.returncode == 2
+    assert "96 threads" in done.stderr or "threads" in done.stderr
+    path.write_text("{}")
+    assert (
+        "autotune devices --json" in run("estimate", "--op", "matmul:64,64,64", "--device-card", path).stderr
+    )
