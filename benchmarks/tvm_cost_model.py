@@ -71,4 +71,4 @@ def _per_store(
 
 
 if __name__ == "__main__":
-    sys.exit(f"{Path(__file__).name} is part of benchmarks/cost_models.py")
+    sys.exit(f"{Path(__file__).name} is part of benchmarks/model_quality.py")

@@ -1,8 +1,8 @@
 """Cost models: quality on what was held out, transfer between devices, and what features, caches and training take.
 
-    python benchmarks/cost_models.py held-out logs/*.jsonl --held-out tasks networks --tvm --json out/held_out.json
-    python benchmarks/cost_models.py transfer --source logs/*.jsonl --target out/variants/nehalem.jsonl
-    python benchmarks/cost_models.py times logs/*.jsonl
+    python benchmarks/model_quality.py held-out logs/*.jsonl --held-out tasks networks --tvm --json out/held_out.json
+    python benchmarks/model_quality.py transfer --source logs/*.jsonl --target out/variants/nehalem.jsonl
+    python benchmarks/model_quality.py times logs/*.jsonl
 
 Logs: one per network, as `autotune cost-model collect` writes them; `benchmarks/isa_variants.py` collects targets.
 """
@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+# This file has the name of the package that it measures.
+sys.path.append(sys.path.pop(0))
+
+import numpy as np  # noqa: E402
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 from tvm_cost_model import tvm_learner
