@@ -11,17 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-# This file has the name of the package that it measures.
-sys.path.append(sys.path.pop(0))
-
-import numpy as np  # noqa: E402
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 from tvm_cost_model import tvm_learner

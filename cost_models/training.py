@@ -23,12 +23,12 @@ _PACKAGES = ("autotune", "xgboost", "apache-tvm", "numpy", "scikit-learn")
 
 
 def program_model(seed: int = 0, objective: Objective = Objective.REGRESSION) -> XGBoostCostModel:
-    """An untrained model with the settings that did best on held-out tasks (`benchmarks/cost_models.py`)."""
+    """An untrained model with the settings that did best on held-out tasks (`benchmarks/model_quality.py`)."""
     return XGBoostCostModel(
         seed=seed,
-        rounds=300,
-        learning_rate=0.05,
-        max_depth=8,
+        rounds=200,
+        learning_rate=0.08,
+        max_depth=6,
         columns_per_tree=0.5,
         least_weight=4.0,
         objective=objective,
