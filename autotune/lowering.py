@@ -7,6 +7,7 @@ from tvm import relax
 
 from autotune.channel_padding import with_full_vectors
 from autotune.model import Model
+from autotune.split_convolutions import with_split_convolutions
 from search_spaces.modules import tvm_target
 from search_spaces.target import Target
 from search_spaces.vector_unit import vector_unit
@@ -54,6 +55,7 @@ def _with_channels_last(module: tvm.IRModule, target: tvm.target.Target) -> tvm.
         relax.transform.CanonicalizeBindings(),
     ]
     try:
-        return with_full_vectors(tvm.transform.Sequential(convert)(module), vector_unit(target))
+        laid_out = with_split_convolutions(tvm.transform.Sequential(convert)(module))
+        return with_full_vectors(laid_out, vector_unit(target))
     except (RuntimeError, ValueError):
         return module

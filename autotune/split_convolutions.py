@@ -1,0 +1,119 @@
+"""Convolutions of concatenated channels as sums of convolutions, so that nothing is concatenated (imports TVM)."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from typing import Any
+
+import tvm
+from tvm import relax
+from tvm.relax.expr_functor import PyExprMutator, mutator
+
+_CHANNELS = 3
+_INPUT_CHANNELS = 2
+# More parts are more kernels, each with a sum to write and to read again.
+_PARTS = 2
+# The sum has to be this much smaller than the concatenation that it saves.
+_LEAST_SHRINKING = 2
+
+
+def with_split_convolutions(module: tvm.IRModule) -> tvm.IRModule:
+    """The module with NHWC convolutions of two concatenated tensors, where nothing else reads the concatenation, as one
+    convolution of each; max pooling in between is done on each part.
+
+    A fire module of SqueezeNet ends in a concatenation of many channels, which the next one squeezes to a few: the
+    copy takes longer than writing and reading the few once more.
+    """
+    rewriter = _Rewriter(module)
+    for name, func in module.functions_items():
+        if isinstance(func, relax.Function):
+            rewriter.uses = _uses(func)
+            rewriter.builder_.update_func(name, rewriter.visit_expr(func))
+    return relax.transform.DeadCodeElimination()(rewriter.builder_.get())
+
+
+@mutator
+class _Rewriter(PyExprMutator):  # type: ignore[misc]
+    """uses: how often each variable of the function is read."""
+
+    uses: Counter[Any]
+
+    def visit_call_(self, call: Any) -> Any:
+        """The call, or what replaces it."""
+        is_only_reader = bool(call.args) and self.uses[call.args[0]] == 1
+        call = self.visit_expr_post_order(call)
+        if not is_only_reader:
+            return call
+        parts = self._parts(call.args[0])
+        if len(parts) != _PARTS:
+            return call
+        if _is_call(call, "relax.nn.max_pool2d") and str(call.attrs.layout) == "NHWC":
+            pooled = [self.builder_.emit(relax.Call(call.op, [part], call.attrs)) for part in parts]
+            return relax.op.concat(pooled, _CHANNELS)
+        if _is_call(call, "relax.nn.conv2d") and self._is_shrinking(call):
+            return self._sum(call, parts)
+        return call
+
+    def _sum(self, call: Any, parts: list[Any]) -> Any:
+        sums, first = [], 0
+        for part in parts:
+            last = first + int(part.ty.shape[_CHANNELS])
+            weight = relax.op.strided_slice(call.args[1], [_INPUT_CHANNELS], [first], [last])
+            operands = [part, self.builder_.emit(weight)]
+            sums.append(self.builder_.emit(relax.Call(call.op, operands, call.attrs)))
+            first = last
+        return functools.reduce(relax.op.add, sums)
+
+    def _is_shrinking(self, call: Any) -> bool:
+        attrs = call.attrs
+        layouts = (str(attrs.data_layout), str(attrs.kernel_layout), str(attrs.out_layout))
+        if layouts != ("NHWC", "HWIO", "NHWC") or int(attrs.groups) != 1:
+            return False
+        *_, read, written = (int(size) for size in call.args[1].ty.shape)
+        return written * _LEAST_SHRINKING <= read and self._is_constant(call.args[1])
+
+    def _parts(self, operand: Any) -> list[Any]:
+        """What the operand concatenates along its channels; nothing where it does not."""
+        value = self._bound(operand)
+        if not _is_call(value, "relax.concat") or len(value.ty.shape) != _CHANNELS + 1:
+            return []
+        fields = self._bound(value.args[0])
+        is_of_channels = value.attrs.axis is not None and int(value.attrs.axis) == _CHANNELS
+        return list(fields.fields) if is_of_channels and isinstance(fields, relax.Tuple) else []
+
+    def _is_constant(self, expr: Any) -> bool:
+        """Whether it is a constant, or a constant in another layout."""
+        value = self._bound(expr)
+        while _is_call(value, "relax.permute_dims") or _is_call(value, "relax.reshape"):
+            value = self._bound(value.args[0])
+        return isinstance(value, tvm.ir.GenericConst)
+
+    def _bound(self, expr: Any) -> Any:
+        """What a variable stands for, through other variables."""
+        while isinstance(expr, relax.Var):
+            found = self.lookup_binding(expr)
+            if found is None:
+                return expr
+            expr = found
+        return expr
+
+
+def _uses(func: relax.Function) -> Counter[Any]:
+    found: Counter[Any] = Counter()
+
+    def count(expr: Any) -> None:
+        if isinstance(expr, relax.Call):
+            operands = list(expr.args)
+        elif isinstance(expr, relax.Tuple):
+            operands = list(expr.fields)
+        else:
+            return
+        found.update(operand for operand in operands if isinstance(operand, relax.Var))
+
+    relax.analysis.post_order_visit(func, count)
+    return found
+
+
+def _is_call(expr: Any, name: str) -> bool:
+    return isinstance(expr, relax.Call) and getattr(expr.op, "name", "") == name
