@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autotune.evidence import Evidence
+from cost_models.build_time_model import BuildTimeModel
 from cost_models.config_features import ConfigFeatures
 from cost_models.cost_model import CostModel
 from cost_models.dataset import Dataset
@@ -24,6 +25,9 @@ Prior = Callable[[Sequence[Config]], NDArray[np.float64]]
 _ILLEGAL_KEPT = 2000
 #: With fewer configs that ran, what they add to a prior is noise.
 _LEAST_TO_LEARN = 6
+#: What one e-fold of build time weighs, in standard deviations of the scores. Replays of logs reached the same
+#: latency with 6 to 15 % less time at a quarter, with no more trials.
+_BUILD_TIME_WEIGHT = 0.25
 
 
 class ConfigJudge:
@@ -39,9 +43,16 @@ class ConfigJudge:
         validity: ValidityModel,
         valid_above: float,
         prior: Prior | None = None,
+        build_time: BuildTimeModel | None = None,
+        build_time_weight: float = 0.0,
     ) -> None:
-        """ranker: None where the prior is all that is known; otherwise the prior is the last of its columns."""
+        """ranker: None where the prior is all that is known; otherwise the prior is the last of its columns.
+
+        build_time_weight: what is taken off a score for each e-fold of the expected build time.
+        """
         self._features = features
+        self._build_time = build_time
+        self._build_time_weight = build_time_weight
         self._ranker = ranker
         self._prior = prior
         self._validity = validity
@@ -57,7 +68,8 @@ class ConfigJudge:
         valid_above: float = 0.5,
         prior: Prior | None = None,
     ) -> Self:
-        """Learns the order of what ran from the losses, and what fails from failures and illegal configs.
+        """Learns the order of what ran from the losses, what fails from failures and illegal configs, and what takes
+        long to compile.
 
         prior: one more column for the ranker, which is all there is until a few configs ran.
         """
@@ -65,16 +77,19 @@ class ConfigJudge:
         measured = features.matrix(evidence.measured)
         losses = np.array(evidence.losses, dtype=np.float64)
         ran = np.isfinite(losses)
-        ranker = None
+        ranker, build_time, weight = None, None, 0.0
         if prior is None or ran.sum() >= _LEAST_TO_LEARN:
             columns = measured if prior is None else _with(measured, prior(evidence.measured))
             ranker = XGBoostCostModel(seed=seed).fit(
                 Dataset(columns[ran], ranks(losses[ran]), np.zeros(int(ran.sum()), dtype=np.int64))
             )
+            if evidence.build_secs:
+                build_time = BuildTimeModel(seed=seed).fit(measured, np.array(evidence.build_secs))
+                weight = _BUILD_TIME_WEIGHT * float(ranker.predict(columns[ran]).std())
         illegal = features.matrix(evidence.illegal[-_ILLEGAL_KEPT:])
         outcomes = np.concatenate([ran, np.zeros(len(illegal), dtype=np.bool_)])
         validity = ValidityModel(seed=seed).fit(np.concatenate([measured, illegal]), outcomes)
-        return cls(features, ranker, validity, valid_above, prior)
+        return cls(features, ranker, validity, valid_above, prior, build_time, weight)
 
     def best(self, configs: Sequence[Config], count: int) -> list[Config]:
         """The first `count` in the order of preference: valid before invalid, then by predicted score."""
@@ -94,7 +109,10 @@ class ConfigJudge:
         if self._ranker is None:
             assert expected is not None
             return expected
-        return self._ranker.predict(matrix if expected is None else _with(matrix, expected))
+        scores = self._ranker.predict(matrix if expected is None else _with(matrix, expected))
+        if self._build_time is None:
+            return scores
+        return scores - self._build_time_weight * self._build_time.predict(matrix)
 
 
 def _with(matrix: NDArray[np.float32], expected: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -13,11 +13,12 @@ from search_spaces.config import Config
 class Evidence:
     """One task on one device so far.
 
-    measured: every config that was tried.
-    losses:   what came out of each, to be minimised (seconds for programs), infinite for a failure.
-    illegal:  configs from which nothing can be built.
-    pending:  configs that are being measured.
-    hints:    configs that promise much, such as the best of similar tasks; they may answer other questions.
+    measured:   every config that was tried.
+    losses:     what came out of each, to be minimised (seconds for programs), infinite for a failure.
+    illegal:    configs from which nothing can be built.
+    pending:    configs that are being measured.
+    hints:      configs that promise much, such as the best of similar tasks; they may answer other questions.
+    build_secs: what compiling each of the measured ones took; empty where nothing is compiled.
     """
 
     measured: tuple[Config, ...] = ()
@@ -25,6 +26,7 @@ class Evidence:
     illegal: tuple[Config, ...] = ()
     pending: tuple[Config, ...] = ()
     hints: tuple[Config, ...] = ()
+    build_secs: tuple[float, ...] = ()
 
     @property
     def known(self) -> set[Config]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -20,8 +21,10 @@ from tuning_logs import Timing, TuningRecord
 _ENUMERATED_SIZE = 64
 # Proposals in a row that bring nothing new before random configs are tried instead, and then before giving up.
 _PATIENCE = 200
-# Configs that the space itself recommends; a batch takes few of them, and the cost model judges the rest.
+# Configs that the space itself recommends; a batch takes few of them, and the cost model judges the rest. Drawing
+# them all again for each round would take longer than proposing.
 _DRAFTS = 200
+_NEW_DRAFTS_PER_TRIAL = 4
 
 
 class TaskStudy:
@@ -53,7 +56,9 @@ class TaskStudy:
         self._worst_secs = 1.0
         self._guide = sampler if isinstance(sampler, CostModelSampler) else None
         self._losses: dict[Config, float] = {}
+        self._build_secs: dict[Config, float] = {}
         self._illegal: list[Config] = []
+        self._drafts: deque[Config] = deque(maxlen=_DRAFTS)
         self._unmeasured: dict[Config, Candidate] = {}
         for record in known:
             self._add(record)
@@ -83,6 +88,7 @@ class TaskStudy:
         for record in records:
             self._unmeasured.pop(record.config, None)
             self._losses[record.config] = record.secs
+            self._build_secs[record.config] = record.measurement.build_secs
             trial = self._pending.pop(record.config.key, None)
             if trial is None:
                 self._add(record)
@@ -93,12 +99,15 @@ class TaskStudy:
 
     def _guided(self, guide: CostModelSampler, count: int) -> list[Candidate]:
         """A batch that the cost models chose; it becomes trials of the study once it is measured."""
+        fresh = _NEW_DRAFTS_PER_TRIAL * count if self._drafts else _DRAFTS
+        self._drafts.extend(self.space.drafts(fresh, self.rng))
         evidence = Evidence(
             measured=tuple(self._losses),
             losses=tuple(self._losses.values()),
+            build_secs=tuple(self._build_secs.values()),
             illegal=tuple(self._illegal),
             pending=(self.space.default, *self._unmeasured),
-            hints=(*self._similar(self.space), *self.space.drafts(_DRAFTS, self.rng)),
+            hints=(*self._similar(self.space), *reversed(self._drafts)),
         )
         configs = guide.propose(self.space.answer, evidence, count, self._canonical)
         return [self._unmeasured[config] for config in configs]
@@ -157,6 +166,7 @@ class TaskStudy:
     def _add(self, record: TuningRecord) -> None:
         self._seen.add(record.config.key)
         self._losses.setdefault(record.config, record.secs)
+        self._build_secs.setdefault(record.config, record.measurement.build_secs)
         try:
             params, distributions = as_params(self.space, record.config)
         except IllegalSchedule:
