@@ -5,13 +5,16 @@
 
 Light graphs with seeded weights. The job runs as a user's would (`autotune run`), with its folder kept for
 `autotune report`; after it, each build and ONNX Runtime run in turns, on the same threads. The rows of operators
-say where the rest of the gap is. Run it on a quiet machine; the same command goes on with a job that was cut short.
+say where the rest of the gap is. Run it on a quiet machine; the same command goes on with a job that was cut short,
+however it was: the job ends with this program.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -36,6 +39,7 @@ COMMAND = [sys.executable, "-m", "autotune.cli.main"]
 MODELS = ("squeezenet", "shufflenet", "resnet50")
 ROWS = 8
 _WIDTHS = (6, 5, 6, 8, 7, 8, 8)
+_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -50,21 +54,23 @@ def main() -> None:
     jobs = write_job(options)
     memory = MemoryWatch()
     started = time.monotonic()
-    job = subprocess.Popen([*COMMAND, "run", str(jobs), "--json"], stdout=subprocess.PIPE, text=True)
+    job = subprocess.Popen(
+        [*COMMAND, "run", str(jobs), "--json"], stdout=subprocess.PIPE, text=True, preexec_fn=end_with_parent
+    )
     memory.follow(job.pid)
     output, _ = job.communicate()
     taken = time.monotonic() - started
     if job.returncode:
-        raise SystemExit(f"the job failed with {job.returncode}")
+        raise SystemExit(f"the job ended with {job.returncode}; the same command goes on with it")
     status = json.loads(output)
     compared = {name: beside_onnxruntime(options.folder, name) for name in options.models}
     report = json.loads(run("report", options.folder / "job", "--json", "-o", options.folder / "report.html"))
-    show(status, compared, report["operators"], taken, memory.peaks())
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         found = {"status": status, "onnxruntime": compared, "operators": report["operators"]}
         found |= {"job_secs": taken, "memory_bytes": memory.peaks()}
         options.json.write_text(json.dumps(found, indent=1) + "\n")
+    show(status, compared, report["operators"], taken, memory.peaks())
 
 
 def write_job(options: argparse.Namespace) -> Path:
@@ -80,6 +86,11 @@ def write_job(options: argparse.Namespace) -> Path:
     jobs = options.folder / "jobs.toml"
     jobs.write_text("\n".join(lines) + "\n")
     return jobs
+
+
+def end_with_parent() -> None:
+    """The job is told to end when this program is gone, even if it was killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def beside_onnxruntime(folder: Path, name: str) -> dict[str, Any]:
@@ -110,8 +121,12 @@ def show(
     """The tables."""
     budget = status["budget"]["secs"]
     print(
-        f"{status['trials']} trials in {taken:.0f} s of {budget:.0f} s; failures: {status['failures'] or 'none'}"
+        f"{status['trials']} trials in {status['secs']:.0f} s of {budget:.0f} s, {len(status['runs'])} runs, the last "
+        f"of {taken:.0f} s; failures: {status['failures'] or 'none'}"
     )
+    for warning in [*(device["warning"] for device in status["devices"]), *status["warnings"]]:
+        if warning:
+            print(f"warning: {warning}")
     print("memory of the process tree, peak of each quarter in MiB:", [peak >> 20 for peak in peaks])
     print(f"{'model':12} {'before ms':>10} {'after ms':>10} {'ORT ms':>8} {'ratio':>6}  outputs")
     for model in status["models"]:
@@ -119,27 +134,35 @@ def show(
         if "ratio" not in found:
             print(f"{model['name']:12} {found['mistake']}")
             continue
-        before = 1e3 * model["before"]["secs"]
+        before = 1e3 * model["before"]["secs"] if model["before"] else float("nan")
         ours, theirs = 1e3 * found["latency_secs"], 1e3 * found["onnxruntime_secs"]
         verdict = found["mistake"] or "equal"
         print(
             f"{model['name']:12} {before:10.1f} {ours:10.2f} {theirs:8.2f} {found['ratio']:6.2f}  {verdict}"
         )
     for model in status["models"]:
-        own = [one for one in operators if one["key"] in model["calls"]]
-        total = sum(model["calls"][one["key"]] * (one["best_secs"] or 0.0) for one in own)
-        print(f"\n{model['name']}: tasks add up to {1e3 * total:.2f} ms; the {ROWS} with the most time:")
+        known = [one for one in operators if one["key"] in model["calls"] and one["best_secs"]]
+        total = sum(model["calls"][one["key"]] * one["best_secs"] for one in known)
+        ideal = sum(
+            model["calls"][one["key"]] * one["best_secs"] * min(one["peak_share"] or 1.0, 1.0)
+            for one in known
+        )
+        measured = compared[model["name"]].get("latency_secs", float("nan"))
+        print(
+            f"\n{model['name']}: {1e3 * measured:.2f} ms as a whole; tasks add up to {1e3 * total:.2f} ms, and to "
+            f"{1e3 * ideal:.2f} ms by the roofline; the {ROWS} with the most time:"
+        )
         columns = ("share", "calls", "trials", "now µs", "gain", "GFLOP/s", "of peak")
         print(
             "  " + " ".join(f"{name:>{width}}" for name, width in zip(columns, _WIDTHS, strict=True)),
             " operator",
         )
-        ranked = sorted(own, key=lambda one: -model["calls"][one["key"]] * (one["best_secs"] or 0.0))
+        ranked = sorted(known, key=lambda one: -model["calls"][one["key"]] * one["best_secs"])
         for one in ranked[:ROWS]:
             calls = model["calls"][one["key"]]
             print(
                 f"  {calls * one['best_secs'] / total:6.1%} {calls:5} {one['trials']:6} {1e6 * one['best_secs']:8.0f} "
-                f"{one['gain']:6.1f}× {(one['flops_per_sec'] or 0) / 1e9:8.1f} {one['peak_share'] or 0:8.0%}  "
+                f"{one['gain'] or 1.0:6.1f}× {(one['flops_per_sec'] or 0) / 1e9:8.1f} {one['peak_share'] or 0:8.0%}  "
                 f"{one['name']} ({one['bound']})"
             )
 
