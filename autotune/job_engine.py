@@ -1,4 +1,4 @@
-"""The one engine of all jobs: devices take turns, each searching for its models, between two builds of each."""
+"""The one engine of all jobs: devices search for their models, in turns or at once, between two builds of each."""
 
 from __future__ import annotations
 
@@ -8,33 +8,22 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 
 from autotune.end_to_end import EndToEnd
-from autotune.job import TuningJob
-from autotune.job_part import Part, TurnClock
+from autotune.job_part import ATTEMPTS, Part, TunerFactory, TurnClock, own_tuner
 from autotune.job_plan import JobPlan
 from autotune.job_status import JobStatus, ModelStatus, Roofline, State
+from autotune.measuring_lane import BoardLane, ThisLane
 from autotune.roofline import higher
 from autotune.roofline_measurement import measure_roofline
-from autotune.samplers import sampler_factory, without_prior
-from autotune.tuner import Tuner
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import Failure, RecordStore, TuningRecord
-
-#: Makes the tuner of one device: the job, the log, a clock, and how the ids of its runs begin.
-TunerFactory = Callable[[TuningJob, RecordStore, Callable[[], float], str], Tuner]
 
 # Of a job's time no more than this goes into builds before the search starts; the first model is always built.
 _BEFORE_SHARE = 0.1
 _TURNS = 10
 # How the message of a failure begins that took its worker process along.
 _CRASHED = "the process "
-# A device that fails is left alone for half a minute, then for longer and longer, and given up after the fifth time.
-_BACKOFF_SECS = 30.0
-_ATTEMPTS = 5
-
-
-def own_tuner(job: TuningJob, log: RecordStore, clock: Callable[[], float], family: str) -> Tuner:
-    """A tuner with the builder and runner of its device."""
-    return Tuner(job, log, clock=clock, family=family)
+# How often boards are looked after while there is nothing else to do.
+_LOOK_SECS = 0.05
 
 
 @dataclass(frozen=True)
@@ -140,7 +129,7 @@ class JobEngine:
             return
         secs = self.plan.request.budget.secs
         limit = float("inf") if secs is None else _BEFORE_SHARE * secs
-        here = [part for part in self.parts if not part.is_remote]
+        here = [part for part in self.parts if not part.plan.is_remote]
         for part in here:
             yield self._doing(f"measuring what {part.plan.device.name} can do at most")
             found, known = self.find_roofline(part.plan.device.threads), self._known_roofline(part)
@@ -149,7 +138,7 @@ class JobEngine:
             request = next(one.request for one in part.plan.models if one.name == status.name)
             if self.is_stopping or request is None or self.end_to_end.has_before(status):
                 continue
-            if part.is_remote:
+            if part.plan.is_remote:
                 self.warnings.append(
                     f"{status.name} is not measured as a whole on {status.device}, another machine"
                 )
@@ -165,14 +154,15 @@ class JobEngine:
                 self.warnings.append(f"{status.name} is not measured as a whole: {error}")
 
     def _search(self) -> Iterator[JobRound]:
-        """Devices take turns, the one that has had the least of its share first."""
+        """Devices of this machine take turns, the one that has had the least of its share first; boards measure
+        meanwhile, and have what they measure next compiled between the turns."""
         left = self.secs_left
         if left is not None:
             left -= self._reserved_secs()
         if (left is not None and left <= 0) or self._trials_are_spent:
             return
         for part in self.parts:
-            self._start(part, None if left is None else left * part.plan.share)
+            self._start(part, left)
         end = float("inf") if left is None else self.elapsed_secs + left
         while waiting := [part for part in self.parts if not part.is_done]:
             is_over = self.is_stopping or self.elapsed_secs > end
@@ -182,27 +172,35 @@ class JobEngine:
             if not ready:
                 time.sleep(min(1.0, min(part.retry_at for part in waiting) - self.elapsed_secs))
                 continue
-            part = min(ready, key=lambda one: one.clock() / one.plan.share)
-            yield from self._turn(part, left)
+            boards, here = ([one for one in ready if one.plan.is_remote is where] for where in (True, False))
+            turns = [*boards, *sorted(here, key=lambda one: one.clock() / self.plan.time_share(one.plan))[:1]]
+            is_idle = not here
+            for part in turns:
+                for happened in self._turn(part, left):
+                    is_idle = False
+                    yield happened
+            if is_idle:
+                time.sleep(_LOOK_SECS)
 
     def _turn(self, part: Part, secs: float | None) -> Iterator[JobRound]:
+        """Nothing where a board is still at work, or a device is done."""
         name = part.plan.device.name
-        part.clock.start()
+        self._wind(part)
         try:
             if part.rounds is None:
-                self._start(part, None if secs is None else secs * part.plan.share - part.clock())
-            assert part.rounds is not None
-            records = next(part.rounds, None)
+                self._start(part, secs)
+            records = next(part.rounds, None) if part.rounds else None
         except Misuse:
             raise
         except AutotuneError as error:
             self._set_aside(part, error)
             yield self._doing(f"{name} failed and is left alone for a while: {error}")
             return
-        finally:
-            part.clock.stop()
         if records is None:
             part.is_done = True
+            part.clock.stop()
+            return
+        if not records:
             return
         part.failures, part.trouble = 0, None
         failed = [one.measurement for one in records if isinstance(one.measurement, Failure)]
@@ -211,40 +209,37 @@ class JobEngine:
         self.activity = "searching"
         yield JobRound(self.activity, part, tuple(records))
 
-    def _start(self, part: Part, secs: float | None) -> None:
-        request = self.plan.request
+    def _wind(self, part: Part) -> None:
+        """The clock of a device of this machine goes until another one has its turn; that of a board does always."""
+        for other in self.parts:
+            if other is not part and not part.plan.is_remote and not other.plan.is_remote:
+                other.clock.stop()
+        part.clock.start()
+
+    def _start(self, part: Part, whole_secs: float | None) -> None:
+        """Makes a tuner for what is left of a device's part of the whole search's time."""
+        secs = None if whole_secs is None else whole_secs * self.plan.time_share(part.plan) - part.clock()
         if secs is not None and secs <= 0:
             part.is_done = True
             return
-        guidance = self.plan.guidance(part.plan.device)
-        job = TuningJob(
-            part.plan.tasks,
-            part.plan.device,
-            self.plan.budget_of(part.plan, secs),
-            request.seed,
-            request.batch,
-            space=self.plan.space,
-            sampler=sampler_factory(request.sampler, guidance.prior if guidance else without_prior),
-            sampler_name=request.sampler.value,
-            models=tuple(model.share for model in part.plan.models),
+        job = self.plan.job_of(part.plan, secs)
+        part.tuner = self.make_tuner(
+            job, self.log, part.clock, self.family, BoardLane() if part.plan.is_remote else ThisLane()
         )
-        part.tuner = self.make_tuner(job, self.log, part.clock, self.family)
         part.rounds = part.tuner.rounds()
         if self.is_stopping:
             part.tuner.stop()
 
     def _set_aside(self, part: Part, error: AutotuneError) -> None:
         """A device in trouble is retried later. Raises the error where nothing has ever worked, or not for long."""
-        part.rounds, part.failures, part.trouble = None, part.failures + 1, str(error)
+        part.set_aside(error, self.elapsed_secs)
         nothing_worked = not any(one.clock() and one.tuner and one.tuner.progress for one in self.parts)
         if nothing_worked and len(self.parts) == 1:
             raise error
-        if part.failures >= _ATTEMPTS:
-            part.is_done = True
-            self.warnings.append(f"{part.plan.device.name} was given up after {_ATTEMPTS} attempts: {error}")
+        if part.is_done:
+            self.warnings.append(f"{part.plan.device.name} was given up after {ATTEMPTS} attempts: {error}")
             if all(one.is_done and one.trouble for one in self.parts):
                 raise error
-        part.retry_at = self.elapsed_secs + _BACKOFF_SECS * 2 ** (part.failures - 1)
 
     def _after(self) -> Iterator[JobRound]:
         """Builds with the log as it has become, beside those from before."""

@@ -58,7 +58,7 @@ def estimate(plan: JobPlan, log: RecordStore, earlier: JobStatus | None = None) 
     spent_trials = earlier.trials if earlier else 0
     secs = None if budget.secs is None else max(budget.secs - spent_secs, 0.0)
     trials = None if budget.trials is None else max(budget.trials - spent_trials, 0)
-    tasks = [one for part in plan.devices for one in _tasks(part, log, secs, trials)]
+    tasks = [one for part in plan.devices for one in _tasks(part, plan.time_share(part), log, secs, trials)]
     found_secs = [one.secs for one in tasks if one.secs is not None]
     found_trials = [one.trials for one in tasks if one.trials is not None]
     lines = [
@@ -84,7 +84,7 @@ def estimate(plan: JobPlan, log: RecordStore, earlier: JobStatus | None = None) 
 
 
 def _tasks(
-    part: DevicePlan, log: RecordStore, secs: float | None, trials: float | None
+    part: DevicePlan, time_share: float, log: RecordStore, secs: float | None, trials: float | None
 ) -> list[TaskEstimate]:
     known = {task.key: _known_secs(task, part, log) for task in part.tasks}
     expected = {
@@ -102,7 +102,7 @@ def _tasks(
     trial_secs = _trial_secs(part, log)
     limits = [] if trials is None else [trials * part.share]
     if secs is not None:
-        searching = secs * part.share * _SEARCH_SHARE - sum(baselines.values())
+        searching = secs * time_share * _SEARCH_SHARE - sum(baselines.values())
         limits.append(max(searching, 0.0) / trial_secs)
     count = min(limits, default=math.inf)
     found = []

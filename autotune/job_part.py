@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
+from autotune.job import TuningJob
 from autotune.job_plan import DevicePlan
 from autotune.job_status import Roofline
+from autotune.measuring_lane import Lane
 from autotune.tuner import Tuner
-from tuning_logs import TuningRecord
+from search_spaces import AutotuneError
+from tuning_logs import RecordStore, TuningRecord
+
+# A device that fails is left alone for half a minute, then for longer and longer, and given up after the fifth time.
+_BACKOFF_SECS = 30.0
+ATTEMPTS = 5
 
 
 class TurnClock:
@@ -24,12 +31,22 @@ class TurnClock:
         return self._before + (0.0 if self._since is None else self._clock() - self._since)
 
     def start(self) -> None:
-        """Begins a turn."""
-        self._since = self._clock()
+        """Begins a turn, unless one is under way."""
+        if self._since is None:
+            self._since = self._clock()
 
     def stop(self) -> None:
         """Ends a turn."""
         self._before, self._since = self(), None
+
+
+#: Makes the tuner of one device: the job, the log, a clock, how the ids of its runs begin, and where it measures.
+TunerFactory = Callable[[TuningJob, RecordStore, Callable[[], float], str, Lane], Tuner]
+
+
+def own_tuner(job: TuningJob, log: RecordStore, clock: Callable[[], float], family: str, lane: Lane) -> Tuner:
+    """A tuner with the builder and runner of its device."""
+    return Tuner(job, log, clock=clock, family=family, lane=lane)
 
 
 @dataclass
@@ -50,7 +67,9 @@ class Part:
     trouble: str | None = None
     is_done: bool = False
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether the device is another machine, where neither rooflines nor whole models are measured."""
-        return self.plan.device.connection.startswith("rpc://")
+    def set_aside(self, error: AutotuneError, now_secs: float) -> None:
+        """Leaves the device alone for a while, and gives it up after the fifth time in a row."""
+        self.rounds, self.failures, self.trouble = None, self.failures + 1, str(error)
+        self.is_done = self.failures >= ATTEMPTS
+        self.retry_at = now_secs + _BACKOFF_SECS * 2 ** (self.failures - 1)
+        self.clock.stop()

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from autotune.budget import Budget
 from autotune.device import Device
 from autotune.guidance import Guidance, find_guidance
+from autotune.job import TuningJob
 from autotune.job_file import JobRequest, ModelRequest
 from autotune.model import load_model
 from autotune.objective import ModelShare
-from autotune.samplers import SamplerKind
+from autotune.samplers import SamplerKind, sampler_factory, without_prior
 from autotune.tasks import extract_tasks
 from search_spaces import SearchSpace, TuningTask
 from search_spaces.tensor_ir_space import TensorIRSpace
@@ -50,6 +51,11 @@ class DevicePlan:
                 merged[task.key] = replace(known, weight=known.weight + task.weight) if known else task
         return tuple(merged.values())
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the device is another machine, where neither rooflines nor whole models are measured."""
+        return self.device.connection.startswith("rpc://")
+
 
 @dataclass(frozen=True)
 class JobPlan:
@@ -67,6 +73,27 @@ class JobPlan:
         if self.request.sampler is not SamplerKind.COST_MODEL:
             return None
         return find_guidance(self.request.cost_model, device)
+
+    def time_share(self, part: DevicePlan) -> float:
+        """How much of the search's time a device has: boards all of it, as they take it from nobody; the devices of
+        this machine share it out."""
+        here = sum(one.share for one in self.devices if not one.is_remote)
+        return 1.0 if part.is_remote else part.share / here
+
+    def job_of(self, part: DevicePlan, secs: float | None) -> TuningJob:
+        """What is to be done on a device within so many seconds, None where its time has no limit."""
+        request, guidance = self.request, self.guidance(part.device)
+        return TuningJob(
+            part.tasks,
+            part.device,
+            self.budget_of(part, secs),
+            request.seed,
+            request.batch,
+            space=self.space,
+            sampler=sampler_factory(request.sampler, guidance.prior if guidance else without_prior),
+            sampler_name=request.sampler.value,
+            models=tuple(model.share for model in part.models),
+        )
 
     def budget_of(self, part: DevicePlan, secs: float | None) -> Budget:
         """A device's part of the budget; secs: what is left of the device's time, None where it has no limit."""

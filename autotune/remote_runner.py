@@ -82,6 +82,7 @@ class RemoteRunner(Closeable):
         self.pace = pace or Pace()
         self._paces: dict[Address, Pace] = defaultdict(Pace)
         self._boards = len(registered_boards(tracker, key))
+        self._is_closed = False
         self._pool = self._open_pool()
 
     @property
@@ -113,6 +114,7 @@ class RemoteRunner(Closeable):
 
     def close(self) -> None:
         """Ends the worker processes, and with them the sessions."""
+        self._is_closed = True
         self._pool.close()
         self._scratch.cleanup()
 
@@ -242,6 +244,8 @@ class RemoteRunner(Closeable):
 
     def _follow_boards(self) -> None:
         """As many workers as there are boards now, each with a session to take."""
+        if self._is_closed:
+            raise AutotuneError("the boards were given up while they were waited for")
         try:
             registered = registered_boards(self._tracker, self._key)
         except AutotuneError:

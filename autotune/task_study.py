@@ -98,7 +98,7 @@ class TaskStudy:
                 self._tell_violation(trial, record.measurement.kind)
 
     def _guided(self, guide: CostModelSampler, count: int) -> list[Candidate]:
-        """A batch that the cost models chose; it becomes trials of the study once it is measured."""
+        """A batch that the cost models chose; none of it becomes a trial of the study, which they do without."""
         fresh = _NEW_DRAFTS_PER_TRIAL * count if self._drafts else _DRAFTS
         self._drafts.extend(self.space.drafts(fresh, self.rng))
         evidence = Evidence(
@@ -167,6 +167,8 @@ class TaskStudy:
         self._seen.add(record.config.key)
         self._losses.setdefault(record.config, record.secs)
         self._build_secs.setdefault(record.config, record.measurement.build_secs)
+        if self._guide is not None:
+            return  # it is told the losses, and a trial of the study takes more memory than all else of a record
         try:
             params, distributions = as_params(self.space, record.config)
         except IllegalSchedule:

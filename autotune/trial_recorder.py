@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
+from autotune.artifact import Artifact
 from autotune.builder import Builder
 from autotune.device import Device
+from autotune.measuring_lane import Lane
 from autotune.provenance import utc_now
 from autotune.runner import Outcome, Runner
 from search_spaces import Candidate, TuningTask
@@ -32,10 +34,30 @@ class TrialRecorder:
         runner: Runner,
         best_secs: float = math.inf,
     ) -> list[TuningRecord]:
-        """Builds in parallel, then runs one at a time; one record per candidate, in order."""
+        """Builds in parallel, then runs; one record per candidate, in order."""
         built = builder.build(candidates)
-        artifacts = [artifact for artifact in built if not isinstance(artifact, Failure)]
-        outcomes = iter(runner.run(artifacts, best_secs))
+        return self._records(candidates, built, runner.run(_artifacts(built), best_secs))
+
+    def measure_on(
+        self,
+        lane: Lane,
+        candidates: Sequence[Candidate],
+        builder: Builder,
+        runner: Runner,
+        best_secs: float = math.inf,
+    ) -> Generator[list[TuningRecord], None, list[TuningRecord]]:
+        """The same, run on a lane; yields nothing while that is under way."""
+        built = builder.build(candidates)
+        outcomes = yield from lane.go(lambda: runner.run(_artifacts(built), best_secs))
+        return self._records(candidates, built, outcomes)
+
+    def _records(
+        self,
+        candidates: Sequence[Candidate],
+        built: Sequence[Artifact | Failure],
+        found: Sequence[Outcome],
+    ) -> list[TuningRecord]:
+        outcomes = iter(found)
         return [
             self.record(candidate, Outcome(one, None))
             if isinstance(one, Failure)
@@ -58,6 +80,10 @@ class TrialRecorder:
             trace=candidate.trace,
             gpu=gpu,
         )
+
+
+def _artifacts(built: Sequence[Artifact | Failure]) -> list[Artifact]:
+    return [one for one in built if not isinstance(one, Failure)]
 
 
 def held_by_a_device(records: Sequence[TuningRecord]) -> list[TuningRecord]:

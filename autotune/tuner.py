@@ -15,6 +15,7 @@ from autotune.finals import Finals
 from autotune.gain_forecast import GainForecast
 from autotune.job import TuningJob
 from autotune.lost_candidates import LostCandidates
+from autotune.measuring_lane import Lane, ThisLane
 from autotune.pace import Pace
 from autotune.provenance import new_job
 from autotune.runner import Runner
@@ -51,12 +52,16 @@ class Tuner:
         runner: Runner | None = None,
         clock: Callable[[], float] = time.monotonic,
         family: str = "",
+        lane: Lane | None = None,
     ) -> None:
         """builder and runner: those of the job's device, made and closed by `rounds`, unless given.
 
         family: how the ids of this run and of the earlier ones that it continues begin; their trials count.
 
         clock: seconds; the job's time is counted from here.
+
+        lane: where measurements take place, by default here and now; with another, rounds that are empty are yielded
+        while they do.
 
         pace tells how steady the machine was, as far as the tuner's own runner looks; verdicts who won the finals;
         forecast what another hour would bring.
@@ -76,6 +81,7 @@ class Tuner:
         self._clock = clock
         self._started = clock()
         self._family = family
+        self._lane = lane or ThisLane()
         self._is_stopping = False
 
     @property
@@ -90,7 +96,7 @@ class Tuner:
     def rounds(self) -> Generator[list[TuningRecord], None, None]:
         """Yields the records of each round once they are in the log, the baselines first."""
         with ExitStack() as stack:
-            runner = self._runner or self._own_runner(stack)
+            runner = self._runner or (yield from self._lane.go(lambda: self._own_runner(stack)))
             builder = self._builder or stack.enter_context(open_builder(self.job.device))
             studies = {}
             similar = SimilarConfigs(self.log, self.job.device.fingerprint)
@@ -112,15 +118,14 @@ class Tuner:
 
     def _baselines(
         self, studies: list[TaskStudy], builder: Builder, runner: Runner
-    ) -> Iterator[list[TuningRecord]]:
+    ) -> Generator[list[TuningRecord], None, None]:
         """Runs every task's default schedule: the reference for numerics, and the time to beat."""
         for first in range(0, len(studies), _BASELINES_AT_ONCE):
             if self._is_stopping or self.job.budget.secs_left(self.elapsed_secs) <= 0:
                 return
             group = studies[first : first + _BASELINES_AT_ONCE]
-            records = self._recorder.measure(
-                [study.space.apply(study.space.default) for study in group], builder, runner
-            )
+            defaults = [study.space.apply(study.space.default) for study in group]
+            records = yield from self._recorder.measure_on(self._lane, defaults, builder, runner)
             fresh = []
             for study, record in zip(group, records, strict=True):
                 task, known = record.task, self._earlier(record.task)
@@ -136,7 +141,7 @@ class Tuner:
 
     def _search(
         self, studies: dict[TuningTask, TaskStudy], builder: Builder, runner: Runner
-    ) -> Iterator[list[TuningRecord]]:
+    ) -> Generator[list[TuningRecord], None, None]:
         scheduler = TaskScheduler(list(self.progress.values()), self.job.batch, self.job.objective)
         started, before = self.elapsed_secs, self.trials
         lost = LostCandidates()
@@ -152,7 +157,9 @@ class Tuner:
             if not candidates:
                 progress.is_exhausted = True
                 continue
-            measured = self._recorder.measure(candidates, builder, runner, progress.best)
+            measured = yield from self._recorder.measure_on(
+                self._lane, candidates, builder, runner, progress.best
+            )
             lost.note(candidates, measured)
             records = held_by_a_device(measured)
             self.log.append(records)

@@ -10,6 +10,7 @@ from pathlib import Path
 from autotune.closeable import Closeable
 from autotune.worker_process import Call, State, WorkerProcess
 from autotune.worker_reply import Died, Reply
+from search_spaces.errors import AutotuneError
 
 # How often clocks and memory are looked at: soon enough to catch a runaway, too rarely to disturb a timing.
 _WATCH_SECS = 0.05
@@ -38,6 +39,7 @@ class WorkerPool(Closeable):
         self._scratch = scratch
         self._memory_bytes = memory_bytes
         self._worn_bytes = worn_bytes
+        self._is_closed = False
         self._workers = [self._spawn() for _ in range(count)]
 
     @property
@@ -58,6 +60,8 @@ class WorkerPool(Closeable):
         taken: dict[WorkerProcess, int] = {}
         try:
             while pending or taken or any(w.state is State.STARTING for w in self._workers):
+                if self._is_closed:
+                    raise AutotuneError("the worker processes were ended while they were at work")
                 self._hand_out(calls, pending, taken)
                 watched = [w for w in self._workers if w.state in (State.STARTING, State.BUSY)]
                 wait([descriptor for worker in watched for descriptor in worker.descriptors], _WATCH_SECS)
@@ -77,7 +81,8 @@ class WorkerPool(Closeable):
         return [reply for reply in replies if reply is not None]
 
     def close(self) -> None:
-        """Ends every worker process."""
+        """Ends every worker process; a map in another thread raises AutotuneError then."""
+        self._is_closed = True
         for worker in self._workers:
             worker.kill()
 

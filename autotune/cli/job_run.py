@@ -11,6 +11,7 @@ from autotune.cli.stop_signal import StopSignal
 from autotune.cli.tuning_progress import TuningProgress
 from autotune.end_to_end import EndToEnd
 from autotune.job_engine import JobEngine
+from autotune.job_folder import held
 from autotune.job_journal import JobJournal
 from autotune.job_plan import JobPlan
 from autotune.job_resume import resume
@@ -33,6 +34,8 @@ def run_job(
     with ExitStack() as stack:
         log = stack.enter_context(open_log(request.log))
         log.append([])  # finds out now whether another process is writing
+        if request.output:
+            stack.enter_context(held(request.output))
         _warn_of_strangers(log, plan)
         _tell_guidance(plan)
         found = resume(request, log)

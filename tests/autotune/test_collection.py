@@ -1,14 +1,9 @@
 """Collecting a sample to learn from: fair, spread out, the fast end included, and never the same twice."""
 
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from toy_machine import DEVICE, ToyMachine
 
 from autotune.budget import Budget

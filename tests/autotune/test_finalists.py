@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from toy_machine import DEVICE, ToyMachine
 
 from autotune.artifact import Artifact

@@ -5,14 +5,9 @@ from __future__ import annotations
 import io
 import os
 import signal
-import sys
-from pathlib import Path
 
 import pytest
 from rich.console import Console
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from toy_job import run_toy_job
 
 from autotune.cli import stop_signal

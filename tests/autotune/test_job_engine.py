@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
+import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from toy_machine import DEVICE, ToyMachine
 
 from autotune import job_engine
@@ -25,6 +21,7 @@ from autotune.job_file import JobRequest
 from autotune.job_journal import JobJournal
 from autotune.job_plan import JobPlan, PlannedModel, share_out
 from autotune.job_status import State
+from autotune.measuring_lane import Lane
 from autotune.objective import ModelShare, Objective
 from autotune.runner import Outcome
 from autotune.samplers import SamplerKind
@@ -74,9 +71,9 @@ def engine(
     request = JobRequest("toys", (), budget, "", batch=8, sampler=SamplerKind.RANDOM)
     plan = JobPlan(request, share_out(list(models.items())), lambda task: SPACES[task])
 
-    def tuner(job: TuningJob, log: RecordStore, turns: Callable[[], float], family: str) -> Tuner:
+    def tuner(job: TuningJob, log: RecordStore, turns: Callable[[], float], family: str, lane: Lane) -> Tuner:
         machine = TimedMachine(clock, (trouble or {}).get(job.device.name, lambda: None))
-        return Tuner(job, log, machine, machine, turns, family)
+        return Tuner(job, log, machine, machine, turns, family, lane)
 
     return JobEngine(plan, TuningLog.in_memory(), "", make_tuner=tuner, clock=clock)
 
@@ -159,6 +156,67 @@ def test_a_device_that_never_comes_back_is_given_up(monkeypatch: pytest.MonkeyPa
     assert job.state is State.FINISHED
     assert [warning for warning in job.warnings if "given up after 5" in warning]
     assert job.trials == 100
+
+
+class Board(ToyMachine):
+    """A board that does something before it runs."""
+
+    def __init__(self, before_run: Callable[[], object]) -> None:
+        super().__init__()
+        self.before_run = before_run
+
+    def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
+        self.before_run()
+        return super().run(artifacts, best_secs)
+
+
+def board(name: str) -> Device:
+    return Device(name, Target("toy"), f"rpc://{name}", DeviceFingerprint(name, {"cpu_model": name}))
+
+
+def engine_of(machines: dict[Device, ToyMachine], trials: int) -> JobEngine:
+    request = JobRequest("toys", (), Budget(trials=trials), "", batch=8, sampler=SamplerKind.RANDOM)
+    models = [(device, one_model(*TASKS[3:])) for device in machines]
+    plan = JobPlan(request, share_out(models), lambda task: SPACES[task])
+
+    def tuner(job: TuningJob, log: RecordStore, turns: Callable[[], float], family: str, lane: Lane) -> Tuner:
+        machine = machines[job.device]
+        return Tuner(job, log, machine, machine, turns, family, lane)
+
+    return JobEngine(plan, TuningLog.in_memory(), "", make_tuner=tuner)
+
+
+def test_boards_measure_at_the_same_time() -> None:
+    together = threading.Barrier(2, timeout=30)
+    job = engine_of({board(name): Board(together.wait) for name in ("one", "two")}, 80)
+    for _ in job.rounds():
+        pass
+    assert not together.broken, "each waits for the other to measure too"
+    assert job.trials == 80
+
+
+def test_a_board_that_hangs_keeps_nobody_from_working() -> None:
+    released = threading.Event()
+    job = engine_of({DEVICE: ToyMachine(), board("hangs"): Board(lambda: released.wait(30))}, 200)
+    here, there = job.parts
+    for _ in job.rounds():
+        if here.tuner and here.tuner.trials == 100 and not released.is_set():
+            assert there.tuner and there.tuner.trials == 0
+            released.set()
+    assert released.is_set()
+    assert job.trials == 200
+
+
+def test_a_job_that_is_closed_does_not_wait_for_its_boards() -> None:
+    released = threading.Event()
+    job = engine_of({DEVICE: ToyMachine(), board("hangs"): Board(lambda: released.wait(30))}, 200)
+    rounds = job.rounds()
+    while not (job.parts[0].tuner and job.parts[0].tuner.trials > 10):
+        next(rounds)
+    rounds.close()
+    assert not released.is_set()
+    assert job.state is State.STOPPED
+    released.set()
 
 
 def test_a_job_whose_only_device_never_worked_fails_at_once() -> None:

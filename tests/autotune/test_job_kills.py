@@ -13,9 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from toy_job import SPACES, run_toy_job
 
 from autotune.job_status import JobStatus, State, read_status

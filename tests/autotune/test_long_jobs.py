@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from pathlib import Path
 
 import psutil
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from toy_machine import DEVICE, ToyMachine
 
 from autotune.budget import Budget
@@ -56,7 +52,9 @@ def test_memory_and_descriptors_stay_flat_over_thousands_of_trials(
             plan,
             log,
             "soak-",
-            make_tuner=lambda job, log, clock, family: Tuner(job, log, machine, machine, clock, family),
+            make_tuner=lambda job, log, clock, family, lane: Tuner(
+                job, log, machine, machine, clock, family, lane
+            ),
         )
         journal = JobJournal(engine, tmp_path / "out", str(tmp_path / "out" / "log.jsonl"), os.getpid())
         for number, _ in enumerate(engine.rounds()):

@@ -6,14 +6,10 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from toy_job import run_toy_job
 
 from autotune.device_choice import compare_devices

@@ -1,10 +1,5 @@
 """Trials go where the model's latency falls most, and no task starves."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from toy_machine import DEVICE
 
 from autotune.task_scheduler import TaskProgress, TaskScheduler

@@ -1,14 +1,9 @@
 """The loop: what is measured, what is logged, when it stops, and how it goes on."""
 
-import sys
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from toy_machine import DEVICE, ToyMachine
 
 from autotune.budget import Budget

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from toy_machine import DEVICE, ToyMachine
 
@@ -63,8 +60,8 @@ def run_toy_job(folder: Path, trials: int, trial_secs: float) -> None:
     """Runs, or goes on with, the job of a folder."""
     machine = SlowMachine(trial_secs)
 
-    def tuner(job, log, clock, family):  # type: ignore[no-untyped-def]
-        return Tuner(job, log, machine, machine, clock, family)
+    def tuner(job, log, clock, family, lane):  # type: ignore[no-untyped-def]
+        return Tuner(job, log, machine, machine, clock, family, lane)
 
     engine = partial(JobEngine, make_tuner=tuner, find_roofline=lambda _threads: ROOFLINE)
     with contextlib.redirect_stderr(io.StringIO()):
