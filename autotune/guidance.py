@@ -12,7 +12,7 @@ from autotune.config_judge import Prior
 from autotune.device import Device
 from autotune.program_prior import ProgramPrior
 from cost_models.program_features import FEATURE_VERSION, vector_bits
-from cost_models.training import load_program_model
+from cost_models.program_model import load_program_model
 from cost_models.xgboost_cost_model import XGBoostCostModel
 from search_spaces import SearchSpace, Target
 from search_spaces.tensor_ir_space import TensorIRSpace

@@ -26,9 +26,10 @@ from cost_models.adaptation import adapt
 from cost_models.dataset import Dataset
 from cost_models.evaluation import HeldOut, Learner, Quality, cross_validated, quality, task_scores
 from cost_models.learners import baselines
+from cost_models.program_model import program_model
 from cost_models.record_features import feature_cache
 from cost_models.record_table import RecordTable
-from cost_models.training import program_model, train
+from cost_models.training import train
 from cost_models.xgboost_cost_model import XGBoostCostModel
 
 ROWS = 100_000

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, KFold
 
 from cost_models.metrics import pairwise_accuracy
+from cost_models.program_model import program_model
 from cost_models.record_table import RecordTable
-from cost_models.training import card, program_model
+from cost_models.training import card
 from cost_models.validity_model import ValidityModel
 from cost_models.xgboost_cost_model import XGBoostCostModel
 

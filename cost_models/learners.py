@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cost_models.evaluation import Learner
+from cost_models.program_model import program_model
 from cost_models.record_table import RecordTable
-from cost_models.training import program_model
 from cost_models.xgboost_cost_model import Objective
 
 Floats = NDArray[np.float64]

@@ -21,8 +21,8 @@ from cost_models.learners import baselines, boosted
 from cost_models.learning_curve import doublings, learning_curve
 from cost_models.plots import learning_curve as learning_picture
 from cost_models.plots import predicted_against_measured, reliability_curve, top_k_curve
+from cost_models.program_model import load_program_model
 from cost_models.record_table import RecordTable
-from cost_models.training import load_program_model
 from cost_models.xgboost_cost_model import Objective, XGBoostCostModel
 from search_spaces import Misuse
 

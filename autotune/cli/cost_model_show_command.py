@@ -10,7 +10,7 @@ from autotune.cli.console import OUT, print_json, table
 from autotune.cli.cost_model_train_command import ModelArgument, card_facts, print_card
 from autotune.cli.subject import JsonOption
 from cost_models.program_features import COLUMNS
-from cost_models.training import load_program_model
+from cost_models.program_model import load_program_model
 
 
 def show(

@@ -11,8 +11,8 @@ import typer
 from autotune.cli.console import ERR, OUT, print_json
 from autotune.cli.subject import JsonOption
 from cost_models.adaptation import adapt as adapted
+from cost_models.program_model import load_program_model
 from cost_models.record_table import RecordTable
-from cost_models.training import load_program_model
 from cost_models.training import train as trained
 from cost_models.xgboost_cost_model import XGBoostCostModel
 

@@ -4,8 +4,9 @@ from tables import table
 
 from cost_models.adaptation import Way, adapt, compare, corrected
 from cost_models.metrics import pairwise_accuracy
+from cost_models.program_model import program_model
 from cost_models.record_table import RecordTable
-from cost_models.training import program_model, train
+from cost_models.training import train
 from cost_models.xgboost_cost_model import XGBoostCostModel
 
 SOURCE = train(table(tasks=12, best=0.3, device="old"))

@@ -9,7 +9,7 @@ import pytest
 
 from autotune.cli.main import app
 from autotune.operators import operator_task
-from cost_models.training import load_program_model
+from cost_models.program_model import load_program_model
 from search_spaces import Config, Misuse, Target
 from search_spaces.tensor_ir_space import TensorIRSpace
 from tuning_logs import DeviceFingerprint, Job, Provenance, Timing, TuningLog, TuningRecord

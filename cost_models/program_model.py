@@ -1,0 +1,37 @@
+"""A model over the features of scheduled programs, which carries over from one task to the next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cost_models.program_features import COLUMNS, FEATURE_VERSION
+from cost_models.xgboost_cost_model import Objective, XGBoostCostModel
+from search_spaces.errors import Misuse
+
+
+def program_model(seed: int = 0, objective: Objective = Objective.REGRESSION) -> XGBoostCostModel:
+    """An untrained model with the settings that did best on held-out tasks (`benchmarks/model_quality.py`)."""
+    return XGBoostCostModel(
+        seed=seed,
+        rounds=200,
+        learning_rate=0.08,
+        max_depth=6,
+        columns_per_tree=0.5,
+        least_weight=4.0,
+        objective=objective,
+    )
+
+
+def load_program_model(path: Path) -> XGBoostCostModel:
+    """A model of this version's program features.
+
+    Raises Misuse where the file is no whole model, or one that was trained on other features.
+    """
+    model = XGBoostCostModel.load(path)
+    found = model.card.get("feature_version")
+    if found != FEATURE_VERSION or model.card.get("columns") != len(COLUMNS):
+        raise Misuse(
+            f"expected a cost model of feature version {FEATURE_VERSION} in {path}, found version {found}; "
+            f"train it again on its logs with this version: autotune cost-model train"
+        )
+    return model
