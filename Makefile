@@ -20,7 +20,7 @@ out/%.onnx: examples/seeded_weights.py $(VENV)/.installed
 
 # The cost model that ships: measures for hours, then learns. What is in the logs is not measured again.
 PRETRAINED := x86-64-avx512
-PRETRAINED_NETWORKS := inception_v1 shufflenet
+PRETRAINED_NETWORKS := alexnet densenet121 inception_v1 inception_v2 shufflenet
 PRETRAINED_TRIALS ?= 4800
 
 pretrained: $(PRETRAINED_NETWORKS:%=out/%.onnx)

@@ -65,8 +65,8 @@ def held_out(logs: list[str], kinds: list[HeldOut], with_tvm: bool) -> dict[str,
     learners: dict[str, Learner] = dict(baselines())
     if with_tvm:
         learners["TVM's XGBModel"] = tvm_learner(logs)
-    found: dict[str, Any] = {"records": len(table), "tasks": len(set(table.tasks.tolist()))}
-    print(f"{found['records']} configs of {found['tasks']} tasks")
+    found: dict[str, Any] = {"configs": len(table), "groups": len(set(table.tasks.tolist())), "held_out": {}}
+    print(f"{found['configs']} configs of {found['groups']} tasks")
     for kind in kinds:
         print(f"{kind.value} held out")
         for name, learner in learners.items():
@@ -74,7 +74,7 @@ def held_out(logs: list[str], kinds: list[HeldOut], with_tvm: bool) -> dict[str,
             scores = []
             for _, said, rows in cross_validated(table, kind, learner):
                 scores += task_scores(table.rows(rows), said)
-            found.setdefault(kind.value, {})[name] = asdict(quality(scores))
+            found["held_out"].setdefault(kind.value, {})[name] = asdict(quality(scores))
             _line(name, quality(scores), time.perf_counter() - began)
     return found
 
