@@ -30,6 +30,10 @@ def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.Com
     )
 
 
+def _measured(log: autotune.TuningLog) -> set[tuple[str, autotune.Config]]:
+    return {(record.task.key, record.config) for record in log.iterate()}
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A convolution, a ReLU and a dense layer, small enough to tune in seconds."""
@@ -85,9 +89,8 @@ def test_a_second_tune_goes_on_and_does_not_measure_again(model: Path, log: Path
     done = run("tune", model, "--log", log, "--trials", 4, "--json", "--sampler", "random", "--seed", 1)
     assert done.returncode == 0, done.stderr
     after = autotune.TuningLog.read(log)
-    assert len(after) == len(before) + 4
-    configs = [(record.task.key, record.config) for record in after.iterate()]
-    assert len(set(configs)) == len(configs)
+    # Finalists of a machine that was disturbed have several records; a trial is a config that nobody has measured.
+    assert len(_measured(after) - _measured(before)) == 4
 
 
 def test_build_writes_a_library_that_is_called_with_the_input_alone(model: Path, log: Path) -> None:
@@ -114,7 +117,8 @@ def test_one_operator_is_tuned_without_a_model(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     done = run("tune", "--op", "matmul:64,64,64", "--log", log, "--trials", 6, "--sampler", "tpe", "--json")
     assert done.returncode == 0, done.stderr
-    assert len(autotune.TuningLog.read(log)) == 7
+    # The untuned program and six trials.
+    assert len(_measured(autotune.TuningLog.read(log))) == 7
 
 
 def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(model: Path, tmp_path: Path) -> None:
