@@ -8,6 +8,7 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
+from autotune.relax_rewriting import is_call, is_constant, is_plain_nhwc, rewritten
 from search_spaces.vector_unit import VectorUnit
 
 # Fewer channels are too little work for the copy that may be left.
@@ -24,11 +25,7 @@ def with_full_vectors(module: tvm.IRModule, unit: VectorUnit) -> tvm.IRModule:
     The classifier of many networks has 1000 channels: 62 and a half vectors of 16, and TVM's tilings are perfect
     only. Biases, activations and means over the image are computed with the added channels in place, which are few.
     """
-    rewriter = _Rewriter(module, unit)
-    for name, func in module.functions_items():
-        if isinstance(func, relax.Function):
-            rewriter.builder_.update_func(name, rewriter.visit_expr(func))
-    return relax.transform.DeadCodeElimination()(rewriter.builder_.get())
+    return rewritten(module, _Rewriter(module, unit))
 
 
 def padded_channels(channels: int, lanes: int) -> int:
@@ -52,19 +49,19 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
     def visit_call_(self, call: Any) -> Any:
         """The call, or its padded form with the cut after it."""
         call = self.visit_expr_post_order(call)
-        if _is_call(call, "relax.nn.conv2d"):
+        if is_call(call, "relax.nn.conv2d"):
             return self._padded(call)
         whole = self._whole(call.args[0]) if call.args else None
         if whole is None:
             return call
         channels, padded = int(call.args[0].ty.shape[_CHANNELS]), int(whole.ty.shape[_CHANNELS])
-        if _is_call(call, "relax.nn.relu"):
+        if is_call(call, "relax.nn.relu"):
             return self._cut(relax.op.nn.relu(whole), channels)
-        if _is_call(call, "relax.sigmoid"):
+        if is_call(call, "relax.sigmoid"):
             return self._cut(relax.op.sigmoid(whole), channels)
-        if _is_call(call, "relax.mean") and call.attrs.keepdims and _axes(call) == [1, 2]:
+        if is_call(call, "relax.mean") and call.attrs.keepdims and _axes(call) == [1, 2]:
             return self._cut(relax.op.mean(whole, [1, 2], keepdims=True), channels)
-        if _is_call(call, "relax.add") and self._is_constant(call.args[1]):
+        if is_call(call, "relax.add") and is_constant(call.args[1], self.lookup_binding):
             shape = [int(size) for size in call.args[1].ty.shape]
             if shape == [1, 1, 1, channels]:
                 return self._cut(relax.op.add(whole, _with_zeros(call.args[1], padded)), channels)
@@ -73,8 +70,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
     def _padded(self, call: Any) -> Any:
         data, weight = call.args
         attrs = call.attrs
-        layouts = (str(attrs.data_layout), str(attrs.kernel_layout), str(attrs.out_layout))
-        if layouts != ("NHWC", "HWIO", "NHWC") or int(attrs.groups) != 1 or not self._is_constant(weight):
+        if not is_plain_nhwc(call) or not is_constant(weight, self.lookup_binding):
             return call
         channels = int(weight.ty.shape[_CHANNELS])
         padded = padded_channels(channels, self._lanes)
@@ -105,17 +101,6 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
             operand = self.lookup_binding(operand)
         return self._uncut.get(operand) if isinstance(operand, relax.Var) else None
 
-    def _bound(self, expr: Any) -> Any:
-        found = self.lookup_binding(expr) if isinstance(expr, relax.Var) else None
-        return expr if found is None else found
-
-    def _is_constant(self, expr: Any) -> bool:
-        """Whether it is a constant, or a constant in another layout."""
-        value = self._bound(expr)
-        while _is_call(value, "relax.permute_dims") or _is_call(value, "relax.reshape"):
-            value = self._bound(value.args[0])
-        return isinstance(value, tvm.ir.GenericConst)
-
 
 def _with_zeros(constant: Any, channels: int) -> Any:
     added = channels - int(constant.ty.shape[_CHANNELS])
@@ -124,7 +109,3 @@ def _with_zeros(constant: Any, channels: int) -> Any:
 
 def _axes(call: Any) -> list[int]:
     return [int(axis) for axis in call.attrs.axis or []]
-
-
-def _is_call(expr: Any, name: str) -> bool:
-    return isinstance(expr, relax.Call) and getattr(expr.op, "name", "") == name

@@ -11,6 +11,8 @@ import tvm_ffi
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
+from autotune.relax_rewriting import bound, is_call, rewritten
+
 _PAIRWISE: dict[str, Callable[[Any, Any], Any]] = {
     "relax.sum": relax.op.add,
     "relax.max": relax.op.maximum,
@@ -24,11 +26,7 @@ def with_pairwise_operations(module: tvm.IRModule) -> tvm.IRModule:
     TVM's importer stacks the operands of these ONNX operators in memory, where a pairwise operation would be fused
     into what computes its operands: it is the residual connection of many networks.
     """
-    rewriter = _Rewriter(module)
-    for name, func in module.functions_items():
-        if isinstance(func, relax.Function):
-            rewriter.builder_.update_func(name, rewriter.visit_expr(func))
-    return relax.transform.DeadCodeElimination()(rewriter.builder_.get())
+    return rewritten(module, _Rewriter(module))
 
 
 @mutator
@@ -41,27 +39,19 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         operation = _PAIRWISE.get(getattr(call.op, "name", ""))
         if operation is None or call.attrs.keepdims or [int(axis) for axis in call.attrs.axis or []] != [0]:
             return call
-        stack = self._bound(call.args[0])
-        if not _is_call(stack, "relax.stack") or int(stack.attrs.axis or 0) != 0:
+        stack = bound(call.args[0], self.lookup_binding)
+        if not is_call(stack, "relax.stack") or int(stack.attrs.axis or 0) != 0:
             return call
-        fields = self._bound(stack.args[0])
+        fields = bound(stack.args[0], self.lookup_binding)
         if not isinstance(fields, relax.Tuple):
             return call
         operands = [self._without_broadcast(field) for field in fields.fields]
         return functools.reduce(lambda left, right: self.builder_.emit(operation(left, right)), operands)
 
-    def _bound(self, expr: Any) -> Any:
-        found = self.lookup_binding(expr) if isinstance(expr, relax.Var) else None
-        return expr if found is None else found
-
     def _without_broadcast(self, operand: Any) -> Any:
         """The operand itself where the importer broadcast it to the shape that it had."""
-        value = self._bound(operand)
-        if not _is_call(value, "relax.broadcast_to"):
+        value = bound(operand, self.lookup_binding)
+        if not is_call(value, "relax.broadcast_to"):
             return operand
         before = value.args[0]
         return before if tvm_ffi.structural_equal(before.ty.shape, operand.ty.shape) else operand
-
-
-def _is_call(expr: Any, name: str) -> bool:
-    return isinstance(expr, relax.Call) and getattr(expr.op, "name", "") == name

@@ -10,6 +10,8 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
+from autotune.relax_rewriting import bound, is_call, is_constant, is_plain_nhwc, rewritten
+
 _CHANNELS = 3
 _INPUT_CHANNELS = 2
 # More parts are more kernels, each with a sum to write and to read again.
@@ -25,33 +27,30 @@ def with_split_convolutions(module: tvm.IRModule) -> tvm.IRModule:
     A fire module of SqueezeNet ends in a concatenation of many channels, which the next one squeezes to a few: the
     copy takes longer than writing and reading the few once more.
     """
-    rewriter = _Rewriter(module)
-    for name, func in module.functions_items():
-        if isinstance(func, relax.Function):
-            rewriter.uses = _uses(func)
-            rewriter.builder_.update_func(name, rewriter.visit_expr(func))
-    return relax.transform.DeadCodeElimination()(rewriter.builder_.get())
+    return rewritten(module, _Rewriter(module))
 
 
 @mutator
 class _Rewriter(PyExprMutator):  # type: ignore[misc]
-    """uses: how often each variable of the function is read."""
+    """Looks at calls whose first operand nothing else reads."""
 
-    uses: Counter[Any]
+    def __init__(self, module: tvm.IRModule) -> None:
+        super().__init__(module)
+        self._uses = _uses(module)
 
     def visit_call_(self, call: Any) -> Any:
         """The call, or what replaces it."""
-        is_only_reader = bool(call.args) and self.uses[call.args[0]] == 1
+        is_only_reader = bool(call.args) and self._uses[call.args[0]] == 1
         call = self.visit_expr_post_order(call)
         if not is_only_reader:
             return call
         parts = self._parts(call.args[0])
         if len(parts) != _PARTS:
             return call
-        if _is_call(call, "relax.nn.max_pool2d") and str(call.attrs.layout) == "NHWC":
+        if is_call(call, "relax.nn.max_pool2d") and str(call.attrs.layout) == "NHWC":
             pooled = [self.builder_.emit(relax.Call(call.op, [part], call.attrs)) for part in parts]
             return relax.op.concat(pooled, _CHANNELS)
-        if _is_call(call, "relax.nn.conv2d") and self._is_shrinking(call):
+        if is_call(call, "relax.nn.conv2d") and self._is_shrinking(call):
             return self._sum(call, parts)
         return call
 
@@ -66,40 +65,23 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         return functools.reduce(relax.op.add, sums)
 
     def _is_shrinking(self, call: Any) -> bool:
-        attrs = call.attrs
-        layouts = (str(attrs.data_layout), str(attrs.kernel_layout), str(attrs.out_layout))
-        if layouts != ("NHWC", "HWIO", "NHWC") or int(attrs.groups) != 1:
+        if not is_plain_nhwc(call):
             return False
         *_, read, written = (int(size) for size in call.args[1].ty.shape)
-        return written * _LEAST_SHRINKING <= read and self._is_constant(call.args[1])
+        return written * _LEAST_SHRINKING <= read and is_constant(call.args[1], self.lookup_binding)
 
     def _parts(self, operand: Any) -> list[Any]:
         """What the operand concatenates along its channels; nothing where it does not."""
-        value = self._bound(operand)
-        if not _is_call(value, "relax.concat") or len(value.ty.shape) != _CHANNELS + 1:
+        value = bound(operand, self.lookup_binding)
+        if not is_call(value, "relax.concat") or len(value.ty.shape) != _CHANNELS + 1:
             return []
-        fields = self._bound(value.args[0])
+        fields = bound(value.args[0], self.lookup_binding)
         is_of_channels = value.attrs.axis is not None and int(value.attrs.axis) == _CHANNELS
         return list(fields.fields) if is_of_channels and isinstance(fields, relax.Tuple) else []
 
-    def _is_constant(self, expr: Any) -> bool:
-        """Whether it is a constant, or a constant in another layout."""
-        value = self._bound(expr)
-        while _is_call(value, "relax.permute_dims") or _is_call(value, "relax.reshape"):
-            value = self._bound(value.args[0])
-        return isinstance(value, tvm.ir.GenericConst)
 
-    def _bound(self, expr: Any) -> Any:
-        """What a variable stands for, through other variables."""
-        while isinstance(expr, relax.Var):
-            found = self.lookup_binding(expr)
-            if found is None:
-                return expr
-            expr = found
-        return expr
-
-
-def _uses(func: relax.Function) -> Counter[Any]:
+def _uses(module: tvm.IRModule) -> Counter[Any]:
+    """How often each variable of the module's functions is read."""
     found: Counter[Any] = Counter()
 
     def count(expr: Any) -> None:
@@ -111,9 +93,7 @@ def _uses(func: relax.Function) -> Counter[Any]:
             return
         found.update(operand for operand in operands if isinstance(operand, relax.Var))
 
-    relax.analysis.post_order_visit(func, count)
+    for _, func in module.functions_items():
+        if isinstance(func, relax.Function):
+            relax.analysis.post_order_visit(func, count)
     return found
-
-
-def _is_call(expr: Any, name: str) -> bool:
-    return isinstance(expr, relax.Call) and getattr(expr.op, "name", "") == name

@@ -1,0 +1,52 @@
+"""What rewriters of Relax modules have in common: the way through a module, and what they ask of expressions
+(imports TVM)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tvm
+from tvm import relax
+from tvm.relax.expr_functor import PyExprMutator
+
+#: What a variable is bound to, None for a parameter: `PyExprMutator.lookup_binding`.
+Lookup = Callable[[Any], Any]
+
+
+def rewritten(module: tvm.IRModule, rewriter: PyExprMutator) -> tvm.IRModule:
+    """The module that the rewriter was made for, with its Relax functions rewritten and without what became unused."""
+    for name, func in module.functions_items():
+        if isinstance(func, relax.Function):
+            rewriter.builder_.update_func(name, rewriter.visit_expr(func))
+    return relax.transform.DeadCodeElimination()(rewriter.builder_.get())
+
+
+def is_call(expr: Any, name: str) -> bool:
+    """Whether it calls that operator."""
+    return isinstance(expr, relax.Call) and getattr(expr.op, "name", "") == name
+
+
+def is_plain_nhwc(convolution: Any) -> bool:
+    """Whether a 2-D convolution has its channels last in all three tensors, and one group."""
+    attrs = convolution.attrs
+    layouts = (str(attrs.data_layout), str(attrs.kernel_layout), str(attrs.out_layout))
+    return layouts == ("NHWC", "HWIO", "NHWC") and int(attrs.groups) == 1
+
+
+def bound(expr: Any, lookup: Lookup) -> Any:
+    """What a variable stands for, through other variables; anything else is itself."""
+    while isinstance(expr, relax.Var):
+        found = lookup(expr)
+        if found is None:
+            return expr
+        expr = found
+    return expr
+
+
+def is_constant(expr: Any, lookup: Lookup) -> bool:
+    """Whether it is a constant, or a constant in another layout."""
+    value = bound(expr, lookup)
+    while is_call(value, "relax.permute_dims") or is_call(value, "relax.reshape"):
+        value = bound(value.args[0], lookup)
+    return isinstance(value, tvm.ir.GenericConst)
