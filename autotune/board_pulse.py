@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +15,14 @@ from typing import Any
 import numpy as np
 import tvm
 
+from autotune.beats import SIZE, Beat, pulse_secs, speedup, steady_beat
 from autotune.kernel_build import compile_kernel
 from autotune.parallel_matmul import parallel_matmul, serial_matmul
 from search_spaces.modules import dump
 from search_spaces.target import Target
 
-_SIZE = 192
 _BEATS = 5
 _SPEEDUP_PAIRS = 10
-# A beat is long against what waking a thread takes, and a few of them are short against a trial.
-_BEAT_SECS = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ class ReferenceKernel:
         if not found.exists():
             # Several workers may do this at once: the last one wins.
             own = self.folder / f"{make.__name__}-{os.getpid()}.so"
-            compile_kernel(dump(make(_SIZE)), 1, self.target, own, self.linker)
+            compile_kernel(dump(make(SIZE)), 1, self.target, own, self.linker)
             own.replace(found)
         return found
 
@@ -55,22 +52,19 @@ class BoardPulse:
         self._names = (f"pulse-{number}.so" for number in itertools.count())
         rng = np.random.default_rng(0)
         self._arrays = [
-            tvm.runtime.tensor(rng.random((_SIZE, _SIZE), np.float32), session.cpu()) for _ in range(3)
+            tvm.runtime.tensor(rng.random((SIZE, SIZE), np.float32), session.cpu()) for _ in range(3)
         ]
         self._beat = self._loaded(parallel_matmul)
 
     def take(self) -> float:
         """Seconds of one call of the kernel on all threads: the median of a few beats of about 2 ms."""
-        self._beat()
-        return statistics.median(self._beat() for _ in range(_BEATS))
+        return pulse_secs(self._beat, _BEATS)
 
     def thread_speedup(self) -> float:
         """How many times faster the kernel is on all threads than on one, each at its fastest."""
-        alone = self._loaded(serial_matmul)
-        pairs = [(alone(), self._beat()) for _ in range(_SPEEDUP_PAIRS)]
-        return min(secs for secs, _ in pairs) / min(secs for _, secs in pairs)
+        return speedup(self._loaded(serial_matmul), self._beat, _SPEEDUP_PAIRS)
 
-    def _loaded(self, make: Callable[[int], tvm.IRModule]) -> Callable[[], float]:
+    def _loaded(self, make: Callable[[int], tvm.IRModule]) -> Beat:
         name = next(self._names)
         self._session.upload(bytearray(self._reference.library(make).read_bytes()), name)
         library = self._session.load_module(name)
@@ -79,6 +73,4 @@ class BoardPulse:
             timer = library.time_evaluator("main", self._session.cpu(), number=number, repeat=1)
             return float(timer(*self._arrays).results[0])
 
-        run(1)
-        number = max(1, round(_BEAT_SECS / run(20)))
-        return lambda: run(number)
+        return steady_beat(run)
