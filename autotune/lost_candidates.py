@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from search_spaces import Candidate, Config, TuningTask
-from tuning_logs import Failure, FailureKind, TuningRecord
+from tuning_logs import TuningRecord
+from tuning_logs.measurement import is_device_lost
 
 # One that takes its device down every time must not keep a job from its end.
 _MOST_TRIES = 3
@@ -26,8 +27,8 @@ class LostCandidates:
     def note(self, candidates: Sequence[Candidate], records: Sequence[TuningRecord]) -> None:
         """Looks for lost ones among what was measured; records: in the candidates' order."""
         for candidate, record in zip(candidates, records, strict=True):
-            measured, key = record.measurement, (candidate.task, candidate.config)
-            if isinstance(measured, Failure) and measured.kind is FailureKind.DEVICE_LOST:
+            if is_device_lost(record.measurement):
+                key = (candidate.task, candidate.config)
                 self._losses[key] += 1
                 if self._losses[key] < _MOST_TRIES:
                     self._waiting[candidate.task].append(candidate)

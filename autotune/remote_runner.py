@@ -32,7 +32,7 @@ from autotune.worker_process import Call
 from autotune.worker_reply import Answer, Died, OverMemory, Reply
 from search_spaces.errors import AutotuneError
 from search_spaces.target import Target
-from tuning_logs.measurement import Failure, FailureKind
+from tuning_logs.measurement import Failure, FailureKind, is_device_lost
 
 _GIB = 1 << 30
 _WAIT_SECS = 10.0
@@ -223,7 +223,7 @@ class RemoteRunner(Closeable):
 
     def _remember(self, artifact: Artifact, outcome: Outcome) -> None:
         measurement = outcome.measurement
-        if isinstance(measurement, Failure) and measurement.kind is FailureKind.DEVICE_LOST:
+        if is_device_lost(measurement):
             return
         key = artifact.task.key
         if artifact.is_reference and self._references.get(key, measurement) is not None:

@@ -12,7 +12,8 @@ from autotune.measuring_lane import Lane
 from autotune.provenance import utc_now
 from autotune.runner import Outcome, Runner
 from search_spaces import Candidate, TuningTask
-from tuning_logs import Failure, FailureKind, GpuResources, Job, Provenance, TuningRecord
+from tuning_logs import Failure, GpuResources, Job, Provenance, TuningRecord
+from tuning_logs.measurement import is_device_lost
 
 
 class TrialRecorder:
@@ -88,10 +89,4 @@ def _artifacts(built: Sequence[Artifact | Failure]) -> list[Artifact]:
 
 def held_by_a_device(records: Sequence[TuningRecord]) -> list[TuningRecord]:
     """All but those whose device was lost: that is nothing to hold against a candidate."""
-    return [
-        record
-        for record in records
-        if not (
-            isinstance(record.measurement, Failure) and record.measurement.kind is FailureKind.DEVICE_LOST
-        )
-    ]
+    return [record for record in records if not is_device_lost(record.measurement)]

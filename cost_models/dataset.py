@@ -50,8 +50,9 @@ class Dataset:
                 f"expected one row of features for each of {len(records)} records; found {len(features)}"
             )
         numbers: dict[tuple[str, str, str], int] = {}
-        keys = [(record.task.key, str(record.task.target), record.device.key) for record in records]
-        groups = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+        groups = np.array(
+            [numbers.setdefault(record.comparable_key, len(numbers)) for record in records], dtype=np.int64
+        )
         secs = np.array([record.secs for record in records], dtype=np.float64)
         return cls.scored(features, secs, groups)
 

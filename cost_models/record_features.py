@@ -65,8 +65,7 @@ def feature_cache(log: str) -> FeatureCache | None:
 def _computed(records: Sequence[TuningRecord], processes: int) -> NDArray[np.float32]:
     groups: dict[tuple[str, str, str], list[int]] = {}
     for place, record in enumerate(records):
-        key = (record.task.key, str(record.task.target), record.device.key)
-        groups.setdefault(key, []).append(place)
+        groups.setdefault(record.comparable_key, []).append(place)
     rows = np.full((len(records), len(COLUMNS)), np.nan, dtype=np.float32)
     work = [[records[place] for place in places] for places in groups.values()]
     for places, found in zip(groups.values(), _mapped(work, processes), strict=True):

@@ -18,7 +18,7 @@ from search_spaces.errors import Misuse
 from search_spaces.task import TuningTask
 from tuning_logs.address import is_url, read_log
 from tuning_logs.device_fingerprint import DeviceFingerprint
-from tuning_logs.measurement import Failure, FailureKind
+from tuning_logs.measurement import is_device_lost
 from tuning_logs.record import TuningRecord
 
 
@@ -65,22 +65,22 @@ class RecordTable:
         digests, left_out = [], 0
         for log in map(str, logs):
             store = read_log(log)
-            records = [record for record in store.iterate() if _tells_of_the_config(record)]
+            records = [record for record in store.iterate() if not is_device_lost(record.measurement)]
             rows = record_features(records, feature_cache(log), processes)
             usable = np.asarray(~np.isnan(rows).all(axis=1))
             left_out += int((~usable).sum())
             network = log.rpartition("/")[2] if is_url(log) else Path(log).name.split(".")[0]
             for record, row, is_usable in zip(records, rows, usable.tolist(), strict=True):
                 if is_usable:
-                    key = (record.task.key, str(record.task.target), record.device.key)
-                    merged.setdefault(key, _Group(record.task, record.device)).add(network, record, row)
+                    group = merged.setdefault(record.comparable_key, _Group(record.task, record.device))
+                    group.add(network, record, row)
             digests.append((log, _digest(log, len(records))))
         if not merged:
             raise Misuse(f"expected records to learn from in {', '.join(map(str, logs))}, found none")
+        medians = [group.medians() for group in merged.values()]
         features = np.stack([row for group in merged.values() for row in group.rows()])
-        secs = np.array([each for group in merged.values() for each in group.medians()])
-        sizes = [len(group.medians()) for group in merged.values()]
-        groups = np.repeat(np.arange(len(merged), dtype=np.int64), sizes)
+        secs = np.array([each for one in medians for each in one])
+        groups = np.repeat(np.arange(len(merged), dtype=np.int64), [len(one) for one in medians])
         facts = tuple(group.facts for group in merged.values())
         return cls(features, secs, groups, facts, tuple(digests), left_out)
 
@@ -149,11 +149,6 @@ def device_text(fact: TaskOnDevice) -> str:
         if threads
         else f"{fact.device.name}, {fact.task.target}"
     )
-
-
-def _tells_of_the_config(record: TuningRecord) -> bool:
-    lost = isinstance(record.measurement, Failure) and record.measurement.kind is FailureKind.DEVICE_LOST
-    return not lost
 
 
 def _digest(log: str, records: int) -> str:

@@ -65,6 +65,11 @@ class Failure:
 Measurement = Timing | Failure
 
 
+def is_device_lost(measurement: Measurement) -> bool:
+    """Whether the device went away meanwhile: that tells nothing of the candidate."""
+    return isinstance(measurement, Failure) and measurement.kind is FailureKind.DEVICE_LOST
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """How far a candidate's outputs were from the untuned operator's on the same inputs."""

@@ -57,6 +57,11 @@ class TuningRecord:
     gpu: GpuResources | None = None
 
     @property
+    def comparable_key(self) -> tuple[str, str, str]:
+        """Workload, target and device: records that have all three in common compare with one another."""
+        return self.task.key, str(self.task.target), self.device.key
+
+    @property
     def secs(self) -> float:
         """The measured latency in seconds, infinite for a failure."""
         return self.measurement.secs if isinstance(self.measurement, Timing) else float("inf")
