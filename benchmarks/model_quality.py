@@ -24,7 +24,7 @@ from tvm_cost_model import tvm_learner
 
 from cost_models.adaptation import adapt
 from cost_models.dataset import Dataset
-from cost_models.evaluation import HeldOut, Learner, Quality, cross_validated, quality, task_scores
+from cost_models.evaluation import HeldOut, Learner, Quality, held_out_scores, quality, task_scores
 from cost_models.learners import baselines
 from cost_models.program_model import program_model
 from cost_models.record_features import feature_cache
@@ -71,11 +71,9 @@ def held_out(logs: list[str], kinds: list[HeldOut], with_tvm: bool) -> dict[str,
         print(f"{kind.value} held out")
         for name, learner in learners.items():
             began = time.perf_counter()
-            scores = []
-            for _, said, rows in cross_validated(table, kind, learner):
-                scores += task_scores(table.rows(rows), said)
-            found["held_out"].setdefault(kind.value, {})[name] = asdict(quality(scores))
-            _line(name, quality(scores), time.perf_counter() - began)
+            reached = quality(held_out_scores(table, kind, learner))
+            found["held_out"].setdefault(kind.value, {})[name] = asdict(reached)
+            _line(name, reached, time.perf_counter() - began)
     return found
 
 

@@ -128,6 +128,15 @@ def task_scores(table: RecordTable, predicted: Floats) -> list[TaskScore]:
     return found
 
 
+def held_out_scores(table: RecordTable, held_out: HeldOut, learner: Learner) -> list[TaskScore]:
+    """The scores of all tasks, each predicted by what was learned without it."""
+    return [
+        score
+        for _, predicted, rows in cross_validated(table, held_out, learner)
+        for score in task_scores(table.rows(rows), predicted)
+    ]
+
+
 def quality(scores: list[TaskScore]) -> Quality:
     """The means over tasks, and the weighted ones. Raises Misuse where there is no task to speak of."""
     if not scores:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from cost_models.calibration import calibration
-from cost_models.evaluation import HeldOut, cross_validated, quality, splits, task_scores
+from cost_models.evaluation import HeldOut, held_out_scores, quality, splits
+from cost_models.learners import boosted
 from cost_models.program_features import FEATURE_VERSION
 from cost_models.program_model import program_model
 from cost_models.record_table import RecordTable, device_text
 from cost_models.validity_model import ValidityModel
-from cost_models.xgboost_cost_model import XGBoostCostModel
+from cost_models.xgboost_cost_model import Objective, XGBoostCostModel
 
 _PACKAGES = ("autotune", "xgboost", "apache-tvm", "numpy", "scikit-learn")
 
@@ -37,14 +38,7 @@ def held_out_metrics(table: RecordTable, seed: int) -> dict[str, Any]:
     """Quality on held-out tasks and calibration of the validity classifier there; empty with too few tasks."""
     if len(set(table.tasks.tolist())) < 2:
         return {}
-
-    def learn(known: RecordTable, unseen: RecordTable) -> np.ndarray[Any, np.dtype[np.float64]]:
-        return program_model(seed).fit(known.dataset).predict(unseen.features)
-
-    predicted = np.zeros(len(table))
-    for _, said, rows in cross_validated(table, HeldOut.TASKS, learn):
-        predicted[rows] = said
-    scores = task_scores(table, predicted)
+    scores = held_out_scores(table, HeldOut.TASKS, boosted(Objective.REGRESSION, seed))
     if not scores:
         return {}
     probabilities = np.zeros(len(table))

@@ -15,7 +15,7 @@ from autotune.cli.console import ERR, OUT, print_json, table
 from autotune.cli.cost_model_train_command import LogsArgument, ModelArgument, read_table
 from autotune.cli.subject import JsonOption
 from cost_models.calibration import calibration
-from cost_models.evaluation import HeldOut, Quality, cross_validated, quality, task_scores
+from cost_models.evaluation import HeldOut, Quality, held_out_scores, quality, task_scores
 from cost_models.evaluation_report import evaluation_page
 from cost_models.learners import baselines, boosted
 from cost_models.learning_curve import doublings, learning_curve
@@ -130,13 +130,7 @@ def _unseen(model: XGBoostCostModel, known: RecordTable) -> RecordTable:
 
 
 def _folds(known: RecordTable, kind: HeldOut) -> dict[str, Quality]:
-    found = {}
-    for name, learner in baselines().items():
-        scores = []
-        for _, predicted, rows in cross_validated(known, kind, learner):
-            scores += task_scores(known.rows(rows), predicted)
-        found[name] = quality(scores)
-    return found
+    return {name: quality(held_out_scores(known, kind, learner)) for name, learner in baselines().items()}
 
 
 def _print(title: str, qualities: Mapping[str, Quality]) -> None:
