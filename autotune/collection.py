@@ -14,7 +14,7 @@ from autotune.budget import Budget
 from autotune.builder import Builder
 from autotune.cost_model_sampler import CostModelSampler
 from autotune.device import Device
-from autotune.equipment import open_builder, open_runner
+from autotune.equipment import enter_runner, open_builder
 from autotune.pace import Pace
 from autotune.provenance import new_job
 from autotune.runner import Runner
@@ -87,7 +87,7 @@ class Collection:
         started = self._clock()
         with ExitStack() as stack:
             builder = self._builder or stack.enter_context(open_builder(self._device))
-            runner = self._runner or self._own_runner(stack)
+            runner = self._runner or enter_runner(stack, self._device, Pace(), LABELS)
             sampled = [self._begin(task) for task in self._tasks]
             self.trials = sum(one.trials for one in sampled)
             versions = {one.space.task: one.space.version for one in sampled}
@@ -107,11 +107,6 @@ class Collection:
                 self._log.append(records)
                 if records:
                     yield records
-
-    def _own_runner(self, stack: ExitStack) -> Runner:
-        runner = open_runner(self._device, Pace(), LABELS)
-        stack.callback(runner.close)
-        return runner
 
     def _begin(self, task: TuningTask) -> _Sample:
         space, known = self._space(task), self._log.where(task=task, device=self._device.fingerprint)

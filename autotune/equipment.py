@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from autotune.device import Device
 from autotune.gpu_runner import CORES, FLUSH_BYTES, GpuRunner
 from autotune.pace import Pace
 from autotune.remote_runner import RemoteRunner
-from autotune.runner import LocalRunner
+from autotune.runner import LocalRunner, Runner
 from autotune.stopwatch import Stopwatch
 from autotune.thread_scaling import check_threads
 from autotune.tracker import parse_address
@@ -44,6 +45,13 @@ def open_runner(device: Device, pace: Pace, stopwatch: Stopwatch | None = None) 
     if device.connection.startswith("cuda:"):
         return GpuRunner(device, int(device.connection.removeprefix("cuda:")), stopwatch=stopwatch)
     return _checked(device, LocalRunner(device, stopwatch, pace=pace))
+
+
+def enter_runner(stack: ExitStack, device: Device, pace: Pace, stopwatch: Stopwatch | None = None) -> Runner:
+    """The same as `open_runner`, closed when the stack is left."""
+    runner = open_runner(device, pace, stopwatch)
+    stack.callback(runner.close)
+    return runner
 
 
 def thread_speedup(device: Device) -> float | None:

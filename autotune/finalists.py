@@ -32,9 +32,14 @@ def contenders_in_doubt(
 ) -> list[Config]:
     """All configs in doubt that may be within 1.5× of the best, the most promising first."""
     secs = pooled_secs(records, default, in_doubt)
-    limit_secs = _FACTOR * min((secs[one] for one in secs if one not in in_doubt), default=math.inf)
+    limit_secs = _FACTOR * best_sure_secs(secs, in_doubt)
     found = [one for one in secs if one in in_doubt and secs[one] <= limit_secs]
     return sorted(found, key=secs.__getitem__)
+
+
+def best_sure_secs(secs: Mapping[Config, float], in_doubt: Mapping[Config, float]) -> float:
+    """The best of those that are in no doubt, infinite where all are."""
+    return min((secs[one] for one in secs if one not in in_doubt), default=math.inf)
 
 
 def pooled_secs(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from autotune.artifact import Artifact
 from autotune.builder import Builder
 from autotune.final import Final, Verdict
-from autotune.finalists import choose_finalists, contenders_in_doubt, pooled_secs
+from autotune.finalists import best_sure_secs, choose_finalists, contenders_in_doubt, pooled_secs
 from autotune.pace import Pace
 from autotune.runner import Runner
 from autotune.trial_recorder import TrialRecorder, held_by_a_device
@@ -72,14 +72,7 @@ class Finals:
         chosen = contenders_in_doubt(records, space.default, doubts)[:_SECOND_LOOKS]
         if not chosen or not self.pace.is_steady or not self.has_time():
             return
-        best_secs = min(
-            (
-                secs
-                for config, secs in pooled_secs(records, space.default, doubts).items()
-                if config not in doubts
-            ),
-            default=float("inf"),
-        )
+        best_secs = best_sure_secs(pooled_secs(records, space.default, doubts), doubts)
         again = held_by_a_device(
             self.recorder.measure(
                 [space.apply(config) for config in chosen], self.builder, self.runner, best_secs

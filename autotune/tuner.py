@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import numpy as np
 
 from autotune.builder import Builder
-from autotune.equipment import open_builder, open_runner
+from autotune.equipment import enter_runner, open_builder
 from autotune.final import Verdict
 from autotune.finals import Finals
 from autotune.gain_forecast import GainForecast
@@ -96,7 +96,9 @@ class Tuner:
     def rounds(self) -> Generator[list[TuningRecord], None, None]:
         """Yields the records of each round once they are in the log, the baselines first."""
         with ExitStack() as stack:
-            runner = self._runner or (yield from self._lane.go(lambda: self._own_runner(stack)))
+            runner = self._runner or (
+                yield from self._lane.go(lambda: enter_runner(stack, self.job.device, self.pace))
+            )
             builder = self._builder or stack.enter_context(open_builder(self.job.device))
             studies = {}
             similar = SimilarConfigs(self.log, self.job.device.fingerprint)
@@ -110,11 +112,6 @@ class Tuner:
             yield from self._baselines(list(studies.values()), builder, runner)
             yield from self._search(studies, builder, runner)
             yield from self._finals(studies, builder, runner)
-
-    def _own_runner(self, stack: ExitStack) -> Runner:
-        runner = open_runner(self.job.device, self.pace)
-        stack.callback(runner.close)
-        return runner
 
     def _baselines(
         self, studies: list[TaskStudy], builder: Builder, runner: Runner
