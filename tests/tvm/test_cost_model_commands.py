@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,15 +60,9 @@ def _vector(config: Config) -> int:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command of `autotune cost-model` in this process, and gives what it printed."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def invoke(*arguments: object) -> str:
-        app(["cost-model", *map(str, arguments)], standalone_mode=False)
-        return capsys.readouterr().out
-
-    return invoke
+def run(autotune_here: Run) -> Run:
+    """Runs a command of `autotune cost-model`."""
+    return partial(autotune_here, "cost-model")
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
-from tvm import te
-from tvm.s_tir.meta_schedule.testing import te_workload
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from emulated_gpu import emulated_gpu
 from rpc_boards import Boards
+from tvm import te
+from tvm.s_tir.meta_schedule.testing import te_workload
 
 from autotune.artifact import Artifact
 from autotune.budget import Budget

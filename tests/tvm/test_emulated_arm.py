@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,14 +16,11 @@ from types import ModuleType
 import psutil
 import pytest
 import tvm
+from faulty_kernels import RUN_FAULTS, add_one, built, check_build_fault, faulty, unselectable
+from rpc_boards import ROOT, Boards, footprint
 from tvm import te
 from tvm.s_tir import Schedule
 from tvm.s_tir.meta_schedule.testing import te_workload
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from faulty_kernels import RUN_FAULTS, add_one, built, check_build_fault, faulty, unselectable
-from rpc_boards import ROOT, Boards, footprint
 
 from autotune.artifact import Artifact
 from autotune.budget import Budget

@@ -16,9 +16,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from faulty_kernels import (
     BUILD_FAULTS,
     GROWTH_LIMIT_BYTES,

@@ -6,13 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas
 import pytest
 
 from autotune.budget import Budget
-from autotune.cli.main import app
 from autotune.device import local_device
 from autotune.job import TuningJob
 from autotune.operators import operator_task
@@ -25,15 +25,9 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command of `autotune log` in this process, and gives what it printed."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def command(*arguments: object) -> str:
-        app(["log", *map(str, arguments)], standalone_mode=False)
-        return capsys.readouterr().out
-
-    return command
+def run(autotune_here: Run) -> Run:
+    """Runs a command of `autotune log`."""
+    return partial(autotune_here, "log")
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
+from product_network import network
 from tvm import relax
 
 from autotune.compilation import compile
@@ -65,18 +66,6 @@ np.testing.assert_allclose(result, np.maximum(x @ w, 0), rtol=1e-4, atol=1e-4)
 assert not [name for name in sys.modules if name.split(".")[0] in ("autotune", "search_spaces", "tuning_logs")]
 print("scheduled", scheduled)
 """
-
-
-def network() -> tvm.IRModule:
-    """Multiplies two matrices and keeps what is positive."""
-    builder = relax.BlockBuilder()
-    x = relax.Var("x", relax.TensorType((32, 64), "float32"))
-    w = relax.Var("w", relax.TensorType((64, 48), "float32"))
-    with builder.function("main", [x, w]):
-        with builder.dataflow():
-            result = builder.emit_output(relax.op.nn.relu(builder.emit(relax.op.matmul(x, w))))
-        builder.emit_func_output(result)
-    return builder.finalize()
 
 
 @pytest.fixture(scope="module")

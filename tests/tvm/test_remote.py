@@ -12,13 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tvm import te
-from tvm.s_tir.meta_schedule.testing import te_workload
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from faulty_kernels import GROWTH_LIMIT_BYTES, RUN_FAULTS, add_one, built, faulty
 from rpc_boards import TRACKER, Boards, footprint
+from tvm import te
+from tvm.s_tir.meta_schedule.testing import te_workload
 
 from autotune.budget import Budget
 from autotune.builder import LocalBuilder

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tvm
 import tvm_ffi
-from tvm import relax
+from product_network import network
 
 from autotune.compilation import compile
 from autotune.coverage import Status
@@ -95,18 +94,6 @@ def test_the_text_is_one_per_sketch_and_the_same_in_every_process(target: Target
     assert max(map(len, texts)) < 2000
     space = TensorIRSpace(task)
     assert space.apply(space.default).trace is None
-
-
-def network() -> tvm.IRModule:
-    """Multiplies two matrices and keeps what is positive."""
-    builder = relax.BlockBuilder()
-    x = relax.Var("x", relax.TensorType((32, 64), "float32"))
-    w = relax.Var("w", relax.TensorType((64, 48), "float32"))
-    with builder.function("main", [x, w]):
-        with builder.dataflow():
-            result = builder.emit_output(relax.op.nn.relu(builder.emit(relax.op.matmul(x, w))))
-        builder.emit_func_output(result)
-    return builder.finalize()
 
 
 @pytest.fixture
