@@ -29,6 +29,11 @@ _FAVOUR = 3.0
 #: More parallel tasks for each core bring no better balance.
 _TASKS_PER_CORE = 16
 _ATTEMPTS = 20
+#: What all rows of a task read again and again, its columns of one operand: half of a small second cache.
+_PANEL_BYTES = 1 << 17
+_ELEMENT_BYTES = 4
+#: How often a task's panel is kept that small.
+_SMALL_PANELS = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,12 @@ class RegisterBlocking:
     def _tilings(self, block: _TiledBlock, rng: np.random.Generator) -> dict[str, Answer]:
         inner = self._register_tile(block.extents, rng)
         rest = [extent // size for extent, size in zip(block.extents, inner, strict=True)]
-        outer = self._parallel_tasks(rest, rng)
+        column = _column(block.extents)
+        depth = math.prod(_extent(decision) for decision in block.reductions)
+        panel = max(_PANEL_BYTES // (_ELEMENT_BYTES * depth * inner[column]), 1)
+        outer = self._parallel_tasks(
+            rest, column, panel if rng.random() < _SMALL_PANELS else rest[column], rng
+        )
         answers: dict[str, Answer] = {
             decision.name: _nearest(decision, (tasks, left // tasks, 1, size))
             for decision, tasks, left, size in zip(block.spatial, outer, rest, inner, strict=True)
@@ -83,16 +93,15 @@ class RegisterBlocking:
 
     def _register_tile(self, extents: list[int], rng: np.random.Generator) -> list[int]:
         """The innermost extents of the loops: vectors along the last, rows along one of the others."""
-        column = max(place for place, extent in enumerate(extents) if extent > 1 or place == 0)
+        column = _column(extents)
         tiles, merits = [], []
-        widths = _divisors(extents[column], _WIDEST)
-        for width in [each for each in widths if each % self._unit.lanes == 0] or widths:
+        for width in self._widths(extents[column]):
             vectors = math.ceil(width / self._unit.lanes)
             filled = width / (vectors * self._unit.lanes)
             for axis in range(max(column, 1)):
                 for height in _divisors(extents[axis] if axis < column else 1, _TALLEST):
                     sums = height * vectors
-                    if sums + vectors <= self._unit.registers:
+                    if sums + vectors + self._unit.scalar_registers <= self._unit.registers:
                         tile = [1] * len(extents)
                         tile[axis] = height
                         tile[column] = width
@@ -102,12 +111,30 @@ class RegisterBlocking:
         odds = np.array(merits) / sum(merits)
         return tiles[int(rng.choice(len(tiles), p=odds))]
 
-    def _parallel_tasks(self, extents: list[int], rng: np.random.Generator) -> list[int]:
-        """Outermost factors whose product keeps all cores equally busy, as far as the extents allow."""
+    def _widths(self, extent: int) -> list[int]:
+        """Innermost extents: one, two, four… whole vectors, since LLVM spills others; what there is where none fit."""
+        widths = _divisors(extent, _WIDEST)
+        whole = [each for each in widths if each % self._unit.lanes == 0]
+        return [each for each in whole if (each // self._unit.lanes).bit_count() == 1] or widths
+
+    def _parallel_tasks(
+        self, extents: list[int], column: int, most_columns: int, rng: np.random.Generator
+    ) -> list[int]:
+        """Outermost factors whose product keeps all cores equally busy, as far as the extents allow.
+
+        Tasks are left with at most so many blocks of columns.
+        """
+        cores = self._unit.cores
+        splits = [
+            each for each in _divisors(extents[column], extents[column]) if each <= _TASKS_PER_CORE * cores
+        ]
+        narrow = [each for each in splits if extents[column] // each <= most_columns] or splits[-1:]
         best, best_balance = [1] * len(extents), 0.0
+        best[column] = narrow[0]
         for _ in range(_ATTEMPTS):
             factors = [_drawn(_divisors(extent, extent), rng) for extent in extents]
-            tasks, cores = math.prod(factors), self._unit.cores
+            factors[column] = _drawn(narrow, rng)
+            tasks = math.prod(factors)
             if tasks > _TASKS_PER_CORE * cores:
                 continue
             balance = tasks / (cores * math.ceil(tasks / cores))
@@ -143,6 +170,11 @@ def _tiled_blocks(decisions: Sequence[Decision]) -> tuple[_TiledBlock, ...]:
     return tuple(
         _TiledBlock(tuple(spatial), tuple(reductions)) for spatial, reductions in groups if reductions
     )
+
+
+def _column(extents: Sequence[int]) -> int:
+    """The place of the last loop that is one."""
+    return max(place for place, extent in enumerate(extents) if extent > 1 or place == 0)
 
 
 def _levels(decision: Decision) -> int:

@@ -10,10 +10,13 @@ from tvm.target import codegen
 
 @dataclass(frozen=True, slots=True)
 class VectorUnit:
-    """lanes: 32-bit numbers in a vector register; registers: how many of them; cores: how many such units."""
+    """lanes: 32-bit numbers in a vector register; registers: how many of them; scalar_registers: how many of those
+    are kept for scalars spread over all lanes, none where multiply-adds read them from memory; cores: how many such
+    units."""
 
     lanes: int
     registers: int
+    scalar_registers: int
     cores: int
 
 
@@ -21,7 +24,9 @@ def vector_unit(target: tvm.target.Target) -> VectorUnit:
     """What the target's instruction set has; the least of its family where its attributes do not tell."""
     cores = int(target.attrs.get("num-cores", 1))
     if codegen.target_has_features("avx512f", target):
-        return VectorUnit(16, 32, cores)
+        return VectorUnit(16, 32, 0, cores)
     if codegen.target_has_features("avx", target):
-        return VectorUnit(8, 16, cores)
-    return VectorUnit(4, 32 if str(target.attrs.get("mtriple", "")).startswith("aarch64") else 16, cores)
+        return VectorUnit(8, 16, 2, cores)
+    if str(target.attrs.get("mtriple", "")).startswith("aarch64"):
+        return VectorUnit(4, 32, 2, cores)
+    return VectorUnit(4, 16, 2, cores)
