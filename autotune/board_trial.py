@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from tvm import rpc
@@ -72,7 +73,9 @@ class Lost:
 
 
 @dataclass
-class _Session:
+class Session:
+    """A connection to the board at an address, and what it has there."""
+
     address: Address
     connection: Any
     names: Iterator[str] = field(default_factory=lambda: (f"{number}.so" for number in itertools.count()))
@@ -90,13 +93,16 @@ class _Session:
 
     def open_kernel(self, artifact: Artifact, signs: Signs) -> DeviceKernel:
         """Sends the library over and loads it there."""
-        name = next(self.names)
-        self.connection.upload(bytearray(artifact.library.read_bytes()), name)
         if artifact.cubin is not None:
             self.connection.get_function("autotune.board.gpu_code")(bytearray(artifact.cubin))
-        library = self.connection.load_module(name)
         inputs = self.inputs if artifact.cubin is None else self.gpu_inputs
-        return DeviceKernel(library, inputs, artifact, signs)
+        return DeviceKernel(self.load_library(artifact.library), inputs, artifact, signs)
+
+    def load_library(self, library: Path) -> Any:
+        """Sends a shared library over and loads it there, as a TVM module."""
+        name = next(self.names)
+        self.connection.upload(bytearray(library.read_bytes()), name)
+        return self.connection.load_module(name)
 
     def pulse(self, reference: ReferenceKernel) -> BoardPulse:
         """The board's, with its kernel loaded once."""
@@ -106,6 +112,7 @@ class _Session:
 
     @property
     def is_alive(self) -> bool:
+        """Whether the board answers, and no kernel wrote outside its arrays."""
         try:
             self.connection.get_function("autotune.board.intact")()
         except Exception:  # noqa: BLE001 - whatever TVM makes of a dead connection
@@ -114,7 +121,7 @@ class _Session:
 
 
 # The session that this worker process holds, from one trial to the next.
-_held: list[_Session] = []
+_held: list[Session] = []
 
 
 def warm_up() -> None:
@@ -124,7 +131,7 @@ def warm_up() -> None:
 def try_on_board(artifact: Artifact, options: TrialOptions, request: BoardRequest) -> Tried | Ended | Lost:
     """Measures an artifact on the board that this process holds, or on the next that is free."""
     try:
-        session = _session(request)
+        session = held_session(request)
     except Exception as error:  # noqa: BLE001 - a board or tracker may fail in any way
         return Lost(None, _text(error))
     if isinstance(session, Lost):
@@ -147,7 +154,7 @@ def try_on_board(artifact: Artifact, options: TrialOptions, request: BoardReques
 def speedup_on_board(request: BoardRequest) -> float | Lost:
     """How many times faster a small kernel is on a board's threads than on one of them."""
     try:
-        session = _session(request)
+        session = held_session(request)
         if isinstance(session, Lost):
             return session
         assert request.reference is not None
@@ -157,7 +164,11 @@ def speedup_on_board(request: BoardRequest) -> float | Lost:
         return Lost(None, _text(error))
 
 
-def _session(request: BoardRequest) -> _Session | Lost:
+def held_session(request: BoardRequest) -> Session | Lost:
+    """The session that this process holds, or a new one on the next board that is free.
+
+    Raises AutotuneError and OSError where the tracker does not answer.
+    """
     held = [one for one in _held if one.address not in request.avoid and one.is_alive]
     if held:
         return held[0]
@@ -176,7 +187,7 @@ def _session(request: BoardRequest) -> _Session | Lost:
                 # TVM's own connect would wait for minutes for a board that was switched off.
                 socket.create_connection((turn.address.host, turn.address.port), _CONNECT_SECS).close()
                 session = rpc.connect(turn.address.host, turn.address.port, turn.match_key)
-                _held.append(_Session(turn.address, session))
+                _held.append(Session(turn.address, session))
             except Exception as error:  # noqa: BLE001 - a board that answers wrongly is as good as gone
                 return Lost(turn.address, _text(error))
             return _held[0]

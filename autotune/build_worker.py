@@ -22,7 +22,10 @@ _TIMEOUT_SECS = 1800.0
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """Which model to build with which log, and where the library goes."""
+    """Which model to build with which log, and where the library goes.
+
+    linker: a C compiler driver for the target, None where it is this machine's.
+    """
 
     model: Path
     shapes: Mapping[str, tuple[int, ...]]
@@ -30,6 +33,7 @@ class BuildRequest:
     device: DeviceFingerprint
     log: str
     library: Path
+    linker: str | None = None
 
 
 def build_apart(request: BuildRequest) -> Coverage:
@@ -52,6 +56,6 @@ def _warm_up() -> None:
 
 def _build(request: BuildRequest) -> Coverage:
     model = load_model(request.model, request.shapes)
-    built = compile(model, request.target, read_log(request.log), request.device)
-    built.save(request.library)
+    built = compile(model, request.target, read_log(request.log), request.device, linker=request.linker)
+    built.save(request.library, request.linker)
     return built.coverage

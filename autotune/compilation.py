@@ -90,12 +90,14 @@ def compile(
     log: RecordStore,
     device: DeviceFingerprint | None = None,
     others: OtherDevices = OtherDevices.REFUSED,
+    linker: str | None = None,
 ) -> Build:
     """Builds a model with the best record of each of its operators; device: whose records count.
 
     A record is used where it beats the untouched operator beyond noise. An operator without a usable record gets the
     schedule of a similar one, if there is one that applies and builds, or keeps TVM's naive loops; the coverage says
-    which and why. others: whether the records of other devices may stand in.
+    which and why. others: whether the records of other devices may stand in; linker: a C compiler driver for the
+    target, where it is another machine's.
     Raises Misuse for a model without a graph and for a target that TVM does not know.
     """
     module = model.module if isinstance(model, Model) else model
@@ -106,7 +108,7 @@ def compile(
     compiled_for = tvm_target(target)
     lowered = lower(module, target)
     with ExitStack() as stack:
-        records = database(log, target, device, others, _TrialBuild(stack))
+        records = database(log, target, device, others, _TrialBuild(stack, linker or "cc"))
         with compiled_for, records, tvm.transform.PassContext(opt_level=3):
             scheduled = relax.transform.MetaScheduleApplyDatabase()(lowered)
             split = relax.transform.SplitLayoutRewritePreproc()(scheduled)
@@ -122,14 +124,16 @@ def compile(
 class _TrialBuild:
     """Whether a candidate builds, tried in a process of its own; one is started once there is something to try."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
+    def __init__(self, stack: ExitStack, linker: str) -> None:
+        self._stack, self._linker = stack, linker
         self._builder: LocalBuilder | None = None
 
     def __call__(self, candidate: Candidate) -> bool:
         if str(candidate.task.target.kind) != "llvm":
             return True
-        self._builder = self._builder or self._stack.enter_context(LocalBuilder(workers=1))
+        self._builder = self._builder or self._stack.enter_context(
+            LocalBuilder(workers=1, linker=self._linker)
+        )
         [built] = self._builder.build([candidate])
         return not isinstance(built, Failure)
 

@@ -48,6 +48,12 @@ class Device:
         """Whether it is a part of this machine, so that what is built for it runs here."""
         return not self.connection.startswith("rpc://")
 
+    @property
+    def boards(self) -> tuple[Address, str]:
+        """The tracker of a device that is not here, and the key of its boards."""
+        parts = urlsplit(self.connection)
+        return parse_address(parts.netloc), parts.path.removeprefix("/")
+
 
 def local_device(threads: int | None = None) -> Device:
     """This machine's CPU; threads: by default as many as it has usable cores.

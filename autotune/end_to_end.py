@@ -6,7 +6,7 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from autotune.device import Device
 from autotune.executable import SavedModel
 from autotune.job_file import ModelRequest
 from autotune.job_status import Latency, ModelStatus, Operator
-from autotune.model_comparison import measure, side_by_side
+from autotune.model_place import ModelPlace, model_place
 
 # Neighbouring runs resemble each other, so stretches of runs are resampled instead of runs, so often.
 _STRETCHES = 10
@@ -31,40 +31,48 @@ _FEWEST_TURNS = 3
 
 
 class EndToEnd:
-    """Builds the models of a job in its folder, and says how long their runs take."""
+    """Builds the models of a job in its folder, and says how long their runs take where `find_place` runs them."""
 
-    def __init__(self, folder: Path, log: str) -> None:
-        self._folder = folder
-        self._log = log
+    def __init__(
+        self, folder: Path, log: str, find_place: Callable[[Device], ModelPlace] = model_place
+    ) -> None:
+        self._folder, self._log, self._find_place = folder, log, find_place
 
     def before(self, request: ModelRequest, device: Device, status: ModelStatus) -> None:
         """Builds a model with the log as it is, and runs it a few times; the status takes it in.
 
         Raises AutotuneError where it does not build or run.
         """
-        library = self._library(status, "before")
+        place, library = self._find_place(device), self._library(status, "before")
         started = time.monotonic()
         coverage = build_apart(self._request(request, device, library))
         status.operators = _operators(coverage)
-        taken = measure(
-            SavedModel(library.absolute()), _inputs(request), device.threads, seed=0, rounds=1, turn_secs=0.05
+        taken = place.measure(
+            SavedModel(library.absolute(), "before"), _inputs(request), rounds=1, turn_secs=0.05
         )
         status.first_secs = taken.secs
         status.before_secs = time.monotonic() - started
 
-    def after(self, request: ModelRequest, device: Device, status: ModelStatus, turns: int) -> str | None:
+    def after(
+        self,
+        request: ModelRequest,
+        device: Device,
+        status: ModelStatus,
+        turns: int,
+        spare_secs: Callable[[], float],
+    ) -> str | None:
         """Builds a model with the log as it has become, and runs it in turns with the build from before.
 
+        turns: of each build, more where spare_secs, the time left, allows; fewer of a slow model.
         The faster of the two is the job's library. A warning where it is not the new one, or where the two do not
         compute the same. Raises AutotuneError where the model does not build or run.
         """
         old, new = self._library(status, "before"), self._library(status, "after")
         coverage = build_apart(self._request(request, device, new))
-        engines = [SavedModel(new.absolute(), "after"), SavedModel(old.absolute(), "before")]
+        builds = [SavedModel(new.absolute(), "after"), SavedModel(old.absolute(), "before")]
         slow = (status.first_secs or 0.0) > _SLOW_SECS
-        compared = side_by_side(
-            engines, _inputs(request), device.threads, 0, _FEWEST_TURNS if slow else turns
-        )
+        rounds = _FEWEST_TURNS if slow else turns
+        compared = self._find_place(device).side_by_side(builds, _inputs(request), rounds, spare_secs)
         status.after, status.before = (latency(each.run_secs) for each in compared.latencies)
         status.outputs_equal = compared.mistake is None
         kept, warning = new, None
@@ -90,7 +98,13 @@ class EndToEnd:
 
     def _request(self, request: ModelRequest, device: Device, library: Path) -> BuildRequest:
         return BuildRequest(
-            request.path, request.shapes, device.target, device.fingerprint, self._log, library
+            request.path,
+            request.shapes,
+            device.target,
+            device.fingerprint,
+            self._log,
+            library,
+            None if device.is_here else device.linker,
         )
 
     def _library(self, status: ModelStatus, when: str | None) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from autotune.builder import LocalBuilder, is_for_gpu
 from autotune.device import Device
@@ -15,7 +14,6 @@ from autotune.remote_runner import RemoteRunner
 from autotune.runner import LocalRunner, Runner
 from autotune.stopwatch import Stopwatch
 from autotune.thread_scaling import check_threads
-from autotune.tracker import parse_address
 
 _Runner = TypeVar("_Runner", LocalRunner, RemoteRunner)
 
@@ -32,9 +30,8 @@ def open_runner(device: Device, pace: Pace, stopwatch: Stopwatch | None = None) 
 
     Raises AutotuneError where the device's threads lose against one of them, or its tracker does not answer.
     """
-    if device.connection.startswith("rpc://"):
-        parts = urlsplit(device.connection)
-        address, key = parse_address(parts.netloc), parts.path.removeprefix("/")
+    if not device.is_here:
+        address, key = device.boards
         if is_for_gpu(device.target):
             flushing = replace(stopwatch or Stopwatch(), flush_bytes=FLUSH_BYTES)
             return RemoteRunner(address, key, CORES, flushing)

@@ -138,11 +138,6 @@ class JobEngine:
             request = next(one.request for one in part.plan.models if one.name == status.name)
             if self.is_stopping or request is None or self.end_to_end.has_before(status):
                 continue
-            if part.plan.is_remote:
-                self.warnings.append(
-                    f"{status.name} is not measured as a whole on {status.device}, another machine"
-                )
-                continue
             started = any(one.first_secs is not None for one in self.models.values())
             if started and self.elapsed_secs > limit:
                 self.warnings.append(f"{status.name} is not measured as a whole: the job is too short for it")
@@ -156,9 +151,7 @@ class JobEngine:
     def _search(self) -> Iterator[JobRound]:
         """Devices of this machine take turns, the one that has had the least of its share first; boards measure
         meanwhile, and have what they measure next compiled between the turns."""
-        left = self.secs_left
-        if left is not None:
-            left -= self._reserved_secs()
+        left = self._spare_secs(self._in_order())
         if (left is not None and left <= 0) or self._trials_are_spent:
             return
         for part in self.parts:
@@ -248,7 +241,9 @@ class JobEngine:
         for part in self.parts:
             if part.roofline and part.clock() and not self.is_stopping:
                 part.roofline = higher(part.roofline, self.find_roofline(part.plan.device.threads))
-        for part, status in self._in_order():
+        waiting = self._in_order()
+        while waiting:
+            part, status = waiting.pop(0)
             request = next(one.request for one in part.plan.models if one.name == status.name)
             if self.is_stopping or request is None or not self.end_to_end.has_before(status):
                 continue
@@ -256,7 +251,9 @@ class JobEngine:
                 continue
             yield self._doing(f"building {status.name} and running it beside the build from before")
             try:
-                warning = self.end_to_end.after(request, part.plan.device, status, _TURNS)
+                warning = self.end_to_end.after(
+                    request, part.plan.device, status, _TURNS, lambda: self._spare_secs(waiting) or 0.0
+                )
             except AutotuneError as error:
                 warning = f"{status.name} is not measured after the job: {error}"
             if warning:
@@ -270,12 +267,13 @@ class JobEngine:
             return False
         return self.earlier.trials >= limit
 
-    def _reserved_secs(self) -> float:
-        end_to_end = self.end_to_end
-        if end_to_end is None:
-            return 0.0
-        built = [one for one in self.models.values() if end_to_end.has_before(one)]
-        return sum(end_to_end.remaining_secs(one, _TURNS) for one in built)
+    def _spare_secs(self, waiting: list[tuple[Part, ModelStatus]]) -> float | None:
+        """What the last builds of models leave of the budget's time: nothing at a stop, None where it has no limit."""
+        left = 0.0 if self.is_stopping else self.secs_left
+        if left is None or self.end_to_end is None:
+            return left
+        built = [one for _, one in waiting if self.end_to_end.has_before(one)]
+        return left - sum(self.end_to_end.remaining_secs(one, _TURNS) for one in built)
 
     def _in_order(self) -> list[tuple[Part, ModelStatus]]:
         """Every model on every device, the most important first."""

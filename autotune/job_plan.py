@@ -53,8 +53,8 @@ class DevicePlan:
 
     @property
     def is_remote(self) -> bool:
-        """Whether the device is another machine, where neither rooflines nor whole models are measured."""
-        return self.device.connection.startswith("rpc://")
+        """Whether the device is another machine, where no rooflines are measured."""
+        return not self.device.is_here
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from tuning_logs.measurement import Check
 # Long enough for the threads of the engine before to stop spinning.
 _PAUSE_SECS = 0.05
 _TIMEOUT_SECS = 600.0
+# However much time is left, this many times as many turns are enough.
+_MOST_TURNS = 10
 # What rounding explains after some hundred layers, relative to an element or the output's root mean square.
 _TOLERANCE = {"float64": 1e-6, "float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
 
@@ -37,6 +40,16 @@ class EngineLatency:
     def secs(self) -> float:
         """The median."""
         return statistics.median(self.run_secs)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """An engine in a worker process, and how that is asked for its outputs and for the seconds of one turn's runs."""
+
+    name: str
+    pool: WorkerPool
+    outputs: Call
+    turn: Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +77,34 @@ def side_by_side(
     seed: int,
     rounds: int = 10,
     turn_secs: float = 0.2,
+    spare_secs: Callable[[], float] = lambda: 0.0,
 ) -> ModelComparison:
     """Runs every engine in a process of its own, in turns of turn_secs, and compares the first two's outputs.
+
+    rounds: turns of each engine; up to ten times as many while one more of all fits into spare_secs, the time left.
 
     The engines take turns so that a change of the machine's clock or load hits all of them; they do not share
     a process because the idle threads of one spin while another runs.
     Raises AutotuneError where an engine fails.
     """
-    pools = [_pool(engine, threads) for engine in engines]
-    try:
-        ours, theirs = [
-            _ask(pool, Call(outputs, (engine, inputs, seed)))
-            for pool, engine in zip(pools[:2], engines[:2], strict=True)
-        ]
-        check, mistake = judge(ours, theirs)
-        taken: list[list[float]] = [[] for _ in engines]
-        for _ in range(rounds):
-            for pool, engine, secs in zip(pools, engines, taken, strict=True):
-                time.sleep(_PAUSE_SECS)
-                secs.extend(_ask(pool, Call(take_turn, (engine, inputs, seed, turn_secs))))
-    finally:
-        for pool in pools:
-            pool.close()
-    latencies = tuple(
-        EngineLatency(engine.name, tuple(secs)) for engine, secs in zip(engines, taken, strict=True)
-    )
+    with ExitStack() as stack:
+        seats = [_seat(stack, engine, inputs, threads, seed, turn_secs) for engine in engines]
+        return compare_seats(seats, rounds, spare_secs)
+
+
+def compare_seats(seats: Sequence[Seat], rounds: int, spare_secs: Callable[[], float]) -> ModelComparison:
+    """The same for engines that have a seat, wherever they run. Raises AutotuneError where one fails."""
+    ours, theirs = [_ask(seat, seat.outputs) for seat in seats[:2]]
+    check, mistake = judge(ours, theirs)
+    taken: list[list[float]] = [[] for _ in seats]
+    started = time.monotonic()
+    for turn in range(_MOST_TURNS * rounds):
+        if turn >= rounds and spare_secs() < (time.monotonic() - started) / turn:
+            break
+        for seat, secs in zip(seats, taken, strict=True):
+            time.sleep(_PAUSE_SECS)
+            secs.extend(_ask(seat, seat.turn))
+    latencies = tuple(EngineLatency(seat.name, tuple(secs)) for seat, secs in zip(seats, taken, strict=True))
     return ModelComparison(latencies, check, mistake)
 
 
@@ -101,11 +117,14 @@ def measure(
     turn_secs: float = 0.2,
 ) -> EngineLatency:
     """Times one engine in a process of its own. Raises AutotuneError where it fails."""
-    with _pool(engine, threads) as pool:
-        secs: list[float] = []
-        for _ in range(rounds):
-            secs.extend(_ask(pool, Call(take_turn, (engine, inputs, seed, turn_secs))))
-    return EngineLatency(engine.name, tuple(secs))
+    with ExitStack() as stack:
+        return time_seat(_seat(stack, engine, inputs, threads, seed, turn_secs), rounds)
+
+
+def time_seat(seat: Seat, rounds: int) -> EngineLatency:
+    """The same for an engine that has a seat. Raises AutotuneError where it fails."""
+    secs = [each for _ in range(rounds) for each in _ask(seat, seat.turn)]
+    return EngineLatency(seat.name, tuple(secs))
 
 
 def judge(ours: Sequence[Array], theirs: Sequence[Array]) -> tuple[Check, str | None]:
@@ -127,6 +146,14 @@ def judge(ours: Sequence[Array], theirs: Sequence[Array]) -> tuple[Check, str | 
     return worst, "; ".join(mistakes) or None
 
 
+def _seat(
+    stack: ExitStack, engine: Engine, inputs: tuple[InputSpec, ...], threads: int, seed: int, turn_secs: float
+) -> Seat:
+    pool = stack.enter_context(_pool(engine, threads))
+    asked = (engine, inputs, seed)
+    return Seat(engine.name, pool, Call(outputs, asked), Call(take_turn, (*asked, turn_secs)))
+
+
 def _pool(engine: Engine, threads: int) -> WorkerPool:
     environment = {
         "TVM_NUM_THREADS": str(threads),
@@ -142,8 +169,8 @@ def _warm_up(engine: Engine) -> None:
     """Unpickling the engine has imported what it runs with."""
 
 
-def _ask(pool: WorkerPool, call: Call) -> Any:
-    reply = pool.map([(call, _TIMEOUT_SECS)])[0]
+def _ask(seat: Seat, call: Call) -> Any:
+    reply = seat.pool.map([(call, _TIMEOUT_SECS)])[0]
     if not isinstance(reply, Answer):
-        raise AutotuneError(f"expected {call.arguments[0].name} to run the model; found {reply}")
+        raise AutotuneError(f"expected {seat.name} to run the model; found {reply.message}")
     return reply.value

@@ -29,7 +29,7 @@ from autotune.stopwatch import Stopwatch
 from autotune.tracker import Address, registered_boards
 from autotune.worker_pool import WorkerPool
 from autotune.worker_process import Call
-from autotune.worker_reply import Answer, Died, OverMemory, Reply
+from autotune.worker_reply import Answer, Died, Reply
 from search_spaces.errors import AutotuneError
 from search_spaces.target import Target
 from tuning_logs.measurement import Failure, FailureKind, is_device_lost
@@ -212,7 +212,7 @@ class RemoteRunner(Closeable):
             return Outcome(value.measurement, value.check)
         if isinstance(value, Ended):
             self._quarantine.note_success(value.address)
-            fault = _fault(value)
+            fault = value.end.fault
             if isinstance(fault, Died) and fault.from_outside:
                 deaths[place] += 1
                 if deaths[place] < 2:
@@ -266,10 +266,3 @@ class RemoteRunner(Closeable):
             worn_bytes=2 * _GIB,
             scratch=Path(self._scratch.name),
         )
-
-
-def _fault(ended: Ended) -> Died | OverMemory:
-    end = ended.end
-    if end.used_bytes:
-        return OverMemory(end.used_bytes, end.limit_bytes, 0.0)
-    return Died(end.returncode, end.last_words, 0.0)

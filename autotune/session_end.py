@@ -6,6 +6,8 @@ import json
 import re
 from dataclasses import asdict, dataclass
 
+from autotune.worker_reply import Died, OverMemory
+
 _MARK = "autotune session ended "
 _PATTERN = re.compile(re.escape(_MARK) + r"(\{[^\n]*?\})(?:\n|$)")
 
@@ -19,6 +21,13 @@ class SessionEnd:
     last_words: str
     used_bytes: int = 0
     limit_bytes: int = 0
+
+    @property
+    def fault(self) -> Died | OverMemory:
+        """What a worker process of this machine would have replied."""
+        if self.used_bytes:
+            return OverMemory(self.used_bytes, self.limit_bytes, 0.0)
+        return Died(self.returncode, self.last_words, 0.0)
 
     def to_text(self) -> str:
         """A line that `find_session_end` recognises within an error's text."""

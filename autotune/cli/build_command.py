@@ -60,14 +60,15 @@ def build(
     records = read_log(log)
     network = read_model(model, shape)
     others = OtherDevices.ALLOWED if allow_device else OtherDevices.REFUSED
-    built = compile(network, where.target, records, where.fingerprint, others)
+    linker = None if where.is_here else where.linker
+    built = compile(network, where.target, records, where.fingerprint, others, linker=linker)
     if strict is not None and built.coverage.missed_share > strict:
         ERR.print(coverage_table(built.coverage))
         raise AutotuneError(
             f"expected operators without a record of their own to take at most {strict:.1%} of the time, found "
             f"{built.coverage.missed_share:.1%}; tune the model for this device, or raise --strict"
         )
-    saved = built.save(output, None if where.is_here else where.linker)
+    saved = built.save(output, linker)
     latency = (
         measure(SavedModel(saved.absolute()), network.inputs, where.threads, seed=0)
         if where.is_here

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,22 @@ from tuning_logs import Check
 REQUEST = ModelRequest(Path("model.onnx"), "model", ("toy",))
 
 
+@dataclass(frozen=True)
+class Bench:
+    """A place where builds take the times given."""
+
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    mistake: str | None
+
+    def measure(self, *_arguments: object, **_settings: object) -> EngineLatency:
+        return EngineLatency("before", self.before)
+
+    def side_by_side(self, *_arguments: object) -> ModelComparison:
+        latencies = (EngineLatency("after", self.after), EngineLatency("before", self.before))
+        return ModelComparison(latencies, Check(0.0, 0.0), self.mistake)
+
+
 def job(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -35,20 +52,14 @@ def job(
         request.library.write_text(request.library.parent.name)
         return Coverage(())
 
-    def compare(*_arguments: object) -> ModelComparison:
-        latencies = (EngineLatency("after", tuple(after)), EngineLatency("before", tuple(before)))
-        return ModelComparison(latencies, Check(0.0, 0.0), mistake)
-
     monkeypatch.setattr(end_to_end, "build_apart", build)
-    monkeypatch.setattr(end_to_end, "side_by_side", compare)
-    monkeypatch.setattr(end_to_end, "measure", lambda *_a, **_k: EngineLatency("before", tuple(before)))
     monkeypatch.setattr(end_to_end, "_inputs", lambda _request: ())
     status = ModelStatus(name="model", device="toy")
-    made = EndToEnd(folder, "log.jsonl")
+    made = EndToEnd(folder, "log.jsonl", lambda _device: Bench(tuple(before), tuple(after), mistake))
     assert not made.has_before(status)
     made.before(REQUEST, DEVICE, status)
     assert made.has_before(status)
-    return status, made.after(REQUEST, DEVICE, status, 10)
+    return status, made.after(REQUEST, DEVICE, status, 10, lambda: 0.0)
 
 
 def kept(status: ModelStatus) -> str:

@@ -6,6 +6,7 @@ import itertools
 import math
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from toy_machine import DEVICE, ToyMachine
@@ -14,13 +15,14 @@ from autotune import job_engine
 from autotune.artifact import Artifact
 from autotune.budget import Budget
 from autotune.device import Device
+from autotune.end_to_end import EndToEnd
 from autotune.gain_forecast import GainForecast
 from autotune.job import TuningJob
 from autotune.job_engine import JobEngine
-from autotune.job_file import JobRequest
+from autotune.job_file import JobRequest, ModelRequest
 from autotune.job_journal import JobJournal
 from autotune.job_plan import JobPlan, PlannedModel, share_out
-from autotune.job_status import State
+from autotune.job_status import ModelStatus, Roofline, State
 from autotune.measuring_lane import Lane
 from autotune.objective import ModelShare, Objective
 from autotune.runner import Outcome
@@ -89,6 +91,87 @@ def test_the_time_is_kept_within_one_per_cent_and_a_measurement(secs: float) -> 
     for _ in job.rounds():
         pass
     assert secs * 0.97 <= clock.secs <= secs * 1.01 + 0.25 * 9
+
+
+class TimedEndToEnd(EndToEnd):
+    """A build takes two seconds by the clock, half of what is reserved for it; a turn takes one.
+
+    turns: how many each model had, by its name.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(Path(), "")
+        self.clock = clock
+        self.turns: dict[str, int] = {}
+
+    def before(self, request: ModelRequest, device: Device, status: ModelStatus) -> None:
+        self.clock.secs += 2
+        status.first_secs = 1e-3
+
+    def after(
+        self,
+        request: ModelRequest,
+        device: Device,
+        status: ModelStatus,
+        turns: int,
+        spare_secs: Callable[[], float],
+    ) -> None:
+        self.clock.secs += 2 + turns
+        while spare_secs() >= 1:
+            self.clock.secs += 1
+            turns += 1
+        self.turns[request.name] = turns
+
+    def has_before(self, status: ModelStatus) -> bool:
+        return status.first_secs is not None
+
+    def remaining_secs(self, status: ModelStatus, turns: int) -> float:
+        return 4.0 + turns
+
+
+def measured_job(budget: Budget) -> tuple[JobEngine, Clock, TimedEndToEnd]:
+    """A job with three models that are built before and after it."""
+    clock = Clock()
+    models = [
+        PlannedModel(name, (task,), priority, ModelRequest(Path(f"{name}.onnx"), name, ("toy",)))
+        for name, task, priority in zip("abc", TASKS[3:6], (3.0, 2.0, 1.0), strict=True)
+    ]
+    job, end_to_end = engine(budget, clock, {DEVICE: models}), TimedEndToEnd(clock)
+    job.end_to_end, job.find_roofline = end_to_end, lambda _threads: Roofline(1e9, ())
+    return job, clock, end_to_end
+
+
+def test_models_run_side_by_side_until_the_time_is_up_and_no_longer() -> None:
+    job, clock, end_to_end = measured_job(Budget(secs=100.0))
+    for _ in job.rounds():
+        pass
+    assert 99 <= clock.secs <= 100
+    assert min(end_to_end.turns.values()) >= 10
+
+
+def test_no_model_takes_the_time_that_another_one_waits_for() -> None:
+    job, clock, end_to_end = measured_job(Budget(secs=1000.0, trials=8))
+    for _ in job.rounds():
+        pass
+    assert clock.secs <= 1000
+    assert min(end_to_end.turns.values()) >= 10
+
+
+def test_models_take_no_more_turns_than_needed_where_time_has_no_limit() -> None:
+    job, _, end_to_end = measured_job(Budget(trials=80))
+    for _ in job.rounds():
+        pass
+    assert end_to_end.turns == {"a": 10, "b": 10, "c": 10}
+
+
+def test_a_stop_ends_the_turns_however_much_time_is_left() -> None:
+    job, _, end_to_end = measured_job(Budget(secs=1000.0, trials=80))
+    for happened in job.rounds():
+        if happened.activity.startswith("building b and"):
+            job.stop()
+    assert end_to_end.turns["a"] > 10
+    assert end_to_end.turns["b"] == 10
+    assert "c" not in end_to_end.turns
 
 
 def test_devices_get_time_by_the_priorities_of_their_models() -> None:

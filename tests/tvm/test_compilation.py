@@ -307,6 +307,21 @@ def test_engines_side_by_side_are_timed_and_compared(model: Model, target: Targe
     assert build.measure(rounds=2).secs > 0
 
 
+@pytest.mark.parametrize(("left_secs", "turns"), [([0.0], 2), ([1e9, 1e9, 0.0], 4), ([1e9] * 100, 20)])
+def test_engines_take_more_turns_while_there_is_time_up_to_ten_times_as_many(
+    model: Model, target: Target, tmp_path: Path, left_secs: list[float], turns: int
+) -> None:
+    saved = SavedModel(compile(model, target, TuningLog.in_memory()).save(tmp_path / "small.so"))
+    left = iter(left_secs)
+
+    compared = side_by_side(
+        [saved, saved], model.inputs, 2, 0, rounds=2, turn_secs=0.0, spare_secs=lambda: next(left)
+    )
+
+    # A turn of no time is one run.
+    assert [len(each.run_secs) for each in compared.latencies] == [turns, turns]
+
+
 def test_an_engine_that_fails_is_an_error_with_its_words(model: Model, tmp_path: Path) -> None:
     missing = SavedModel(tmp_path / "none.so")
 

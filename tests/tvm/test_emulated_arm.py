@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -28,8 +29,10 @@ from autotune.builder import LocalBuilder
 from autotune.compilation import compile
 from autotune.device import Device, parse_device
 from autotune.equipment import open_builder
+from autotune.executable import SavedModel
 from autotune.job import TuningJob
 from autotune.model import load_model
+from autotune.model_place import model_place
 from autotune.remote_runner import RemoteRunner
 from autotune.samplers import SamplerKind, sampler_factory
 from autotune.tuner import Tuner
@@ -176,11 +179,18 @@ def test_a_schedule_that_drops_its_last_tile_is_a_wrong_result(
     assert outcome.measurement.message == "4 of 16 output elements were never written"
 
 
-def test_a_model_for_the_board_is_linked_for_it(device: Device, small_network: Path, tmp_path: Path) -> None:
-    built = compile(load_model(small_network), device.target, TuningLog.in_memory(), device.fingerprint)
-    library = built.save(tmp_path / "model.so", device.linker).read_bytes()
+def test_a_model_for_the_board_is_linked_for_it_and_runs_there(
+    device: Device, small_network: Path, tmp_path: Path
+) -> None:
+    model = load_model(small_network)
+    built = compile(model, device.target, TuningLog.in_memory(), device.fingerprint, linker=device.linker)
+    saved = SavedModel(built.save(tmp_path / "model.so", device.linker))
+    library = saved.path.read_bytes()
     assert library[:4] == b"\x7fELF"
     assert int.from_bytes(library[18:20], "little") == AARCH64
+    compared = model_place(device).side_by_side([saved, replace(saved, name="twin")], model.inputs, 1, float)
+    assert compared.mistake is None
+    assert all(one.secs > 0 for one in compared.latencies)
 
 
 def test_faults_leave_nothing_on_the_board(
