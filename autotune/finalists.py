@@ -15,16 +15,22 @@ _FINALISTS = 4
 
 
 def choose_finalists(
-    records: Sequence[TuningRecord], default: Config, in_doubt: Mapping[Config, float] | None = None
+    records: Sequence[TuningRecord],
+    default: Config,
+    in_doubt: Mapping[Config, float] | None = None,
+    champion: Config | None = None,
 ) -> list[Config]:
     """The default, and the configs of one task whose times, all repeats pooled, are within 1.5× of the best.
 
     At most four of them, and four more of those in doubt: measured on a machine that was slower, by the factor
-    given, which is taken off their times before they are held against the best.
+    given, which is taken off their times before they are held against the best. champion: the best of earlier jobs,
+    which takes part whatever the others' times, as the machine may have been slower then.
     """
     doubtful = contenders_in_doubt(records, default, in_doubt or {})
     sure = _contenders(records, default, in_doubt or {})
-    return [default, *sure[:_FINALISTS], *doubtful[:_FINALISTS]]
+    chosen = [default, *sure[:_FINALISTS], *doubtful[:_FINALISTS]]
+    is_missing = champion not in chosen and champion in pooled_secs(records, default, in_doubt or {})
+    return [*chosen, champion] if champion is not None and is_missing else chosen
 
 
 def contenders_in_doubt(

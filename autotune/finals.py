@@ -36,10 +36,14 @@ class Finals:
     verdicts: dict[TuningTask, Verdict]
 
     def decide(
-        self, task: TuningTask, space: SearchSpace, known: Sequence[TuningRecord]
+        self,
+        task: TuningTask,
+        space: SearchSpace,
+        known: Sequence[TuningRecord],
+        champion: Config | None = None,
     ) -> Iterator[list[TuningRecord]]:
         """Holds second looks and finals until the best of the task's records took part in a final; yields the
-        records that they bring. known: the task's records so far."""
+        records that they bring. known: the task's records so far; champion: the best of earlier jobs, if any."""
         records = list(known)
         doubts = {
             config: slowdown for (key, config), slowdown in self.pace.in_doubt.items() if key == task.key
@@ -50,7 +54,7 @@ class Finals:
             records = [one for one in records if one.config not in looked_at] + again
             yield again
         for _ in range(_MAX_FINALS):
-            configs = choose_finalists(records, space.default, doubts)
+            configs = choose_finalists(records, space.default, doubts, champion)
             if len(configs) < 2 or set(configs[1:2]) <= seen or not self.has_time():
                 return
             final, found = self._final(space, records, configs, doubts)

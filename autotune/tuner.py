@@ -74,6 +74,7 @@ class Tuner:
         self.pace = Pace()
         self.forecast = GainForecast()
         self.verdicts: dict[TuningTask, Verdict] = {}
+        self._champions: dict[TuningTask, Config] = {}
         self._space_versions: dict[TuningTask, str] = {}
         self._recorder = TrialRecorder(job.device, self.provenance, self._space_versions)
         self._builder = builder
@@ -105,6 +106,8 @@ class Tuner:
             for task in self.job.tasks:
                 space, known = self.job.space(task), self._earlier(task)
                 self._space_versions[task] = space.version
+                if (best := self.log.best(task, self.job.device.fingerprint)) is not None:
+                    self._champions[task] = best.config
                 rng = _task_rng(self.job.seed, task, len(known))
                 sampler = self.job.sampler(space, int(rng.integers(2**31)))
                 studies[task] = TaskStudy(space, sampler, rng, known, similar.of)
@@ -190,7 +193,7 @@ class Tuner:
                 return
             space = studies[progress.task].space
             known = [one for one in self._earlier(progress.task) if one.space_version == space.version]
-            for records in finals.decide(progress.task, space, known):
+            for records in finals.decide(progress.task, space, known, self._champions.get(progress.task)):
                 self.log.append(records)
                 yield records
 

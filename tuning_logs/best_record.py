@@ -20,28 +20,48 @@ def best_record(rows: Rows, read: Read) -> TuningRecord | None:
 
     The records of one config count as one measurement with the repeats of all of them; of equally fast ones, the
     first wins. Censored records count only where there are no others, and a config that ever gave a wrong result
-    does not count. Only the lines of configs that may have won are read.
+    does not count. A config that other jobs have measured too, as a final measures the best of an earlier job, is
+    held against the fastest by the records of the latter's jobs alone: a machine may be faster than it was.
+    Only the lines of configs that may have won are read.
     """
     rows = _countable(rows)
     if not len(rows):
         return None
+    best = _fastest(rows, read)
+    judged = _beside(rows, best)
+    if len(judged):
+        best = _fastest(judged, read)
+    same = rows[rows["program"] == best]
+    return read(same[0]) if len(same) == 1 else _pooled(same, read)
+
+
+def _fastest(rows: Rows, read: Read) -> np.uint64:
+    """The program of the fastest config."""
     order, starts, counts = groups(rows["program"])
     first = order[starts]
     # The median of several records' repeats is never below the least of their lower medians.
     least = np.minimum.reduceat(rows["low_secs"][order], starts)
     bounds = np.where(counts == 1, rows["secs"][first], least)
-    best: TuningRecord | None = None
-    rank = (np.inf, 0)
+    best, rank = first[0], (np.inf, 0)
     for place in np.lexsort((first, bounds)):
         if bounds[place] > rank[0]:
             break
         same = rows[order[starts[place] : starts[place] + counts[place]]]
-        if len(same) == 1 and (bounds[place], first[place]) >= rank:
-            continue
-        record = read(same[0]) if len(same) == 1 else _pooled(same, read)
-        if (record.secs, first[place]) < rank:
-            best, rank = record, (record.secs, first[place])
-    return best
+        secs = float(same["secs"][0]) if len(same) == 1 else _pooled(same, read).secs
+        if (secs, first[place]) < rank:
+            best, rank = first[place], (secs, first[place])
+    program: np.uint64 = rows["program"][best]
+    return program
+
+
+def _beside(rows: Rows, best: np.uint64) -> Rows:
+    """What the jobs that measured the best config say of it and of configs that other jobs have measured too; nothing
+    where there are none."""
+    is_best = rows["program"] == best
+    is_beside = np.isin(rows["job"], rows["job"][is_best])
+    is_rival = is_beside & np.isin(rows["program"], rows["program"][~is_beside])
+    judged: Rows = rows[is_rival | is_best] if is_rival.any() else rows[:0]
+    return judged
 
 
 def is_better(one: TuningRecord, other: TuningRecord) -> bool:

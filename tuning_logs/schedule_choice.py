@@ -19,12 +19,15 @@ from tuning_logs.device_fingerprint import DeviceFingerprint
 from tuning_logs.difference import is_beyond_noise
 from tuning_logs.measurement import Failure, Timing
 from tuning_logs.outcomes import Outcomes
+from tuning_logs.ranking import ranked
 from tuning_logs.record import TuningRecord
 from tuning_logs.record_store import RecordStore
 from tuning_logs.similar_tasks import SimilarTasks
 
 #: What does not fit from the nearest shapes will not from those further away.
 _NEIGHBOURS_TRIED: Final = 8
+#: How many of an operator's fastest records are tried until one can be rebuilt.
+_OWN_TRIED: Final = 32
 
 
 class OtherDevices(StrEnum):
@@ -107,6 +110,8 @@ class ScheduleChooser:
         record = self._log.best(task, self._device)
         if record is not None:
             own = self._own(space, record)
+            if own.candidate is None:
+                own = self._next_own(space, record) or own
             if own.candidate is not None:
                 return own
             miss = own.miss
@@ -140,6 +145,13 @@ class ScheduleChooser:
         except IllegalSchedule as error:
             reason = f"{reason}; {error}"
         return Choice(space.default, miss=Miss(Cause.REPLAY, f"its best record cannot be replayed: {reason}"))
+
+    def _next_own(self, space: TensorIRSpace, best: TuningRecord) -> Choice | None:
+        """The fastest that can be rebuilt where the best, of another version of the space, cannot."""
+        slower = ranked(self._log, space.task, best.device, len(self._log))[1:]
+        readable = (one for one in slower if one.space_version == space.version or one.trace is not None)
+        choices = (self._own(space, record) for record in islice(readable, _OWN_TRIED))
+        return next((choice for choice in choices if choice.candidate is not None), None)
 
     def _default_record(self, space: TensorIRSpace, device: DeviceFingerprint) -> TuningRecord | None:
         """The untouched operator with all its repeats, None where it never ran."""

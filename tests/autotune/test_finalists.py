@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from autotune.samplers import SamplerKind, sampler_factory
 from autotune.trial_recorder import TrialRecorder
 from autotune.tuner import Tuner
 from search_spaces import Candidate, Config, ToySpace
-from tuning_logs import Failure, FailureKind, Measurement, Provenance, Timing, TuningLog, TuningRecord
+from tuning_logs import Failure, FailureKind, Job, Measurement, Provenance, Timing, TuningLog, TuningRecord
 
 TASK = ToySpace(64).task
 JOB = new_job(0, "random")
@@ -33,8 +34,8 @@ def config(name: str) -> Config:
     return Config((("name", name),))
 
 
-def record(name: str, measurement: Measurement) -> TuningRecord:
-    provenance = Provenance(JOB, 0, utc_now())
+def record(name: str, measurement: Measurement, job: Job = JOB) -> TuningRecord:
+    provenance = Provenance(job, 0, utc_now())
     return TuningRecord(TASK, DEVICE.fingerprint, "1", config(name), measurement, None, provenance)
 
 
@@ -256,7 +257,11 @@ class NamedSpace:
 
 
 def decided(
-    secs: dict[str, float], records: list[TuningRecord], doubts: dict[str, float], slowdowns: Sequence[float]
+    secs: dict[str, float],
+    records: list[TuningRecord],
+    doubts: dict[str, float],
+    slowdowns: Sequence[float],
+    champion: Config | None = None,
 ) -> tuple[list[TuningRecord], Config, list[list[str]]]:
     """All records in the end, the winner, and what ran together."""
     pace = Pace()
@@ -265,7 +270,7 @@ def decided(
     runner = DisturbedRunner(secs, pace, slowdowns)
     recorder = TrialRecorder(DEVICE, JOB, {TASK: "1"})
     finals = Finals(runner, runner, recorder, pace, lambda: True, {})
-    found = [one for more in finals.decide(TASK, NamedSpace(), records) for one in more]
+    found = [one for more in finals.decide(TASK, NamedSpace(), records, champion) for one in more]
     return records + found, finals.verdicts[TASK].winner, runner.orders
 
 
@@ -307,6 +312,55 @@ def test_who_becomes_the_best_by_a_final_must_have_taken_part_in_one() -> None:
     records.append(record("honest", timing(1.0)))
     after, winner, _ = decided(secs, records, {}, [1.0])
     assert winner == config("honest") == best_of(after)
+
+
+def test_the_best_of_an_earlier_job_is_not_beaten_by_a_machine_that_is_faster_now() -> None:
+    earlier = new_job(0, "random")
+    secs = {"default": 8.1, "champion": 0.9} | {f"newcomer-{n}": 0.94 + n / 1000 for n in range(20)}
+    records = [record("default", timing(9.0), earlier), record("champion", timing(*[1.0] * 100), earlier)]
+    records += [record(name, timing(secs[name])) for name in secs if name.startswith("newcomer")]
+    after, winner, _ = decided(secs, records, {}, [1.0], config("champion"))
+    assert winner == config("champion") == best_of(after)
+    secs["newcomer-3"] = 0.8
+    after, winner, _ = decided(secs, records, {}, [1.0], config("champion"))
+    assert winner == config("newcomer-3") == best_of(after)
+
+
+class FasterMachine(ToyMachine):
+    """A ToyMachine that runs everything in half the time."""
+
+    def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
+        found = [(one, one.measurement) for one in super().run(artifacts, best_secs)]
+        return [
+            replace(one, measurement=replace(timing, run_secs=tuple(secs / 2 for secs in timing.run_secs)))
+            for one, timing in found
+            if isinstance(timing, Timing)
+        ]
+
+
+def test_a_tuner_that_goes_on_lets_the_best_so_far_take_part_in_the_finals() -> None:
+    log = TuningLog.in_memory()
+    job = TuningJob(
+        (TASK,),
+        DEVICE,
+        Budget(trials=12),
+        space=lambda _task: ToySpace(64),
+        sampler=sampler_factory(SamplerKind.RANDOM),
+        finals_share=0.8,
+    )
+
+    def tuned(machine: ToyMachine, seed: int) -> Tuner:
+        now = iter(range(10_000))
+        tuner = Tuner(replace(job, seed=seed), log, machine, machine, lambda: float(next(now)))
+        list(tuner.rounds())
+        return tuner
+
+    tuned(ToyMachine(), 0)
+    champion = log.best(TASK, DEVICE.fingerprint)
+    assert champion is not None
+    second = tuned(FasterMachine(), 1)
+    again = [one.config for one in log.iterate() if one.provenance.job.id == second.provenance.id]
+    assert champion.config in again
 
 
 def test_no_time_for_finals_means_none() -> None:

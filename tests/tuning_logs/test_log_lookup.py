@@ -81,6 +81,24 @@ def test_a_lucky_run_does_not_win_over_a_config_measured_again(record):
     assert len(log) == 4
 
 
+def test_the_best_of_an_earlier_job_is_beaten_only_by_what_was_faster_beside_it(record):
+    """Everything was faster in the second job, the champion too."""
+    champion = record(0, tile=(2, 16), measurement=Timing((1.0, 1.0, 1.0), 0.1))
+    other = record(1, tile=(1, 32), measurement=Timing((1.1,), 0.1))
+    newcomer = record(0, tile=(4, 8), measurement=Timing((0.92,), 0.1), job="job-2")
+    log = TuningLog.in_memory()
+    log.append([champion, other, newcomer])
+    assert log.best(champion.task) == newcomer, "nothing else is known"
+    log.append([record(1, tile=(2, 16), measurement=Timing((0.9, 0.9), 0.1), job="job-2")])
+    best = log.best(champion.task)
+    assert best is not None
+    assert best.config == champion.config
+    assert best.measurement == Timing((1.0, 1.0, 1.0, 0.9, 0.9), 0.1)
+    faster = record(2, tile=(8, 4), measurement=Timing((0.85,), 0.1), job="job-2")
+    log.append([faster])
+    assert log.best(champion.task) == faster
+
+
 def test_repeats_of_different_devices_and_space_versions_are_not_mixed(record):
     log = TuningLog.in_memory()
     log.append(

@@ -185,6 +185,20 @@ def test_without_a_trace_that_can_be_read_the_operator_is_a_miss(
     assert re.search(says, choice.miss.reason)
 
 
+@pytest.mark.parametrize("trace", [None, "damaged"])
+def test_a_best_that_cannot_be_rebuilt_gives_way_to_the_next(
+    trace: str | None, candidate: Candidate, task: TuningTask
+) -> None:
+    lost = record_of(candidate, trace=trace)
+    slower = record_of(
+        candidate, current(task), config=candidate.config, measurement=Timing((0.002, 0.0021), 0.1)
+    )
+    choice = ScheduleChooser(log_of(slower, lost), HERE).choose(task)
+    assert choice.record == slower
+    assert choice.candidate is not None
+    assert same(choice.candidate, candidate)
+
+
 @pytest.mark.parametrize(
     "answers",
     [
