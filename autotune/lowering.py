@@ -6,6 +6,7 @@ import tvm
 from tvm import relax
 
 from autotune.channel_padding import with_full_vectors
+from autotune.channel_shuffles import with_channels_last_shuffles
 from autotune.model import Model
 from autotune.split_convolutions import with_split_convolutions
 from search_spaces.modules import tvm_target
@@ -55,7 +56,7 @@ def _with_channels_last(module: tvm.IRModule, target: tvm.target.Target) -> tvm.
         relax.transform.CanonicalizeBindings(),
     ]
     try:
-        laid_out = with_split_convolutions(tvm.transform.Sequential(convert)(module))
-        return with_full_vectors(laid_out, vector_unit(target))
+        laid_out = with_channels_last_shuffles(tvm.transform.Sequential(convert)(module))
+        return with_full_vectors(with_split_convolutions(laid_out), vector_unit(target))
     except (RuntimeError, ValueError):
         return module

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from autotune.comparison import compare
+from autotune.idle_processes import wait_until_idle
 from autotune.onnx_model import InputSpec
 from autotune.turns import Array, Engine, outputs, take_turn
 from autotune.worker_pool import WorkerPool
@@ -20,8 +21,6 @@ from autotune.worker_reply import Answer
 from search_spaces.errors import AutotuneError
 from tuning_logs.measurement import Check
 
-# Long enough for the threads of the engine before to stop spinning.
-_PAUSE_SECS = 0.05
 _TIMEOUT_SECS = 600.0
 # However much time is left, this many times as many turns are enough.
 _MOST_TURNS = 10
@@ -102,7 +101,7 @@ def compare_seats(seats: Sequence[Seat], rounds: int, spare_secs: Callable[[], f
         if turn >= rounds and spare_secs() < (time.monotonic() - started) / turn:
             break
         for seat, secs in zip(seats, taken, strict=True):
-            time.sleep(_PAUSE_SECS)
+            wait_until_idle(pid for other in seats if other is not seat for pid in other.pool.pids)
             secs.extend(_ask(seat, seat.turn))
     latencies = tuple(EngineLatency(seat.name, tuple(secs)) for seat, secs in zip(seats, taken, strict=True))
     return ModelComparison(latencies, check, mistake)

@@ -30,6 +30,7 @@ from operator_sides import NumPy, OnnxRuntime, Ours, Peak, is_product, result, t
 
 from autotune.device import local_device
 from autotune.durations import parse_secs
+from autotune.idle_processes import wait_until_idle
 from autotune.operators import operator_task
 from search_spaces import Config
 
@@ -100,14 +101,14 @@ def measure(name: str, threads: int, options: argparse.Namespace) -> Row:
     if is_product(operator):
         sides["numpy"] = NumPy(operator)
     pools = {side: ProcessPoolExecutor(1, get_context("spawn")) for side in sides}
+    pids = {side: pool.submit(os.getpid).result() for side, pool in pools.items()}
     taken: dict[str, list[float]] = {side: [] for side in sides}
     names = list(sides)
     for turn in range(options.turns):
         place = turn % len(names)
         for side in names[place:] + names[:place]:
+            wait_until_idle(pid for other, pid in pids.items() if other != side)
             taken[side].append(pools[side].submit(take_turn, sides[side], options.turn_secs).result())
-            # The threads of a pool look for more work for a moment.
-            time.sleep(0.05)
     row.secs = {side: statistics.median(secs) for side, secs in taken.items()}
     for side in ("peak of one core", "peak"):
         row.secs[side] *= row.flops / sides[side].flops

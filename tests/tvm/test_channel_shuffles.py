@@ -1,0 +1,34 @@
+"""Channels are shuffled between groups in one swap of axes, and the outputs are the same."""
+
+from pathlib import Path
+
+from shuffling_unit import shuffling_unit
+
+from autotune.compilation import compile
+from autotune.model import load_model
+from autotune.model_comparison import judge
+from autotune.onnxruntime_session import OnnxRuntime
+from autotune.tasks import extract_tasks
+from autotune.turns import draw
+from search_spaces.target import Target
+from tuning_logs.log import TuningLog
+
+AVX2 = Target.parse("llvm -mcpu=haswell -num-cores=1")
+
+
+def test_the_outputs_are_the_same(tmp_path: Path) -> None:
+    model = load_model(shuffling_unit(tmp_path / "unit.onnx"))
+    inputs = draw(model.inputs, 0)
+
+    ours = compile(model, AVX2, TuningLog.in_memory())(*inputs)
+
+    theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    check, mistake = judge(ours if isinstance(ours, tuple) else (ours,), theirs)
+    assert mistake is None, (check, mistake)
+
+
+def test_the_image_is_not_transposed_for_a_shuffle(tmp_path: Path) -> None:
+    model = load_model(shuffling_unit(tmp_path / "unit.onnx"))
+    shuffles = [task.name for task in extract_tasks(model, AVX2) if "transpose" in task.name]
+    assert shuffles
+    assert all(name.count("transpose") == 1 for name in shuffles), shuffles
