@@ -10,7 +10,7 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.relax_rewriting import bound, is_call, is_constant, is_nhwc, rewritten
+from autotune.relax_rewriting import bound, is_call, is_constant, is_plain_nhwc, rewritten
 
 _CHANNELS = 3
 _INPUT_CHANNELS = 2
@@ -65,7 +65,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         return functools.reduce(relax.op.add, sums)
 
     def _is_shrinking(self, call: Any) -> bool:
-        if not is_nhwc(call) or int(call.attrs.groups) != 1:
+        if not is_plain_nhwc(call):
             return False
         *_, read, written = (int(size) for size in call.args[1].ty.shape)
         return written * _LEAST_SHRINKING <= read and is_constant(call.args[1], self.lookup_binding)

@@ -41,7 +41,7 @@ FLAGS = [
 # Leaves in the page what a test wants to know of it once everything is laid out.
 PROBE = """
 <script>
-window.addEventListener("load", () => requestAnimationFrame(() => {
+window.addEventListener("load", () => {
   const charts = [...document.querySelectorAll("svg.chart")].map(svg => {
     const box = svg.getBoundingClientRect();
     const inked = [...svg.querySelectorAll("path, use")].filter(one => {
@@ -58,7 +58,7 @@ window.addEventListener("load", () => requestAnimationFrame(() => {
     overflow: document.documentElement.scrollWidth > window.innerWidth,
     resources: performance.getEntriesByType("resource").map(one => one.name)});
   document.body.appendChild(probe);
-}));
+});
 </script>
 """
 

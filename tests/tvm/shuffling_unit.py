@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 
 def shuffling_unit(path: Path) -> Path:
-    """Two groups of 30 channels, which no vector divides."""
+    """Two groups of 30 channels."""
     rng = np.random.default_rng(0)
     constants = {
         "k1": rng.standard_normal((60, 30, 1, 1)),

@@ -6,9 +6,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from shuffling_unit import shuffling_unit
 
-from autotune.channel_padding import padded_channels, padded_group
+from autotune.channel_padding import padded_channels
 from autotune.compilation import compile
 from autotune.model import load_model
 from autotune.model_comparison import judge
@@ -18,8 +17,6 @@ from autotune.turns import draw
 from search_spaces import modules
 from search_spaces.target import Target
 from tuning_logs.log import TuningLog
-
-AVX2 = Target.parse("llvm -mcpu=haswell -num-cores=1")
 
 
 def network(path: Path, tail: list[onnx.NodeProto], shape: list[int]) -> Path:
@@ -68,13 +65,6 @@ def test_whole_vectors_are_computed_and_the_outputs_are_the_same(
     assert weight.shape == (3, 3, 8, 72)
 
 
-def test_groups_are_filled_one_by_one(tmp_path: Path) -> None:
-    model = load_model(shuffling_unit(tmp_path / "unit.onnx"))
-    convolutions = [task for task in extract_tasks(model, AVX2) if "conv2d" in task.name]
-    weights = {modules.signature(modules.load(task.workload.module))[1].shape for task in convolutions}
-    assert weights == {(1, 1, 30, 64)}
-
-
 def test_a_cut_before_a_mean_over_the_image_comes_after_it(tmp_path: Path, target: Target) -> None:
     tail = [helper.make_node("GlobalAveragePool", ["c"], ["y"])]
     model = load_model(network(tmp_path / "odd.onnx", tail, [1, 70, 1, 1]))
@@ -85,15 +75,6 @@ def test_a_cut_before_a_mean_over_the_image_comes_after_it(tmp_path: Path, targe
         if spec.is_output
     ]
     assert (1, 6, 6, 70) not in shapes
-
-
-@pytest.mark.parametrize(
-    ("channels", "lanes", "padded"), [(68, 8, 72), (34, 8, 40), (34, 16, 34), (4, 8, 4), (64, 8, 64)]
-)
-def test_groups_are_filled_where_half_a_vector_is_the_alternative(
-    channels: int, lanes: int, padded: int
-) -> None:
-    assert padded_group(channels, lanes) == padded
 
 
 @pytest.mark.parametrize(

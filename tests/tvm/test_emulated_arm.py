@@ -103,6 +103,20 @@ def test_a_matmul_is_tuned_on_the_board_and_right(device: Device) -> None:
     assert log.devices()[0].facts["emulated"] is True
 
 
+def test_a_model_for_the_board_is_linked_for_it_and_runs_there(
+    device: Device, small_network: Path, tmp_path: Path
+) -> None:
+    model = load_model(small_network)
+    built = compile(model, device.target, TuningLog.in_memory(), device.fingerprint, linker=device.linker)
+    saved = SavedModel(built.save(tmp_path / "model.so", device.linker))
+    library = saved.path.read_bytes()
+    assert library[:4] == b"\x7fELF"
+    assert int.from_bytes(library[18:20], "little") == AARCH64
+    compared = model_place(device).side_by_side([saved, replace(saved, name="twin")], model.inputs, 1, float)
+    assert compared.mistake is None
+    assert all(one.secs > 0 for one in compared.latencies)
+
+
 @pytest.fixture(scope="module")
 def space(device: Device) -> TensorIRSpace:
     return add_one(device.target)
@@ -116,6 +130,7 @@ def builder(device: Device) -> Iterator[LocalBuilder]:
 
 @pytest.fixture(scope="module")
 def runner(boards: Boards, device: Device) -> Iterator[RemoteRunner]:
+    """Holds the only board from here on: tests of what needs a session of its own come before."""
     with RemoteRunner(boards.tracker, "arm", device.threads, timeout_secs=FAULT_SECS) as runner:
         yield runner
 
@@ -177,20 +192,6 @@ def test_a_schedule_that_drops_its_last_tile_is_a_wrong_result(
     assert isinstance(outcome.measurement, Failure), outcome
     assert outcome.measurement.kind is FailureKind.WRONG_RESULT
     assert outcome.measurement.message == "4 of 16 output elements were never written"
-
-
-def test_a_model_for_the_board_is_linked_for_it_and_runs_there(
-    device: Device, small_network: Path, tmp_path: Path
-) -> None:
-    model = load_model(small_network)
-    built = compile(model, device.target, TuningLog.in_memory(), device.fingerprint, linker=device.linker)
-    saved = SavedModel(built.save(tmp_path / "model.so", device.linker))
-    library = saved.path.read_bytes()
-    assert library[:4] == b"\x7fELF"
-    assert int.from_bytes(library[18:20], "little") == AARCH64
-    compared = model_place(device).side_by_side([saved, replace(saved, name="twin")], model.inputs, 1, float)
-    assert compared.mistake is None
-    assert all(one.secs > 0 for one in compared.latencies)
 
 
 def test_faults_leave_nothing_on_the_board(

@@ -24,7 +24,7 @@ from search_spaces.errors import AutotuneError, IllegalSchedule
 from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir_space import TensorIRSpace
-from tuning_logs.measurement import Failure, FailureKind, Timing
+from tuning_logs.measurement import Check, Failure, FailureKind, Timing
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,8 @@ def test_candidates_of_a_matmul_are_right_and_timed(
 ) -> None:
     reference, *others = measure(builder, runner, candidates(matmul, 5, tuned))
     assert isinstance(reference.measurement, Timing)
-    assert reference.check is None
+    # On a machine that was disturbed it was run again, and compared with itself.
+    assert reference.check in (None, Check(0.0, 0.0))
     for outcome in others:
         assert isinstance(outcome.measurement, Timing)
         assert outcome.measurement.secs > 0
