@@ -50,7 +50,7 @@ def main() -> None:
     """Tunes, builds and compares, and prints a row for every pair."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--time", default="5m", help="how long each of the two tunes")
-    parser.add_argument("--few-secs", default="20s", help="a time that is too short")
+    parser.add_argument("--few-secs", default="40s", help="a time that is too short")
     parser.add_argument("--trials-per-task", type=int, default=2, help="trials that are too few")
     parser.add_argument("--models", nargs="+", choices=seeded_weights.names(), default=MODELS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
