@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import psutil
 import tvm
 from tvm import relax
 
@@ -20,7 +19,7 @@ from autotune.onnx_model import InputSpec
 from autotune.session_end import find_session_end
 from autotune.tracker import Address
 from autotune.turns import Array, draw
-from autotune.worker_pool import WorkerPool
+from autotune.worker_pool import WorkerPool, lasting_worker
 from autotune.worker_process import Call
 from search_spaces.errors import AutotuneError
 
@@ -144,5 +143,4 @@ def _faults_told() -> Iterator[None]:
 
 def _pool() -> WorkerPool:
     """One process, so that there is one session for all it is asked."""
-    memory_bytes = int(psutil.virtual_memory().total)
-    return WorkerPool(1, Call(warm_up), {}, memory_bytes, worn_bytes=memory_bytes)
+    return lasting_worker(Call(warm_up), {})

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from autotune.compilation import compile
 from autotune.coverage import Coverage
 from autotune.model import load_model
-from autotune.worker_pool import WorkerPool
+from autotune.worker_pool import lasting_worker
 from autotune.worker_process import Call
 from autotune.worker_reply import Answer
 from search_spaces import AutotuneError, Target
@@ -41,8 +39,7 @@ def build_apart(request: BuildRequest) -> Coverage:
 
     Raises AutotuneError where it does not build.
     """
-    memory_bytes = int(psutil.virtual_memory().total)
-    with WorkerPool(1, Call(_warm_up), {}, memory_bytes, worn_bytes=memory_bytes) as pool:
+    with lasting_worker(Call(_warm_up), {}) as pool:
         [reply] = pool.map([(Call(_build, (request,)), _TIMEOUT_SECS)])
     if not isinstance(reply, Answer):
         raise AutotuneError(f"expected {request.model.name} to build, found {reply.message}")

@@ -17,6 +17,7 @@ from autotune.kernel_build import compile_kernel, warm_up
 from autotune.worker_pool import WorkerPool
 from autotune.worker_process import Call
 from autotune.worker_reply import Answer, Died, Fault, OverMemory, Reply, TimedOut
+from search_spaces.config import UNTOUCHED
 from search_spaces.errors import AutotuneError
 from search_spaces.modules import TensorSpec, dump, load, signature
 from search_spaces.space import Candidate
@@ -25,8 +26,6 @@ from search_spaces.task import TuningTask
 from tuning_logs.measurement import Failure, FailureKind
 
 _GIB = 1 << 30
-#: The config of the untuned program, in every search space that is made of sketches.
-_UNTUNED = (("sketch", "default"),)
 
 
 class Builder(Protocol):
@@ -130,7 +129,7 @@ class LocalBuilder(Closeable):
                 reply.value.prepacked,
                 gpu=reply.value.gpu,
                 cubin=reply.value.cubin,
-                is_reference=candidate.config.answers == _UNTUNED,
+                is_reference=candidate.config == UNTOUCHED,
             )
         for rest in (library, library.with_suffix(".o")):
             rest.unlink(missing_ok=True)

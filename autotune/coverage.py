@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tuning_logs.device_fingerprint import DeviceFingerprint
-from tuning_logs.measurement import Timing
 from tuning_logs.metaschedule_database import Lookup
+from tuning_logs.ranking import with_all_repeats
 from tuning_logs.record_store import RecordStore
 from tuning_logs.schedule_choice import Cause, Origin
 
@@ -163,10 +163,5 @@ def _expected_secs(row: CoverageRow, lookup: Lookup, naive: float) -> float | No
 def _default_secs(lookup: Lookup, log: RecordStore, device: DeviceFingerprint | None) -> float | None:
     if lookup.task is None:
         return None
-    records = log.where(task=lookup.task, device=device)
-    secs = [
-        each.secs
-        for each in records
-        if each.config == lookup.choice.default and isinstance(each.measurement, Timing)
-    ]
-    return min(secs, default=None)
+    record = with_all_repeats(log, lookup.task, device, lookup.choice.default)
+    return record.secs if record else None

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import psutil
 
 from autotune.checkup import Finding, Health
 from autotune.device import Device, parse_device
 from autotune.equipment import thread_speedup
 from autotune.kernel_pulse import pulse
-from autotune.worker_pool import WorkerPool
+from autotune.worker_pool import lasting_worker
 from autotune.worker_process import Call
 from autotune.worker_reply import Answer
 from search_spaces import AutotuneError
@@ -64,8 +63,7 @@ def check_pace(what: str, pulses_secs: list[float]) -> Finding:
 
 def _pulses(device: Device) -> list[float]:
     environment = {"TVM_NUM_THREADS": str(device.threads), "TVM_BIND_THREADS": "0"}
-    memory_bytes = int(psutil.virtual_memory().total)
-    with WorkerPool(1, Call(_warm_up), environment, memory_bytes, worn_bytes=memory_bytes) as pool:
+    with lasting_worker(Call(_warm_up), environment) as pool:
         replies = pool.map([(Call(pulse, (device.target,)), _PULSE_SECS)] * _PULSES)
     return [float(reply.value) for reply in replies if isinstance(reply, Answer)] or [float("inf")]
 

@@ -9,13 +9,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
 from autotune.comparison import compare
 from autotune.idle_processes import wait_until_idle
 from autotune.onnx_model import InputSpec
 from autotune.turns import Array, Engine, outputs, take_turn
-from autotune.worker_pool import WorkerPool
+from autotune.worker_pool import WorkerPool, lasting_worker
 from autotune.worker_process import Call
 from autotune.worker_reply import Answer
 from search_spaces.errors import AutotuneError
@@ -160,8 +158,7 @@ def _pool(engine: Engine, threads: int) -> WorkerPool:
         "TVM_BIND_THREADS": "0",
         "OMP_NUM_THREADS": str(threads),
     }
-    memory_bytes = int(psutil.virtual_memory().total)
-    return WorkerPool(1, Call(_warm_up, (engine,)), environment, memory_bytes, worn_bytes=memory_bytes)
+    return lasting_worker(Call(_warm_up, (engine,)), environment)
 
 
 def _warm_up(engine: Engine) -> None:

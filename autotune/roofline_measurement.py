@@ -7,13 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import psutil
 import tvm
 
 from autotune.host import cpu_target
 from autotune.job_status import Roof, Roofline
 from autotune.multiply_adds import multiply_adds, operations
-from autotune.worker_pool import WorkerPool
+from autotune.worker_pool import lasting_worker
 from autotune.worker_process import Call
 from autotune.worker_reply import Answer
 from search_spaces import AutotuneError
@@ -33,8 +32,7 @@ def measure_roofline(threads: int) -> Roofline:
     Raises AutotuneError where they do not run.
     """
     environment = {"TVM_NUM_THREADS": str(threads), "TVM_BIND_THREADS": "0"}
-    memory_bytes = int(psutil.virtual_memory().total)
-    with WorkerPool(1, Call(_warm_up), environment, memory_bytes, worn_bytes=memory_bytes) as pool:
+    with lasting_worker(Call(_warm_up), environment) as pool:
         [reply] = pool.map([(Call(_measure, (threads,)), _TIMEOUT_SECS)])
     if not isinstance(reply, Answer):
         raise AutotuneError(f"expected multiply-adds to run, found {reply.message}")

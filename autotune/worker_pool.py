@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 
+import psutil
+
 from autotune.closeable import Closeable
 from autotune.worker_process import Call, State, WorkerProcess
 from autotune.worker_reply import Died, Reply
@@ -106,3 +108,9 @@ class WorkerPool(Closeable):
         if worker.state is not State.IDLE or worker.calls == 0:
             return False
         return worker.calls >= _MAX_CALLS or worker.used_bytes() > self._worn_bytes
+
+
+def lasting_worker(warm_up: Call, environment: Mapping[str, str]) -> WorkerPool:
+    """One process that may use all of this machine's memory and is not replaced for holding much of it."""
+    memory_bytes = int(psutil.virtual_memory().total)
+    return WorkerPool(1, warm_up, environment, memory_bytes, worn_bytes=memory_bytes)

@@ -16,6 +16,7 @@ from search_spaces.sketch import Sketch
 _TILES = ("SamplePerfectTile", "SamplePartitionedTile")
 _SAMPLING = (*_TILES, "SampleCategorical", "SampleComputeLocation")
 _REDUCTION = 2
+_INNERMOST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,11 @@ class _TraceReader:
                 self._axes[output] = (block, place)
 
     def _split(self, inputs: list[Any], outputs: list[Any]) -> None:
+        if inputs[1] is None and inputs[0] in self._axes:
+            # Cut into pieces of constant size before the loop over the pieces is tiled.
+            block, axis = self._axes[outputs[0]] = self._axes[inputs[0]]
+            self._loops[outputs[1]] = (block, Loop(axis, "", _INNERMOST, int(inputs[2])))
+            return
         for factor, output in zip(inputs[1:], outputs, strict=True):
             if factor in self._factors:
                 name, level, constant = self._factors[factor]

@@ -59,3 +59,7 @@ class Config:
 
     def __len__(self) -> int:
         return len(self.answers)
+
+
+#: Leaves an operator as it is, where a space offers that: naive loops, the reference for numerics and time.
+UNTOUCHED = Config((("sketch", "default"),))

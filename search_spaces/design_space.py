@@ -12,6 +12,8 @@ from tvm.s_tir.meta_schedule import _ffi_api
 
 from search_spaces.errors import Misuse
 from search_spaces.operand_packing import with_packed_operand
+from search_spaces.uneven_rows import with_uneven_rows
+from search_spaces.vector_unit import vector_unit
 
 # Target kinds with rules that need no tensor intrinsics: importing those takes 20 s.
 _CPU = "llvm"
@@ -31,7 +33,7 @@ class DesignSpace:
 
 def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace:
     """What MetaSchedule's `PostOrderApply` generates for a normalised module, in its order; then, on CPUs, the same
-    with a packed operand, where that may pay.
+    with a packed operand, and both with uneven rows, where that may pay.
 
     No sketches where TVM cannot schedule the operator at all. Raises Misuse for a target kind without rules.
     """
@@ -52,8 +54,11 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
     except (RuntimeError, ValueError, TypeError):
         return DesignSpace((), ())
     sketches = [schedule.trace for schedule in schedules]
-    packed = with_packed_operand(module, sketches) if kind == _CPU else []
-    return DesignSpace((*sketches, *packed), tuple(generator.postprocs))
+    if kind == _CPU:
+        uneven = with_uneven_rows(module, vector_unit(target), sketches)
+        packed = (with_packed_operand(module, each) for each in (sketches, uneven))
+        sketches = [*sketches, *next(packed), *uneven, *next(packed)]
+    return DesignSpace(tuple(sketches), tuple(generator.postprocs))
 
 
 class _TuneContext(meta_schedule.TuneContext):  # type: ignore[misc]

@@ -15,7 +15,8 @@ import tvm
 from tvm import s_tir
 from tvm.tirx.analysis import undefined_vars
 
-_TILED = "meta_schedule.tiling_structure"
+#: Marks the block that a sketch tiles into levels.
+TILED = "meta_schedule.tiling_structure"
 #: What fits into the fastest cache as it is, and rows that are hardly longer than what is read of them, need no copy.
 _LEAST_BYTES = 1 << 17
 _LEAST_ROW = 65
@@ -31,7 +32,7 @@ def with_packed_operand(module: tvm.IRModule, traces: Iterable[Any]) -> list[Any
 
 
 def _packed(module: tvm.IRModule, trace: Any) -> Any:
-    name = _tiled_block(trace)
+    name = tiled_block(trace)
     schedule = s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
     operand = None if name is None else _operand(module["main"], schedule.get(schedule.get_sblock(name)))
     if operand is None:
@@ -44,13 +45,13 @@ def _packed(module: tvm.IRModule, trace: Any) -> Any:
     return schedule.trace
 
 
-def _tiled_block(trace: Any) -> str | None:
+def tiled_block(trace: Any) -> str | None:
     """The name of the one block that the trace tiles into levels."""
     instructions = list(trace.insts)
     tiled = [
         each.inputs[0]
         for each in instructions
-        if each.kind.name == "Annotate" and str(each.attrs[0]) == _TILED
+        if each.kind.name == "Annotate" and str(each.attrs[0]) == TILED
     ]
     named = [
         str(each.attrs[0])
@@ -76,12 +77,13 @@ def _operand(func: tvm.tirx.PrimFunc, block: Any) -> int | None:
         ):
             continue
         starts = [each.min for each in read.region]
-        reuse = prod(int(axis.dom.extent) for axis in spatial if not _uses(starts, axis))
+        reuse = prod(int(axis.dom.extent) for axis in spatial if not uses(starts, axis.var))
         is_column = starts[-1].same_as(spatial[-1].var)
-        if is_column and any(_uses(starts[:-1], axis) for axis in reduced) and reuse >= _LEAST_REUSE:
+        if is_column and any(uses(starts[:-1], axis.var) for axis in reduced) and reuse >= _LEAST_REUSE:
             return place
     return None
 
 
-def _uses(starts: Iterable[Any], axis: Any) -> bool:
-    return any(axis.var.same_as(var) for start in starts for var in undefined_vars(start))
+def uses(starts: Iterable[Any], axis: Any) -> bool:
+    """Whether one of the indices depends on the axis's variable."""
+    return any(axis.same_as(var) for start in starts for var in undefined_vars(start))

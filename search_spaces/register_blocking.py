@@ -8,7 +8,7 @@ enough of them to hide the latency of multiply-adds and few enough to stay in re
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,8 @@ _WIDEST = 64
 _TALLEST = 16
 #: Independent multiply-adds that hide their latency: two a cycle, four cycles each.
 _IN_FLIGHT = 8
+#: Sums in flight for every one that is needed, so that a late load does not hold up the multiply-adds.
+_SLACK = 1.25
 #: How many times as likely a block is drawn that does twice as much with each load.
 _FAVOUR = 3.0
 #: More parallel tasks for each core bring no better balance.
@@ -38,10 +40,14 @@ _SMALL_PANELS = 0.75
 
 @dataclass(frozen=True, slots=True)
 class _TiledBlock:
-    """The decisions that tile one block: its spatial loops in order, then its reductions."""
+    """The decisions that tile one block: its spatial loops in order, then its reductions.
+
+    rows: for each spatial loop, how many rows each of its steps stands for, see `Sketch.rows`.
+    """
 
     spatial: tuple[Decision, ...]
     reductions: tuple[Decision, ...]
+    rows: tuple[int, ...]
 
     @property
     def extents(self) -> list[int]:
@@ -51,10 +57,11 @@ class _TiledBlock:
 class RegisterBlocking:
     """Draws the answers of one sketch; `is_possible` tells whether it tiles anything into registers."""
 
-    def __init__(self, decisions: Sequence[Decision], unit: VectorUnit) -> None:
+    def __init__(self, decisions: Sequence[Decision], unit: VectorUnit, rows: Mapping[str, int]) -> None:
+        """rows: how many rows each step of a tiled loop stands for, see `Sketch.rows`."""
         self._decisions = tuple(decisions)
         self._unit = unit
-        self._blocks = _tiled_blocks(decisions)
+        self._blocks = _tiled_blocks(decisions, rows)
 
     @property
     def is_possible(self) -> bool:
@@ -72,13 +79,15 @@ class RegisterBlocking:
         return answers
 
     def _tilings(self, block: _TiledBlock, rng: np.random.Generator) -> dict[str, Answer]:
-        inner = self._register_tile(block.extents, rng)
+        inner = self._register_tile(block, rng)
         rest = [extent // size for extent, size in zip(block.extents, inner, strict=True)]
         column = _column(block.extents)
         depth = math.prod(_extent(decision) for decision in block.reductions)
         panel = max(_PANEL_BYTES // (_ELEMENT_BYTES * depth * inner[column]), 1)
+        # Where rows have a remainder, each task has all of them: it is computed once, and its conditions are constant.
+        shared = [1 if rows > 1 else extent for extent, rows in zip(rest, block.rows, strict=True)]
         outer = self._parallel_tasks(
-            rest, column, panel if rng.random() < _SMALL_PANELS else rest[column], rng
+            shared, column, panel if rng.random() < _SMALL_PANELS else rest[column], rng
         )
         answers: dict[str, Answer] = {
             decision.name: _nearest(decision, (tasks, left // tasks, 1, size))
@@ -91,22 +100,25 @@ class RegisterBlocking:
             answers[decision.name] = longest if rng.random() < 0.5 else cut
         return answers
 
-    def _register_tile(self, extents: list[int], rng: np.random.Generator) -> list[int]:
+    def _register_tile(self, block: _TiledBlock, rng: np.random.Generator) -> list[int]:
         """The innermost extents of the loops: vectors along the last, rows along one of the others."""
+        extents = block.extents
         column = _column(extents)
+        cut = [axis for axis, rows in enumerate(block.rows) if rows > 1]
         tiles, merits = [], []
         for width in self._widths(extents[column]):
             vectors = math.ceil(width / self._unit.lanes)
             filled = width / (vectors * self._unit.lanes)
-            for axis in range(max(column, 1)):
+            for axis in cut or range(max(column, 1)):
                 for height in _divisors(extents[axis] if axis < column else 1, _TALLEST):
-                    sums = height * vectors
+                    rows = height * block.rows[axis]
+                    sums = rows * vectors
                     if sums + vectors + self._unit.scalar_registers <= self._unit.registers:
                         tile = [1] * len(extents)
                         tile[axis] = height
                         tile[column] = width
                         tiles.append(tile)
-                        merit = min(1.0, sums / _IN_FLIGHT) * min(1.0, sums / (height + vectors))
+                        merit = min(1.0, sums / _IN_FLIGHT) * min(1.0, sums / (rows + vectors))
                         merits.append((filled * merit) ** _FAVOUR)
         odds = np.array(merits) / sum(merits)
         return tiles[int(rng.choice(len(tiles), p=odds))]
@@ -158,7 +170,19 @@ class RegisterBlocking:
         return choices[int(rng.integers(len(choices)))]
 
 
-def _tiled_blocks(decisions: Sequence[Decision]) -> tuple[_TiledBlock, ...]:
+def tile_heights(unit: VectorUnit) -> list[int]:
+    """Rows of two vectors that leave multiply-adds some slack and still fit into the registers, the most first."""
+    least = math.ceil(_SLACK * _IN_FLIGHT / 2)
+    most = (unit.registers - unit.scalar_registers - 2) // 2
+    return list(range(most, least - 1, -1))
+
+
+def idle_rows(remainder: int) -> int:
+    """How many more rows of two vectors a last tile could have in the time that it takes."""
+    return max(_IN_FLIGHT // 2 - remainder, 0) if remainder else 0
+
+
+def _tiled_blocks(decisions: Sequence[Decision], rows: Mapping[str, int]) -> tuple[_TiledBlock, ...]:
     """Spatial tilings with the reductions that follow them; a spatial one after a reduction opens the next group."""
     groups: list[tuple[list[Decision], list[Decision]]] = []
     for decision in decisions:
@@ -170,7 +194,9 @@ def _tiled_blocks(decisions: Sequence[Decision]) -> tuple[_TiledBlock, ...]:
         elif levels == _REDUCTION_LEVELS and groups:
             groups[-1][1].append(decision)
     return tuple(
-        _TiledBlock(tuple(spatial), tuple(reductions)) for spatial, reductions in groups if reductions
+        _TiledBlock(tuple(spatial), tuple(reductions), tuple(rows.get(each.name, 1) for each in spatial))
+        for spatial, reductions in groups
+        if reductions
     )
 
 

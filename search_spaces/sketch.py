@@ -40,9 +40,25 @@ class Sketch:
         return prod(len(decision.choices) for decision in self.decisions)
 
     @cached_property
+    def rows(self) -> dict[str, int]:
+        """By decision, into how large pieces a loop was cut before the decision tiles the pieces' loop, remainder
+        included; nothing where it tiles the loop itself."""
+        pieces = {
+            instruction.outputs[0]: int(instruction.inputs[-1])
+            for instruction in self.trace.insts
+            if instruction.kind.name == "Split" and instruction.inputs[1] is None
+        }
+        sampled = [each for each in self.trace.insts if each.kind.name in _SAMPLING]
+        return {
+            decision.name: pieces[each.inputs[0]]
+            for decision, each in zip(self.decisions, sampled, strict=True)
+            if each.kind.name in _TILES and each.inputs[0] in pieces
+        }
+
+    @cached_property
     def text(self) -> str:
         """What `stored_sketch` rebuilds the sketch from, whatever sketches TVM generates by then."""
-        return pack(_plain(self.trace.as_json(remove_postproc=True)))
+        return pack(plain(self.trace.as_json(remove_postproc=True)))
 
     def replay(self, schedule: Any, answers: Mapping[str, Answer]) -> dict[str, Answer]:
         """Applies the trace to a fresh schedule with these answers, by decision name.
@@ -117,10 +133,10 @@ def stored_sketch(module: tvm.IRModule, text: str, config: Config) -> Sketch:
     return Sketch(sketch, schedule.trace, tuple(decisions))
 
 
-def _plain(value: Any) -> Any:
-    """The JSON value with Python's numbers in place of TVM's."""
+def plain(value: Any) -> Any:
+    """A trace as JSON value of TVM's, with Python's numbers in place of TVM's."""
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     return value.value if isinstance(value, tvm.tirx.IntImm | tvm.tirx.FloatImm) else value
 
 

@@ -10,7 +10,7 @@ import tvm
 from tvm import s_tir
 
 from search_spaces import modules
-from search_spaces.config import Config
+from search_spaces.config import UNTOUCHED, Config
 from search_spaces.decision import Answer, Choose, Decision
 from search_spaces.design_space import design_space
 from search_spaces.errors import IllegalSchedule
@@ -20,9 +20,7 @@ from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
 from search_spaces.vector_unit import vector_unit
 
-_SKETCH = "sketch"
-#: The answer to the first decision that leaves the operator as it is.
-_UNTOUCHED = "default"
+_SKETCH, _UNTOUCHED = UNTOUCHED.answers[0]
 
 
 class TensorIRSpace:
@@ -60,7 +58,7 @@ class TensorIRSpace:
     @property
     def default(self) -> Config:
         """The untouched operator."""
-        return Config(((_SKETCH, _UNTOUCHED),))
+        return UNTOUCHED
 
     @cached_property
     def size(self) -> int:
@@ -95,7 +93,10 @@ class TensorIRSpace:
         if str(self._target.kind.name) != "llvm":
             return {}
         unit = vector_unit(self._target)
-        found = {name: RegisterBlocking(sketch.decisions, unit) for name, sketch in self._sketches.items()}
+        found = {
+            name: RegisterBlocking(sketch.decisions, unit, sketch.rows)
+            for name, sketch in self._sketches.items()
+        }
         return {name: blocking for name, blocking in found.items() if blocking.is_possible}
 
     def _blocked_config(self, name: str, rng: np.random.Generator) -> Config:

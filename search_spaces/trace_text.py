@@ -46,7 +46,7 @@ _Kind = (
         "StorageAlign",
     ]
 )
-_ANNOTATIONS: Final = ("meta_schedule.", "software_pipeline_")
+_ANNOTATIONS: Final = ("meta_schedule.", "software_pipeline_", "pragma_loop_partition_hint")
 _SAMPLING: Final = get_args(_Sampling)
 
 _Number = Annotated[int, Meta(ge=-(2**31), lt=2**31)] | float | bool | None

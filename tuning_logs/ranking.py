@@ -1,7 +1,10 @@
-"""The best few configs of a task on a device."""
+"""The best few configs of a task on a device, and what all repeats of one config say."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from search_spaces.config import Config
 from search_spaces.task import TuningTask
 from tuning_logs.device_fingerprint import DeviceFingerprint
 from tuning_logs.measurement import Failure, FailureKind, Timing
@@ -22,6 +25,20 @@ def ranked(store: RecordStore, task: TuningTask, device: DeviceFingerprint, coun
         if len(chosen) < count and isinstance(record.measurement, Timing) and record.config not in wrong:
             chosen.setdefault(record.config, record)
     return list(chosen.values())
+
+
+def with_all_repeats(
+    store: RecordStore, task: TuningTask, device: DeviceFingerprint | None, config: Config
+) -> TuningRecord | None:
+    """The latest record of a config, with the repeats of all of them; None where it never ran."""
+    timed = [
+        (record, record.measurement)
+        for record in store.where(task=task, device=device)
+        if record.config == config and isinstance(record.measurement, Timing)
+    ]
+    if not timed:
+        return None
+    return replace(timed[-1][0], measurement=Timing.pooled([timing for _, timing in timed]))
 
 
 def _is_wrong(record: TuningRecord) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from typing import Final
@@ -17,9 +17,9 @@ from search_spaces.task import TuningTask
 from search_spaces.tensor_ir_space import TensorIRSpace
 from tuning_logs.device_fingerprint import DeviceFingerprint
 from tuning_logs.difference import is_beyond_noise
-from tuning_logs.measurement import Failure, Timing
+from tuning_logs.measurement import Failure
 from tuning_logs.outcomes import Outcomes
-from tuning_logs.ranking import ranked
+from tuning_logs.ranking import ranked, with_all_repeats
 from tuning_logs.record import TuningRecord
 from tuning_logs.record_store import RecordStore
 from tuning_logs.similar_tasks import SimilarTasks
@@ -129,7 +129,7 @@ class ScheduleChooser:
         )
         if other_version and record.trace is None:
             return Choice(space.default, miss=Miss(Cause.SCHEMA, f"{other_version}: tune again"))
-        default = self._default_record(space, record.device)
+        default = with_all_repeats(self._log, space.task, record.device, space.default)
         if default is not None and not is_beyond_noise(record, default):
             record = default
         try:
@@ -152,18 +152,6 @@ class ScheduleChooser:
         readable = (one for one in slower if one.space_version == space.version or one.trace is not None)
         choices = (self._own(space, record) for record in islice(readable, _OWN_TRIED))
         return next((choice for choice in choices if choice.candidate is not None), None)
-
-    def _default_record(self, space: TensorIRSpace, device: DeviceFingerprint) -> TuningRecord | None:
-        """The untouched operator with all its repeats, None where it never ran."""
-        timed = [
-            (record, record.measurement)
-            for record in self._log.where(task=space.task, device=device)
-            if record.config == space.default and isinstance(record.measurement, Timing)
-        ]
-        if not timed:
-            return None
-        record, _ = timed[-1]
-        return replace(record, measurement=Timing.pooled([timing for _, timing in timed]))
 
     def _from_elsewhere(self, space: TensorIRSpace, miss: Miss | None) -> Choice | None:
         """The same operator tuned for another device or target."""
@@ -207,7 +195,7 @@ class ScheduleChooser:
         if record is None:
             return None
         space = TensorIRSpace(outcomes.task)
-        default = self._default_record(space, outcomes.device)
+        default = with_all_repeats(self._log, outcomes.task, outcomes.device, space.default)
         is_better = default is None or is_beyond_noise(record, default)
         return record if is_better and record.config != space.default else None
 

@@ -33,7 +33,9 @@ from autotune.job_status import JobStatus, State
 from autotune.operators import operator_task
 from autotune.samplers import SamplerKind, sampler_factory
 from search_spaces import AutotuneError, Misuse
+from search_spaces.config import UNTOUCHED
 from tuning_logs import Failure, RecordStore, Timing
+from tuning_logs.ranking import with_all_repeats
 
 # What a shell expects of a command that Ctrl-C ended.
 _INTERRUPTED = 130
@@ -192,6 +194,7 @@ def _summary(request: JobRequest, status: JobStatus, log: RecordStore) -> dict[s
     for one in status.tasks:
         records = log.where(task=tasks[one.key], device=fingerprint) if one.key in tasks else []
         best = log.best(tasks[one.key], fingerprint) if records else None
+        default = with_all_repeats(log, tasks[one.key], fingerprint, UNTOUCHED) if records else None
         failed = [r.measurement for r in records if isinstance(r.measurement, Failure)]
         failures.update(str(failure.kind) for failure in failed)
         rows.append(
@@ -200,7 +203,7 @@ def _summary(request: JobRequest, status: JobStatus, log: RecordStore) -> dict[s
                 "key": one.key,
                 "weight": one.calls,
                 "records": len(records),
-                "default_secs": one.default_secs,
+                "default_secs": default.secs if default else None,
                 "best_secs": best.secs if best and isinstance(best.measurement, Timing) else None,
                 "winner_p_value": one.winner_p_value,
                 "failure": failed[0].message if failed else None,
