@@ -4,10 +4,10 @@
 
 For each operator and seed four fresh processes take turns: MetaSchedule as shipped; MetaSchedule with its start-up
 repaired (intrinsics imported and worker processes up before the clock starts, and kept); ours with as many trials;
-ours for as long as MetaSchedule as shipped took. All run with as many threads as there are cores, which TVM has to be
-told. Then one referee, which knows neither side's own measurements, runs all the finals and each of our successive
-bests in turns, and the median of the turns counts. Against `shipped` our clock starts with the process, against
-`repaired` when our builder and runner are up.
+ours for as long as MetaSchedule as shipped took, or for --most-secs if that is less. All run with as many threads as
+there are cores, which TVM has to be told. Then one referee, which knows neither side's own measurements, runs all the
+finals and each of our successive bests in turns, and the median of the turns counts. Against `shipped` our clock
+starts with the process, against `repaired` when our builder and runner are up.
 
 A run that was ended goes on with the same --json: rows that are in the file already are not measured again.
 
@@ -72,6 +72,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16, help="candidates per round of ours")
     parser.add_argument("--turns", type=int, default=11, help="how often the referee measures each program")
     parser.add_argument(
+        "--most-secs", type=float, default=120.0, help="ours gets no more, however long MetaSchedule takes"
+    )
+    parser.add_argument(
         "--json", type=Path, default=None, help="where the numbers go as JSON, and earlier ones come from"
     )
     options = parser.parse_args()
@@ -81,6 +84,7 @@ def main() -> None:
         "trials": options.trials,
         "batch": options.batch,
         "turns": options.turns,
+        "most_secs": options.most_secs,
     }
     rows = earlier_rows(options.json, setup)
     print(f"{device.fingerprint.name}, {device.threads} threads, {options.trials} trials")
@@ -115,7 +119,8 @@ def compare(
     shipped = run_side("metaschedule_side", ["shipped", *peer], seed, device)
     repaired = run_side("metaschedule_side", ["repaired", *peer], seed, device)
     equal_trials = run_side("autotune_side", [*ours, "--trials", str(options.trials)], seed, device)
-    equal_secs = run_side("autotune_side", [*ours, "--secs", str(shipped["secs"])], seed, device)
+    secs = min(shipped["secs"], options.most_secs)
+    equal_secs = run_side("autotune_side", [*ours, "--secs", str(secs)], seed, device)
 
     referee = Referee(operator_task(operator, device.target), device)
     incumbents = {one["trials"]: config(one["config"]) for one in equal_secs["incumbents"]}

@@ -11,7 +11,7 @@ import tvm
 from tvm import s_tir
 
 from cost_models.loop_nest import Access, Axis, Loop, LoopNest
-from search_spaces.sketch import Sketch
+from search_spaces.sketch import Sketch, piece_rows
 
 _TILES = ("SamplePerfectTile", "SamplePartitionedTile")
 _SAMPLING = (*_TILES, "SampleCategorical", "SampleComputeLocation")
@@ -147,7 +147,7 @@ class _TraceReader:
                 constant = decision.choices[0][level] if isinstance(decision.choices[0], tuple) else 1
                 self._factors[output] = (decision.name, level, int(constant))
         elif kind == "Split":
-            self._split(inputs, outputs)
+            self._split(inputs, outputs, piece_rows(instruction))
         elif kind == "Reorder":
             self._reorder(inputs)
         elif kind == "ReverseComputeAt" and inputs[1] in self._places:
@@ -171,11 +171,11 @@ class _TraceReader:
             for place, output in enumerate(outputs):
                 self._axes[output] = (block, place)
 
-    def _split(self, inputs: list[Any], outputs: list[Any]) -> None:
-        if inputs[1] is None and inputs[0] in self._axes:
-            # Cut into pieces of constant size before the loop over the pieces is tiled.
+    def _split(self, inputs: list[Any], outputs: list[Any], rows: int) -> None:
+        if rows > 1 and inputs[0] in self._axes:
+            # The loop over the pieces is tiled after that.
             block, axis = self._axes[outputs[0]] = self._axes[inputs[0]]
-            self._loops[outputs[1]] = (block, Loop(axis, "", _INNERMOST, int(inputs[2])))
+            self._loops[outputs[1]] = (block, Loop(axis, "", _INNERMOST, rows))
             return
         for factor, output in zip(inputs[1:], outputs, strict=True):
             if factor in self._factors:

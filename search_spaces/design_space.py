@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,15 +26,18 @@ _UNDEFINED_RULES = ("pool_max", "pool_avg", "adaptive_pool_max", "adaptive_pool_
 
 @dataclass(frozen=True)
 class DesignSpace:
-    """The sketches of one operator (traces whose sampling instructions are open) and the passes that finish them."""
+    """The sketches of one operator by name (traces whose sampling instructions are open) and the passes that finish
+    them."""
 
-    sketches: tuple[Any, ...]
+    sketches: Mapping[str, Any]
     postprocs: tuple[Any, ...]
 
 
 def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace:
-    """What MetaSchedule's `PostOrderApply` generates for a normalised module, in its order; then, on CPUs, the same
-    with a packed operand, and both with uneven rows, where that may pay.
+    """What MetaSchedule's `PostOrderApply` generates for a normalised module, in its order: `sketch-0`, `sketch-1`…
+
+    On CPUs the same with a packed operand come after them, and `uneven-0`, `uneven-1`… are all of them with uneven
+    rows; both only where they may pay, so operators of other sizes may lack them.
 
     No sketches where TVM cannot schedule the operator at all. Raises Misuse for a target kind without rules.
     """
@@ -52,13 +56,15 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
         with target:
             schedules = context.generate_design_space()
     except (RuntimeError, ValueError, TypeError):
-        return DesignSpace((), ())
-    sketches = [schedule.trace for schedule in schedules]
+        return DesignSpace({}, ())
+    sketches, uneven = [schedule.trace for schedule in schedules], []
     if kind == _CPU:
         uneven = with_uneven_rows(module, vector_unit(target), sketches)
-        packed = (with_packed_operand(module, each) for each in (sketches, uneven))
-        sketches = [*sketches, *next(packed), *uneven, *next(packed)]
-    return DesignSpace(tuple(sketches), tuple(generator.postprocs))
+        uneven += with_packed_operand(module, uneven)
+        sketches += with_packed_operand(module, sketches)
+    named = [(f"sketch-{number}", trace) for number, trace in enumerate(sketches)]
+    named += [(f"uneven-{number}", trace) for number, trace in enumerate(uneven)]
+    return DesignSpace(dict(named), tuple(generator.postprocs))
 
 
 class _TuneContext(meta_schedule.TuneContext):  # type: ignore[misc]

@@ -24,6 +24,8 @@ _WIDEST = 64
 _TALLEST = 16
 #: Independent multiply-adds that hide their latency: two a cycle, four cycles each.
 _IN_FLIGHT = 8
+#: The width of tiles whose rows do not divide a loop.
+VECTORS = 2
 #: Sums in flight for every one that is needed, so that a late load does not hold up the multiply-adds.
 _SLACK = 1.25
 #: How many times as likely a block is drawn that does twice as much with each load.
@@ -172,14 +174,14 @@ class RegisterBlocking:
 
 def tile_heights(unit: VectorUnit) -> list[int]:
     """Rows of two vectors that leave multiply-adds some slack and still fit into the registers, the most first."""
-    least = math.ceil(_SLACK * _IN_FLIGHT / 2)
-    most = (unit.registers - unit.scalar_registers - 2) // 2
+    least = math.ceil(_SLACK * _IN_FLIGHT / VECTORS)
+    most = (unit.registers - unit.scalar_registers - VECTORS) // VECTORS
     return list(range(most, least - 1, -1))
 
 
 def idle_rows(remainder: int) -> int:
     """How many more rows of two vectors a last tile could have in the time that it takes."""
-    return max(_IN_FLIGHT // 2 - remainder, 0) if remainder else 0
+    return max(_IN_FLIGHT // VECTORS - remainder, 0) if remainder else 0
 
 
 def _tiled_blocks(decisions: Sequence[Decision], rows: Mapping[str, int]) -> tuple[_TiledBlock, ...]:

@@ -43,11 +43,7 @@ class Sketch:
     def rows(self) -> dict[str, int]:
         """By decision, into how large pieces a loop was cut before the decision tiles the pieces' loop, remainder
         included; nothing where it tiles the loop itself."""
-        pieces = {
-            instruction.outputs[0]: int(instruction.inputs[-1])
-            for instruction in self.trace.insts
-            if instruction.kind.name == "Split" and instruction.inputs[1] is None
-        }
+        pieces = {each.outputs[0]: piece_rows(each) for each in self.trace.insts if piece_rows(each) > 1}
         sampled = [each for each in self.trace.insts if each.kind.name in _SAMPLING]
         return {
             decision.name: pieces[each.inputs[0]]
@@ -105,6 +101,13 @@ class Sketch:
         return {decision.name: answer for decision, answer in zip(self.decisions, answers, strict=True)}
 
 
+def piece_rows(instruction: Any) -> int:
+    """How large the pieces of constant size are into which an instruction cuts a loop, 1 where it does not."""
+    inputs = list(instruction.inputs)
+    is_cut = instruction.kind.name == "Split" and len(inputs) == 3 and inputs[1] is None
+    return int(inputs[2]) if is_cut and isinstance(inputs[2], int | tvm.tirx.IntImm) else 1
+
+
 def stored_sketch(module: tvm.IRModule, text: str, config: Config) -> Sketch:
     """The sketch that a text stands for; each of its decisions has one choice: the config's answer.
 
@@ -153,12 +156,11 @@ def _decide(instruction: Any, pending: Iterator[Decision], answers: Mapping[str,
     return list(answer) if isinstance(answer, tuple) else answer
 
 
-def read_sketches(module: tvm.IRModule, traces: tuple[Any, ...]) -> tuple[Sketch, ...]:
+def read_sketches(module: tvm.IRModule, traces: Mapping[str, Any]) -> tuple[Sketch, ...]:
     """The sketches of one operator. Decisions that ask the same in several sketches carry the same name there."""
     known: dict[str, tuple[Answer, ...]] = {}
     sketches = []
-    for number, trace in enumerate(traces):
-        name = f"sketch-{number}"
+    for name, trace in traces.items():
         decisions = []
         for question, choices in _questions(module, trace):
             shared = known.setdefault(question, choices) == choices

@@ -15,11 +15,11 @@ import tvm
 from tvm import s_tir
 
 from search_spaces.operand_packing import TILED, tiled_block, uses
-from search_spaces.register_blocking import idle_rows, tile_heights
+from search_spaces.register_blocking import VECTORS, idle_rows, tile_heights
 from search_spaces.sketch import plain
 from search_spaces.vector_unit import VectorUnit
 
-_MOST_IDLE = 0.05
+_MOST_IDLE = 0.08
 _SPATIAL = int(tvm.tirx.IterVar.DataPar)
 #: Makes TVM split a loop where a condition in it turns false, so that the condition is gone from all but the end.
 _CUT = "pragma_loop_partition_hint"
@@ -56,12 +56,20 @@ def _row_and_tiles(block: Any, unit: VectorUnit) -> tuple[int, int, int] | None:
     if any(extent % height == 0 for extent in rows.values() for height in heights):
         return None
     fitting = [
-        (row, -(-extent // height), height)
+        (row, height)
         for row, extent in reversed(rows.items())
         for height in heights
         if extent > height and idle_rows(extent % height) <= _MOST_IDLE * extent
     ]
-    return fitting[0] if fitting else None
+    if not fitting:
+        return None
+
+    def loads_a_row(cut: tuple[int, int]) -> float:
+        extent, height = rows[cut[0]], cut[1]
+        return (1 + idle_rows(extent % height) / extent) * (height + VECTORS) / height
+
+    row, height = min(fitting, key=loads_a_row)
+    return row, -(-rows[row] // height), height
 
 
 def _rows(block: Any) -> dict[int, int]:

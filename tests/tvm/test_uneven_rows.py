@@ -40,14 +40,20 @@ def draft(space: TensorIRSpace, sketch: Sketch) -> Config:
     return next(config for config in space.drafts(400, rng) if config.by_name["sketch"] == sketch.name)
 
 
-@pytest.mark.parametrize(("rows", "height"), [(512, 6), (128, 6), (28, 6), (16, 6), (49, 5)])
+@pytest.mark.parametrize(("rows", "height"), [(512, 6), (128, 6), (28, 6), (16, 6), (49, 5), (13, 5)])
 def test_rows_are_cut_where_tiles_that_divide_them_are_too_small(rows: int, height: int) -> None:
     assert heights(space_of(te_workload.matmul(rows, 64, 64))) == {height}
 
 
-@pytest.mark.parametrize("rows", [60, 25, 13, 4, 1])
+@pytest.mark.parametrize("rows", [60, 25, 7, 4, 1])
 def test_rows_are_left_alone_where_a_good_tile_divides_them_or_the_last_would_be_idle(rows: int) -> None:
     assert not uneven(space_of(te_workload.matmul(rows, 64, 64)))
+
+
+def test_their_names_do_not_depend_on_what_sketches_there_are_besides() -> None:
+    for operator in (te_workload.matmul(28, 64, 64), te_workload.matmul(512, 512, 512)):
+        names = [sketch.name for sketch in uneven(space_of(operator))]
+        assert names == [f"uneven-{number}" for number, _ in enumerate(names)]
 
 
 def test_with_many_registers_tiles_divide_the_usual_sizes() -> None:
