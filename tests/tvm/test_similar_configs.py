@@ -42,7 +42,7 @@ def tuned(
 
 def test_the_nearest_sizes_best_comes_first_then_others_then_second_bests(target: Target) -> None:
     log = TuningLog.in_memory()
-    near, far = operator_task("matmul:64,64,64", target), operator_task("matmul:512,512,512", target)
+    near, far = operator_task("matmul:64,64,64", target), operator_task("matmul:512,64,64", target)
     far_best = tuned(log, far, seed=1, secs=1.0)
     near_second = tuned(log, near, seed=2, secs=2.0)
     near_best = tuned(log, near, seed=3, secs=1.0)
@@ -52,6 +52,21 @@ def test_the_nearest_sizes_best_comes_first_then_others_then_second_bests(target
     found = SimilarConfigs(log, HERE).of(space)
 
     assert found == [space.answer(transferred(config)) for config in (near_best, far_best, near_second)]
+
+
+def test_a_sketch_that_this_size_lacks_is_no_advice(target: Target) -> None:
+    """Only a product with long rows has sketches that pack an operand."""
+    log = TuningLog.in_memory()
+    space = TensorIRSpace(operator_task("matmul:64,64,128", target))
+    known = {sketch.name for sketch in space.sketches}
+    packed = operator_task("matmul:64,512,512", target)
+    seed = next(
+        seed
+        for seed in range(100)
+        if tuned(TuningLog.in_memory(), packed, seed, 1.0).by_name["sketch"] not in known
+    )
+    tuned(log, packed, seed, secs=1.0)
+    assert SimilarConfigs(log, HERE).of(space) == []
 
 
 def test_other_devices_other_operators_and_what_was_hardly_searched_teach_nothing(target: Target) -> None:
