@@ -22,7 +22,7 @@ _LEAST_BYTES = 1 << 17
 _LEAST_ROW = 65
 #: How often an element has to be read for its copy to pay.
 _LEAST_REUSE = 32
-_SPATIAL = int(tvm.tirx.IterVar.DataPar)
+SPATIAL = int(tvm.tirx.IterVar.DataPar)
 
 
 def with_packed_operand(module: tvm.IRModule, traces: Iterable[Any]) -> list[Any]:
@@ -39,7 +39,7 @@ def _packed(module: tvm.IRModule, trace: Any) -> Any:
         return None
     trace.apply_to_schedule(schedule, remove_postproc=True)
     block = schedule.get_sblock(name)
-    spatial = sum(int(each.iter_type) == _SPATIAL for each in schedule.get(block).iter_vars)
+    spatial = sum(int(each.iter_type) == SPATIAL for each in schedule.get(block).iter_vars)
     copy = schedule.cache_read(block, operand, "global")
     schedule.compute_at(copy, schedule.get_loops(block)[spatial - 1])
     return schedule.trace
@@ -66,8 +66,8 @@ def _operand(func: tvm.tirx.PrimFunc, block: Any) -> int | None:
     along another, and all of it is read for each step of a third axis."""
     free = {int(index) for index in (func.attrs or {}).get("layout_free_buffers", ())}
     fixed = [buffer for index, buffer in enumerate(func.params) if index not in free]
-    spatial = [each for each in block.iter_vars if int(each.iter_type) == _SPATIAL]
-    reduced = [each for each in block.iter_vars if int(each.iter_type) != _SPATIAL]
+    spatial = [each for each in block.iter_vars if int(each.iter_type) == SPATIAL]
+    reduced = [each for each in block.iter_vars if int(each.iter_type) != SPATIAL]
     for place, read in enumerate(block.reads):
         sizes = [int(size) for size in read.source.shape]
         if (

@@ -43,7 +43,8 @@ class Sketch:
     def rows(self) -> dict[str, int]:
         """By decision, into how large pieces a loop was cut before the decision tiles the pieces' loop, remainder
         included; nothing where it tiles the loop itself."""
-        pieces = {each.outputs[0]: piece_rows(each) for each in self.trace.insts if piece_rows(each) > 1}
+        cuts = [(each, piece_rows(each)) for each in self.trace.insts]
+        pieces = {each.outputs[0]: rows for each, rows in cuts if rows > 1}
         sampled = [each for each in self.trace.insts if each.kind.name in _SAMPLING]
         return {
             decision.name: pieces[each.inputs[0]]
@@ -206,6 +207,8 @@ def _named(instructions: list[Any]) -> list[tuple[str, Any]]:
 
 def _consumer_loops(module: tvm.IRModule, trace: Any) -> dict[int, int]:
     """For each SampleComputeLocation, by its place among the sampling instructions: its first consumer's loops."""
+    if all(instruction.kind.name != "SampleComputeLocation" for instruction in trace.insts):
+        return {}  # applying a trace takes up to 25 ms
     schedule = s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
     loops: dict[int, int] = {}
     seen = 0

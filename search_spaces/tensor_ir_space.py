@@ -36,7 +36,10 @@ class TensorIRSpace:
     """
 
     def __init__(self, task: TuningTask) -> None:
-        """Generates the sketches (1–20 ms). Raises Misuse where TVM does not know the target."""
+        """Generates the sketches (20–100 ms; three to four times that with uneven rows).
+
+        Raises Misuse where TVM does not know the target.
+        """
         self._task = task
         self._module = modules.normalize(modules.load(task.workload.module))
         self._target = modules.tvm_target(task.target)

@@ -14,13 +14,13 @@ from typing import Any
 import tvm
 from tvm import s_tir
 
-from search_spaces.operand_packing import TILED, tiled_block, uses
+from search_spaces.operand_packing import SPATIAL, TILED, tiled_block, uses
 from search_spaces.register_blocking import VECTORS, idle_rows, tile_heights
 from search_spaces.sketch import plain
 from search_spaces.vector_unit import VectorUnit
 
+#: Of the rows, how many more the last tile could have in the time that it takes.
 _MOST_IDLE = 0.08
-_SPATIAL = int(tvm.tirx.IterVar.DataPar)
 #: Makes TVM split a loop where a condition in it turns false, so that the condition is gone from all but the end.
 _CUT = "pragma_loop_partition_hint"
 
@@ -74,7 +74,7 @@ def _row_and_tiles(block: Any, unit: VectorUnit) -> tuple[int, int, int] | None:
 
 def _rows(block: Any) -> dict[int, int]:
     """Extents of the axes whose every step multiplies the same columns, by place among the block's axes."""
-    spatial = {place: each for place, each in enumerate(block.iter_vars) if int(each.iter_type) == _SPATIAL}
+    spatial = {place: each for place, each in enumerate(block.iter_vars) if int(each.iter_type) == SPATIAL}
     column = spatial.pop(max(spatial)).var
     starts = [[each.min for each in read.region] for read in block.reads]
     columns = [each for each in starts if any(column.same_as(index) for index in each)]

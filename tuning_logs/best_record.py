@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,7 +32,7 @@ def best_record(rows: Rows, read: Read) -> TuningRecord | None:
     if len(judged):
         best = _fastest(judged, read)
     same = rows[rows["program"] == best]
-    return read(same[0]) if len(same) == 1 else _pooled(same, read)
+    return read(same[0]) if len(same) == 1 else pooled(list(map(read, same)))
 
 
 def _fastest(rows: Rows, read: Read) -> np.uint64:
@@ -47,7 +47,7 @@ def _fastest(rows: Rows, read: Read) -> np.uint64:
         if bounds[place] > rank[0]:
             break
         same = rows[order[starts[place] : starts[place] + counts[place]]]
-        secs = float(same["secs"][0]) if len(same) == 1 else _pooled(same, read).secs
+        secs = float(same["secs"][0]) if len(same) == 1 else pooled(list(map(read, same))).secs
         if (secs, first[place]) < rank:
             best, rank = first[place], (secs, first[place])
     program: np.uint64 = rows["program"][best]
@@ -87,8 +87,7 @@ def _rank(record: TuningRecord) -> tuple[bool, float]:
     return (record.measurement.censored, record.secs)
 
 
-def _pooled(rows: Rows, read: Read) -> TuningRecord:
-    """The latest record, with the repeats of all of them."""
-    records = [read(row) for row in rows]
+def pooled(records: Sequence[TuningRecord]) -> TuningRecord:
+    """The last of the records of one config that ran, with the repeats of all of them."""
     timings = [each.measurement for each in records if isinstance(each.measurement, Timing)]
     return replace(records[-1], measurement=Timing.pooled(timings))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from search_spaces.config import Config
 from search_spaces.task import TuningTask
+from tuning_logs.best_record import pooled
 from tuning_logs.device_fingerprint import DeviceFingerprint
 from tuning_logs.measurement import Failure, FailureKind, Timing
 from tuning_logs.record import TuningRecord
@@ -32,13 +31,11 @@ def with_all_repeats(
 ) -> TuningRecord | None:
     """The latest record of a config, with the repeats of all of them; None where it never ran."""
     timed = [
-        (record, record.measurement)
+        record
         for record in store.where(task=task, device=device)
         if record.config == config and isinstance(record.measurement, Timing)
     ]
-    if not timed:
-        return None
-    return replace(timed[-1][0], measurement=Timing.pooled([timing for _, timing in timed]))
+    return pooled(timed) if timed else None
 
 
 def _is_wrong(record: TuningRecord) -> bool:
