@@ -59,9 +59,8 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
         return DesignSpace({}, ())
     sketches, uneven = [schedule.trace for schedule in schedules], []
     if kind == _CPU:
-        uneven = with_uneven_rows(module, vector_unit(target), sketches)
-        uneven += with_packed_operand(module, uneven)
         sketches += with_packed_operand(module, sketches)
+        uneven = with_uneven_rows(module, vector_unit(target), sketches)
     named = [(f"sketch-{number}", trace) for number, trace in enumerate(sketches)]
     named += [(f"uneven-{number}", trace) for number, trace in enumerate(uneven)]
     return DesignSpace(dict(named), tuple(generator.postprocs))

@@ -36,7 +36,7 @@ class TensorIRSpace:
     """
 
     def __init__(self, task: TuningTask) -> None:
-        """Generates the sketches (20–100 ms; three to four times that with uneven rows).
+        """Generates the sketches (20–100 ms; up to twice that with uneven rows).
 
         Raises Misuse where TVM does not know the target.
         """

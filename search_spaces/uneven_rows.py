@@ -13,10 +13,10 @@ from typing import Any
 
 import tvm
 from tvm import s_tir
+from tvm.s_tir.schedule import Instruction, InstructionKind, LoopRV, Trace
 
-from search_spaces.operand_packing import SPATIAL, TILED, tiled_block, uses
+from search_spaces.operand_packing import SPATIAL, tiled_block, uses
 from search_spaces.register_blocking import VECTORS, idle_rows, tile_heights
-from search_spaces.sketch import plain
 from search_spaces.vector_unit import VectorUnit
 
 #: Of the rows, how many more the last tile could have in the time that it takes.
@@ -41,12 +41,7 @@ def _uneven(module: tvm.IRModule, unit: VectorUnit, trace: Any) -> Any:
         return None
     schedule = s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
     found = _row_and_tiles(schedule.get(schedule.get_sblock(name)), unit)
-    if found is None:
-        return None
-    instructions, decisions = plain(trace.as_json(remove_postproc=True))
-    value = _cut(instructions, dict(decisions), *found)
-    s_tir.schedule.Trace.apply_json_to_schedule(value, schedule)
-    return schedule.trace
+    return None if found is None else _cut(trace, name, *found)
 
 
 def _row_and_tiles(block: Any, unit: VectorUnit) -> tuple[int, int, int] | None:
@@ -85,27 +80,43 @@ def _rows(block: Any) -> dict[int, int]:
     }
 
 
-def _cut(instructions: list[Any], decisions: dict[int, Any], row: int, count: int, height: int) -> Any:
-    """The trace as JSON, with its rows split first. TVM takes any names for a trace's variables."""
-    block = next(
-        inputs[0] for kind, inputs, attrs, _ in instructions if kind == "Annotate" and attrs[0] == TILED
-    )
-    loop = next(
-        out[row] for kind, inputs, _, out in instructions if kind == "GetLoops" and inputs[0] == block
-    )
-    tiles = next(out for kind, inputs, _, out in instructions if kind == "Split" and inputs[0] == loop)
-    found: list[Any] = []
-    places = {}
-    for place, (kind, inputs, attrs, outputs) in enumerate(instructions):
-        if place in decisions and inputs == [loop]:
-            found.append(["Split", [loop, None, height], [True, False], ["tiles", "rows"]])
-            decisions[place] = [count, *[1] * (len(outputs) - 1)]
-        places[place] = len(found)
-        if kind == "Reorder" and tiles[-1] in inputs:
-            inputs = [each for one in inputs for each in ((one, "rows") if one == tiles[-1] else (one,))]
-        elif kind != "GetLoops":
-            inputs = ["tiles" if each == loop else each for each in inputs]
-        found.append([kind, inputs, attrs, outputs])
-        if kind == "Reorder" and "rows" in inputs:
-            found.append(["Annotate", [tiles[1], 1], [_CUT], []])
-    return [found, [[places[place], decision] for place, decision in decisions.items()]]
+def _cut(trace: Any, block: str, row: int, count: int, height: int) -> Any:
+    """The trace with the block's rows split first: rewritten, as scheduling loops with a condition takes TVM 25 ms."""
+    blocks = [
+        each.outputs[0] for each in trace.insts if _is(each, "GetSBlock") and str(each.attrs[0]) == block
+    ]
+    loop = next(each.outputs[row] for each in trace.insts if _is(each, "GetLoops", *blocks))
+    levels = next(each.outputs for each in trace.insts if _is(each, "Split", loop))
+    tiles, rows = LoopRV(), LoopRV()
+    found: list[Instruction] = []
+    decisions = {}
+    has_levels = False
+    for each in trace.insts:
+        inputs, outputs = list(each.inputs), list(each.outputs)
+        decision = trace.decisions.get(each)
+        if _is(each, "Reorder", levels[-1]):
+            inputs = [new for old in inputs for new in ([old, rows] if levels[-1].same_as(old) else [old])]
+            has_levels = True
+        elif _is(each, "GetLoops", *blocks) and has_levels:
+            outputs.append(LoopRV())
+        elif decision is not None and _is(each, each.kind.name, loop):
+            found.append(_instruction("Split", [loop, None, height], [True, False], [tiles, rows]))
+            decision = [count, *[1] * (len(outputs) - 1)]
+        inputs = [tiles if loop.same_as(one) else one for one in inputs]
+        found.append(Instruction(each.kind, inputs, each.attrs, outputs))
+        if decision is not None:
+            decisions[found[-1]] = decision
+        if _is(each, "Reorder", levels[-1]):
+            found.append(_instruction("Annotate", [levels[1], 1], [_CUT], []))
+    return Trace(found, decisions)
+
+
+def _is(instruction: Instruction, kind: str, *operands: Any) -> bool:
+    """Whether it is of that kind and takes one of the operands, if there are any."""
+    if instruction.kind.name != kind:
+        return False
+    return not operands or any(each.same_as(one) for each in operands for one in instruction.inputs)
+
+
+def _instruction(kind: str, inputs: list[Any], attrs: list[Any], outputs: list[Any]) -> Instruction:
+    return Instruction(InstructionKind.get(kind), inputs, attrs, outputs)
