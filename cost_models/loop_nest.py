@@ -26,35 +26,58 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
+class Term:
+    """What an axis adds to an index: coefficient × (step // period). Groups of channels have a period beyond 1."""
+
+    axis: int
+    coefficient: float
+    period: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """A buffer that the operator reads or writes.
 
-    dims: for each dimension of the buffer, the axes that its index depends on with their coefficients.
+    buffer: its name. dims: for each of its dimensions, the terms of the index.
     is_packed: a weight whose layout follows the schedule, so that whatever is touched lies together.
     """
 
-    dims: tuple[tuple[tuple[int, float], ...], ...]
+    buffer: str
+    dims: tuple[tuple[Term, ...], ...]
     shape: tuple[int, ...]
     item_bytes: int
     is_output: bool
     is_packed: bool
 
     def stride(self, axis: int) -> float:
-        """How many items further the next step along an axis is, 0 where the axis does not matter."""
+        """How many items further the next step along an axis is, 0 where the axis does not matter or seldom does."""
         size, steps = 1.0, 0.0
         for dim, extent in zip(reversed(self.dims), reversed(self.shape), strict=True):
-            steps += size * sum(abs(factor) for place, factor in dim if place == axis)
+            steps += size * sum(
+                abs(term.coefficient) for term in dim if term.axis == axis and term.period == 1
+            )
             size *= extent
         return steps
 
-    def touched_bytes(self, tiles: Floats) -> Floats:
-        """(n,) bytes that tiles of (n, axes) steps touch, whole cache lines where they are not packed."""
-        items = []
+    def periods(self, axis: int) -> tuple[int, ...]:
+        """After how many steps along an axis the index changes, where that is not at every step."""
+        return tuple(
+            term.period for dim in self.dims for term in dim if term.axis == axis and term.period > 1
+        )
+
+    def spans(self, tiles: Floats) -> list[Floats]:
+        """For each dimension (n,) items from the first to the last that tiles of (n, axes) steps touch."""
+        spans = []
         for dim, extent in zip(self.dims, self.shape, strict=True):
             span = np.ones(len(tiles))
-            for place, factor in dim:
-                span += abs(factor) * (tiles[:, place] - 1)
-            items.append(np.minimum(span, extent))
+            for term in dim:
+                span += abs(term.coefficient) * (np.ceil(tiles[:, term.axis] / term.period) - 1)
+            spans.append(np.minimum(span, extent))
+        return spans
+
+    def touched_bytes(self, tiles: Floats) -> Floats:
+        """(n,) bytes that tiles of (n, axes) steps touch, whole cache lines where they are not packed."""
+        items = self.spans(tiles)
         row = (items[-1] if items else np.ones(len(tiles))) * self.item_bytes
         if not self.is_packed:
             row = np.ceil(row / _LINE_BYTES) * _LINE_BYTES

@@ -35,6 +35,8 @@ _SINGLE = (
     "register_tile",
     "loads_per_step",
     "run_accumulators",
+    "vector_groups",
+    "run_groups",
     "chunks",
     "chunk_imbalance",
     "chunk_steps",
@@ -185,7 +187,7 @@ class _NestFeatures:
         ]
         axis = self._nest.contiguous_axis
         if not spatial or axis < 0:
-            return [self._missing()] * 7
+            return [self._missing()] * 9
         runs = [dict(zip(_PER_RUN, run_columns[start:], strict=False)) for start in (0, len(_PER_RUN))]
         along = [place for place in spatial[0] if self._nest.loops[place].axis == axis]
         across = [place for place in spatial[0] if self._nest.loops[place].axis != axis]
@@ -206,7 +208,17 @@ class _NestFeatures:
             rows,
             np.log2(np.exp2(-rows) + 1 / needed),
             steps - along_run + np.log2(np.ceil(np.exp2(along_run) / lanes)),
+            self._groups(axis, vector),
+            self._groups(axis, np.rint(np.exp2(along_run))),
         ]
+
+    def _groups(self, axis: int, steps: Floats) -> Floats:
+        """Into how many pieces the groups of an operand cut that many steps along an axis; 0 of whole groups."""
+        pieces = np.ones(self._rows)
+        for period in {period for access in self._nest.accesses for period in access.periods(axis)}:
+            cut = np.ceil(steps / period) + (steps % period > 0)
+            pieces = np.maximum(pieces, np.where(period % steps == 0, 1, cut))
+        return np.log2(pieces)
 
     def _chunks(self) -> list[Floats]:
         """How many pieces of work the threads share: outer loops are fused until they have enough steps."""

@@ -9,6 +9,7 @@ import tvm
 from numpy.typing import NDArray
 from tvm.target import codegen
 
+from cost_models.block_chain import CHAIN_COLUMNS, chain_row
 from cost_models.hardware import HARDWARE_COLUMNS, Hardware
 from cost_models.nest_features import NEST_COLUMNS, nest_features
 from cost_models.sketch_outline import SketchOutline, operators, outline
@@ -20,7 +21,7 @@ from search_spaces.task import TuningTask
 from tuning_logs.device_fingerprint import DeviceFingerprint
 
 #: Goes up whenever a column changes its place or its meaning: models of other versions are not used.
-FEATURE_VERSION = 4
+FEATURE_VERSION = 5
 
 _NESTS = 2
 _STEPS = (
@@ -49,6 +50,7 @@ COLUMNS = (
     *(f"location{place}_{what}" for place in range(_LOCATIONS) for what in ("depth", "steps")),
     "inlined",
     "at_root",
+    *CHAIN_COLUMNS,
     *(f"steps_{name}" for name in _STEPS),
     "nests",
     "is_untouched",
@@ -112,7 +114,10 @@ class ProgramFeatures:
         extents = sketch.nests[0].extents(configs) if sketch.nests else np.zeros((rows, 0))
         from_inside = np.cumsum(np.log2(extents)[:, ::-1], axis=1)[:, ::-1]
         answered = np.array(
-            [_answers(sketch, config, row) for config, row in zip(configs, from_inside, strict=True)]
+            [
+                [*_answers(sketch, config, row), *chain_row(sketch.chain, config.by_name)]
+                for config, row in zip(configs, from_inside, strict=True)
+            ]
         )
         unroll = answered[:, :1]
         # A loop is unrolled where what is inside it, vectors counted once, has no more steps than this.

@@ -13,10 +13,11 @@ def program_model(seed: int = 0, objective: Objective = Objective.REGRESSION) ->
     """An untrained model with the settings that did best on held-out tasks (`benchmarks/model_quality.py`)."""
     return XGBoostCostModel(
         seed=seed,
-        rounds=200,
-        learning_rate=0.08,
-        max_depth=6,
-        columns_per_tree=0.5,
+        rounds=400,
+        learning_rate=0.05,
+        max_depth=8,
+        columns_per_tree=1.0,
+        columns_per_split=0.3,
         least_weight=4.0,
         objective=objective,
     )

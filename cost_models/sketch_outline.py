@@ -10,7 +10,8 @@ from typing import Any
 import tvm
 from tvm import s_tir
 
-from cost_models.loop_nest import Access, Axis, Loop, LoopNest
+from cost_models.block_chain import Block, BlockChain
+from cost_models.loop_nest import Access, Axis, Loop, LoopNest, Term
 from search_spaces.sketch import Sketch, piece_rows
 
 _TILES = ("SamplePerfectTile", "SamplePartitionedTile")
@@ -24,6 +25,7 @@ class SketchOutline:
     """A sketch without answers.
 
     nests:     its tiled operators, the one with the most iterations first.
+    chain:     its blocks and where they are computed.
     loose:     decisions on tiles that are part of no nest, such as those of split reductions; and which of their
                factors runs beside the others, -1 where none does.
     locations: decisions on where to compute an operator.
@@ -33,6 +35,7 @@ class SketchOutline:
     """
 
     nests: tuple[LoopNest, ...]
+    chain: BlockChain
     loose: tuple[tuple[str, int], ...]
     locations: tuple[str, ...]
     unrolls: tuple[str, ...]
@@ -87,6 +90,7 @@ def _access(region: Any, variables: list[Any], packed: list[Any], *, is_output: 
     buffer = region.source
     dims = tuple(_terms(each.min, variables) for each in region.region)
     return Access(
+        buffer=str(buffer.name),
         dims=dims,
         shape=tuple(_constant(extent) for extent in buffer.shape),
         item_bytes=max(1, tvm.DataType(str(buffer.dtype)).bits // 8),
@@ -95,14 +99,33 @@ def _access(region: Any, variables: list[Any], packed: list[Any], *, is_output: 
     )
 
 
-def _terms(index: Any, variables: list[Any]) -> tuple[tuple[int, float], ...]:
-    """The axes in an index with their coefficients; 1 for each that occurs where the index is not linear."""
-    found = tvm.sym.detect_linear_equation(index, variables)
-    if len(found) and all(isinstance(each, tvm.tirx.IntImm) for each in list(found)[: len(variables)]):
-        terms = [(place, float(found[place].value)) for place in range(len(variables))]
-        return tuple((place, factor) for place, factor in terms if factor)
-    text = str(index)
-    return tuple((place, 1.0) for place, variable in enumerate(variables) if str(variable) in text)
+def _terms(index: Any, variables: list[Any]) -> tuple[Term, ...]:
+    """What each axis adds to an index; 1 for each that occurs where the index is no sum of axes and quotients."""
+    found = _sum(index, variables)
+    if found is None:
+        text = str(index)
+        return tuple(Term(place, 1.0) for place, variable in enumerate(variables) if str(variable) in text)
+    return tuple(Term(place, float(factor), period) for (place, period), factor in found.items() if factor)
+
+
+def _sum(index: Any, variables: list[Any], times: int = 1) -> Counter[tuple[int, int]] | None:
+    """Coefficients by axis and period: of ``c // 28 * 6 + k`` 6 for (c, 28) and 1 for (k, 1); None of anything else."""
+    if isinstance(index, tvm.tirx.IntImm):
+        return Counter()
+    if isinstance(index, tvm.tirx.Add | tvm.tirx.Sub):
+        left = _sum(index.a, variables, times)
+        right = _sum(index.b, variables, -times if isinstance(index, tvm.tirx.Sub) else times)
+        if left is None or right is None:
+            return None
+        left.update(right)
+        return left
+    if isinstance(index, tvm.tirx.Mul) and isinstance(index.b, tvm.tirx.IntImm):
+        return _sum(index.a, variables, times * int(index.b.value))
+    is_quotient = isinstance(index, tvm.tirx.FloorDiv) and isinstance(index.b, tvm.tirx.IntImm)
+    period = int(index.b.value) if is_quotient else 1
+    axis = index.a if is_quotient else index
+    place = next((place for place, each in enumerate(variables) if each.same_as(axis)), None)
+    return None if place is None else Counter({(place, period): times})
 
 
 def _constant(extent: Any) -> int:
@@ -120,7 +143,11 @@ class _TraceReader:
 
     def __init__(self, module: tvm.IRModule) -> None:
         self._operators = operators(module)
+        self._chain = {name: Block(*parts) for name, parts in self._operators.items()}
+        self._located: list[tuple[str, str]] = []
+        self._attached: set[str] = set()
         self._blocks: dict[Any, str] = {}
+        self._owners: dict[Any, str] = {}
         self._axes: dict[Any, tuple[str, int]] = {}
         self._factors: dict[Any, tuple[str, int, int]] = {}
         self._loops: dict[Any, tuple[str, Loop]] = {}
@@ -128,7 +155,7 @@ class _TraceReader:
         self._places: dict[Any, tuple[str, int]] = {}
         self._parts: dict[Any, tuple[str, int]] = {}
         self._apart: dict[str, int] = {}
-        self._tilings: list[str] = []
+        self._tilings: dict[str, Any] = {}
         self._locations: list[str] = []
         self._numbers: list[str] = []
         self._parallel = 0
@@ -137,12 +164,19 @@ class _TraceReader:
     def read(self, instruction: Any, decision: Any) -> None:
         kind, inputs, outputs = instruction.kind.name, list(instruction.inputs), list(instruction.outputs)
         self._steps[kind] += 1
+        if kind in ("ComputeInline", "ReverseComputeInline", "ReverseComputeAt"):
+            self._attached.add(self._blocks.get(inputs[0], ""))
+        if kind in ("GetLoops", "Fuse", "Split"):
+            block = self._blocks.get(inputs[0]) or self._owners.get(inputs[0], "")
+            self._owners.update(dict.fromkeys(outputs, block))
         if kind == "GetSBlock":
             self._blocks[outputs[0]] = str(instruction.attrs[0])
+        elif kind == "GetProducers":
+            self._take_producers(self._blocks.get(inputs[0], ""), outputs)
         elif kind == "GetLoops":
             self._take_loops(self._blocks.get(inputs[0], ""), outputs)
         elif kind in _TILES:
-            self._tilings.append(decision.name)
+            self._tilings[decision.name] = decision.choices[0]
             for level, output in enumerate(outputs):
                 constant = decision.choices[0][level] if isinstance(decision.choices[0], tuple) else 1
                 self._factors[output] = (decision.name, level, int(constant))
@@ -157,8 +191,10 @@ class _TraceReader:
         elif kind == "RFactor" and inputs[0] in self._parts:
             name, level = self._parts[inputs[0]]
             self._apart[name] = level
+            self._split_sum(self._owners.get(inputs[0], ""), outputs[0], name, level)
         elif kind == "SampleComputeLocation":
             self._locations.append(decision.name)
+            self._located.append((decision.name, self._blocks.get(inputs[0], "")))
         elif kind == "SampleCategorical":
             self._numbers.append(decision.name)
         elif kind == "Annotate" and str(instruction.attrs[0]) == "meta_schedule.parallel":
@@ -170,6 +206,25 @@ class _TraceReader:
         if len(axes) == len(outputs):
             for place, output in enumerate(outputs):
                 self._axes[output] = (block, place)
+
+    def _take_producers(self, block: str, outputs: list[Any]) -> None:
+        accesses = self._chain[block].accesses if block in self._chain else ()
+        reads = {access.buffer for access in accesses if not access.is_output}
+        makers = [name for name, each in self._chain.items() if each.written.buffer in reads]
+        self._blocks.update(zip(outputs, makers, strict=False))
+
+    def _split_sum(self, block: str, output: Any, tile: str, lane: int) -> None:
+        """Before: block sums; after: `partial` sums for each lane, block sums those."""
+        whole = self._chain.get(block)
+        if whole is None:
+            return
+        name, factors = f"{block}_rf", tuple(self._tilings[tile])
+        between = replace(whole.written, buffer=name)
+        reads = [access for access in whole.accesses if not access.is_output]
+        self._blocks[output] = name
+        self._chain[name] = Block(whole.axes, (*reads, between), tile, lane, True, factors)
+        sums = (replace(between, is_output=False), whole.written)
+        self._chain[block] = Block(whole.axes, sums, tile, lane, False, factors)
 
     def _split(self, inputs: list[Any], outputs: list[Any], rows: int) -> None:
         if rows > 1 and inputs[0] in self._axes:
@@ -197,8 +252,10 @@ class _TraceReader:
     def outline(self) -> SketchOutline:
         nests = sorted(self._nests.values(), key=lambda nest: -nest.iterations)
         nested = {loop.decision for nest in nests for loop in nest.loops}
+        located = tuple(each for each in self._located if each[1] in self._chain)
         return SketchOutline(
             tuple(nests),
+            BlockChain(self._chain, located, self._nests, frozenset(self._attached)),
             tuple((name, self._apart.get(name, -1)) for name in self._tilings if name not in nested),
             tuple(self._locations),
             tuple(self._numbers),

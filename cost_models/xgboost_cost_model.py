@@ -48,6 +48,7 @@ class XGBoostCostModel:
     pairs_per_row: int = 8
     objective: Objective = Objective.RANKING
     columns_per_tree: float = 0.8
+    columns_per_split: float = 1.0
     least_weight: float = 1.0
     card: dict[str, Any] = field(default_factory=dict)
     validity: ValidityModel | None = None
@@ -103,6 +104,7 @@ class XGBoostCostModel:
             "eta": self.learning_rate,
             "subsample": 0.8,
             "colsample_bytree": self.columns_per_tree,
+            "colsample_bynode": self.columns_per_split,
             "min_child_weight": self.least_weight,
             "tree_method": "hist",
             "seed": self.seed,

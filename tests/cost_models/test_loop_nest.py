@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cost_models.hardware import Hardware
-from cost_models.loop_nest import Access, Axis, Loop, LoopNest
+from cost_models.loop_nest import Access, Axis, Loop, LoopNest, Term
 from cost_models.nest_features import NEST_COLUMNS, nest_features
 from search_spaces.config import Config
 
@@ -14,12 +14,12 @@ SMALL_CPU = Hardware(threads=2, vector_bits=256)
 def matmul(size: int = 64) -> LoopNest:
     """c[i, j] += a[i, k] * b[k, j], tiled as SRS: i and j into two levels, k between them."""
     spatial, reduced = Axis(size, False), Axis(size, True)
-    row, column, step = ((0, 1.0),), ((1, 1.0),), ((2, 1.0),)
+    row, column, step = ((Term(axis, 1.0),) for axis in range(3))
     shape = (size, size)
     accesses = (
-        Access((row, step), shape, 4, is_output=False, is_packed=False),
-        Access((step, column), shape, 4, is_output=False, is_packed=True),
-        Access((row, column), shape, 4, is_output=True, is_packed=False),
+        Access("a", (row, step), shape, 4, is_output=False, is_packed=False),
+        Access("b", (step, column), shape, 4, is_output=False, is_packed=True),
+        Access("c", (row, column), shape, 4, is_output=True, is_packed=False),
     )
     loops = (
         Loop(0, "i", 0, 1),
@@ -69,8 +69,34 @@ def test_whole_cache_lines_are_touched_unless_the_layout_follows_the_schedule() 
 
 def test_a_window_touches_its_overlap_once_and_never_more_than_there_is() -> None:
     # x[2 * y + r] for 5 rows y and 3 taps r
-    window = Access((((0, 2.0), (1, 1.0)),), (10,), 4, is_output=False, is_packed=True)
+    window = Access("x", ((Term(0, 2.0), Term(1, 1.0)),), (10,), 4, is_output=False, is_packed=True)
     assert window.touched_bytes(np.array([[1.0, 3.0], [2.0, 3.0], [9.0, 3.0]])).tolist() == [12, 20, 40]
+
+
+def grouped() -> LoopNest:
+    """y[c] += x[c // 28 * 6 + k] * w[k, c]: four groups of 28 channels, made of 6 each."""
+    channel, step = Axis(112, False), Axis(6, True)
+    accesses = (
+        Access("x", ((Term(0, 6.0, 28), Term(1, 1.0)),), (24,), 4, is_output=False, is_packed=False),
+        Access("w", ((Term(1, 1.0),), (Term(0, 1.0),)), (6, 112), 4, is_output=False, is_packed=True),
+        Access("y", ((Term(0, 1.0),),), (112,), 4, is_output=True, is_packed=False),
+    )
+    loops = (Loop(0, "c", 0, 1), Loop(1, "k", 0, 6), Loop(0, "c", 1, 1))
+    return LoopNest((channel, step), accesses, loops)
+
+
+def test_channels_of_a_group_read_the_same() -> None:
+    x, w, _ = grouped().accesses
+    assert [x.stride(axis) for axis in (0, 1)] == [0.0, 1.0]
+    assert x.spans(np.array([[28.0, 6.0], [56.0, 6.0], [14.0, 1.0]]))[0].tolist() == [6, 12, 1]
+    assert (x.periods(0), w.periods(0)) == ((28,), ())
+
+
+@pytest.mark.parametrize(("lanes", "pieces"), [(28, 1), (14, 1), (4, 1), (56, 2), (8, 2), (16, 2), (112, 4)])
+def test_vectors_may_straddle_groups(lanes: int, pieces: int) -> None:
+    configs = [Config((("c", (112 // lanes, lanes)),))]
+    found = nest_features(grouped(), configs, SMALL_CPU, 32)
+    assert found[0, NEST_COLUMNS.index("vector_groups")] == np.log2(pieces)
 
 
 @pytest.mark.parametrize(("j", "lanes", "waste"), [(8, 0.0, 0.0), (32, 2.0, 0.0), (2, -2.0, 2.0)])
