@@ -29,4 +29,4 @@ class Ensemble:
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """(n,) scores, higher is faster."""
-        return np.mean([member.predict(features) for member in self.members], axis=0)
+        return np.asarray(np.mean([member.predict(features) for member in self.members], axis=0))
