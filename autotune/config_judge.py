@@ -13,7 +13,6 @@ from cost_models.build_time_model import BuildTimeModel
 from cost_models.config_features import ConfigFeatures
 from cost_models.cost_model import CostModel
 from cost_models.dataset import Dataset
-from cost_models.ensemble import Ensemble
 from cost_models.validity_model import ValidityModel
 from cost_models.xgboost_cost_model import XGBoostCostModel
 from search_spaces.config import Config
@@ -24,8 +23,6 @@ Prior = Callable[[Sequence[Config]], NDArray[np.float64]]
 
 #: The latest illegal configs are enough to know what is illegal; a GPU's space has them by the ten thousand.
 _ILLEGAL_KEPT = 2000
-#: Searches of recorded spaces took a tenth fewer measurements than with one, and no fewer with five.
-_RANKERS = 3
 #: With fewer configs that ran, what they add to a prior is noise.
 _LEAST_TO_LEARN = 6
 #: What one e-fold of build time weighs, in standard deviations of the scores. Replays of logs reached the same
@@ -34,7 +31,7 @@ _BUILD_TIME_WEIGHT = 0.25
 
 
 class ConfigJudge:
-    """Rankers and a validity model over the configs' own features; every config is judged once.
+    """A ranker and a validity model over the configs' own features; every config is judged once.
 
     valid_above: the probability from which a config counts as valid.
     """
@@ -83,8 +80,7 @@ class ConfigJudge:
         ranker, build_time, weight = None, None, 0.0
         if prior is None or ran.sum() >= _LEAST_TO_LEARN:
             columns = measured if prior is None else _with(measured, prior(evidence.measured))
-            members = tuple(XGBoostCostModel(seed=seed + number) for number in range(_RANKERS))
-            ranker = Ensemble(members).fit(
+            ranker = XGBoostCostModel(seed=seed).fit(
                 Dataset(columns[ran], ranks(losses[ran]), np.zeros(int(ran.sum()), dtype=np.int64))
             )
             if evidence.build_secs:

@@ -5,9 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cost_models.cost_model import CostModel
 from cost_models.dataset import Dataset
-from cost_models.ensemble import Ensemble
 from cost_models.metrics import pairwise_accuracy, spearman
 from cost_models.validity_model import ValidityModel
 from cost_models.xgboost_cost_model import XGBoostCostModel
@@ -23,20 +21,12 @@ def made_up(seed: int, rows: int = 200, sign: float = 1.0) -> Dataset:
     return Dataset(features, np.exp(-3 * off) * (1 + 9 * groups), groups)
 
 
-def accuracy(model: CostModel, dataset: Dataset) -> float:
+def accuracy(model: XGBoostCostModel, dataset: Dataset) -> float:
     return pairwise_accuracy(dataset.scores, model.predict(dataset.features), dataset.groups)
 
 
 def test_the_ranker_orders_configs_that_it_has_not_seen() -> None:
     assert accuracy(XGBoostCostModel().fit(made_up(0)), made_up(1)) > 0.9
-
-
-def test_of_a_few_rows_several_models_learn_more_than_each_of_them() -> None:
-    unseen = made_up(1)
-    for seed in range(3):
-        members = tuple(XGBoostCostModel(seed=10 * seed + number) for number in range(3))
-        together = accuracy(Ensemble(members).fit(made_up(seed + 2, rows=20)), unseen)
-        assert together > np.mean([accuracy(member, unseen) for member in members])
 
 
 def test_a_fit_forgets_the_one_before() -> None:
