@@ -211,10 +211,11 @@ class _TraceReader:
         accesses = self._chain[block].accesses if block in self._chain else ()
         reads = {access.buffer for access in accesses if not access.is_output}
         makers = [name for name, each in self._chain.items() if each.written.buffer in reads]
-        self._blocks.update(zip(outputs, makers, strict=False))
+        if len(makers) == len(outputs):
+            self._blocks.update(zip(outputs, makers, strict=True))
 
     def _split_sum(self, block: str, output: Any, tile: str, lane: int) -> None:
-        """Before: block sums; after: `partial` sums for each lane, block sums those."""
+        """Before: the block sums; after: `…_rf` sums for each lane, and the block sums that."""
         whole = self._chain.get(block)
         if whole is None:
             return
@@ -222,9 +223,10 @@ class _TraceReader:
         between = replace(whole.written, buffer=name)
         reads = [access for access in whole.accesses if not access.is_output]
         self._blocks[output] = name
-        self._chain[name] = Block(whole.axes, (*reads, between), tile, lane, True, factors)
-        sums = (replace(between, is_output=False), whole.written)
-        self._chain[block] = Block(whole.axes, sums, tile, lane, False, factors)
+        partial = Block(whole.axes, (*reads, between), tile, lane, is_partial=True, factors=factors)
+        rest = (replace(between, is_output=False), whole.written)
+        self._chain[name] = partial
+        self._chain[block] = replace(partial, accesses=rest, is_partial=False)
 
     def _split(self, inputs: list[Any], outputs: list[Any], rows: int) -> None:
         if rows > 1 and inputs[0] in self._axes:
