@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil, log2, prod
+from typing import Self
 
 import numpy as np
 
 from cost_models.loop_nest import Access, Axis, LoopNest
-from search_spaces.config import Config
 from search_spaces.decision import Answer
 
 #: What a config answers instead of a loop: the block becomes part of what reads it.
@@ -78,19 +78,42 @@ class Loops:
 class BlockChain:
     """The blocks of a sketch by name, and which of them a config places: readers before what they read.
 
+    readers:   by block, those that read it, each with its first access to it.
     locations: the decision on where to compute a block, and the block.
     nests:     the loops of those that are tiled.
     attached:  what the sketch itself makes part of others.
     """
 
     blocks: Mapping[str, Block]
+    readers: Mapping[str, Mapping[str, Access]]
     locations: tuple[tuple[str, str], ...]
-    nests: Mapping[str, LoopNest] = field(default_factory=dict)
-    attached: frozenset[str] = frozenset()
+    nests: Mapping[str, LoopNest]
+    attached: frozenset[str]
+
+    @classmethod
+    def of(
+        cls,
+        blocks: Mapping[str, Block],
+        locations: tuple[tuple[str, str], ...],
+        nests: Mapping[str, LoopNest],
+        attached: frozenset[str],
+    ) -> Self:
+        """Finds out who reads what, which is the same for every config."""
+        return cls(blocks, {name: _readers(blocks, name) for name in blocks}, locations, nests, attached)
 
     def loops(self, answers: Mapping[str, Answer]) -> dict[str, Loops]:
         """The loops of every block that does not become part of another, as TVM makes them."""
         return _Placement(self, answers).found
+
+
+def _readers(blocks: Mapping[str, Block], name: str) -> dict[str, Access]:
+    written = blocks[name].written.buffer
+    found: dict[str, Access] = {}
+    for reader, block in blocks.items():
+        for access in block.accesses:
+            if not access.is_output and access.buffer == written:
+                found.setdefault(reader, access)
+    return found
 
 
 def chain_row(chain: BlockChain, answers: Mapping[str, Answer]) -> list[float]:
@@ -127,7 +150,7 @@ class _Placement:
     """Follows one config from the last block to the first."""
 
     def __init__(self, chain: BlockChain, answers: Mapping[str, Answer]) -> None:
-        self._blocks, self._nests, self._answers = chain.blocks, chain.nests, answers
+        self._chain, self._blocks, self._answers = chain, chain.blocks, answers
         self._inlined = set(chain.attached)
         later = self._inlined.union(block for _, block in chain.locations)
         self.found = {name: self._apart(name) for name in chain.blocks if name not in later}
@@ -165,11 +188,10 @@ class _Placement:
     def _apart(self, name: str) -> Loops:
         """A nest of its own: tiled, or with loops in the order in which the sum was split."""
         block = self._blocks[name]
-        if name in self._nests:
-            nest = self._nests[name]
-            extents = [int(extent) for extent in nest.extents([Config(tuple(self._answers.items()))])[0]]
+        nest = self._chain.nests.get(name)
+        if nest is not None:
             axes = [loop.axis for loop in nest.loops]
-            return Loops((), tuple(zip(axes, extents, strict=True)), self._sums(block))
+            return Loops((), tuple(zip(axes, nest.steps(self._answers), strict=True)), self._sums(block))
         extents = self._iterators(block)
         order = list(range(len(extents)))
         if block.tile:
@@ -180,16 +202,8 @@ class _Placement:
 
     def _reader(self, name: str) -> str | None:
         """The first block with loops that reads this one, through those that are part of others."""
-        reader = next(iter(self._readers(name)), None)
+        reader = next(iter(self._chain.readers[name]), None)
         return self._reader(reader) if reader in self._inlined and reader is not None else reader
-
-    def _readers(self, name: str) -> list[str]:
-        return [other for other in self._blocks if self._read(name, other) is not None]
-
-    def _read(self, name: str, reader: str) -> Access | None:
-        written = self._blocks[name].written.buffer
-        reads = (access for access in self._blocks[reader].accesses if not access.is_output)
-        return next((access for access in reads if access.buffer == written), None)
 
     def _steps(self, name: str, outside: int) -> list[int]:
         """Steps of a block's iterators inside the outermost loops."""
@@ -200,16 +214,16 @@ class _Placement:
 
     def _needed(self, name: str, outside: int) -> list[int]:
         """How much of a block is read inside the outermost loops, as steps of the block's iterators."""
-        needs = [self._needed_by(reader, name, outside) for reader in self._readers(name)]
+        readers = self._chain.readers[name].items()
+        needs = [self._needed_by(reader, read, name, outside) for reader, read in readers]
         return [max(steps) for steps in zip(*needs, strict=True)] or self._iterators(self._blocks[name])
 
-    def _needed_by(self, reader: str, name: str, outside: int) -> list[int]:
+    def _needed_by(self, reader: str, read: Access, name: str, outside: int) -> list[int]:
         block, whole = self._blocks[name], self._iterators(self._blocks[name])
         steps = self._steps(reader, outside)
         if block.is_partial:
             return [*steps, whole[-1]]
-        read, tiles = self._read(name, reader), self._tiles(self._blocks[reader], steps)
-        assert read is not None
+        tiles = self._tiles(self._blocks[reader], steps)
         spans = read.spans(np.array([tiles], dtype=np.float64))
         needed = {
             term.axis: int(span[0])

@@ -135,18 +135,19 @@ class LoopNest:
 
     def extents(self, configs: Sequence[Config]) -> Floats:
         """(n, loops) steps of each loop under each config."""
-        return np.array([self._extents(config.by_name) for config in configs], dtype=np.float64).reshape(
+        return np.array([self.steps(config.by_name) for config in configs], dtype=np.float64).reshape(
             len(configs), len(self.loops)
         )
 
-    def _extents(self, answers: Mapping[str, Answer]) -> list[float]:
+    def steps(self, answers: Mapping[str, Answer]) -> list[int]:
+        """Steps of each loop under the answers of one config, by decision."""
         row = []
         for loop in self.loops:
             answer = answers.get(loop.decision)
-            known = isinstance(answer, tuple) and loop.level < len(answer)
-            row.append(
-                float(answer[loop.level]) if known and isinstance(answer, tuple) else float(loop.constant)
-            )
+            if isinstance(answer, tuple) and loop.level < len(answer):
+                row.append(answer[loop.level])
+            else:
+                row.append(loop.constant)
         return row
 
     def tiles(self, extents: Floats) -> Floats:

@@ -257,7 +257,7 @@ class _TraceReader:
         located = tuple(each for each in self._located if each[1] in self._chain)
         return SketchOutline(
             tuple(nests),
-            BlockChain(self._chain, located, self._nests, frozenset(self._attached)),
+            BlockChain.of(self._chain, located, self._nests, frozenset(self._attached)),
             tuple((name, self._apart.get(name, -1)) for name in self._tilings if name not in nested),
             tuple(self._locations),
             tuple(self._numbers),
