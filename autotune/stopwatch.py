@@ -54,6 +54,8 @@ class Stopwatch:
         limit_secs = self.censor_factor * best_secs
         if first_secs > limit_secs + self.cold_secs:
             return Reading((first_secs,), censored=True)
+        if first_secs * self.precision > self.cold_secs:
+            return Reading((first_secs,), censored=False)
         secs = first_secs
         if first_secs > limit_secs:
             secs = run(self._number(first_secs))

@@ -1,20 +1,31 @@
-"""The program of a worker process: it takes calls from its parent, one at a time, and never outlives it.
+"""The program behind worker processes: a fork server and the workers that it forks; none of them outlives the parent.
 
-Started by path, with the file descriptor of its end of a socket pair, and the parent's scratch directory, if there
-is one, which it deletes if the parent is killed before it can.
+Started by path, with the file descriptor of its end of a socket to the parent, the modules that its workers need, and
+the parent's scratch directory, if there is one, which the workers delete if the parent is killed before it can. The
+modules are imported once, before the first fork: a worker is there in milliseconds where a new process takes seconds.
 """
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import pickle
 import resource
 import select
 import shutil
 import signal
+import socket
 import sys
 import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from struct import Struct
+
+#: What goes through a worker's status pipe: its process id from itself, later how it ended from the server.
+STATUS = Struct("=cq")
+BORN, ENDED = b"b", b"e"
 
 _MESSAGE_CHARS = 2000
 
@@ -42,7 +53,7 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _leave_with_parent(descriptor: int, scratch: list[str]) -> None:
+def _leave_with_parent(descriptor: int, scratch: Sequence[str]) -> None:
     """Cleans up and ends the process when the parent is gone, even while a kernel hangs in the main thread."""
     watch = select.poll()
     watch.register(descriptor, select.POLLRDHUP)
@@ -53,16 +64,78 @@ def _leave_with_parent(descriptor: int, scratch: list[str]) -> None:
     os._exit(0)
 
 
-def main(descriptor: int, scratch: list[str]) -> None:
-    """Serves the parent at the other end of the socket."""
-    # Ctrl-C is the parent's to handle; a crashed kernel leaves a message, not a core file.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _work(descriptor: int, scratch: Sequence[str]) -> None:
+    """Serves the parent at the other end of the socket until it is gone."""
     leaving = threading.Thread(target=_leave_with_parent, args=(descriptor, scratch), daemon=True)
     leaving.start()
     serve(Connection(descriptor))
     leaving.join()
 
 
+def _fork_on_request(requests: socket.socket, scratch: Sequence[str]) -> None:
+    """Forks a worker for each message, which brings its socket, its output and its status pipe; tells how each ended.
+
+    Returns when the parent is gone.
+    """
+    statuses: dict[int, int] = {}
+    woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake)
+    watch = select.poll()
+    watch.register(woken, select.POLLIN)
+    watch.register(requests, select.POLLIN)
+    while True:
+        for ready, _ in watch.poll():
+            if ready == woken:
+                os.read(woken, 4096)
+                _tell_ends(statuses)
+                continue
+            message, descriptors, _, _ = socket.recv_fds(requests, 1, 3)
+            if not message:
+                return
+            connection, output, status = descriptors
+            pid = os.fork()
+            if pid == 0:
+                os.setsid()
+                os.dup2(output, 1)
+                os.dup2(output, 2)
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                os.write(status, STATUS.pack(BORN, os.getpid()))
+                for other in (output, status, woken, wake, requests.detach(), *statuses.values()):
+                    os.close(other)
+                _work(connection, scratch)
+                os._exit(0)
+            os.close(connection)
+            os.close(output)
+            statuses[pid] = status
+
+
+def _tell_ends(statuses: dict[int, int]) -> None:
+    while statuses:
+        pid, wait_status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        status = statuses.pop(pid)
+        # The parent may have lost its interest.
+        with suppress(BrokenPipeError):
+            os.write(status, STATUS.pack(ENDED, os.waitstatus_to_exitcode(wait_status)))
+        os.close(status)
+
+
+def main(descriptor: int, modules: str, scratch: Sequence[str]) -> None:
+    """Serves the parent at the other end of the socket."""
+    # Ctrl-C is the parent's to handle; a crashed kernel leaves a message, not a core file.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for name in modules.split():
+        # What is wrong with it is told by the worker that calls it.
+        with suppress(Exception):
+            importlib.import_module(name)
+    # What is never collected is never copied, either.
+    gc.freeze()
+    _fork_on_request(socket.socket(fileno=descriptor), scratch)
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])

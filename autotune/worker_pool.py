@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from autotune.closeable import Closeable
+from autotune.fork_server import ForkServer
 from autotune.worker_process import Call, State, WorkerProcess
 from autotune.worker_reply import Died, Reply
 from search_spaces.errors import AutotuneError
@@ -20,9 +21,10 @@ _MAX_CALLS = 300
 
 
 class WorkerPool(Closeable):
-    """Worker processes, started at once and in parallel, replaced when dead or worn.
+    """Worker processes, forked at once from one that has imported what warm_up needs, replaced when dead or worn.
 
-    scratch is the owner's directory, deleted by the workers if the owner is killed before it can.
+    environment is added to the parent's. scratch is the owner's directory, deleted by the workers if the owner is
+    killed before it can.
     memory_bytes is what one process may use; one that holds more than worn_bytes after a call, or has served
     300, is replaced before its next. close() ends all of them; so does the parent's own end.
     """
@@ -37,11 +39,10 @@ class WorkerPool(Closeable):
         scratch: Path | None = None,
     ) -> None:
         self._warm_up = warm_up
-        self._environment = dict(environment)
-        self._scratch = scratch
         self._memory_bytes = memory_bytes
         self._worn_bytes = worn_bytes
         self._is_closed = False
+        self._server = ForkServer([warm_up.function.__module__], environment, scratch)
         self._workers = [self._spawn() for _ in range(count)]
 
     @property
@@ -85,11 +86,16 @@ class WorkerPool(Closeable):
     def close(self) -> None:
         """Ends every worker process; a map in another thread raises AutotuneError then."""
         self._is_closed = True
+        # The server buries the workers, so it goes after them; but what it has not forked yet, it need not.
+        for worker in self._workers:
+            if worker.is_born:
+                worker.kill()
+        self._server.close()
         for worker in self._workers:
             worker.kill()
 
     def _spawn(self) -> WorkerProcess:
-        return WorkerProcess(self._warm_up, self._environment, self._memory_bytes, self._scratch)
+        return WorkerProcess(self._server, self._warm_up, self._memory_bytes)
 
     def _hand_out(
         self, calls: Sequence[tuple[Call, float]], pending: deque[int], taken: dict[WorkerProcess, int]

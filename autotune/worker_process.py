@@ -5,24 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import psutil
 
-from autotune import worker_main
+from autotune.fork_server import ForkServer, WorkerStatus
 from autotune.worker_reply import Answer, Died, OverMemory, Raised, Reply, TimedOut
 from search_spaces.errors import AutotuneError
 
 _BOOT_SECS = 60.0
+# A process that is killed is gone in no time, unless the system is stuck.
+_REAPED_SECS = 10.0
 _LAST_WORDS_BYTES = 2000
 
 
@@ -44,48 +43,45 @@ class State(Enum):
 
 
 class WorkerProcess:
-    """A child process in a session of its own, so that neither Ctrl-C reaches it nor its children escape it.
+    """A forked process in a session of its own, so that neither Ctrl-C reaches it nor its children escape it.
 
-    warm_up is called first (it imports what later calls need). environment is added to the parent's. scratch is
-    the parent's directory for files, if it has one; the process deletes it if it outlives the parent.
-    What the process writes to stdout and stderr is drained; the last 2 kB are kept for Died.last_words.
+    warm_up is called first. What the process writes to stdout and stderr is drained; the last 2 kB are kept for
+    Died.last_words.
     """
 
-    def __init__(
-        self, warm_up: Call, environment: Mapping[str, str], memory_bytes: int, scratch: Path | None
-    ) -> None:
+    def __init__(self, server: ForkServer, warm_up: Call, memory_bytes: int) -> None:
         self.calls = 0
         self.state = State.STARTING
+        self._server = server
         self._memory_bytes = memory_bytes
         self._tail = b""
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    worker_main.__file__,
-                    str(theirs.fileno()),
-                    *([str(scratch)] if scratch else []),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": _import_path(), **environment},
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        self._connection = Connection(ours.detach())
-        assert self._process.stdout is not None
-        self._output = self._process.stdout.fileno()
+        self._output, output = os.pipe()
         self._output_open = True
         os.set_blocking(self._output, False)
+        told, status = os.pipe()
+        self._status = WorkerStatus(told)
+        self._connection = Connection(ours.detach())
+        try:
+            server.fork([theirs.fileno(), output, status])
+        finally:
+            theirs.close()
+            os.close(output)
+            os.close(status)
         self._send(warm_up, _BOOT_SECS)
 
     @property
     def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
+        """The process id, once there is one. Raises AutotuneError where the process cannot start."""
+        pid = self._status.pid(_BOOT_SECS)
+        if pid is None:
+            raise AutotuneError(f"expected a worker process to start, but {self._death(0.0).message}")
+        return pid
+
+    @property
+    def is_born(self) -> bool:
+        """Whether there is, or was, such a process: its server may have to import first."""
+        return self._status.pid(0.0) is not None
 
     @property
     def descriptors(self) -> list[int]:
@@ -93,9 +89,10 @@ class WorkerProcess:
         return [self._connection.fileno(), *([self._output] if self._output_open else [])]
 
     def used_bytes(self) -> int:
-        """Resident memory, 0 where the process is gone."""
+        """Resident memory, 0 where the process is gone, or not there yet."""
+        pid = self._status.pid(0.0)
         try:
-            return int(psutil.Process(self.pid).memory_info().rss)
+            return int(psutil.Process(pid).memory_info().rss) if pid else 0
         except psutil.Error:
             return 0
 
@@ -134,12 +131,15 @@ class WorkerProcess:
         if self.state is State.DEAD:
             return
         self.state = State.DEAD
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+        # While its server lives, it is born sooner or later.
+        pid = self._status.pid(_BOOT_SECS)
+        if pid is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            self._status.returncode(_REAPED_SECS)
+        self._status.close()
         self._connection.close()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        os.close(self._output)
 
     def _send(self, call: Call, timeout_secs: float) -> bool:
         self._timeout_secs = timeout_secs
@@ -167,9 +167,13 @@ class WorkerProcess:
         return None
 
     def _death(self, secs: float) -> Died:
-        try:
-            returncode = self._process.wait(timeout=1.0)
-        except subprocess.TimeoutExpired:
+        returncode = self._status.returncode(1.0)
+        if returncode is None and self._status.pid(0.0) is None:
+            returncode = self._server.returncode
+        if returncode is None and self._status.is_over:
+            # The server died as well, so nobody saw how; what ends both comes from outside.
+            returncode = -signal.SIGKILL
+        if returncode is None:
             # It closed its end and lingers: as good as dead, and nobody else's doing.
             return Died(0, "the process closed its connection", secs)
         self._drain()
@@ -186,8 +190,3 @@ class WorkerProcess:
                 self._output_open = False
                 return
             self._tail = (self._tail + chunk)[-_LAST_WORDS_BYTES:]
-
-
-def _import_path() -> str:
-    """What this process can import, the child can."""
-    return os.pathsep.join(path or str(Path.cwd()) for path in sys.path)

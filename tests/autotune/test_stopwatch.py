@@ -73,6 +73,15 @@ def test_a_very_slow_kernel_is_run_once_more_only() -> None:
     assert Stopwatch().read(0.5, steady(0.4), best_secs=math.inf).run_secs == (0.4,)
 
 
+@pytest.mark.parametrize("best_secs", [3.0, math.inf])
+def test_a_cold_start_does_not_show_in_seconds_so_they_are_not_measured_again(best_secs: float) -> None:
+    kernel = steady(3.0)
+    reading = Stopwatch().read(3.0, kernel, best_secs)
+    assert not reading.censored
+    assert reading.run_secs == (3.0,)
+    assert kernel.numbers == []
+
+
 def test_repeats_grow_when_the_first_run_was_slower_than_the_kernel() -> None:
     kernel = steady(1e-6)
     Stopwatch().read(1e-3, kernel, best_secs=math.inf)

@@ -1,0 +1,120 @@
+"""Worker processes are forked from one that has imported what they need: nothing is imported twice, nobody is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from autotune.worker_pool import WorkerPool
+from autotune.worker_process import Call
+from autotune.worker_reply import Answer, Died
+from search_spaces import AutotuneError
+
+GIB = 1 << 30
+PID = Call(os.getpid)
+SLOW_MODULE = """
+import os, time
+from pathlib import Path
+with Path(__file__).with_suffix(".imports").open("a") as imports:
+    imports.write(f"{os.getpid()}\\n")
+time.sleep(0.5)
+def warm_up():
+    pass
+"""
+
+
+@pytest.fixture
+def slow_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A module that takes half a second to import and notes who did."""
+    path = tmp_path / "slow_to_import.py"
+    path.write_text(SLOW_MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield path
+    sys.modules.pop("slow_to_import", None)
+
+
+def importers(module: Path) -> list[int]:
+    return [int(line) for line in module.with_suffix(".imports").read_text().split()]
+
+
+def pool_of(count: int, warm_up: Call = PID) -> WorkerPool:
+    return WorkerPool(count, warm_up, {}, memory_bytes=GIB, worn_bytes=GIB)
+
+
+def server_of(pool: WorkerPool) -> psutil.Process:
+    parent = psutil.Process(pool.pids[0]).parent()
+    assert parent is not None
+    return parent
+
+
+def test_what_workers_need_is_imported_once_however_many_there_are(slow_module: Path) -> None:
+    from slow_to_import import warm_up  # type: ignore[import-not-found]
+
+    with pool_of(3, Call(warm_up)) as pool:
+        pool.map([(PID, 10.0)] * 3)
+        for _ in range(3):
+            [died] = pool.map([(Call(os._exit, (3,)), 10.0)])
+            assert isinstance(died, Died)
+        assert isinstance(pool.map([(PID, 10.0)])[0], Answer)
+        assert importers(slow_module) == [os.getpid(), server_of(pool).pid]
+
+
+def test_a_pool_that_is_closed_while_it_imports_is_closed_at_once(slow_module: Path) -> None:
+    from slow_to_import import warm_up
+
+    pool = pool_of(2, Call(warm_up))
+    [server] = [child for child in psutil.Process().children() if "slow_to_import" in child.cmdline()]
+    started = time.monotonic()
+    pool.close()
+    assert time.monotonic() - started < 0.3
+    assert not server.is_running()
+
+
+def test_workers_live_on_without_their_server_and_the_next_one_has_a_new_one() -> None:
+    with pool_of(1) as pool:
+        [before] = pool.pids
+        server = server_of(pool)
+        server.kill()
+        server.wait(10.0)
+        [same, left] = pool.map([(PID, 10.0), (Call(os._exit, (3,)), 10.0)])
+        assert isinstance(same, Answer)
+        assert same.value == before
+        # It is given to a second worker, as after a kill from outside, because nobody saw how the first one ended.
+        assert isinstance(left, Died)
+        assert left.returncode == 3
+        pool.map([(PID, 10.0)])
+        assert server_of(pool).pid != server.pid
+
+
+def test_a_server_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autotune.worker_main.__file__", os.devnull)
+    with pytest.raises(AutotuneError, match="expected a worker process to start"), pool_of(1) as pool:
+        pool.map([(PID, 10.0)])
+
+
+def test_no_process_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
+    program = f"""
+import sys, time
+sys.path[:0] = {sys.path!r}
+from autotune.worker_pool import WorkerPool
+from autotune.worker_process import Call
+pool = WorkerPool(2, Call(time.time), {{}}, {GIB}, {GIB})
+print(*pool.pids, flush=True)
+time.sleep(1000)
+"""
+    path = tmp_path / "parent.py"
+    path.write_text(program)
+    parent = psutil.Popen([sys.executable, str(path)], stdout=-1, text=True)
+    workers = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+    everyone = [*workers, workers[0].parent()]
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    _, alive = psutil.wait_procs(everyone, timeout=10.0)
+    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
