@@ -96,7 +96,8 @@ def main() -> None:
             if options.json is not None:
                 options.json.parent.mkdir(parents=True, exist_ok=True)
                 found = list(rows.values())
-                options.json.write_text(json.dumps({**setup, "means": means(found), "rows": found}, indent=2))
+                found_means = means(comparable(found))
+                options.json.write_text(json.dumps({**setup, "means": found_means, "rows": found}, indent=2))
     print_means(list(rows.values()))
 
 
@@ -194,9 +195,16 @@ def first_as_good(bests: list[dict[str, Any]], secs: float, from_secs: float) ->
     return min(after, default=None)
 
 
+def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows in which every side ended with a program: there is no ratio to nothing."""
+    return [row for row in rows if all(math.isfinite(secs) for secs in row["final_secs"].values())]
+
+
 def means(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """The geometric mean over operators of the medians over seeds, for each ratio."""
+    """The geometric mean over operators of the medians over seeds, for each ratio; empty without rows."""
     names = sorted({row["operator"] for row in rows})
+    if not names:
+        return {}
     return {
         ratio: statistics.geometric_mean(
             [statistics.median(row[ratio] for row in rows if row["operator"] == name) for name in names]
@@ -221,7 +229,14 @@ def print_row(row: dict[str, Any]) -> None:
 
 def print_means(rows: list[dict[str, Any]]) -> None:
     """The last lines: means, and the worst operator at equal trials."""
-    found = means(rows)
+    both = comparable(rows)
+    if len(both) < len(rows):
+        print(
+            f"left out, because a side ended without any program: {len(rows) - len(both)} of {len(rows)} rows"
+        )
+    rows, found = both, means(both)
+    if not found:
+        return
     for ratio, text, sign, bar in RATIOS:
         print(f"{text:26} {found[ratio]:8.3f}   (bar: {sign} {bar:g})")
     names = sorted({row["operator"] for row in rows})

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search_spaces.decision import Answer, Decision
 from search_spaces.factorization import factorizations
@@ -64,6 +66,7 @@ class RegisterBlocking:
         self._decisions = tuple(decisions)
         self._unit = unit
         self._blocks = _tiled_blocks(decisions, rows)
+        self._tiles = [self._register_tiles(block) for block in self._blocks]
 
     @property
     def is_possible(self) -> bool:
@@ -73,15 +76,17 @@ class RegisterBlocking:
     def draw(self, rng: np.random.Generator) -> dict[str, Answer]:
         """An answer to each decision, by name."""
         answers: dict[str, Answer] = {}
-        for block in self._blocks:
-            answers |= self._tilings(block, rng)
+        for block, (tiles, odds) in zip(self._blocks, self._tiles, strict=True):
+            inner = tiles[int(rng.choice(len(tiles), p=odds))]
+            answers |= self._tilings(block, inner, rng)
         for decision in self._decisions:
             if decision.name not in answers:
                 answers[decision.name] = self._other(decision, rng)
         return answers
 
-    def _tilings(self, block: _TiledBlock, rng: np.random.Generator) -> dict[str, Answer]:
-        inner = self._register_tile(block, rng)
+    def _tilings(
+        self, block: _TiledBlock, inner: Sequence[int], rng: np.random.Generator
+    ) -> dict[str, Answer]:
         rest = [extent // size for extent, size in zip(block.extents, inner, strict=True)]
         column = _column(block.extents)
         depth = math.prod(_extent(decision) for decision in block.reductions)
@@ -102,8 +107,8 @@ class RegisterBlocking:
             answers[decision.name] = longest if rng.random() < 0.5 else cut
         return answers
 
-    def _register_tile(self, block: _TiledBlock, rng: np.random.Generator) -> list[int]:
-        """The innermost extents of the loops: vectors along the last, rows along one of the others."""
+    def _register_tiles(self, block: _TiledBlock) -> tuple[list[list[int]], NDArray[np.float64]]:
+        """Innermost extents of the loops, with their odds: vectors along the last, rows along one of the others."""
         extents = block.extents
         column = _column(extents)
         cut = [axis for axis, rows in enumerate(block.rows) if rows > 1]
@@ -122,10 +127,9 @@ class RegisterBlocking:
                         tiles.append(tile)
                         merit = min(1.0, sums / _IN_FLIGHT) * min(1.0, sums / (rows + vectors))
                         merits.append((filled * merit) ** _FAVOUR)
-        odds = np.array(merits) / sum(merits)
-        return tiles[int(rng.choice(len(tiles), p=odds))]
+        return tiles, np.array(merits) / sum(merits)
 
-    def _widths(self, extent: int) -> list[int]:
+    def _widths(self, extent: int) -> Sequence[int]:
         """Innermost extents: one, two, four… whole vectors, since LLVM spills others; what there is where none fit."""
         widths = _divisors(extent, _WIDEST)
         whole = [each for each in widths if each % self._unit.lanes == 0]
@@ -236,9 +240,10 @@ def _nearest(decision: Decision, tiling: tuple[int, ...]) -> Answer:
     return min(decision.choices, key=distance)
 
 
-def _divisors(number: int, limit: int) -> list[int]:
-    return [outer for outer, _ in factorizations(number, 2, -1) if outer <= limit]
+@cache
+def _divisors(number: int, limit: int) -> tuple[int, ...]:
+    return tuple(outer for outer, _ in factorizations(number, 2, -1) if outer <= limit)
 
 
-def _drawn(numbers: list[int], rng: np.random.Generator) -> int:
+def _drawn(numbers: Sequence[int], rng: np.random.Generator) -> int:
     return numbers[int(rng.integers(len(numbers)))]
