@@ -96,14 +96,8 @@ def _fork_on_request(requests: socket.socket, scratch: Sequence[str]) -> None:
             connection, output, status = descriptors
             pid = os.fork()
             if pid == 0:
-                os.setsid()
-                os.dup2(output, 1)
-                os.dup2(output, 2)
-                signal.set_wakeup_fd(-1)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                os.write(status, STATUS.pack(BORN, os.getpid()))
-                for other in (output, status, woken, wake, requests.detach(), *statuses.values()):
-                    os.close(other)
+                inherited = (woken, wake, requests.detach(), *statuses.values())
+                _become_worker(output, status, inherited)
                 _work(connection, scratch)
                 os._exit(0)
             os.close(connection)
@@ -111,7 +105,20 @@ def _fork_on_request(requests: socket.socket, scratch: Sequence[str]) -> None:
             statuses[pid] = status
 
 
+def _become_worker(output: int, status: int, inherited: Sequence[int]) -> None:
+    """Leaves all that is the server's; what is written goes to `output` from now on, and the process id to `status`."""
+    os.setsid()
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.write(status, STATUS.pack(BORN, os.getpid()))
+    for descriptor in (output, status, *inherited):
+        os.close(descriptor)
+
+
 def _tell_ends(statuses: dict[int, int]) -> None:
+    """Buries workers that have ended, and tells the parent how they did; statuses: their pipes by process id."""
     while statuses:
         pid, wait_status = os.waitpid(-1, os.WNOHANG)
         if not pid:
