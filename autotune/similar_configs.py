@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import chain, islice, zip_longest
 from typing import Final
 
-from search_spaces import Config, SearchSpace
+from search_spaces import Config, SearchSpace, TuningTask
 from search_spaces.config_transfer import transferred
 from tuning_logs import DeviceFingerprint, RecordStore
+from tuning_logs.outcomes import Outcomes
 from tuning_logs.ranking import ranked
 from tuning_logs.similar_tasks import SimilarTasks
 
@@ -19,9 +20,10 @@ _SEARCHED_TRIALS: Final = 16
 
 
 class SimilarConfigs:
-    """Looks into a log for the same operator at other sizes, on one device.
+    """Looks into a log for the same operator at other sizes on one device, and for the very same one on others.
 
-    A job's own tasks teach each other that way: their records are in the log as soon as they are measured.
+    A job's own tasks teach each other that way: their records are in the log as soon as they are measured. So does the
+    log of a machine with other vectors, caches or threads.
     """
 
     def __init__(self, log: RecordStore, device: DeviceFingerprint) -> None:
@@ -30,25 +32,28 @@ class SimilarConfigs:
         self._similar = SimilarTasks()
 
     def of(self, space: SearchSpace) -> list[Config]:
-        """Configs of the space: the best of the nearest sizes first, then the best of those further away, then the
-        second best of each. Never the default; nothing where no similar task was searched for some trials."""
+        """Configs of the space: what was best for this operator on other devices and targets, for the nearest sizes
+        here, then for those further away, then the second best of each. Never the default; nothing where no such task
+        was searched for some trials."""
         task = space.task
-        others = [
-            each
-            for each in self._log.outcomes()
-            if each.device.key == self._device.key
-            and each.task.target == task.target
-            and each.task.key != task.key
-            and each.trials >= _SEARCHED_TRIALS
-        ]
-        nearest = islice(self._similar.nearest(task, others), _TASKS)
+        searched = [each for each in self._log.outcomes() if each.trials >= _SEARCHED_TRIALS]
+        here = [each for each in searched if self._is_here(each, task) and each.task.key != task.key]
+        nearest = islice(self._similar.nearest(task, here), _TASKS)
+        elsewhere = islice((each for each in searched if self._is_elsewhere(each, task)), _TASKS)
         found = [
             [
                 space.answer(transferred(record.config))
-                for record in ranked(self._log, each.task, self._device, _BEST_OF_EACH)
+                for record in ranked(self._log, each.task, each.device, _BEST_OF_EACH)
                 if record.space_version == space.version
             ]
-            for each in nearest
+            for each in (*elsewhere, *nearest)
         ]
         configs = chain.from_iterable(zip_longest(*found))
         return [config for config in dict.fromkeys(configs) if config is not None and config != space.default]
+
+    def _is_here(self, other: Outcomes, task: TuningTask) -> bool:
+        return other.device.key == self._device.key and other.task.target == task.target
+
+    def _is_elsewhere(self, other: Outcomes, task: TuningTask) -> bool:
+        same = other.task.workload.key == task.workload.key and other.task.target.kind == task.target.kind
+        return same and not self._is_here(other, task)

@@ -82,6 +82,24 @@ def test_other_devices_other_operators_and_what_was_hardly_searched_teach_nothin
     assert SimilarConfigs(log, HERE).of(TensorIRSpace(operator_task("matmul:64,64,128", target))) == []
 
 
+def test_the_same_operator_on_another_device_comes_before_other_sizes(target: Target) -> None:
+    log = TuningLog.in_memory()
+    task = operator_task("matmul:64,64,64", target)
+    other_vectors = TuningTask(task.workload, target.with_attr("mcpu", "nehalem"))
+    near_best = tuned(log, operator_task("matmul:64,64,128", target), seed=1, secs=1.0)
+    there_second = tuned(log, task, seed=2, secs=2.0, device=ELSEWHERE)
+    there_best = tuned(log, task, seed=3, secs=1.0, device=ELSEWHERE)
+    old_target_best = tuned(log, other_vectors, seed=4, secs=1.0)
+    tuned(log, TuningTask(task.workload, Target("nvidia/nvidia-a100")), seed=5, secs=1.0, device=ELSEWHERE)
+    space = TensorIRSpace(task)
+
+    found = SimilarConfigs(log, HERE).of(space)
+
+    first = {space.answer(transferred(config)) for config in (there_best, old_target_best)}
+    assert set(found[:2]) == first
+    assert found[2:] == [space.answer(transferred(config)) for config in (near_best, there_second)]
+
+
 def test_a_study_tries_them_before_anything_else(target: Target) -> None:
     log = TuningLog.in_memory()
     config = tuned(log, operator_task("matmul:64,64,64", target), seed=3, secs=1.0)
