@@ -116,9 +116,10 @@ def show(found: list[dict[str, Any]]) -> None:
     columns = (COLD, MODEL, LOG)
     print(f"trials to {CLOSE:.0%} of the best speed, of {len(found[0]['secs'][COLD]) if found else 0}")
     print(f"{'task':32} {'best ms':>9} " + " ".join(f"{name:>12}" for name in columns))
-    rows = []
+    rows, finals = [], []
     for one in found:
         best_secs = min(min(secs) for secs in one["secs"].values())
+        finals.append([min(one["secs"][name]) / best_secs for name in columns])
         row = [
             min(needed(one["secs"][name], best_secs / CLOSE), len(one["secs"][name]) + 1) for name in columns
         ]
@@ -127,6 +128,8 @@ def show(found: list[dict[str, Any]]) -> None:
     if rows:
         medians = [statistics.median(column) for column in zip(*rows, strict=True)]
         print(f"{'median of ' + str(len(rows)):42} " + " ".join(f"{each:12.1f}" for each in medians))
+        means = [statistics.geometric_mean(column) for column in zip(*finals, strict=True)]
+        print(f"{'latency after all, over the best':42} " + " ".join(f"{each:12.3f}" for each in means))
 
 
 if __name__ == "__main__":
