@@ -7,7 +7,6 @@ import select
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,16 +18,13 @@ from autotune.closeable import Closeable
 class ForkServer(Closeable):
     """Started at once, and anew should it be found dead; its workers live on without it, but not without the parent.
 
-    modules: what every worker imports. environment is added to the parent's before the program starts. scratch: the
+    module: what every worker imports. environment is added to the parent's before the program starts. scratch: the
     parent's directory for files, which the workers delete if they outlive the parent.
     """
 
-    def __init__(
-        self, modules: Sequence[str], environment: Mapping[str, str], scratch: Path | None = None
-    ) -> None:
-        self._arguments = [" ".join(modules), *([str(scratch)] if scratch else [])]
+    def __init__(self, module: str, environment: Mapping[str, str], scratch: Path | None = None) -> None:
+        self._arguments = [module, *([str(scratch)] if scratch else [])]
         self._environment = dict(environment)
-        self._lock = threading.Lock()
         self._start()
 
     @property
@@ -38,11 +34,10 @@ class ForkServer(Closeable):
 
     def fork(self, descriptors: Sequence[int]) -> None:
         """Asks for a worker; does not wait for it. descriptors: its socket, its output and its status pipe."""
-        with self._lock:
-            if self._process.poll() is not None:
-                self._requests.close()
-                self._start()
-            socket.send_fds(self._requests, [b"f"], list(descriptors))
+        if self.returncode is not None:
+            self._requests.close()
+            self._start()
+        socket.send_fds(self._requests, [b"f"], list(descriptors))
 
     def close(self) -> None:
         """Ends the server, not its workers."""

@@ -1,8 +1,8 @@
 """The program behind worker processes: a fork server and the workers that it forks; none of them outlives the parent.
 
-Started by path, with the file descriptor of its end of a socket to the parent, the modules that its workers need, and
+Started by path, with the file descriptor of its end of a socket to the parent, the module that its workers need, and
 the parent's scratch directory, if there is one, which the workers delete if the parent is killed before it can. The
-modules are imported once, before the first fork: a worker is there in milliseconds where a new process takes seconds.
+module is imported once, before the first fork: a worker is there in milliseconds where a new process takes seconds.
 """
 
 from __future__ import annotations
@@ -130,15 +130,14 @@ def _tell_ends(statuses: dict[int, int]) -> None:
         os.close(status)
 
 
-def main(descriptor: int, modules: str, scratch: Sequence[str]) -> None:
+def main(descriptor: int, module: str, scratch: Sequence[str]) -> None:
     """Serves the parent at the other end of the socket."""
     # Ctrl-C is the parent's to handle; a crashed kernel leaves a message, not a core file.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for name in modules.split():
-        # What is wrong with it is told by the worker that calls it.
-        with suppress(Exception):
-            importlib.import_module(name)
+    # What is wrong with it is told by the worker that calls it.
+    with suppress(Exception):
+        importlib.import_module(module)
     # What is never collected is never copied, either.
     gc.freeze()
     _fork_on_request(socket.socket(fileno=descriptor), scratch)

@@ -42,7 +42,7 @@ class WorkerPool(Closeable):
         self._memory_bytes = memory_bytes
         self._worn_bytes = worn_bytes
         self._is_closed = False
-        self._server = ForkServer([warm_up.function.__module__], environment, scratch)
+        self._server = ForkServer(warm_up.function.__module__, environment, scratch)
         self._workers = [self._spawn() for _ in range(count)]
 
     @property

@@ -168,7 +168,7 @@ class WorkerProcess:
 
     def _death(self, secs: float) -> Died:
         returncode = self._status.returncode(1.0)
-        if returncode is None and self._status.pid(0.0) is None:
+        if returncode is None and not self.is_born:
             returncode = self._server.returncode
         if returncode is None and self._status.is_over:
             # The server died as well, so nobody saw how; what ends both comes from outside.

@@ -19,17 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from warm_start import SEARCHED, in_turns, needed
+from warm_start import in_turns, needed, search_job, searched_tasks
 
-from autotune.budget import Budget
 from autotune.builder import LocalBuilder
 from autotune.device import Device, local_device
 from autotune.guidance import Guidance
-from autotune.job import TuningJob
-from autotune.model import load_model
 from autotune.runner import LocalRunner
-from autotune.samplers import SamplerKind, sampler_factory, without_prior
-from autotune.tasks import extract_tasks
+from autotune.samplers import without_prior
 from autotune.tuner import Tuner
 from cost_models.dataset import Dataset
 from cost_models.program_model import program_model
@@ -60,12 +56,7 @@ def main() -> None:
     source = TuningLog.read(options.source)
     dataset = Dataset.from_log(options.source, processes=2)
     guidance = Guidance("source", program_model(options.seed).fit(dataset), device)
-    tasks = [
-        task
-        for task in extract_tasks(load_model(options.network), device.target)
-        if TensorIRSpace(task).size > SEARCHED
-    ]
-    heaviest = sorted(tasks, key=lambda task: -task.weight * task.workload.flops)[: options.tasks]
+    heaviest = searched_tasks(options.network, device)[: options.tasks]
     found: list[dict[str, Any]] = json.loads(options.json.read_text()) if options.json.is_file() else []
     done = {(one["key"], one["seed"]) for one in found}
     with LocalBuilder() as builder, LocalRunner(device) as runner:
@@ -91,14 +82,7 @@ def searched(
     priors = {COLD: without_prior, MODEL: guidance.prior, LOG: without_prior}
     searches = {}
     for name, prior in priors.items():
-        job = TuningJob(
-            (task,),
-            device,
-            Budget(trials=options.trials),
-            seed=options.seed,
-            sampler=sampler_factory(SamplerKind.COST_MODEL, prior),
-            finals_share=0.0,
-        )
+        job = search_job(task, device, prior, options.seed, options.trials)
         log = TuningLog.in_memory()
         if name == LOG:
             known = [one for one in source.tasks() if one.workload.key == task.workload.key]

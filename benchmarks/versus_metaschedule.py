@@ -96,8 +96,7 @@ def main() -> None:
             if options.json is not None:
                 options.json.parent.mkdir(parents=True, exist_ok=True)
                 found = list(rows.values())
-                found_means = means(comparable(found))
-                options.json.write_text(json.dumps({**setup, "means": found_means, "rows": found}, indent=2))
+                options.json.write_text(json.dumps({**setup, "means": means(found), "rows": found}, indent=2))
     print_means(list(rows.values()))
 
 
@@ -201,7 +200,8 @@ def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def means(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """The geometric mean over operators of the medians over seeds, for each ratio; empty without rows."""
+    """The geometric mean over operators of the medians over seeds, for each ratio; empty without comparable rows."""
+    rows = comparable(rows)
     names = sorted({row["operator"] for row in rows})
     if not names:
         return {}
@@ -234,14 +234,14 @@ def print_means(rows: list[dict[str, Any]]) -> None:
         print(
             f"left out, because a side ended without any program: {len(rows) - len(both)} of {len(rows)} rows"
         )
-    rows, found = both, means(both)
-    if not found:
+    if not both:
         return
+    found = means(rows)
     for ratio, text, sign, bar in RATIOS:
         print(f"{text:26} {found[ratio]:8.3f}   (bar: {sign} {bar:g})")
-    names = sorted({row["operator"] for row in rows})
+    names = sorted({row["operator"] for row in both})
     worst = {
-        name: statistics.median(row["latency_equal_trials"] for row in rows if row["operator"] == name)
+        name: statistics.median(row["latency_equal_trials"] for row in both if row["operator"] == name)
         for name in names
     }
     name = max(worst, key=worst.__getitem__)

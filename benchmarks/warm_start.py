@@ -29,7 +29,7 @@ from autotune.guidance import Guidance, find_guidance
 from autotune.job import TuningJob
 from autotune.model import load_model
 from autotune.runner import LocalRunner
-from autotune.samplers import SamplerKind, sampler_factory, without_prior
+from autotune.samplers import PriorFactory, SamplerKind, sampler_factory, without_prior
 from autotune.tasks import extract_tasks
 from autotune.tuner import Tuner
 from search_spaces import Config, TuningTask
@@ -58,12 +58,7 @@ def main() -> None:
     assert guidance is not None
     found: list[dict[str, Any]] = json.loads(options.json.read_text()) if options.json.exists() else []
     done = {(one["key"], one["seed"], one["trials"]) for one in found}
-    tasks = [
-        task
-        for task in extract_tasks(load_model(options.network, {}), device.target)
-        if TensorIRSpace(task).size > SEARCHED
-    ]
-    heaviest = sorted(tasks, key=lambda task: -task.weight * task.workload.flops)
+    heaviest = searched_tasks(options.network, device)
     with LocalBuilder() as builder, LocalRunner(device) as runner:
         for seed in range(options.seeds):
             for task in heaviest:
@@ -73,6 +68,25 @@ def main() -> None:
                 options.json.parent.mkdir(parents=True, exist_ok=True)
                 options.json.write_text(json.dumps(found, indent=1))
     show(found)
+
+
+def searched_tasks(network: Path, device: Device) -> list[TuningTask]:
+    """The tasks of a network that are searched and not enumerated, the heaviest first."""
+    tasks = extract_tasks(load_model(network), device.target)
+    searched = [task for task in tasks if TensorIRSpace(task).size > SEARCHED]
+    return sorted(searched, key=lambda task: -task.weight * task.workload.flops)
+
+
+def search_job(task: TuningTask, device: Device, prior: PriorFactory, seed: int, trials: int) -> TuningJob:
+    """A search of one task without finals, guided by a prior or by none."""
+    return TuningJob(
+        (task,),
+        device,
+        Budget(trials=trials),
+        seed=seed,
+        sampler=sampler_factory(SamplerKind.COST_MODEL, prior),
+        finals_share=0.0,
+    )
 
 
 def compare(
@@ -88,14 +102,7 @@ def compare(
     priors = {"cold": without_prior, "warm": guidance.prior}
     searches, records = {}, {name: [] for name in priors}
     for name, prior in priors.items():
-        job = TuningJob(
-            (task,),
-            device,
-            Budget(trials=trials),
-            seed=seed,
-            sampler=sampler_factory(SamplerKind.COST_MODEL, prior),
-            finals_share=0.0,
-        )
+        job = search_job(task, device, prior, seed, trials)
         searches[name] = Tuner(job, TuningLog.in_memory(), builder, runner).rounds()
     for name, one in in_turns(searches):
         records[name] += one

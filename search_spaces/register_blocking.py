@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +128,7 @@ class RegisterBlocking:
                         merits.append((filled * merit) ** _FAVOUR)
         return tiles, np.array(merits) / sum(merits)
 
-    def _widths(self, extent: int) -> Sequence[int]:
+    def _widths(self, extent: int) -> list[int]:
         """Innermost extents: one, two, four… whole vectors, since LLVM spills others; what there is where none fit."""
         widths = _divisors(extent, _WIDEST)
         whole = [each for each in widths if each % self._unit.lanes == 0]
@@ -143,14 +142,13 @@ class RegisterBlocking:
         Tasks are left with at most so many blocks of columns.
         """
         cores = self._unit.cores
-        splits = [
-            each for each in _divisors(extents[column], extents[column]) if each <= _TASKS_PER_CORE * cores
-        ]
+        divisors = [_divisors(extent, extent) for extent in extents]
+        splits = [each for each in divisors[column] if each <= _TASKS_PER_CORE * cores]
         narrow = [each for each in splits if extents[column] // each <= most_columns] or splits[-1:]
         best, best_balance = [1] * len(extents), 0.0
         best[column] = narrow[0]
         for _ in range(_ATTEMPTS):
-            factors = [_drawn(_divisors(extent, extent), rng) for extent in extents]
+            factors = [_drawn(each, rng) for each in divisors]
             factors[column] = _drawn(narrow, rng)
             tasks = math.prod(factors)
             if tasks > _TASKS_PER_CORE * cores:
@@ -240,10 +238,9 @@ def _nearest(decision: Decision, tiling: tuple[int, ...]) -> Answer:
     return min(decision.choices, key=distance)
 
 
-@cache
-def _divisors(number: int, limit: int) -> tuple[int, ...]:
-    return tuple(outer for outer, _ in factorizations(number, 2, -1) if outer <= limit)
+def _divisors(number: int, limit: int) -> list[int]:
+    return [outer for outer, _ in factorizations(number, 2, -1) if outer <= limit]
 
 
-def _drawn(numbers: Sequence[int], rng: np.random.Generator) -> int:
+def _drawn(numbers: list[int], rng: np.random.Generator) -> int:
     return numbers[int(rng.integers(len(numbers)))]

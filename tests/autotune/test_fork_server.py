@@ -11,14 +11,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from small_pools import GIB, PID, pool_of
 
 from autotune.worker_pool import WorkerPool
 from autotune.worker_process import Call
 from autotune.worker_reply import Answer, Died
 from search_spaces import AutotuneError
 
-GIB = 1 << 30
-PID = Call(os.getpid)
 SLOW_MODULE = """
 import os, time
 from pathlib import Path
@@ -44,10 +43,6 @@ def importers(module: Path) -> list[int]:
     return [int(line) for line in module.with_suffix(".imports").read_text().split()]
 
 
-def pool_of(count: int, warm_up: Call = PID) -> WorkerPool:
-    return WorkerPool(count, warm_up, {}, memory_bytes=GIB, worn_bytes=GIB)
-
-
 def server_of(pool: WorkerPool) -> psutil.Process:
     parent = psutil.Process(pool.pids[0]).parent()
     assert parent is not None
@@ -57,7 +52,7 @@ def server_of(pool: WorkerPool) -> psutil.Process:
 def test_what_workers_need_is_imported_once_however_many_there_are(slow_module: Path) -> None:
     from slow_to_import import warm_up  # type: ignore[import-not-found]
 
-    with pool_of(3, Call(warm_up)) as pool:
+    with pool_of(3, warm_up=Call(warm_up)) as pool:
         pool.map([(PID, 10.0)] * 3)
         for _ in range(3):
             [died] = pool.map([(Call(os._exit, (3,)), 10.0)])
@@ -69,7 +64,7 @@ def test_what_workers_need_is_imported_once_however_many_there_are(slow_module: 
 def test_a_pool_that_is_closed_while_it_imports_is_closed_at_once(slow_module: Path) -> None:
     from slow_to_import import warm_up
 
-    pool = pool_of(2, Call(warm_up))
+    pool = pool_of(2, warm_up=Call(warm_up))
     [server] = [child for child in psutil.Process().children() if "slow_to_import" in child.cmdline()]
     started = time.monotonic()
     pool.close()

@@ -11,17 +11,11 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
+from small_pools import PID, pool_of
 
 from autotune.worker_pool import WorkerPool
 from autotune.worker_process import Call
 from autotune.worker_reply import Answer, Died, OverMemory, Raised, TimedOut
-
-GIB = 1 << 30
-PID = Call(os.getpid)
-
-
-def pool_of(count: int, environment: dict[str, str] | None = None, memory_bytes: int = GIB) -> WorkerPool:
-    return WorkerPool(count, PID, environment or {}, memory_bytes, worn_bytes=GIB)
 
 
 @pytest.fixture
