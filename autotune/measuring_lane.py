@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator
 from typing import Any, Protocol, TypeVar
+
+from autotune.background import Background
 
 T = TypeVar("T")
 
@@ -31,19 +32,7 @@ class BoardLane:
 
     def go(self, work: Callable[[], T]) -> Generator[list[Any], None, T]:
         """Yields until it is done."""
-        found: list[T] = []
-        trouble: list[BaseException] = []
-
-        def carry_out() -> None:
-            try:
-                found.append(work())
-            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-                trouble.append(error)
-
-        thread = threading.Thread(target=carry_out, daemon=True)
-        thread.start()
-        while thread.is_alive():
+        background = Background(work)
+        while not background.is_done:
             yield []
-        if trouble:
-            raise trouble[0]
-        return found[0]
+        return background.result()

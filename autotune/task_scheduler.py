@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autotune.objective import Objective
 from search_spaces import TuningTask
@@ -87,6 +87,16 @@ class TaskScheduler:
         moving = [one for one in active if not one.stands_still]
         chosen = max(moving or active, key=lambda one: worth[one.task.key] * self._expected_fall(one))
         return chosen, min(self.batch, max(_START_TRIALS, chosen.trials // _TRIALS_PER_PROPOSAL))
+
+    def next_after(self, under_way: TaskProgress, count: int) -> tuple[TaskProgress, int] | None:
+        """The round after one of `count` candidates that is under way, if that brings nothing.
+
+        None where it would be the same task's: what it is to measure next depends on the outcome.
+        """
+        ahead = replace(under_way, best_secs=[*under_way.best_secs, *[under_way.best] * count])
+        progress = [ahead if one is under_way else one for one in self.progress]
+        choice = TaskScheduler(progress, self.batch, self.objective).next_task()
+        return None if choice is None or choice[0] is ahead else choice
 
     def _expected_fall(self, one: TaskProgress) -> float:
         """Seconds of one call per trial spent on this task."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from autotune.artifact import Artifact
+from autotune.background import Background
 from autotune.builder import Builder
 from autotune.device import Device
 from autotune.measuring_lane import Lane
@@ -46,9 +47,15 @@ class TrialRecorder:
         builder: Builder,
         runner: Runner,
         best_secs: float = math.inf,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> Generator[list[TuningRecord], None, list[TuningRecord]]:
-        """The same, run on a lane; yields nothing while that is under way."""
-        built = builder.build(candidates)
+        """The same, run on a lane; yields nothing while that is under way.
+
+        meanwhile: what this thread does while workers compile; never while anything is measured here.
+        """
+        building = Background(lambda: builder.build(candidates))
+        meanwhile()
+        built = building.result()
         outcomes = yield from lane.go(lambda: runner.run(_artifacts(built), best_secs))
         return self._records(candidates, built, outcomes)
 

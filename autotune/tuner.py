@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from autotune.similar_configs import SimilarConfigs
 from autotune.task_scheduler import TaskProgress, TaskScheduler
 from autotune.task_study import TaskStudy
 from autotune.trial_recorder import TrialRecorder, held_by_a_device
-from search_spaces import Config, TuningTask
+from search_spaces import Candidate, Config, TuningTask
 from tuning_logs import RecordStore, Timing, TuningRecord
 
 # Baselines built at a time: enough to keep the cores busy, few enough that the first time comes soon.
@@ -95,49 +96,63 @@ class Tuner:
         self._is_stopping = True
 
     def rounds(self) -> Generator[list[TuningRecord], None, None]:
-        """Yields the records of each round once they are in the log, the baselines first."""
+        """Yields the records of each round once they are in the log, the baselines first.
+
+        While the workers compile one round, this process makes up the next where that is another task's.
+        """
         with ExitStack() as stack:
             runner = self._runner or (
                 yield from self._lane.go(lambda: enter_runner(stack, self.job.device, self.pace))
             )
             builder = self._builder or stack.enter_context(open_builder(self.job.device))
-            studies = {}
             similar = SimilarConfigs(self.log, self.job.device.fingerprint)
-            for task in self.job.tasks:
-                space, known = self.job.space(task), self._earlier(task)
-                self._space_versions[task] = space.version
-                if (best := self.log.best(task, self.job.device.fingerprint)) is not None:
-                    self._champions[task] = best.config
-                rng = _task_rng(self.job.seed, task, len(known))
-                sampler = self.job.sampler(space, int(rng.integers(2**31)))
-                studies[task] = TaskStudy(space, sampler, rng, known, similar.of)
-                self.trials += self._continued(known, space.default)
-            yield from self._baselines(list(studies.values()), builder, runner)
+            studies: dict[TuningTask, TaskStudy] = {}
+            yield from self._baselines(studies, similar, builder, runner)
             yield from self._search(studies, builder, runner)
             yield from self._finals(studies, builder, runner)
 
     def _baselines(
-        self, studies: list[TaskStudy], builder: Builder, runner: Runner
+        self, studies: dict[TuningTask, TaskStudy], similar: SimilarConfigs, builder: Builder, runner: Runner
     ) -> Generator[list[TuningRecord], None, None]:
-        """Runs every task's default schedule: the reference for numerics, and the time to beat."""
-        for first in range(0, len(studies), _BASELINES_AT_ONCE):
+        """Runs every task's default schedule: the reference for numerics, and the time to beat. Their studies begin
+        while others' defaults are compiled."""
+
+        def begin(tasks: Sequence[TuningTask]) -> None:
+            studies.update((task, self._study(task, similar)) for task in tasks)
+
+        tasks, size = self.job.tasks, _BASELINES_AT_ONCE
+        begin(tasks[:size])
+        for first in range(0, len(tasks), size):
             if self._is_stopping or self.job.budget.secs_left(self.elapsed_secs) <= 0:
                 return
-            group = studies[first : first + _BASELINES_AT_ONCE]
-            defaults = [study.space.apply(study.space.default) for study in group]
-            records = yield from self._recorder.measure_on(self._lane, defaults, builder, runner)
+            spaces = [studies[task].space for task in tasks[first : first + size]]
+            defaults = [space.apply(space.default) for space in spaces]
+            following = tasks[first + size : first + 2 * size]
+            records = yield from self._recorder.measure_on(
+                self._lane, defaults, builder, runner, meanwhile=partial(begin, following)
+            )
             fresh = []
-            for study, record in zip(group, records, strict=True):
+            for record in records:
                 task, known = record.task, self._earlier(record.task)
                 if isinstance(record.measurement, Timing):
                     self.progress[task] = self._progress(task, record, known)
                 is_new = not any(earlier.config == record.config for earlier in known)
                 if is_new and held_by_a_device([record]):
                     fresh.append(record)
-                    study.tell([record])
+                    studies[task].tell([record])
             self.log.append(fresh)
             if fresh:
                 yield fresh
+
+    def _study(self, task: TuningTask, similar: SimilarConfigs) -> TaskStudy:
+        space, known = self.job.space(task), self._earlier(task)
+        self._space_versions[task] = space.version
+        if (best := self.log.best(task, self.job.device.fingerprint)) is not None:
+            self._champions[task] = best.config
+        rng = _task_rng(self.job.seed, task, len(known))
+        sampler = self.job.sampler(space, int(rng.integers(2**31)))
+        self.trials += self._continued(known, space.default)
+        return TaskStudy(space, sampler, rng, known, similar.of)
 
     def _search(
         self, studies: dict[TuningTask, TaskStudy], builder: Builder, runner: Runner
@@ -145,25 +160,36 @@ class Tuner:
         scheduler = TaskScheduler(list(self.progress.values()), self.job.batch, self.job.objective)
         started, before = self.elapsed_secs, self.trials
         lost = LostCandidates()
+        ahead: tuple[TaskProgress, list[Candidate]] | None = None
+
+        def ask(progress: TaskProgress, count: float) -> tuple[TaskProgress, list[Candidate]]:
+            again = lost.take(progress.task)
+            return progress, again + studies[progress.task].ask(max(int(count) - len(again), 0))
+
+        def look_ahead() -> None:
+            nonlocal ahead
+            choice = scheduler.next_after(progress, len(candidates))
+            if choice is not None and affordable > len(candidates):
+                ahead = ask(choice[0], min(choice[1], affordable - len(candidates)))
+
         while (affordable := self._affordable(started, self.trials - before)) > 0:
             self.forecast.note(self.elapsed_secs - started, scheduler.value)
-            choice = scheduler.next_task()
-            if choice is None:
-                return
-            progress, count = choice
-            study = studies[progress.task]
-            candidates = lost.take(progress.task)
-            candidates += study.ask(max(int(min(count, affordable)) - len(candidates), 0))
+            if ahead is None:
+                choice = scheduler.next_task()
+                if choice is None:
+                    return
+                ahead = ask(choice[0], min(choice[1], affordable))
+            (progress, candidates), ahead = ahead, None
             if not candidates:
                 progress.is_exhausted = True
                 continue
             measured = yield from self._recorder.measure_on(
-                self._lane, candidates, builder, runner, progress.best
+                self._lane, candidates, builder, runner, progress.best, look_ahead
             )
             lost.note(candidates, measured)
             records = held_by_a_device(measured)
             self.log.append(records)
-            study.tell(records)
+            studies[progress.task].tell(records)
             for record in records:
                 progress.note(record)
             self.trials += len(records)

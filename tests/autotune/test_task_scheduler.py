@@ -82,3 +82,19 @@ def test_rounds_grow_with_what_is_known_up_to_the_batch() -> None:
     assert sizes[:4] == [4, 4, 4, 4]
     assert sizes == sorted(sizes)
     assert sizes[-1] == 16
+
+
+def test_the_round_after_one_under_way_goes_to_the_next_task() -> None:
+    light, heavy = TaskProgress(task(8), 0.5), TaskProgress(task(64), 1.0)
+    scheduler = TaskScheduler([light, heavy], batch=8)
+    after = scheduler.next_after(heavy, 4)
+    assert after is not None
+    assert after[0] is light
+    assert heavy.trials == 0, "only the outcome counts as trials"
+
+
+def test_a_task_is_not_asked_again_before_its_round_is_known() -> None:
+    light, heavy = TaskProgress(task(8), 1e-6), TaskProgress(task(64), 1.0)
+    note(light, *[1e-6] * 4)
+    note(heavy, *[0.5] * 4)
+    assert TaskScheduler([light, heavy], batch=8).next_after(heavy, 4) is None

@@ -1,13 +1,18 @@
 """The loop: what is measured, what is logged, when it stops, and how it goes on."""
 
+import math
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
 from toy_machine import DEVICE, ToyMachine
 
+from autotune.artifact import Artifact
 from autotune.budget import Budget
 from autotune.job import TuningJob
+from autotune.runner import Outcome
 from autotune.samplers import SamplerKind, sampler_factory
 from autotune.tuner import Tuner
 from search_spaces import Candidate, Choose, Config, Misuse, Target, ToySpace, TuningTask
@@ -143,6 +148,39 @@ def test_the_same_seed_and_measurements_give_the_same_trials() -> None:
 
     assert configs(3) == configs(3)
     assert configs(3) != configs(4)
+
+
+def test_the_next_task_is_asked_while_the_first_is_being_compiled() -> None:
+    proposed: list[TuningTask] = []
+    looked_ahead: list[bool] = []
+
+    class Noting(ToySpace):
+        def apply(self, choose: Choose) -> Candidate:
+            proposed.append(self.task)
+            return super().apply(choose)
+
+    class Patient(ToyMachine):
+        """Compiles until the other task has been asked, or for a second where it never is."""
+
+        def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
+            others = set(tuning.tasks) - {candidates[0].task}
+            deadline = time.monotonic() + 1.0
+            while not others & set(proposed) and time.monotonic() < deadline:
+                time.sleep(0.001)
+            looked_ahead.append(not others.isdisjoint(proposed))
+            return super().build(candidates)
+
+        def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
+            proposed.clear()
+            return super().run(artifacts, best_secs)
+
+    tuning = replace(
+        job(64, 256, budget=Budget(trials=16), batch=4),
+        space=lambda task: Noting(next(n for n in (64, 256) if ToySpace(n).task == task)),
+    )
+    records = run(tuning, TuningLog.in_memory(), Patient())
+    assert len(records) == 18
+    assert any(looked_ahead[1:]), "the first build is that of both baselines"
 
 
 def test_a_task_for_another_target_is_misuse() -> None:
