@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 
 import numpy as np
 
@@ -24,7 +26,7 @@ class ConfigProposer:
     exploration: share of a batch that is drawn from the promising part of the draft instead of its top.
     hinted:      share of a batch that is taken from the hints, as long as there are new ones.
     promising:   how large that part is.
-    local:       share of a batch that is taken from the neighbours of the incumbents.
+    local:       share of a batch that is taken from the neighbours of the incumbents, by one decision after another.
     spread:      in how many decisions, at least, two configs of a batch differ as long as there are such.
     draft:       random configs that the models judge; about as many come from varying the best measured ones.
     generations: how often the best by the models are varied once more.
@@ -35,7 +37,7 @@ class ConfigProposer:
     """
 
     start: int = 10
-    exploration: float = 0.2
+    exploration: float = 0.1
     local: float = 0.3
     hinted: float = 0.1
     promising: float = 0.25
@@ -75,15 +77,18 @@ class ConfigProposer:
         variation.learn(evidence.measured)
         drawn = batch.unknown(variation.random() for _ in range(self.draft))
         incumbents = evidence.best(self.elites)
-        near = [config for best in incumbents[: self.incumbents] for config in variation.neighbours(best)]
+        near: dict[str, list[Config]] = defaultdict(list)
+        for best in incumbents[: self.incumbents]:
+            for name, configs in variation.neighbours(best).items():
+                near[name] += configs
         hints = batch.unknown(self._hints(variation, evidence))
-        pool = batch.unknown([*drawn, *near, *hints, *self._vary(variation, incumbents)])
+        pool = batch.unknown([*drawn, *chain(*near.values()), *hints, *self._vary(variation, incumbents)])
         judge = self._judge(variation, evidence)
         ranked = self._evolved(batch, variation, judge, pool)
         promising = judge.best(drawn, math.ceil(len(drawn) * self.promising))
         explorers = [promising[place] for place in variation.rng.permutation(len(promising))]
-        nearby = judge.best(batch.unknown(near), len(near))
-        queues = [iter(ranked), iter(explorers), iter(nearby), iter(hints)]
+        nearby = [judge.best(batch.unknown(configs), len(configs)) for configs in near.values()]
+        queues = [iter(ranked), iter(explorers), _in_turns(nearby, variation.rng), iter(hints)]
         hinted = self.hinted if hints else 0.0
         odds = [1 - self.exploration - self.local - hinted, self.exploration, self.local, hinted]
         while not batch.full:
@@ -133,3 +138,9 @@ class ConfigProposer:
                 yield variation.mutate(parent)
             else:
                 yield variation.cross(parent, parents[int(variation.rng.integers(len(parents)))])
+
+
+def _in_turns(queues: Sequence[list[Config]], rng: np.random.Generator) -> Iterator[Config]:
+    """The first of each, in random order, then the second of each, and so on."""
+    order = [queues[place] for place in rng.permutation(len(queues))]
+    return (config for row in zip_longest(*order) for config in row if config is not None)

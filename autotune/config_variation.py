@@ -12,6 +12,8 @@ from search_spaces.decision import Answer, Choose, Decision
 
 #: Draws of the generator that are fetched at once: one at a time they cost more than all the rest.
 _DRAWS = 4096
+#: So many choices are all as close as each other: often they name variants, and their order says little.
+_FEW = 8
 
 
 @dataclass(slots=True)
@@ -66,24 +68,24 @@ class ConfigVariation:
                 answers[name] = answer
         return self.replay(answers)
 
-    def neighbours(self, parent: Config) -> list[Config]:
-        """Every config that differs from the parent in one decision, by a related answer."""
-        return [
-            self.replay(parent.by_name, {name: near})
+    def neighbours(self, parent: Config) -> dict[str, list[Config]]:
+        """Every config that differs from the parent in one decision, by a related answer; by that decision's name."""
+        return {
+            name: [self.replay(parent.by_name, {name: near}) for near in self.related(name, answer)]
             for name, answer in parent
-            for near in self.related(name, answer)
-        ]
+        }
 
     def related(self, name: str, answer: Answer) -> list[Answer]:
         """The choices closest to an answer: numbers 1, 2, 4, … places away, tiles with one prime factor moved to
-        another level, every other word. Empty as long as the decision has never been asked."""
+        another level, every other one of a few numbers or of words. Empty as long as the decision has never been
+        asked."""
         decision = self.decisions.get(name)
         place = None if decision is None else self._place(decision, answer)
         if decision is None or place is None:
             return []
         if isinstance(answer, tuple):
             return [moved for moved in _moved_factors(answer) if moved in self._places[name]]
-        if isinstance(answer, str):
+        if isinstance(answer, str) or len(decision.choices) <= _FEW:
             return [choice for choice in decision.choices if choice != answer]
         steps = [1 << power for power in range((len(decision.choices) - 1).bit_length())]
         places = [place + sign * step for step in steps for sign in (-1, 1)]

@@ -21,7 +21,9 @@ class ConfigFeatures:
 
     Decisions come in the order of their names, and each brings, in this order:
 
-    - numbers: one column `name`, log2 where all choices are positive, else the number itself;
+    - numbers: one column `name`, log2 where all choices are positive, else the number itself; where these are not all
+      powers of two, one more column `name|2`, the log2 of the largest power of two that divides the number: warps,
+      vectors, banks and cache lines like what fills them;
     - tiles: log2 of every factor, `name[0]` outermost first, then log2 of what lies inside each level,
       `name[1:]`, `name[2:]` (the extents of the inner tiles);
     - strings: one column `name=choice` per choice, 1 or 0.
@@ -143,7 +145,10 @@ def _table(decision: Decision) -> dict[str, list[float]]:
     name, choices = decision.name, decision.choices
     kinds = {type(choice) for choice in choices}
     if kinds <= {int, bool}:
-        columns = {name: _logs([int(choice) for choice in choices if not isinstance(choice, str | tuple)])}
+        numbers = [int(choice) for choice in choices if not isinstance(choice, str | tuple)]
+        columns = {name: _logs(numbers)}
+        if len(numbers) > 2 and min(numbers) > 0 and any(number & (number - 1) for number in numbers):
+            columns[f"{name}|2"] = _logs([number & -number for number in numbers])
     elif kinds == {tuple} and len({len(choice) for choice in choices if isinstance(choice, tuple)}) == 1:
         columns = _tile_columns(name, np.array(choices, dtype=np.float64))
     else:

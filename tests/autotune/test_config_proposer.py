@@ -150,7 +150,7 @@ def test_neighbours_differ_in_one_related_answer(extent: int) -> None:
         (("style", "tiled"), ("tile_x", (extent // 16, 16)), ("tile_y", (extent, 1)), ("unroll", 2))
     )
     variation.learn([parent])
-    near = variation.neighbours(parent)
+    near = [config for configs in variation.neighbours(parent).values() for config in configs]
     changed = [set(config.answers) - set(parent.answers) for config in near]
     assert {answer for change in changed for answer in change} == {
         ("tile_x", (extent // 8, 8)),

@@ -81,6 +81,14 @@ def test_positive_numbers_are_also_multiplied_and_divided() -> None:
     assert np.isnan(rows[1, -2:]).all()
 
 
+def test_numbers_that_are_no_powers_of_two_show_which_power_divides_them() -> None:
+    threads = Decision("threads", (16, 48, 64, 96))
+    features = ConfigFeatures([threads, WIDTH])
+    assert features.columns == ("threads", "threads|2", "width", "threads*width", "threads/width")
+    rows = features.matrix([Config((("threads", number), ("width", 1))) for number in threads.choices])
+    assert rows[:, 1].tolist() == [4, 4, 6, 5]
+
+
 def test_so_many_numbers_are_not_paired() -> None:
-    decisions = [Decision(f"x{number}", (1, 2, 3)) for number in range(11)]
+    decisions = [Decision(f"x{number}", (1, 2, 4)) for number in range(11)]
     assert len(ConfigFeatures(decisions).columns) == 11
