@@ -38,7 +38,7 @@ class ConfigProposer:
 
     start: int = 10
     exploration: float = 0.1
-    local: float = 0.3
+    local: float = 0.4
     hinted: float = 0.1
     promising: float = 0.25
     spread: int = 2
