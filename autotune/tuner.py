@@ -183,6 +183,8 @@ class Tuner:
             if not candidates:
                 progress.is_exhausted = True
                 continue
+            # Time has passed since they were asked for.
+            candidates = candidates[: int(min(affordable, len(candidates)))]
             measured = yield from self._recorder.measure_on(
                 self._lane, candidates, builder, runner, progress.best, look_ahead
             )
