@@ -46,8 +46,8 @@ class TrialRecorder:
         candidates: Sequence[Candidate],
         builder: Builder,
         runner: Runner,
+        meanwhile: Callable[[], None],
         best_secs: float = math.inf,
-        meanwhile: Callable[[], None] = lambda: None,
     ) -> Generator[list[TuningRecord], None, list[TuningRecord]]:
         """The same, run on a lane; yields nothing while that is under way.
 

@@ -129,7 +129,7 @@ class Tuner:
             defaults = [space.apply(space.default) for space in spaces]
             following = tasks[first + size : first + 2 * size]
             records = yield from self._recorder.measure_on(
-                self._lane, defaults, builder, runner, meanwhile=partial(begin, following)
+                self._lane, defaults, builder, runner, partial(begin, following)
             )
             fresh = []
             for record in records:
@@ -186,7 +186,7 @@ class Tuner:
             # Time has passed since they were asked for.
             candidates = candidates[: int(min(affordable, len(candidates)))]
             measured = yield from self._recorder.measure_on(
-                self._lane, candidates, builder, runner, progress.best, look_ahead
+                self._lane, candidates, builder, runner, look_ahead, progress.best
             )
             lost.note(candidates, measured)
             records = held_by_a_device(measured)

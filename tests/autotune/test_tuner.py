@@ -165,7 +165,7 @@ def test_the_next_task_is_asked_while_the_first_is_being_compiled() -> None:
         def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
             others = set(tuning.tasks) - {candidates[0].task}
             deadline = time.monotonic() + 1.0
-            while not others & set(proposed) and time.monotonic() < deadline:
+            while others.isdisjoint(proposed) and time.monotonic() < deadline:
                 time.sleep(0.001)
             looked_ahead.append(not others.isdisjoint(proposed))
             return super().build(candidates)
