@@ -7,12 +7,14 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autotune import worker_main
 from autotune.closeable import Closeable
+from search_spaces.errors import AutotuneError
 
 
 class ForkServer(Closeable):
@@ -25,6 +27,9 @@ class ForkServer(Closeable):
     def __init__(self, module: str, environment: Mapping[str, str], scratch: Path | None = None) -> None:
         self._arguments = [module, *([str(scratch)] if scratch else [])]
         self._environment = dict(environment)
+        # One thread may close what another asks for a worker.
+        self._lock = threading.Lock()
+        self._is_closed = False
         self._start()
 
     @property
@@ -33,17 +38,29 @@ class ForkServer(Closeable):
         return self._process.poll()
 
     def fork(self, descriptors: Sequence[int]) -> None:
-        """Asks for a worker; does not wait for it. descriptors: its socket, its output and its status pipe."""
-        if self.returncode is not None:
-            self._requests.close()
-            self._start()
-        socket.send_fds(self._requests, [b"f"], list(descriptors))
+        """Asks for a worker; does not wait for it. Raises AutotuneError once closed.
+
+        descriptors: its socket, its output and its status pipe, which tells nothing where the server dies first.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise AutotuneError("expected a server to fork a worker process, but it was closed")
+            if self.returncode is not None:
+                self._requests.close()
+                self._start()
+            try:
+                socket.send_fds(self._requests, [b"f"], list(descriptors))
+            except ConnectionError:
+                # It is dying just now: for the worker as if it did so a moment later, with the request in its hands.
+                self._process.wait()
 
     def close(self) -> None:
         """Ends the server, not its workers."""
-        self._process.kill()
-        self._process.wait()
-        self._requests.close()
+        with self._lock:
+            self._is_closed = True
+            self._process.kill()
+            self._process.wait()
+            self._requests.close()
 
     def _start(self) -> None:
         # Messages stay apart, and descriptors with theirs.

@@ -79,7 +79,8 @@ class WorkerPool(Closeable):
                     else:
                         replies[index] = reply
         finally:
-            for worker in taken:
+            # What was asked for while another thread closed the pool is nobody else's to end.
+            for worker in self._workers if self._is_closed else taken:
                 worker.kill()
         return [reply for reply in replies if reply is not None]
 

@@ -63,11 +63,10 @@ class WorkerProcess:
         self._status = WorkerStatus(told)
         self._connection = Connection(ours.detach())
         try:
-            server.fork([theirs.fileno(), output, status])
-        finally:
-            theirs.close()
-            os.close(output)
-            os.close(status)
+            _fork(server, theirs, output, status)
+        except AutotuneError:
+            self.kill()
+            raise
         self._send(warm_up, _BOOT_SECS)
 
     @property
@@ -190,3 +189,13 @@ class WorkerProcess:
                 self._output_open = False
                 return
             self._tail = (self._tail + chunk)[-_LAST_WORDS_BYTES:]
+
+
+def _fork(server: ForkServer, connection: socket.socket, output: int, status: int) -> None:
+    """Hands a worker's ends of what connects it over to the server, and keeps none of them."""
+    try:
+        server.fork([connection.fileno(), output, status])
+    finally:
+        connection.close()
+        os.close(output)
+        os.close(status)

@@ -13,8 +13,9 @@ import psutil
 import pytest
 from small_pools import GIB, PID, pool_of
 
+from autotune.fork_server import ForkServer
 from autotune.worker_pool import WorkerPool
-from autotune.worker_process import Call
+from autotune.worker_process import Call, WorkerProcess
 from autotune.worker_reply import Answer, Died
 from search_spaces import AutotuneError
 
@@ -94,12 +95,41 @@ def test_a_server_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch)
         pool.map([(PID, 10.0)])
 
 
+def test_a_server_that_dies_while_it_is_asked_is_an_error_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf = tmp_path / "deaf"
+    dying = tmp_path / "python"
+    dying.write_text(
+        f"#!{sys.executable}\nimport os, pathlib, sys, time\nos.close(int(sys.argv[3]))\n"
+        f"pathlib.Path({str(deaf)!r}).touch()\ntime.sleep(0.5)\nsys.exit(3)\n"
+    )
+    dying.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(dying))
+    with ForkServer("os", {}) as server:
+        while not deaf.exists():
+            time.sleep(0.01)
+        worker = WorkerProcess(server, PID, GIB)
+        with pytest.raises(AutotuneError, match="start, but the process exited with status 3"):
+            worker.poll()
+
+
+def test_a_closed_server_forks_no_more() -> None:
+    server = ForkServer("os", {})
+    server.close()
+    before = now_held()
+    with pytest.raises(AutotuneError, match="it was closed"):
+        WorkerProcess(server, PID, GIB)
+    assert now_held() == before
+
+
 def test_no_process_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
     program = f"""
 import sys, time
 sys.path[:0] = {sys.path!r}
+from autotune.fork_server import ForkServer
 from autotune.worker_pool import WorkerPool
-from autotune.worker_process import Call
+from autotune.worker_process import Call, WorkerProcess
 pool = WorkerPool(2, Call(time.time), {{}}, {GIB}, {GIB})
 print(*pool.pids, flush=True)
 time.sleep(1000)
@@ -113,3 +143,8 @@ time.sleep(1000)
     parent.wait()
     _, alive = psutil.wait_procs(everyone, timeout=10.0)
     assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def now_held() -> tuple[list[str], list[psutil.Process]]:
+    """The descriptors and the children of this process."""
+    return os.listdir("/proc/self/fd"), psutil.Process().children()
