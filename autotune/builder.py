@@ -12,6 +12,7 @@ from typing import Protocol
 
 from autotune.artifact import Artifact
 from autotune.closeable import Closeable
+from autotune.fork_server import ForkServer
 from autotune.gpu_build import KEEP_SOURCE, compile_gpu_kernel
 from autotune.kernel_build import compile_kernel, warm_up
 from autotune.worker_pool import WorkerPool
@@ -45,7 +46,8 @@ class LocalBuilder(Closeable):
 
     workers:      processes, by default one for each usable core;
     timeout_secs: what one candidate may take; memory_bytes: what one process may use;
-    linker:       a C compiler driver that makes a shared library of an object file for the target.
+    linker:       a C compiler driver that makes a shared library of an object file for the target;
+    server:       what starts the processes, by default one of the builder's own.
 
     Raises AutotuneError where there is no such linker. Artifacts live in a scratch directory until they have
     run, and no longer than the builder.
@@ -57,6 +59,7 @@ class LocalBuilder(Closeable):
         timeout_secs: float = 20.0,
         memory_bytes: int = 3 * _GIB,
         linker: str = "cc",
+        server: ForkServer | None = None,
     ) -> None:
         if shutil.which(linker) is None:
             raise AutotuneError(
@@ -81,6 +84,7 @@ class LocalBuilder(Closeable):
             memory_bytes,
             worn_bytes=memory_bytes // 4,
             scratch=Path(self._scratch.name),
+            server=server,
         )
 
     @property

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from autotune.builder import LocalBuilder, is_for_gpu
 from autotune.device import Device
+from autotune.fork_server import ForkServer
 from autotune.gpu_runner import CORES, FLUSH_BYTES, GpuRunner
 from autotune.pace import Pace
 from autotune.remote_runner import RemoteRunner
@@ -18,15 +19,21 @@ from autotune.thread_scaling import check_threads
 _Runner = TypeVar("_Runner", LocalRunner, RemoteRunner)
 
 
-def open_builder(device: Device) -> LocalBuilder:
-    """Compiles on this machine, and links for the device. Raises AutotuneError where there is no such linker."""
-    return LocalBuilder(linker=device.linker)
+def open_builder(device: Device, server: ForkServer | None = None) -> LocalBuilder:
+    """Compiles on this machine, and links for the device. Raises AutotuneError where there is no such linker.
+
+    server: what starts its processes, by default one of its own.
+    """
+    return LocalBuilder(linker=device.linker, server=server)
 
 
-def open_runner(device: Device, pace: Pace, stopwatch: Stopwatch | None = None) -> LocalRunner | RemoteRunner:
+def open_runner(
+    device: Device, pace: Pace, stopwatch: Stopwatch | None = None, server: ForkServer | None = None
+) -> LocalRunner | RemoteRunner:
     """Reaches the device; pace: what is told of its speed.
 
     stopwatch: how much effort a candidate is worth, by default what a search needs.
+    server:    what starts a process that measures here, by default one of the runner's own.
 
     Raises AutotuneError where the device's threads lose against one of them, or its tracker does not answer.
     """
@@ -40,13 +47,21 @@ def open_runner(device: Device, pace: Pace, stopwatch: Stopwatch | None = None) 
         remote = RemoteRunner(address, key, device.threads, stopwatch, reference=reference, pace=pace)
         return _checked(device, remote) if reference else remote
     if device.connection.startswith("cuda:"):
-        return GpuRunner(device, int(device.connection.removeprefix("cuda:")), stopwatch=stopwatch)
-    return _checked(device, LocalRunner(device, stopwatch, pace=pace))
+        return GpuRunner(
+            device, int(device.connection.removeprefix("cuda:")), stopwatch=stopwatch, server=server
+        )
+    return _checked(device, LocalRunner(device, stopwatch, pace=pace, server=server))
 
 
-def enter_runner(stack: ExitStack, device: Device, pace: Pace, stopwatch: Stopwatch | None = None) -> Runner:
+def enter_runner(
+    stack: ExitStack,
+    device: Device,
+    pace: Pace,
+    stopwatch: Stopwatch | None = None,
+    server: ForkServer | None = None,
+) -> Runner:
     """The same as `open_runner`, closed when the stack is left."""
-    runner = open_runner(device, pace, stopwatch)
+    runner = open_runner(device, pace, stopwatch, server)
     stack.callback(runner.close)
     return runner
 

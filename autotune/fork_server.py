@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import socket
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from autotune import worker_main
@@ -17,15 +19,28 @@ from autotune.closeable import Closeable
 from search_spaces.errors import AutotuneError
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerNeeds:
+    """What there is for a worker before its first call.
+
+    module: imported once, by the server; environment: added to the server's own; scratch: the parent's directory for
+    files, which the worker deletes if it outlives the parent.
+    """
+
+    module: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    scratch: Path | None = None
+
+
 class ForkServer(Closeable):
     """Started at once, and anew should it be found dead; its workers live on without it, but not without the parent.
 
-    module: what every worker imports. environment is added to the parent's before the program starts. scratch: the
-    parent's directory for files, which the workers delete if they outlive the parent.
+    module: what most workers need, imported as soon as it starts. environment is added to the parent's before the
+    program starts, for what reads it while it is imported. Several pools of workers may share a server.
     """
 
-    def __init__(self, module: str, environment: Mapping[str, str], scratch: Path | None = None) -> None:
-        self._arguments = [module, *([str(scratch)] if scratch else [])]
+    def __init__(self, module: str, environment: Mapping[str, str]) -> None:
+        self._module = module
         self._environment = dict(environment)
         # One thread may close what another asks for a worker.
         self._lock = threading.Lock()
@@ -37,7 +52,7 @@ class ForkServer(Closeable):
         """How the server ended, None while it runs."""
         return self._process.poll()
 
-    def fork(self, descriptors: Sequence[int]) -> None:
+    def fork(self, needs: WorkerNeeds, descriptors: Sequence[int]) -> None:
         """Asks for a worker; does not wait for it. Raises AutotuneError once closed.
 
         descriptors: its socket, its output and its status pipe, which tells nothing where the server dies first.
@@ -49,7 +64,7 @@ class ForkServer(Closeable):
                 self._requests.close()
                 self._start()
             try:
-                socket.send_fds(self._requests, [b"f"], list(descriptors))
+                socket.send_fds(self._requests, [_message(needs)], list(descriptors))
             except ConnectionError:
                 # It is dying just now: for the worker as if it did so a moment later, with the request in its hands.
                 self._process.wait()
@@ -67,7 +82,7 @@ class ForkServer(Closeable):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", worker_main.__file__, str(theirs.fileno()), *self._arguments],
+                [sys.executable, "-P", worker_main.__file__, str(theirs.fileno()), self._module],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -118,6 +133,19 @@ class WorkerStatus:
             else:
                 self.close()
         return self._told.get(kind)
+
+
+def kernel_server() -> ForkServer:
+    """Workers for a `LocalBuilder` and a `LocalRunner` at once: TVM is loaded once for both. Started before this
+    process loads TVM, it does so on another core meanwhile."""
+    return ForkServer("autotune.loaded_kernel", {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+
+
+def _message(needs: WorkerNeeds) -> bytes:
+    scratch = [str(needs.scratch)] if needs.scratch else []
+    return json.dumps(
+        {"module": needs.module, "environment": dict(needs.environment), "scratch": scratch}
+    ).encode()
 
 
 def _import_path() -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from autotune.device import Device
+from autotune.fork_server import ForkServer
 from autotune.gpu_trial import try_on_gpu, warm_up
 from autotune.runner import LocalRunner
 from autotune.stopwatch import Stopwatch
@@ -27,11 +28,16 @@ class GpuRunner(LocalRunner):
     _trial: ClassVar[Callable[..., object]] = staticmethod(try_on_gpu)
 
     def __init__(
-        self, device: Device, index: int, timeout_secs: float = 30.0, stopwatch: Stopwatch | None = None
+        self,
+        device: Device,
+        index: int,
+        timeout_secs: float = 30.0,
+        stopwatch: Stopwatch | None = None,
+        server: ForkServer | None = None,
     ) -> None:
         self._index = index
         flushing = replace(stopwatch or Stopwatch(), flush_bytes=FLUSH_BYTES)
-        super().__init__(device, flushing, timeout_secs)
+        super().__init__(device, flushing, timeout_secs, server=server)
         self._threads = CORES
 
     def _environment(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
+from autotune.fork_server import ForkServer
 from autotune.job import TuningJob
 from autotune.job_plan import DevicePlan
 from autotune.job_status import Roofline
@@ -44,9 +45,16 @@ class TurnClock:
 TunerFactory = Callable[[TuningJob, RecordStore, Callable[[], float], str, Lane], Tuner]
 
 
-def own_tuner(job: TuningJob, log: RecordStore, clock: Callable[[], float], family: str, lane: Lane) -> Tuner:
-    """A tuner with the builder and runner of its device."""
-    return Tuner(job, log, clock=clock, family=family, lane=lane)
+def own_tuner(
+    job: TuningJob,
+    log: RecordStore,
+    clock: Callable[[], float],
+    family: str,
+    lane: Lane,
+    server: ForkServer | None = None,
+) -> Tuner:
+    """A tuner with the builder and runner of its device; server: what starts their processes, by default its own."""
+    return Tuner(job, log, clock=clock, family=family, lane=lane, server=server)
 
 
 @dataclass

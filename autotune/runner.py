@@ -15,6 +15,7 @@ import psutil
 from autotune.artifact import Artifact
 from autotune.closeable import Closeable
 from autotune.device import Device
+from autotune.fork_server import ForkServer
 from autotune.kernel_pulse import pulse, thread_speedup
 from autotune.kernel_trial import TrialOptions
 from autotune.loaded_kernel import try_here, warm_up
@@ -60,7 +61,8 @@ class LocalRunner(Closeable):
 
     timeout_secs:           what one candidate may take, checks and repeats together;
     reference_timeout_secs: the same for the untuned program, which may be a thousand times slower;
-    memory_bytes:           what the process may use, by default half of this machine's memory.
+    memory_bytes:           what the process may use, by default half of this machine's memory;
+    server:                 what starts the process, by default one of the runner's own.
 
     pace:                   what is told of the machine's own speed, which is looked at every eight trials; what was
                             measured while the machine was slow is measured anew, or else counted as in doubt.
@@ -79,6 +81,7 @@ class LocalRunner(Closeable):
         reference_timeout_secs: float = 300.0,
         memory_bytes: int | None = None,
         pace: Pace | None = None,
+        server: ForkServer | None = None,
     ) -> None:
         self.pace = pace or Pace()
         self._started = time.monotonic()
@@ -95,7 +98,7 @@ class LocalRunner(Closeable):
         worn_bytes = min(2 * _GIB, memory_bytes // 2)
         scratch = Path(self._scratch.name)
         self._pool = WorkerPool(
-            1, Call(self._warm_up), self._environment(), memory_bytes, worn_bytes, scratch
+            1, Call(self._warm_up), self._environment(), memory_bytes, worn_bytes, scratch, server
         )
 
     @property

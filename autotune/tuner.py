@@ -13,6 +13,7 @@ from autotune.builder import Builder
 from autotune.equipment import enter_runner, open_builder
 from autotune.final import Verdict
 from autotune.finals import Finals
+from autotune.fork_server import ForkServer, kernel_server
 from autotune.gain_forecast import GainForecast
 from autotune.job import TuningJob
 from autotune.lost_candidates import LostCandidates
@@ -54,8 +55,10 @@ class Tuner:
         clock: Callable[[], float] = time.monotonic,
         family: str = "",
         lane: Lane | None = None,
+        server: ForkServer | None = None,
     ) -> None:
-        """builder and runner: those of the job's device, made and closed by `rounds`, unless given.
+        """builder and runner: those of the job's device, made and closed by `rounds`, unless given; server: what starts
+        their processes, likewise.
 
         family: how the ids of this run and of the earlier ones that it continues begin; their trials count.
 
@@ -80,6 +83,7 @@ class Tuner:
         self._recorder = TrialRecorder(job.device, self.provenance, self._space_versions)
         self._builder = builder
         self._runner = runner
+        self._server = server
         self._clock = clock
         self._started = clock()
         self._family = family
@@ -101,10 +105,14 @@ class Tuner:
         While the workers compile one round, this process makes up the next where that is another task's.
         """
         with ExitStack() as stack:
+            device, server = self.job.device, self._server
+            if server is None and (self._builder is None or self._runner is None):
+                server = stack.enter_context(kernel_server())
+            # Its processes start while the runner is looked at.
+            builder = self._builder or stack.enter_context(open_builder(device, server))
             runner = self._runner or (
-                yield from self._lane.go(lambda: enter_runner(stack, self.job.device, self.pace))
+                yield from self._lane.go(lambda: enter_runner(stack, device, self.pace, server=server))
             )
-            builder = self._builder or stack.enter_context(open_builder(self.job.device))
             similar = SimilarConfigs(self.log, self.job.device.fingerprint)
             studies: dict[TuningTask, TaskStudy] = {}
             yield from self._baselines(studies, similar, builder, runner)

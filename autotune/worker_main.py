@@ -1,14 +1,16 @@
 """The program behind worker processes: a fork server and the workers that it forks; none of them outlives the parent.
 
-Started by path, with the file descriptor of its end of a socket to the parent, the module that its workers need, and
-the parent's scratch directory, if there is one, which the workers delete if the parent is killed before it can. The
-module is imported once, before the first fork: a worker is there in milliseconds where a new process takes seconds.
+Started by path, with the file descriptor of its end of a socket to the parent, and the module that its workers need.
+That is imported once, before the first fork: a worker is there in milliseconds where a new process takes seconds. A
+request for a worker may name another module, variables of its environment, and a scratch directory of the parent's,
+which the worker deletes if the parent is killed before it can.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
+import json
 import os
 import pickle
 import resource
@@ -28,6 +30,7 @@ STATUS = Struct("=cq")
 BORN, ENDED = b"b", b"e"
 
 _MESSAGE_CHARS = 2000
+_REQUEST_BYTES = 1 << 20
 
 
 def serve(connection: Connection) -> None:
@@ -72,7 +75,7 @@ def _work(descriptor: int, scratch: Sequence[str]) -> None:
     leaving.join()
 
 
-def _fork_on_request(requests: socket.socket, scratch: Sequence[str]) -> None:
+def _fork_on_request(requests: socket.socket) -> None:
     """Forks a worker for each message, which brings its socket, its output and its status pipe; tells how each ended.
 
     Returns when the parent is gone.
@@ -90,15 +93,18 @@ def _fork_on_request(requests: socket.socket, scratch: Sequence[str]) -> None:
                 os.read(woken, 4096)
                 _tell_ends(statuses)
                 continue
-            message, descriptors, _, _ = socket.recv_fds(requests, 1, 3)
+            message, descriptors, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, 3)
             if not message:
                 return
             connection, output, status = descriptors
+            request = json.loads(message)
+            _import(request["module"])
             pid = os.fork()
             if pid == 0:
                 inherited = (woken, wake, requests.detach(), *statuses.values())
                 _become_worker(output, status, inherited)
-                _work(connection, scratch)
+                os.environ.update(request["environment"])
+                _work(connection, request["scratch"])
                 os._exit(0)
             os.close(connection)
             os.close(output)
@@ -130,18 +136,25 @@ def _tell_ends(statuses: dict[int, int]) -> None:
         os.close(status)
 
 
-def main(descriptor: int, module: str, scratch: Sequence[str]) -> None:
+def _import(module: str) -> None:
+    """Imports for good; what is wrong with the module is told by the worker that calls it."""
+    if module not in sys.modules:
+        # Next to nothing of it is ever garbage, and what is never collected is never copied by a worker, either.
+        gc.disable()
+        with suppress(Exception):
+            importlib.import_module(module)
+        gc.freeze()
+        gc.enable()
+
+
+def main(descriptor: int, module: str) -> None:
     """Serves the parent at the other end of the socket."""
     # Ctrl-C is the parent's to handle; a crashed kernel leaves a message, not a core file.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # What is wrong with it is told by the worker that calls it.
-    with suppress(Exception):
-        importlib.import_module(module)
-    # What is never collected is never copied, either.
-    gc.freeze()
-    _fork_on_request(socket.socket(fileno=descriptor), scratch)
+    _import(module)
+    _fork_on_request(socket.socket(fileno=descriptor))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    main(int(sys.argv[1]), sys.argv[2])

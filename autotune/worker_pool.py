@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from autotune.closeable import Closeable
-from autotune.fork_server import ForkServer
+from autotune.fork_server import ForkServer, WorkerNeeds
 from autotune.worker_process import Call, State, WorkerProcess
 from autotune.worker_reply import Died, Reply
 from search_spaces.errors import AutotuneError
@@ -23,8 +23,8 @@ _MAX_CALLS = 300
 class WorkerPool(Closeable):
     """Worker processes, forked at once from one that has imported what warm_up needs, replaced when dead or worn.
 
-    environment is added to the parent's. scratch is the owner's directory, deleted by the workers if the owner is
-    killed before it can.
+    server: what forks them, its owner's to close; by default one of the pool's own. environment is added to the
+    server's. scratch is the owner's directory, deleted by the workers if the owner is killed before it can.
     memory_bytes is what one process may use; one that holds more than worn_bytes after a call, or has served
     300, is replaced before its next. close() ends all of them; so does the parent's own end.
     """
@@ -37,12 +37,15 @@ class WorkerPool(Closeable):
         memory_bytes: int,
         worn_bytes: int,
         scratch: Path | None = None,
+        server: ForkServer | None = None,
     ) -> None:
         self._warm_up = warm_up
         self._memory_bytes = memory_bytes
         self._worn_bytes = worn_bytes
         self._is_closed = False
-        self._server = ForkServer(warm_up.function.__module__, environment, scratch)
+        self._needs = WorkerNeeds(warm_up.function.__module__, environment, scratch)
+        self._owns_server = server is None
+        self._server = server or ForkServer(self._needs.module, environment)
         self._workers = [self._spawn() for _ in range(count)]
 
     @property
@@ -91,12 +94,13 @@ class WorkerPool(Closeable):
         for worker in self._workers:
             if worker.is_born:
                 worker.kill()
-        self._server.close()
+        if self._owns_server:
+            self._server.close()
         for worker in self._workers:
             worker.kill()
 
     def _spawn(self) -> WorkerProcess:
-        return WorkerProcess(self._server, self._warm_up, self._memory_bytes)
+        return WorkerProcess(self._server, self._needs, self._warm_up, self._memory_bytes)
 
     def _hand_out(
         self, calls: Sequence[tuple[Call, float]], pending: deque[int], taken: dict[WorkerProcess, int]

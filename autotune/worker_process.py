@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from autotune.fork_server import ForkServer, WorkerStatus
+from autotune.fork_server import ForkServer, WorkerNeeds, WorkerStatus
 from autotune.worker_reply import Answer, Died, OverMemory, Raised, Reply, TimedOut
 from search_spaces.errors import AutotuneError
 
@@ -49,7 +49,7 @@ class WorkerProcess:
     Died.last_words.
     """
 
-    def __init__(self, server: ForkServer, warm_up: Call, memory_bytes: int) -> None:
+    def __init__(self, server: ForkServer, needs: WorkerNeeds, warm_up: Call, memory_bytes: int) -> None:
         self.calls = 0
         self.state = State.STARTING
         self._server = server
@@ -63,7 +63,7 @@ class WorkerProcess:
         self._status = WorkerStatus(told)
         self._connection = Connection(ours.detach())
         try:
-            _fork(server, theirs, output, status)
+            _fork(server, needs, theirs, output, status)
         except AutotuneError:
             self.kill()
             raise
@@ -191,10 +191,12 @@ class WorkerProcess:
             self._tail = (self._tail + chunk)[-_LAST_WORDS_BYTES:]
 
 
-def _fork(server: ForkServer, connection: socket.socket, output: int, status: int) -> None:
+def _fork(
+    server: ForkServer, needs: WorkerNeeds, connection: socket.socket, output: int, status: int
+) -> None:
     """Hands a worker's ends of what connects it over to the server, and keeps none of them."""
     try:
-        server.fork([connection.fileno(), output, status])
+        server.fork(needs, [connection.fileno(), output, status])
     finally:
         connection.close()
         os.close(output)

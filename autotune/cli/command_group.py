@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,22 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from autotune.fork_server import kernel_server
 
-def command_group(text: str, places: Mapping[str, str]) -> typer.Typer:
+
+def command_group(text: str, places: Mapping[str, str], measuring: Collection[str] = ()) -> typer.Typer:
     """An application whose help is the text.
 
     places: where each command is, as "module of this package:function", by its name; a function that makes further
     commands with `command_group` is given as "module:", and the application is then the module's `app`.
+    measuring: the commands that have a `kernel_server` as their context's object: it loads TVM while they do.
     """
 
     class Group(TyperGroup):
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
             name, found, rest = super().resolve_command(ctx, args)
+            if name in measuring and not {"-h", "--help"} & set(rest):
+                ctx.obj = ctx.with_resource(kernel_server())
             return name, _load(name, places[name]) if name and found else found, rest
 
     app = typer.Typer(

@@ -5,20 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from autotune.cli.console import ERR
 from autotune.cli.stop_signal import StopSignal
 from autotune.cli.tuning_progress import TuningProgress
 from autotune.end_to_end import EndToEnd
+from autotune.fork_server import ForkServer
 from autotune.job_engine import JobEngine
 from autotune.job_folder import held
 from autotune.job_journal import JobJournal
+from autotune.job_part import own_tuner
 from autotune.job_plan import JobPlan
 from autotune.job_resume import resume
 from autotune.job_status import JobStatus, State
 from autotune.study_mirror import StudyMirror
 from autotune.webhook import tell
 from tuning_logs import RecordStore, open_log
+
+
+def engine_on(server: ForkServer) -> Callable[..., JobEngine]:
+    """A job's engine whose worker processes all come from one server."""
+    return partial(JobEngine, make_tuner=partial(own_tuner, server=server))
 
 
 def run_job(

@@ -27,6 +27,7 @@ app = command_group(
         "cost-model": "cost_model_command:",
         "log": "log_command:",
     },
+    measuring=("tune", "run"),
 )
 
 

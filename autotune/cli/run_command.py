@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from autotune.cli.console import ERR, OUT, print_json, table
-from autotune.cli.job_run import run_job
+from autotune.cli.job_run import engine_on, run_job
 from autotune.cli.options import show_secs
 from autotune.cli.subject import JsonOption
 from autotune.cli.tune_command import check_success, print_status
@@ -27,6 +27,7 @@ JobFileArgument = Annotated[Path, typer.Argument(metavar="JOBS.toml", help="The 
 
 
 def run(
+    context: typer.Context,
     jobs: JobFileArgument,
     dry_run: Annotated[
         bool,
@@ -55,7 +56,7 @@ def run(
         else:
             _print(found)
         return
-    status, _ = run_job(plan, started)
+    status, _ = run_job(plan, started, engine_on(context.obj))
     if json:
         print_json(msgspec.to_builtins(status))
     else:

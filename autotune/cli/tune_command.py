@@ -11,7 +11,7 @@ import typer
 
 from autotune.budget import Budget
 from autotune.cli.console import OUT, print_json
-from autotune.cli.job_run import run_job
+from autotune.cli.job_run import engine_on, run_job
 from autotune.cli.job_view import model_table, offer_table, summary, task_table
 from autotune.cli.options import parse_shapes
 from autotune.cli.subject import (
@@ -42,6 +42,7 @@ _INTERRUPTED = 130
 
 
 def tune(
+    context: typer.Context,
     model: OptionalModelArgument = None,
     op: OperatorOption = None,
     device: DeviceOption = "local",
@@ -122,7 +123,7 @@ def tune(
         described=described,
         cost_model=_cost_model(cost_model, sampler),
     )
-    status, records = run_job(_plan(request, op, device), started)
+    status, records = run_job(_plan(request, op, device), started, engine_on(context.obj))
     if json:
         print_json(_summary(request, status, records))
     else:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from small_pools import GIB, PID, pool_of
 
-from autotune.fork_server import ForkServer
+from autotune.fork_server import ForkServer, WorkerNeeds
 from autotune.worker_pool import WorkerPool
 from autotune.worker_process import Call, WorkerProcess
 from autotune.worker_reply import Answer, Died
@@ -60,6 +60,26 @@ def test_what_workers_need_is_imported_once_however_many_there_are(slow_module: 
             assert isinstance(died, Died)
         assert isinstance(pool.map([(PID, 10.0)])[0], Answer)
         assert importers(slow_module) == [os.getpid(), server_of(pool).pid]
+
+
+def test_pools_share_a_server_and_have_what_each_of_them_needs(slow_module: Path) -> None:
+    from slow_to_import import warm_up
+
+    with ForkServer("slow_to_import", {}) as server:
+        pools = [
+            WorkerPool(1, Call(warm_up), {"WHOSE": whose}, GIB, GIB, server=server)
+            for whose in ("first", "second")
+        ]
+        for whose, pool in zip(("first", "second"), pools, strict=True):
+            [reply] = pool.map([(Call(os.getenv, ("WHOSE",)), 10.0)])
+            assert isinstance(reply, Answer)
+            assert reply.value == whose
+        assert len({server_of(pool).pid for pool in pools}) == 1
+        assert importers(slow_module) == [os.getpid(), server_of(pools[0]).pid]
+        pools[0].close()
+        assert isinstance(pools[1].map([(Call(os._exit, (3,)), 10.0)])[0], Died)
+        assert isinstance(pools[1].map([(PID, 10.0)])[0], Answer)
+        pools[1].close()
 
 
 def test_a_pool_that_is_closed_while_it_imports_is_closed_at_once(slow_module: Path) -> None:
@@ -109,7 +129,7 @@ def test_a_server_that_dies_while_it_is_asked_is_an_error_of_the_machine(
     with ForkServer("os", {}) as server:
         while not deaf.exists():
             time.sleep(0.01)
-        worker = WorkerProcess(server, PID, GIB)
+        worker = WorkerProcess(server, WorkerNeeds("os"), PID, GIB)
         with pytest.raises(AutotuneError, match="start, but the process exited with status 3"):
             worker.poll()
 
@@ -119,7 +139,7 @@ def test_a_closed_server_forks_no_more() -> None:
     server.close()
     before = now_held()
     with pytest.raises(AutotuneError, match="it was closed"):
-        WorkerProcess(server, PID, GIB)
+        WorkerProcess(server, WorkerNeeds("os"), PID, GIB)
     assert now_held() == before
 
 
@@ -127,9 +147,8 @@ def test_no_process_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
     program = f"""
 import sys, time
 sys.path[:0] = {sys.path!r}
-from autotune.fork_server import ForkServer
 from autotune.worker_pool import WorkerPool
-from autotune.worker_process import Call, WorkerProcess
+from autotune.worker_process import Call
 pool = WorkerPool(2, Call(time.time), {{}}, {GIB}, {GIB})
 print(*pool.pids, flush=True)
 time.sleep(1000)
