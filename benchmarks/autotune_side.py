@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 
 from autotune.fork_server import kernel_server
+from autotune.worker_main import import_for_good
 
 
 def main() -> None:
@@ -29,8 +30,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     with kernel_server() as server:
-        from autotune_search import search
-
+        search = import_for_good("autotune_search").search
         options.out.write_text(json.dumps(search(options, server)))
 
 

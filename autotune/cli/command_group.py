@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Collection, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from autotune.fork_server import kernel_server
+from autotune.worker_main import import_for_good
 
 
 def command_group(text: str, places: Mapping[str, str], measuring: Collection[str] = ()) -> typer.Typer:
@@ -50,7 +50,7 @@ def _absent() -> None:
 
 def _load(name: str, place: str) -> Any:
     module, function = place.split(":")
-    found = import_module(f"autotune.cli.{module}")
+    found = import_for_good(f"autotune.cli.{module}")
     if "optuna" in sys.modules:
         # Optuna tells every study that is made.
         sys.modules["optuna"].logging.set_verbosity(sys.modules["optuna"].logging.WARNING)
