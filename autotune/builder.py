@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from autotune.artifact import Artifact
 from autotune.closeable import Closeable
 from autotune.fork_server import ForkServer
 from autotune.gpu_build import KEEP_SOURCE, compile_gpu_kernel
 from autotune.kernel_build import compile_kernel, warm_up
-from autotune.worker_pool import WorkerPool
+from autotune.worker_pool import Ticket, WorkerPool
 from autotune.worker_process import Call
 from autotune.worker_reply import Answer, Died, Fault, OverMemory, Reply, TimedOut
-from search_spaces.config import UNTOUCHED
+from search_spaces.config import UNTOUCHED, Config
 from search_spaces.errors import AutotuneError
 from search_spaces.modules import TensorSpec, dump, load, signature
 from search_spaces.space import Candidate
@@ -27,6 +28,8 @@ from search_spaces.task import TuningTask
 from tuning_logs.measurement import Failure, FailureKind
 
 _GIB = 1 << 30
+# The rest may be left for later where cores would stand idle for it.
+_MOST = 0.75
 
 
 class Builder(Protocol):
@@ -39,6 +42,27 @@ class Builder(Protocol):
     def close(self) -> None:
         """Ends processes and deletes files."""
         ...
+
+
+@runtime_checkable
+class HurriedBuilder(Builder, Protocol):
+    """A builder that need not wait for the slowest."""
+
+    def build_most(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure | None]:
+        """As `build`, but None for the slowest: they go on with the next call; pass them again to learn the outcome."""
+        ...
+
+
+def build_most(builder: Builder, candidates: Sequence[Candidate]) -> Sequence[Artifact | Failure | None]:
+    """Most of the candidates by a builder in a hurry, or all of them by any other."""
+    return (
+        builder.build_most(candidates) if isinstance(builder, HurriedBuilder) else builder.build(candidates)
+    )
+
+
+class _Compilation(NamedTuple):
+    ticket: Ticket
+    library: Path
 
 
 class LocalBuilder(Closeable):
@@ -70,6 +94,7 @@ class LocalBuilder(Closeable):
         self._linker = linker
         self._numbers = itertools.count()
         self._signatures: dict[str, tuple[TensorSpec, ...]] = {}
+        self._left: dict[tuple[str, Config], _Compilation] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-build-")
         self._pool = WorkerPool(
             workers or len(os.sched_getaffinity(0)),
@@ -97,25 +122,42 @@ class LocalBuilder(Closeable):
 
         When build returns, nothing is being compiled any more, so that measuring is undisturbed.
         """
-        plans = [self._plan(candidate) for candidate in candidates]
-        replies = self._pool.map([(call, self._timeout_secs) for call, _ in plans])
-        return [
-            self._outcome(candidate, library, reply)
-            for candidate, (_, library), reply in zip(candidates, plans, replies, strict=True)
-        ]
+        return [built for built in self._build(candidates, 1.0) if built is not None]
+
+    def build_most(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure | None]:
+        """As `build`, but None for up to a quarter of them, for which other cores would stand idle.
+
+        They are stopped, so that measuring is undisturbed, and go on while the next candidates are compiled.
+        """
+        return self._build(candidates, _MOST)
 
     def close(self) -> None:
         """Ends the worker processes and deletes the scratch directory, with all artifacts in it."""
         self._pool.close()
         self._scratch.cleanup()
 
-    def _plan(self, candidate: Candidate) -> tuple[Call, Path]:
+    def _build(self, candidates: Sequence[Candidate], share: float) -> list[Artifact | Failure | None]:
+        under_way = [self._begin(candidate) for candidate in candidates]
+        self._pool.work([one.ticket for one in under_way], math.ceil(share * len(under_way)))
+        for candidate, one in zip(candidates, under_way, strict=True):
+            if one.ticket.reply is None:
+                self._left[_key(candidate)] = one
+        return [
+            None if one.ticket.reply is None else self._outcome(candidate, one.library, one.ticket.reply)
+            for candidate, one in zip(candidates, under_way, strict=True)
+        ]
+
+    def _begin(self, candidate: Candidate) -> _Compilation:
+        if (key := _key(candidate)) in self._left:
+            return self._left.pop(key)
         library = Path(self._scratch.name, f"{next(self._numbers)}.so")
         outputs = sum(spec.is_output for spec in self._signature(candidate.task))
         module = dump(candidate.schedule.mod)
         if is_for_gpu(candidate.task.target):
-            return Call(compile_gpu_kernel, (module, candidate.task.target, library)), library
-        return Call(compile_kernel, (module, outputs, candidate.task.target, library, self._linker)), library
+            call = Call(compile_gpu_kernel, (module, candidate.task.target, library))
+        else:
+            call = Call(compile_kernel, (module, outputs, candidate.task.target, library, self._linker))
+        return _Compilation(Ticket(call, self._timeout_secs), library)
 
     def _signature(self, task: TuningTask) -> tuple[TensorSpec, ...]:
         if task.key not in self._signatures:
@@ -138,6 +180,10 @@ class LocalBuilder(Closeable):
         for rest in (library, library.with_suffix(".o")):
             rest.unlink(missing_ok=True)
         return Failure(_kind(reply), reply.message, reply.secs)
+
+
+def _key(candidate: Candidate) -> tuple[str, Config]:
+    return candidate.task.key, candidate.config
 
 
 def is_for_gpu(target: Target) -> bool:

@@ -22,12 +22,16 @@ _PLATEAU_GAIN = 0.01
 
 @dataclass
 class TaskProgress:
-    """What is known of one task: its baseline, and its best latency after each trial (seconds, inf: none yet)."""
+    """What is known of one task: its baseline, and its best latency after each trial (seconds, inf: none yet).
+
+    waiting: candidates that were asked for, whose measurement is still to come.
+    """
 
     task: TuningTask
     default_secs: float
     best_secs: list[float] = field(default_factory=list)
     is_exhausted: bool = False
+    waiting: int = 0
 
     @property
     def trials(self) -> int:
@@ -80,7 +84,7 @@ class TaskScheduler:
         if not active:
             return None
         worth = self.objective.worth({one.task.key: one.best for one in self.progress})
-        beginners = [one for one in active if one.trials < _START_TRIALS]
+        beginners = [one for one in active if one.trials + one.waiting < _START_TRIALS]
         if beginners:
             chosen = max(beginners, key=lambda one: worth[one.task.key] * one.default_secs)
             return chosen, min(self.batch, _START_TRIALS)

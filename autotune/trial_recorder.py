@@ -16,6 +16,9 @@ from search_spaces import Candidate, TuningTask
 from tuning_logs import Failure, GpuResources, Job, Provenance, TuningRecord
 from tuning_logs.measurement import is_device_lost
 
+#: How candidates are built: None where one is not ready yet.
+Build = Callable[[Sequence[Candidate]], Sequence[Artifact | Failure | None]]
+
 
 class TrialRecorder:
     """Numbers the records of one run on one device.
@@ -44,16 +47,16 @@ class TrialRecorder:
         self,
         lane: Lane,
         candidates: Sequence[Candidate],
-        builder: Builder,
+        build: Build,
         runner: Runner,
         meanwhile: Callable[[], None],
         best_secs: float = math.inf,
     ) -> Generator[list[TuningRecord], None, list[TuningRecord]]:
-        """The same, run on a lane; yields nothing while that is under way.
+        """The same, run on a lane, without those that were not built; yields nothing while that is under way.
 
         meanwhile: what this thread does while workers compile; never while anything is measured here.
         """
-        building = Background(lambda: builder.build(candidates))
+        building = Background(lambda: build(candidates))
         meanwhile()
         built = building.result()
         outcomes = yield from lane.go(lambda: runner.run(_artifacts(built), best_secs))
@@ -62,7 +65,7 @@ class TrialRecorder:
     def _records(
         self,
         candidates: Sequence[Candidate],
-        built: Sequence[Artifact | Failure],
+        built: Sequence[Artifact | Failure | None],
         found: Sequence[Outcome],
     ) -> list[TuningRecord]:
         outcomes = iter(found)
@@ -71,6 +74,7 @@ class TrialRecorder:
             if isinstance(one, Failure)
             else self.record(candidate, next(outcomes), one.gpu)
             for candidate, one in zip(candidates, built, strict=True)
+            if one is not None
         ]
 
     def record(self, candidate: Candidate, outcome: Outcome, gpu: GpuResources | None = None) -> TuningRecord:
@@ -90,8 +94,8 @@ class TrialRecorder:
         )
 
 
-def _artifacts(built: Sequence[Artifact | Failure]) -> list[Artifact]:
-    return [one for one in built if not isinstance(one, Failure)]
+def _artifacts(built: Sequence[Artifact | Failure | None]) -> list[Artifact]:
+    return [one for one in built if isinstance(one, Artifact)]
 
 
 def held_by_a_device(records: Sequence[TuningRecord]) -> list[TuningRecord]:

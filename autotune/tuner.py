@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from autotune.builder import Builder
+from autotune.builder import Builder, build_most
 from autotune.equipment import enter_runner, open_builder
 from autotune.final import Verdict
 from autotune.finals import Finals
@@ -137,7 +137,7 @@ class Tuner:
             defaults = [space.apply(space.default) for space in spaces]
             following = tasks[first + size : first + 2 * size]
             records = yield from self._recorder.measure_on(
-                self._lane, defaults, builder, runner, partial(begin, following)
+                self._lane, defaults, builder.build, runner, partial(begin, following)
             )
             fresh = []
             for record in records:
@@ -194,7 +194,7 @@ class Tuner:
             # Time has passed since they were asked for.
             candidates = candidates[: int(min(affordable, len(candidates)))]
             measured = yield from self._recorder.measure_on(
-                self._lane, candidates, builder, runner, look_ahead, progress.best
+                self._lane, candidates, partial(build_most, builder), runner, look_ahead, progress.best
             )
             lost.note(candidates, measured)
             records = held_by_a_device(measured)
@@ -202,6 +202,7 @@ class Tuner:
             studies[progress.task].tell(records)
             for record in records:
                 progress.note(record)
+            progress.waiting = lost.waiting(progress.task)
             self.trials += len(records)
             yield records
 

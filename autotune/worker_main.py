@@ -20,7 +20,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from struct import Struct
@@ -96,6 +96,7 @@ def _fork_on_request(requests: socket.socket) -> None:
                 continue
             message, descriptors, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, 3)
             if not message:
+                _wake(statuses)
                 return
             connection, output, status = descriptors
             request = json.loads(message)
@@ -122,6 +123,13 @@ def _become_worker(output: int, status: int, inherited: Sequence[int]) -> None:
     os.write(status, STATUS.pack(BORN, os.getpid()))
     for descriptor in (output, status, *inherited):
         os.close(descriptor)
+
+
+def _wake(workers: Iterable[int]) -> None:
+    """Lets workers go on that the parent has stopped, so that they see that it is gone."""
+    for pid in workers:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGCONT)
 
 
 def _tell_ends(statuses: dict[int, int]) -> None:

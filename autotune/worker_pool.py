@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -18,6 +19,16 @@ from search_spaces.errors import AutotuneError
 # How often clocks and memory are looked at: soon enough to catch a runaway, too rarely to disturb a timing.
 _WATCH_SECS = 0.05
 _MAX_CALLS = 300
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """A call on its way through a pool. reply: None until there is one."""
+
+    call: Call
+    timeout_secs: float
+    reply: Reply | None = None
+    is_retried: bool = False
 
 
 class WorkerPool(Closeable):
@@ -44,6 +55,8 @@ class WorkerPool(Closeable):
         self._worn_bytes = worn_bytes
         self._is_closed = False
         self._needs = WorkerNeeds(warm_up.function.__module__, environment, scratch)
+        #: What a worker is at, also while it is stopped.
+        self._taken: dict[WorkerProcess, Ticket] = {}
         self._owns_server = server is None
         self._server = server or ForkServer(self._needs.module, environment)
         self._workers = [self._spawn() for _ in range(count)]
@@ -54,38 +67,47 @@ class WorkerPool(Closeable):
         return [worker.pid for worker in self._workers if worker.state is not State.DEAD]
 
     def map(self, calls: Sequence[tuple[Call, float]]) -> list[Reply]:
-        """Replies to (call, timeout_secs), in the order of the calls.
+        """Replies to (call, timeout_secs), in the order of the calls; see `work`."""
+        tickets = [Ticket(call, timeout_secs) for call, timeout_secs in calls]
+        self.work(tickets, len(tickets))
+        return [ticket.reply for ticket in tickets if ticket.reply is not None]
 
-        The clock of a call starts when a worker takes it up. A call whose process is killed from outside is
-        made once more. When map returns, no worker is busy or starting. Raises AutotuneError where worker
-        processes cannot start.
+    def work(self, tickets: Sequence[Ticket], enough: int) -> None:
+        """Makes calls until all tickets have their reply; or until enough have, and a worker has nothing to do.
+
+        Calls that are under way then are left: their processes are stopped, and go on when work or map is called
+        again; whoever wants such a reply passes the ticket again. The clock of a call starts when a worker takes it up,
+        and stands while it is stopped. A call whose process is killed from outside is made once more. When this
+        returns, no worker runs or starts. Raises AutotuneError where worker processes cannot start.
         """
-        replies: list[Reply | None] = [None] * len(calls)
-        pending = deque(range(len(calls)))
-        retried: set[int] = set()
-        taken: dict[WorkerProcess, int] = {}
+        for worker in self._taken:
+            worker.resume()
+        pending = deque(one for one in tickets if one.reply is None and one not in self._taken.values())
         try:
-            while pending or taken or any(w.state is State.STARTING for w in self._workers):
+            while not self._is_enough(tickets, pending, enough):
                 if self._is_closed:
                     raise AutotuneError("the worker processes were ended while they were at work")
-                self._hand_out(calls, pending, taken)
+                self._hand_out(pending)
                 watched = [w for w in self._workers if w.state in (State.STARTING, State.BUSY)]
                 wait([descriptor for worker in watched for descriptor in worker.descriptors], _WATCH_SECS)
                 for worker in watched:
                     reply = worker.poll()
                     if reply is None:
                         continue
-                    index = taken.pop(worker)
-                    if isinstance(reply, Died) and reply.from_outside and index not in retried:
-                        retried.add(index)
-                        pending.appendleft(index)
+                    ticket = self._taken.pop(worker)
+                    if isinstance(reply, Died) and reply.from_outside and not ticket.is_retried:
+                        ticket.is_retried = True
+                        pending.appendleft(ticket)
                     else:
-                        replies[index] = reply
-        finally:
+                        ticket.reply = reply
+        except BaseException:
             # What was asked for while another thread closed the pool is nobody else's to end.
-            for worker in self._workers if self._is_closed else taken:
+            for worker in self._workers if self._is_closed else self._taken:
                 worker.kill()
-        return [reply for reply in replies if reply is not None]
+            self._taken.clear()
+            raise
+        for worker in self._taken:
+            worker.pause()
 
     def close(self) -> None:
         """Ends every worker process; a map in another thread raises AutotuneError then."""
@@ -102,16 +124,22 @@ class WorkerPool(Closeable):
     def _spawn(self) -> WorkerProcess:
         return WorkerProcess(self._server, self._needs, self._warm_up, self._memory_bytes)
 
-    def _hand_out(
-        self, calls: Sequence[tuple[Call, float]], pending: deque[int], taken: dict[WorkerProcess, int]
-    ) -> None:
+    def _is_enough(self, tickets: Sequence[Ticket], pending: Sequence[Ticket], enough: int) -> bool:
+        if pending or any(worker.state is State.STARTING for worker in self._workers):
+            return False
+        replies = sum(ticket.reply is not None for ticket in tickets)
+        if replies == len(tickets):
+            return True
+        return replies >= enough and any(worker.state is not State.BUSY for worker in self._workers)
+
+    def _hand_out(self, pending: deque[Ticket]) -> None:
         for slot, worker in enumerate(self._workers):
             if not pending:
                 return
             if self._worn(worker):
                 worker.kill()
-            if worker.state is State.IDLE and worker.start(*calls[pending[0]]):
-                taken[worker] = pending.popleft()
+            if worker.state is State.IDLE and worker.start(pending[0].call, pending[0].timeout_secs):
+                self._taken[worker] = pending.popleft()
             if worker.state is State.DEAD:
                 self._workers[slot] = self._spawn()
 

@@ -52,6 +52,7 @@ class WorkerProcess:
     def __init__(self, server: ForkServer, needs: WorkerNeeds, warm_up: Call, memory_bytes: int) -> None:
         self.calls = 0
         self.state = State.STARTING
+        self._paused = 0.0
         self._server = server
         self._memory_bytes = memory_bytes
         self._tail = b""
@@ -125,20 +126,36 @@ class WorkerProcess:
             return None
         return reply
 
+    def pause(self) -> None:
+        """Stops the process and whatever it started, and the clock of its call."""
+        self._paused = time.monotonic()
+        self._signal(signal.SIGSTOP, 0.0)
+
+    def resume(self) -> None:
+        """Goes on where it was stopped."""
+        self._started += time.monotonic() - self._paused
+        self._signal(signal.SIGCONT, 0.0)
+
     def kill(self) -> None:
         """Ends the process and whatever it started, at once; a second kill does nothing."""
         if self.state is State.DEAD:
             return
         self.state = State.DEAD
         # While its server lives, it is born sooner or later.
-        pid = self._status.pid(_BOOT_SECS)
-        if pid is not None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+        if self._signal(signal.SIGKILL, _BOOT_SECS):
             self._status.returncode(_REAPED_SECS)
         self._status.close()
         self._connection.close()
         os.close(self._output)
+
+    def _signal(self, number: int, wait_secs: float) -> bool:
+        """Sends a signal to the process and whatever it started; False where it is not born within that time."""
+        pid = self._status.pid(wait_secs)
+        if pid is None:
+            return False
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, number)
+        return True
 
     def _send(self, call: Call, timeout_secs: float) -> bool:
         self._timeout_secs = timeout_secs

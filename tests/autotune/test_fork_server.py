@@ -143,13 +143,16 @@ def test_a_closed_server_forks_no_more() -> None:
     assert now_held() == before
 
 
-def test_no_process_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("leave", ["pass", "pool.work([spin, Ticket(Call(time.time), 10.0)], enough=1)"])
+def test_no_process_is_left_when_the_parent_is_killed(leave: str, tmp_path: Path) -> None:
     program = f"""
 import sys, time
 sys.path[:0] = {sys.path!r}
-from autotune.worker_pool import WorkerPool
+from autotune.worker_pool import Ticket, WorkerPool
 from autotune.worker_process import Call
 pool = WorkerPool(2, Call(time.time), {{}}, {GIB}, {GIB})
+spin = Ticket(Call(exec, ("while True: pass", {{}})), 1000.0)
+{leave}
 print(*pool.pids, flush=True)
 time.sleep(1000)
 """
@@ -158,6 +161,7 @@ time.sleep(1000)
     parent = psutil.Popen([sys.executable, str(path)], stdout=-1, text=True)
     workers = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
     everyone = [*workers, workers[0].parent()]
+    assert (leave == "pass") == all(one.status() != psutil.STATUS_STOPPED for one in workers)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     _, alive = psutil.wait_procs(everyone, timeout=10.0)

@@ -18,7 +18,7 @@ from autotune.job import TuningJob
 from autotune.runner import Outcome
 from autotune.samplers import SamplerKind, sampler_factory
 from autotune.tuner import Tuner
-from search_spaces import Config, ToySpace
+from search_spaces import Candidate, Config, ToySpace
 from tuning_logs import Failure, FailureKind, TuningLog
 
 
@@ -42,6 +42,43 @@ class LosingMachine(ToyMachine):
             if is_lost or config == self.cursed:
                 outcomes[place] = Outcome(Failure(FailureKind.DEVICE_LOST, "gone"), None)
         return outcomes
+
+
+class SlowCompiler(ToyMachine):
+    """Is not done with the first candidate of a round before the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed: Counter[Config] = Counter()
+
+    def build_most(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure | None]:
+        self.passed.update(candidate.config for candidate in candidates)
+        late = {one.config for one in candidates[:1] if len(candidates) > 1 and self.passed[one.config] == 1}
+        done = self.build([one for one in candidates if one.config not in late])
+        places = iter(done)
+        return [None if one.config in late else next(places) for one in candidates]
+
+
+def test_what_is_not_compiled_in_time_is_measured_with_the_next_round_of_its_task() -> None:
+    log, machine = TuningLog.in_memory(), SlowCompiler()
+    spaces = {space.task: space for space in (ToySpace(64), ToySpace(256))}
+    job = TuningJob(
+        tuple(spaces),
+        DEVICE,
+        Budget(trials=40),
+        space=lambda task: spaces[task],
+        sampler=sampler_factory(SamplerKind.RANDOM),
+        batch=6,
+        finals_share=0.0,
+    )
+    rounds = list(Tuner(job, log, machine, machine).rounds())
+    assert len(log) == 40 + len(spaces)
+    assert len({(one.task, one.config) for one in log.iterate()}) == len(log)
+    late = [config for config, times in machine.passed.items() if times > 1]
+    assert len(late) > 5
+    assert all(machine.passed[config] == 2 for config in late)
+    # A start is a start, even if a part of it comes later: nobody gets another before everybody had one.
+    assert [records[0].task for records in rounds[1:3]] == list(reversed(list(spaces)))
 
 
 def test_lost_candidates_come_again_and_only_what_they_took_is_written() -> None:

@@ -41,6 +41,32 @@ def test_a_search_starts_before_its_cost_model_is_loaded() -> None:
     assert not {"xgboost", "sklearn", "pandas", "matplotlib", "onnxslim", "scipy"} & set(found)
 
 
+STARTS = """
+from contextlib import contextmanager
+from typer.testing import CliRunner
+from autotune.cli import command_group, main
+
+@contextmanager
+def server():
+    told.append("tvm" in sys.modules)
+    try:
+        yield
+    finally:
+        told.append("closed")
+
+told = []
+command_group.kernel_server = server
+assert CliRunner().invoke(main.app, ["tune", "--op", "matmul:8,8,8"]).exception
+assert told == [False, "closed"], told
+CliRunner().invoke(main.app, ["tune", "--help"])
+assert len(told) == 2, told
+"""
+
+
+def test_workers_start_before_a_search_loads_its_compiler_and_end_with_the_command() -> None:
+    assert "tvm" in loaded(STARTS)
+
+
 @pytest.mark.parametrize("module", [main, log_command, cost_model_command])
 def test_every_command_is_listed_with_what_it_does_and_can_be_called(module) -> None:  # type: ignore[no-untyped-def]
     group = get_command(module.app)

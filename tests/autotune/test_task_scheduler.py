@@ -37,6 +37,15 @@ def test_every_task_gets_a_start_the_heaviest_first() -> None:
     assert chosen(scheduler) is light
 
 
+def test_what_is_still_to_be_measured_counts_as_a_start() -> None:
+    slow, other = TaskProgress(task(64), 1.0), TaskProgress(task(8), 1e-3)
+    scheduler = TaskScheduler([slow, other], batch=8)
+    note(slow, *[0.5] * 3)
+    assert chosen(scheduler) is slow
+    slow.waiting = 1
+    assert chosen(scheduler) is other
+
+
 def test_a_task_that_matters_more_gets_more() -> None:
     one, other = TaskProgress(task(8, weight=1), 1.0), TaskProgress(task(64, weight=5), 1.0)
     scheduler = TaskScheduler([one, other], batch=8)

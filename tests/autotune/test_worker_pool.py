@@ -13,9 +13,15 @@ import psutil
 import pytest
 from small_pools import PID, pool_of
 
-from autotune.worker_pool import WorkerPool
+from autotune.worker_pool import Ticket, WorkerPool
 from autotune.worker_process import Call
 from autotune.worker_reply import Answer, Died, OverMemory, Raised, TimedOut
+
+SPIN = "import time; ends = time.process_time() + {cpu_secs}\nwhile time.process_time() < ends: pass"
+
+
+def spinning(cpu_secs: float) -> Ticket:
+    return Ticket(Call(exec, (SPIN.format(cpu_secs=cpu_secs), {})), 60.0)
 
 
 @pytest.fixture
@@ -102,6 +108,39 @@ def test_growth_beyond_its_share_ends_a_process() -> None:
     assert isinstance(big, OverMemory)
     assert big.used_bytes > big.limit_bytes == 200 << 20
     assert isinstance(fine, Answer)
+
+
+def test_a_slow_call_is_left_when_enough_are_done_and_goes_on_where_it_stopped() -> None:
+    slow, others = spinning(1.0), [Ticket(PID, 10.0) for _ in range(3)]
+    with pool_of(2) as pool:
+        started = time.monotonic()
+        pool.work([slow, *others], enough=3)
+        assert all(isinstance(one.reply, Answer) for one in others)
+        assert slow.reply is None
+        [stopped] = [pid for pid in pool.pids if psutil.Process(pid).status() == psutil.STATUS_STOPPED]
+        used = psutil.Process(stopped).cpu_times().user
+        time.sleep(1.0)
+        assert psutil.Process(stopped).cpu_times().user == used
+        pool.work([slow], enough=1)
+        total_secs = time.monotonic() - started
+        assert isinstance(slow.reply, Answer)
+        assert slow.reply.secs < total_secs - 0.9
+        assert not any(psutil.Process(pid).status() == psutil.STATUS_STOPPED for pid in pool.pids)
+
+
+def test_what_was_left_is_done_while_others_are() -> None:
+    slow, quick = spinning(0.5), Ticket(PID, 10.0)
+    with pool_of(2) as pool:
+        pool.work([slow, quick], enough=1)
+        assert slow.reply is None
+        pool.map([(spinning(3.0).call, 60.0)])
+        assert isinstance(slow.reply, Answer)
+
+
+def test_nothing_is_left_unless_a_worker_has_nothing_to_do(pool: WorkerPool) -> None:
+    tickets = [Ticket(PID, 10.0) for _ in range(8)]
+    pool.work(tickets, enough=1)
+    assert all(isinstance(one.reply, Answer) for one in tickets)
 
 
 def test_ctrl_c_ends_the_calls_under_way_and_the_pool_can_go_on(pool: WorkerPool) -> None:

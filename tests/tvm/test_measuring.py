@@ -105,6 +105,27 @@ def impostor(task: TuningTask, func: tvm.tirx.PrimFunc) -> Candidate:
     return Candidate(task, Config((("sketch", "impostor"),)), schedule)
 
 
+def test_what_takes_the_compiler_long_is_left_while_others_are_measured(
+    runner: LocalRunner, matmul: TensorIRSpace, tmp_path: Path
+) -> None:
+    slow, linker = tmp_path / "slow", tmp_path / "linker"
+    linker.write_text(f'#!/bin/sh\nif rm {slow}; then sleep 2; fi\nexec cc "$@"\n')
+    linker.chmod(0o755)
+    chosen = candidates(matmul, 4, tuned)
+    with LocalBuilder(2, linker=str(linker)) as builder:
+        measure(builder, runner, chosen[:1])
+        slow.touch()
+        built = builder.build_most(chosen[1:])
+        assert sorted(type(one).__name__ for one in built) == ["Artifact", "Artifact", "Artifact", "NoneType"]
+        outcomes = runner.run([one for one in built if isinstance(one, Artifact)])
+        late = chosen[1:][built.index(None)]
+        [artifact] = builder.build_most([late])
+        assert isinstance(artifact, Artifact)
+        assert artifact.config == late.config
+        outcomes += runner.run([artifact])
+    assert all(isinstance(outcome.measurement, Timing) for outcome in outcomes)
+
+
 def test_candidates_of_a_matmul_are_right_and_timed(
     builder: LocalBuilder, runner: LocalRunner, matmul: TensorIRSpace
 ) -> None:
