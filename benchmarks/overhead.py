@@ -37,6 +37,7 @@ from autotune.model import load_model
 from autotune.operators import operator_task
 from autotune.runner import LocalRunner, Outcome
 from autotune.tasks import extract_tasks
+from autotune.trial_recorder import Build
 from autotune.tuner import Tuner
 from cost_models.config_features import ConfigFeatures
 from search_spaces import Candidate, Config, Decision, IllegalSchedule, TuningTask
@@ -64,10 +65,17 @@ class Timed:
 
     def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
         """The builder's, timed."""
+        return [one for one in self._timed(self._builder.build, candidates) if one is not None]
+
+    def build_most(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure | None]:
+        """The builder's, timed."""
+        return self._timed(self._builder.build_most, candidates)
+
+    def _timed(self, build: Build, candidates: Sequence[Candidate]) -> list[Artifact | Failure | None]:
         started = time.perf_counter()
-        built = self._builder.build(candidates)
+        built = list(build(candidates))
         self.build_secs += time.perf_counter() - started
-        self.compile_secs += sum(one.build_secs for one in built)
+        self.compile_secs += sum(one.build_secs for one in built if one is not None)
         return built
 
     def run(self, artifacts: Sequence[Artifact], best_secs: float = float("inf")) -> list[Outcome]:

@@ -24,6 +24,19 @@ def spinning(cpu_secs: float) -> Ticket:
     return Ticket(Call(exec, (SPIN.format(cpu_secs=cpu_secs), {})), 60.0)
 
 
+def stopped_of(pool: WorkerPool) -> list[psutil.Process]:
+    workers = [psutil.Process(pid) for pid in pool.pids]
+    return [one for one in workers if one.status() == psutil.STATUS_STOPPED]
+
+
+def wait_for_stopped(pool: WorkerPool) -> list[psutil.Process]:
+    """A signal takes a moment to arrive."""
+    ends = time.monotonic() + 10.0
+    while not (stopped := stopped_of(pool)) and time.monotonic() < ends:
+        time.sleep(0.01)
+    return stopped
+
+
 @pytest.fixture
 def pool() -> Iterator[WorkerPool]:
     with pool_of(1) as pool:
@@ -117,15 +130,15 @@ def test_a_slow_call_is_left_when_enough_are_done_and_goes_on_where_it_stopped()
         pool.work([slow, *others], enough=3)
         assert all(isinstance(one.reply, Answer) for one in others)
         assert slow.reply is None
-        [stopped] = [pid for pid in pool.pids if psutil.Process(pid).status() == psutil.STATUS_STOPPED]
-        used = psutil.Process(stopped).cpu_times().user
+        [stopped] = wait_for_stopped(pool)
+        used = stopped.cpu_times().user
         time.sleep(1.0)
-        assert psutil.Process(stopped).cpu_times().user == used
+        assert stopped.cpu_times().user == used
         pool.work([slow], enough=1)
         total_secs = time.monotonic() - started
         assert isinstance(slow.reply, Answer)
         assert slow.reply.secs < total_secs - 0.9
-        assert not any(psutil.Process(pid).status() == psutil.STATUS_STOPPED for pid in pool.pids)
+        assert stopped_of(pool) == []
 
 
 def test_what_was_left_is_done_while_others_are() -> None:
