@@ -84,7 +84,7 @@ class TaskScheduler:
         if not active:
             return None
         worth = self.objective.worth({one.task.key: one.best for one in self.progress})
-        beginners = [one for one in active if one.trials + one.waiting < _START_TRIALS]
+        beginners = [one for one in active if not one.trials or one.trials + one.waiting < _START_TRIALS]
         if beginners:
             chosen = max(beginners, key=lambda one: worth[one.task.key] * one.default_secs)
             return chosen, min(self.batch, _START_TRIALS)

@@ -46,6 +46,11 @@ def test_what_is_still_to_be_measured_counts_as_a_start() -> None:
     assert chosen(scheduler) is other
 
 
+def test_a_task_of_which_nothing_is_known_yet_is_still_at_its_start() -> None:
+    lost = TaskProgress(task(64), 1.0, waiting=4)
+    assert chosen(TaskScheduler([lost], batch=8)) is lost
+
+
 def test_a_task_that_matters_more_gets_more() -> None:
     one, other = TaskProgress(task(8, weight=1), 1.0), TaskProgress(task(64, weight=5), 1.0)
     scheduler = TaskScheduler([one, other], batch=8)
