@@ -16,8 +16,9 @@ from search_spaces.modules import load
 from search_spaces.tensor_ir_space import TensorIRSpace
 from tuning_logs import Timing
 
-#: Programs that are so much slower than the best of the first turns get no more.
-_OUT = 1.5
+#: Programs of which no turn was within so much of the best get no more after the first turns. A moment in which the
+#: machine is slow makes programs twice as slow.
+_OUT = 4.0
 _FIRST_TURNS = 2
 
 
@@ -63,9 +64,9 @@ class Referee:
                     secs = timing.secs if isinstance(timing, Timing) else math.inf
                     taken.setdefault(artifact.config, []).append(secs)
                 if turn + 1 >= _FIRST_TURNS:
-                    medians = {key: statistics.median(secs) for key, secs in taken.items()}
-                    limit = _OUT * min(medians.values(), default=math.inf)
-                    artifacts = [one for one in artifacts if medians[one.config] <= limit]
+                    best = {key: min(secs) for key, secs in taken.items()}
+                    limit = _OUT * min(best.values(), default=math.inf)
+                    artifacts = [one for one in artifacts if best[one.config] <= limit]
         return {
             name: statistics.median(taken.get(config, [math.inf])) for name, config in self._configs.items()
         }
