@@ -36,6 +36,7 @@ class LostCandidates:
             if record is not None and not is_device_lost(record.measurement):
                 continue
             key = (candidate.task, candidate.config)
-            self._losses[key] += record is not None
+            if record is not None:
+                self._losses[key] += 1
             if self._losses[key] < _MOST_TRIES:
                 self._waiting[candidate.task].append(candidate)

@@ -113,7 +113,7 @@ class Tuner:
             runner = self._runner or (
                 yield from self._lane.go(lambda: enter_runner(stack, device, self.pace, server=server))
             )
-            similar = SimilarConfigs(self.log, self.job.device.fingerprint)
+            similar = SimilarConfigs(self.log, device.fingerprint)
             studies: dict[TuningTask, TaskStudy] = {}
             yield from self._baselines(studies, similar, builder, runner)
             yield from self._search(studies, builder, runner)
