@@ -8,18 +8,18 @@ from importlib import import_module
 from typing import Any
 
 _PLACES = {
-    "autotune.budget": ["Budget"],
-    "autotune.collection": ["Collection"],
-    "autotune.compilation": ["Build", "compile"],
-    "autotune.device": ["Device", "local_device", "parse_device"],
-    "autotune.executable": ["load"],
-    "autotune.job": ["TuningJob"],
-    "autotune.lowering": ["lower"],
-    "autotune.model": ["Model", "load_model"],
-    "autotune.operators": ["operator_task"],
-    "autotune.samplers": ["SamplerKind", "sampler_factory"],
-    "autotune.tasks": ["extract_tasks"],
-    "autotune.tuner": ["Tuner"],
+    "autotune.tuning.budget": ["Budget"],
+    "autotune.tuning.collection": ["Collection"],
+    "autotune.deployment.compilation": ["Build", "compile"],
+    "autotune.devices.device": ["Device", "local_device", "parse_device"],
+    "autotune.deployment.executable": ["load"],
+    "autotune.tuning.tuning_job": ["TuningJob"],
+    "autotune.models.lowering": ["lower"],
+    "autotune.models.model": ["Model", "load_model"],
+    "autotune.models.operators": ["operator_task"],
+    "autotune.search.samplers": ["SamplerKind", "sampler_factory"],
+    "autotune.models.task_extraction": ["extract_tasks"],
+    "autotune.tuning.tuner": ["Tuner"],
     "search_spaces": [
         "AutotuneError",
         "Config",
@@ -29,7 +29,7 @@ _PLACES = {
         "TuningTask",
         "Workload",
     ],
-    "search_spaces.modules": ["tvm_target"],
+    "search_spaces.tensor_ir.modules": ["tvm_target"],
     "tuning_logs": [
         "Failure",
         "FailureKind",
@@ -39,8 +39,8 @@ _PLACES = {
         "TuningRecord",
         "open_log",
     ],
-    "tuning_logs.metaschedule_database": ["database"],
-    "tuning_logs.schedule_choice": ["OtherDevices"],
+    "tuning_logs.exchange.metaschedule_database": ["database"],
+    "tuning_logs.selection.schedule_choice": ["OtherDevices"],
 }
 _HOMES = {name: place for place, names in _PLACES.items() for name in names}
 

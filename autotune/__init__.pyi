@@ -1,20 +1,20 @@
-from autotune.budget import Budget
-from autotune.collection import Collection
-from autotune.compilation import Build, compile
-from autotune.device import Device, local_device, parse_device
-from autotune.executable import load
-from autotune.job import TuningJob
-from autotune.lowering import lower
-from autotune.model import Model, load_model
-from autotune.operators import operator_task
-from autotune.samplers import SamplerKind, sampler_factory
-from autotune.tasks import extract_tasks
-from autotune.tuner import Tuner
+from autotune.deployment.compilation import Build, compile
+from autotune.deployment.executable import load
+from autotune.devices.device import Device, local_device, parse_device
+from autotune.models.lowering import lower
+from autotune.models.model import Model, load_model
+from autotune.models.operators import operator_task
+from autotune.models.task_extraction import extract_tasks
+from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.tuning.budget import Budget
+from autotune.tuning.collection import Collection
+from autotune.tuning.tuner import Tuner
+from autotune.tuning.tuning_job import TuningJob
 from search_spaces import AutotuneError, Config, IllegalSchedule, Misuse, Target, TuningTask, Workload
-from search_spaces.modules import tvm_target
+from search_spaces.tensor_ir.modules import tvm_target
 from tuning_logs import Failure, FailureKind, RecordStore, Timing, TuningLog, TuningRecord, open_log
-from tuning_logs.metaschedule_database import database
-from tuning_logs.schedule_choice import OtherDevices
+from tuning_logs.exchange.metaschedule_database import database
+from tuning_logs.selection.schedule_choice import OtherDevices
 
 __all__ = [
     "AutotuneError",

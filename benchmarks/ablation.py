@@ -22,16 +22,16 @@ import numpy as np
 import optuna
 from recorded_spaces import Search, cost_model, geomean, optuna_search, random_search, run
 
-from autotune.budget import Budget
-from autotune.builder import LocalBuilder
-from autotune.config_proposer import ConfigProposer
-from autotune.cost_model_sampler import CostModelSampler
-from autotune.device import local_device
-from autotune.job import TuningJob
-from autotune.operators import operator_task
-from autotune.runner import LocalRunner
-from autotune.samplers import SamplerFactory, SamplerKind, sampler_factory
-from autotune.tuner import Tuner
+from autotune.builders.local_builder import LocalBuilder
+from autotune.devices.device import local_device
+from autotune.models.operators import operator_task
+from autotune.runners.local_runner import LocalRunner
+from autotune.search.cost_model_sampler import CostModelSampler
+from autotune.search.proposer import ConfigProposer
+from autotune.search.samplers import SamplerFactory, SamplerKind, sampler_factory
+from autotune.tuning.budget import Budget
+from autotune.tuning.tuner import Tuner
+from autotune.tuning.tuning_job import TuningJob
 from search_spaces import Config, TuningTask
 from search_spaces.config_transfer import transferred
 from search_spaces.tabular_space import TabularSpace

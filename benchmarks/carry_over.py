@@ -21,16 +21,16 @@ from typing import Any
 import optuna
 from warm_start import in_turns, needed, search_job, searched_tasks
 
-from autotune.builder import LocalBuilder
-from autotune.device import Device, local_device
-from autotune.guidance import Guidance
-from autotune.runner import LocalRunner
-from autotune.samplers import without_prior
-from autotune.tuner import Tuner
+from autotune.builders.local_builder import LocalBuilder
+from autotune.devices.device import Device, local_device
+from autotune.runners.local_runner import LocalRunner
+from autotune.search.pretrained_model import Guidance
+from autotune.search.samplers import without_prior
+from autotune.tuning.tuner import Tuner
 from cost_models.dataset import Dataset
 from cost_models.program_model import program_model
 from search_spaces import TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import TuningLog
 
 COLD, MODEL, LOG = "cold", "source model", "source log"

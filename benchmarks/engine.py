@@ -27,7 +27,7 @@ import sys
 from tvm import te
 from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.meta_schedule.testing import te_workload
-from search_spaces.modules import normalize, tvm_target
+from search_spaces.tensor_ir.modules import normalize, tvm_target
 from search_spaces.target import Target
 
 if __name__ == "__main__":

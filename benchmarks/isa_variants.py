@@ -11,11 +11,11 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from autotune.budget import Budget
-from autotune.collection import Collection
-from autotune.device import Device, local_device
-from autotune.model import load_model
-from autotune.tasks import extract_tasks
+from autotune.devices.device import Device, local_device
+from autotune.models.model import load_model
+from autotune.models.task_extraction import extract_tasks
+from autotune.tuning.budget import Budget
+from autotune.tuning.collection import Collection
 from tuning_logs import TuningLog
 
 

@@ -38,7 +38,7 @@ from tuning_logs import (
     TuningLog,
     TuningRecord,
 )
-from tuning_logs.merging import merge
+from tuning_logs.file.merging import merge
 
 _T = TypeVar("_T")
 _TASKS = 800

@@ -23,21 +23,22 @@ from typing import Any
 
 import numpy as np
 import optuna
-from referee import Referee
+from sides.referee import Referee
 
-from autotune.artifact import Artifact
-from autotune.budget import Budget
-from autotune.builder import LocalBuilder
-from autotune.device import Device, local_device
-from autotune.job import TuningJob
-from autotune.operators import operator_task
-from autotune.pace import Pace
-from autotune.runner import LocalRunner, Outcome
-from autotune.samplers import SamplerKind, sampler_factory
-from autotune.thread_scaling import check_threads
-from autotune.tuner import Tuner
+from autotune.builders.artifact import Artifact
+from autotune.builders.local_builder import LocalBuilder
+from autotune.devices.device import Device, local_device
+from autotune.models.operators import operator_task
+from autotune.runners.drift import Pace
+from autotune.runners.local_runner import LocalRunner
+from autotune.runners.runner import Outcome
+from autotune.runners.thread_scaling import check_threads
+from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.tuning.budget import Budget
+from autotune.tuning.tuner import Tuner
+from autotune.tuning.tuning_job import TuningJob
 from search_spaces import Config, TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import Timing, TuningLog
 
 SLOW_FACTOR = 3.0

@@ -19,18 +19,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sides.tvm_cost_model import tvm_learner
 from sklearn.model_selection import GroupKFold
-from tvm_cost_model import tvm_learner
 
 from cost_models.adaptation import adapt
+from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
 from cost_models.dataset import Dataset
-from cost_models.evaluation import HeldOut, Learner, Quality, held_out_scores, quality, task_scores
-from cost_models.learners import baselines
+from cost_models.evaluation.baselines import baselines
+from cost_models.evaluation.held_out import HeldOut, Learner, Quality, held_out_scores, quality, task_scores
+from cost_models.features.record_features import feature_cache
 from cost_models.program_model import program_model
-from cost_models.record_features import feature_cache
 from cost_models.record_table import RecordTable
 from cost_models.training import train
-from cost_models.xgboost_cost_model import XGBoostCostModel
 
 ROWS = 100_000
 #: Shares of a target's records, from the whole down to an eighth.
@@ -86,7 +86,7 @@ def transfer(source: list[str], target: str) -> dict[str, Any]:
     )
     found: dict[str, Any] = {"target": target, "records": len(table)}
     makers: dict[str, Callable[[RecordTable], XGBoostCostModel]] = {
-        "cold": lambda known: program_model().fit(known.dataset),
+        "cold": lambda known: program_model().fit(Dataset.of(known)),
         "adapted": lambda known: adapt(model, known),
     }
     for name, make in makers.items():

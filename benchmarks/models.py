@@ -25,16 +25,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 import seeded_weights
 from trained_models import TRAINED_MODELS
 
-from autotune.compilation import compile
-from autotune.device import local_device
-from autotune.executable import SavedModel
-from autotune.model import load_model
-from autotune.model_comparison import side_by_side
-from autotune.onnx_model import Shape
-from autotune.onnxruntime_session import OnnxRuntime
-from autotune.tasks import extract_tasks
+from autotune.deployment.compilation import compile
+from autotune.deployment.executable import SavedModel
+from autotune.deployment.onnxruntime_engine import OnnxRuntime
+from autotune.deployment.side_by_side import side_by_side
+from autotune.devices.device import local_device
+from autotune.models.model import load_model
+from autotune.models.onnx_file import Shape
+from autotune.models.task_extraction import extract_tasks
 from search_spaces.errors import AutotuneError
-from tuning_logs.log import TuningLog
+from tuning_logs.file.log import TuningLog
 
 _TITLE = "model          load s  tasks  calls  build s  untuned ms   ort ms    error"
 

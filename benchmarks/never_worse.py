@@ -24,12 +24,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 
 import seeded_weights
 
-from autotune.compilation import compile
-from autotune.device import local_device
-from autotune.executable import SavedModel
-from autotune.model import Model, load_model
-from autotune.model_comparison import EngineLatency, side_by_side
-from autotune.tasks import extract_tasks
+from autotune.deployment.compilation import compile
+from autotune.deployment.executable import SavedModel
+from autotune.deployment.side_by_side import EngineLatency, side_by_side
+from autotune.devices.device import local_device
+from autotune.models.model import Model, load_model
+from autotune.models.task_extraction import extract_tasks
 from tuning_logs import TuningLog
 
 COMMAND = [sys.executable, "-m", "autotune.cli.main"]

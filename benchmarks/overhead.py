@@ -25,23 +25,24 @@ from typing import Any
 import numpy as np
 import optuna
 
-from autotune.artifact import Artifact
-from autotune.budget import Budget
-from autotune.builder import LocalBuilder
-from autotune.config_proposer import ConfigProposer
-from autotune.cost_model_sampler import CostModelSampler
-from autotune.device import Device, local_device
-from autotune.evidence import Evidence
-from autotune.job import TuningJob
-from autotune.model import load_model
-from autotune.operators import operator_task
-from autotune.runner import LocalRunner, Outcome
-from autotune.tasks import extract_tasks
-from autotune.trial_recorder import Build
-from autotune.tuner import Tuner
-from cost_models.config_features import ConfigFeatures
+from autotune.builders.artifact import Artifact
+from autotune.builders.local_builder import LocalBuilder
+from autotune.devices.device import Device, local_device
+from autotune.models.model import load_model
+from autotune.models.operators import operator_task
+from autotune.models.task_extraction import extract_tasks
+from autotune.runners.local_runner import LocalRunner
+from autotune.runners.runner import Outcome
+from autotune.search.cost_model_sampler import CostModelSampler
+from autotune.search.observations import Evidence
+from autotune.search.proposer import ConfigProposer
+from autotune.tuning.budget import Budget
+from autotune.tuning.trial_recorder import Build
+from autotune.tuning.tuner import Tuner
+from autotune.tuning.tuning_job import TuningJob
+from cost_models.features.config_features import ConfigFeatures
 from search_spaces import Candidate, Config, Decision, IllegalSchedule, TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import Failure, TuningLog
 
 #: What is tuned where no model is given.

@@ -29,11 +29,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 
 import seeded_weights
 
-from autotune.device import local_device
-from autotune.executable import SavedModel
-from autotune.model import load_model
-from autotune.model_comparison import side_by_side
-from autotune.onnxruntime_session import OnnxRuntime
+from autotune.deployment.executable import SavedModel
+from autotune.deployment.onnxruntime_engine import OnnxRuntime
+from autotune.deployment.side_by_side import side_by_side
+from autotune.devices.device import local_device
+from autotune.models.model import load_model
 
 COMMAND = [sys.executable, "-m", "autotune.cli.main"]
 MODELS = ("squeezenet", "shufflenet", "resnet50")

@@ -26,12 +26,12 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from operator_sides import NumPy, OnnxRuntime, Ours, Peak, is_product, result, take_turn
+from sides.operator_sides import NumPy, OnnxRuntime, Ours, Peak, is_product, result, take_turn
 
-from autotune.device import local_device
-from autotune.durations import parse_secs
-from autotune.idle_processes import wait_until_idle
-from autotune.operators import operator_task
+from autotune.devices.device import local_device
+from autotune.jobs.durations import parse_secs
+from autotune.models.operators import operator_task
+from autotune.workers.idle import wait_until_idle
 from search_spaces import Config
 
 #: Products m,n,k, and convolutions n,h,w,ci,co,kernel,stride,padding; the last number is the least fraction.
@@ -125,7 +125,12 @@ def tune(operator: str, secs: float, seed: int) -> tuple[Config, int]:
     """The winner of a search in a process of its own, and how many candidates it measured."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "result.json"
-        command = [sys.executable, str(Path(__file__).with_name("autotune_side.py")), "--operator", operator]
+        command = [
+            sys.executable,
+            str(Path(__file__).parent / "sides" / "autotune_side.py"),
+            "--operator",
+            operator,
+        ]
         command += ["--secs", str(secs), "--batch", "16", "--seed", str(seed), "--started", str(time.time())]
         subprocess.run([*command, "--out", str(out)], check=True)
         found = json.loads(out.read_text())

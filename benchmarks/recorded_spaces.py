@@ -30,9 +30,9 @@ from typing import Any
 import numpy as np
 import optuna
 
-from autotune.config_proposer import ConfigProposer
-from autotune.cost_model_sampler import CostModelSampler
-from autotune.evidence import Evidence
+from autotune.search.cost_model_sampler import CostModelSampler
+from autotune.search.observations import Evidence
+from autotune.search.proposer import ConfigProposer
 from search_spaces.config import Config
 from search_spaces.decision import Decision
 from search_spaces.tabular_space import RecordedOutcome, TabularSpace
@@ -169,7 +169,7 @@ def searches(batch: int) -> dict[str, Search]:
     if find_spec("kernel_tuner") is None:
         print("kernel-tuner is not installed, so its strategies are not run: pip install kernel-tuner")
         return found
-    from kernel_tuner_strategies import STRATEGIES, strategy_search
+    from sides.kernel_tuner_strategies import STRATEGIES, strategy_search
 
     return found | {f"kt-{name}": strategy_search(name) for name in STRATEGIES}
 

@@ -30,10 +30,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from referee import Referee
+from sides.referee import Referee
 
-from autotune.device import Device, local_device
-from autotune.operators import operator_task
+from autotune.devices.device import Device, local_device
+from autotune.models.operators import operator_task
 from search_spaces import Config
 
 OPERATORS = {
@@ -172,7 +172,7 @@ def run_side(program: str, arguments: Sequence[str], seed: int, device: Device) 
     }
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "result.json"
-        command = [sys.executable, str(Path(__file__).with_name(f"{program}.py")), *arguments]
+        command = [sys.executable, str(Path(__file__).with_name("sides") / f"{program}.py"), *arguments]
         command += ["--seed", str(seed), "--started", str(time.time()), "--out", str(out)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if done.returncode or not out.is_file():

@@ -20,20 +20,20 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from referee import Referee
+from sides.referee import Referee
 
-from autotune.budget import Budget
-from autotune.builder import LocalBuilder
-from autotune.device import Device, local_device
-from autotune.guidance import Guidance, find_guidance
-from autotune.job import TuningJob
-from autotune.model import load_model
-from autotune.runner import LocalRunner
-from autotune.samplers import PriorFactory, SamplerKind, sampler_factory, without_prior
-from autotune.tasks import extract_tasks
-from autotune.tuner import Tuner
+from autotune.builders.local_builder import LocalBuilder
+from autotune.devices.device import Device, local_device
+from autotune.models.model import load_model
+from autotune.models.task_extraction import extract_tasks
+from autotune.runners.local_runner import LocalRunner
+from autotune.search.pretrained_model import Guidance, find_guidance
+from autotune.search.samplers import PriorFactory, SamplerKind, sampler_factory, without_prior
+from autotune.tuning.budget import Budget
+from autotune.tuning.tuner import Tuner
+from autotune.tuning.tuning_job import TuningJob
 from search_spaces import Config, TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import TuningLog, TuningRecord
 
 EARLY = 12

@@ -1,9 +1,9 @@
 """What do we expect to happen? Features, datasets, models of speed and of validity, and measures of their worth."""
 
-from cost_models.config_features import ConfigFeatures
+from cost_models.boosters.validity_model import ValidityModel
+from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
 from cost_models.cost_model import CostModel
 from cost_models.dataset import Dataset
-from cost_models.validity_model import ValidityModel
-from cost_models.xgboost_cost_model import XGBoostCostModel
+from cost_models.features.config_features import ConfigFeatures
 
 __all__ = ["ConfigFeatures", "CostModel", "Dataset", "ValidityModel", "XGBoostCostModel"]

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, KFold
 
-from cost_models.metrics import pairwise_accuracy
+from cost_models.boosters.validity_model import ValidityModel
+from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
+from cost_models.dataset import Dataset
+from cost_models.evaluation.metrics import pairwise_accuracy
 from cost_models.program_model import program_model
 from cost_models.record_table import RecordTable
 from cost_models.training import card
-from cost_models.validity_model import ValidityModel
-from cost_models.xgboost_cost_model import XGBoostCostModel
 
 #: Fewer tasks cannot stand for those to come: then rows are held out instead.
 _LEAST_TASKS: Final = 4
@@ -42,7 +43,7 @@ class Way(StrEnum):
 _MAKERS: Final[dict[Way, Callable[[XGBoostCostModel, RecordTable, int], XGBoostCostModel]]] = {
     Way.SOURCE: lambda source, table, seed: source,
     Way.CORRECTED: lambda source, table, seed: corrected(source, table, seed),
-    Way.COLD: lambda source, table, seed: program_model(seed).fit(table.dataset),
+    Way.COLD: lambda source, table, seed: program_model(seed).fit(Dataset.of(table)),
 }
 
 
@@ -76,7 +77,7 @@ def adapt(source: XGBoostCostModel, table: RecordTable, seed: int = 0) -> XGBoos
 def corrected(source: XGBoostCostModel, table: RecordTable, seed: int) -> XGBoostCostModel:
     """The source model with further trees from the table."""
     model = XGBoostCostModel(seed=seed, objective=source.objective, columns_per_tree=0.5, **_CORRECTION)  # type: ignore[arg-type]
-    return model.fit_on(source, table.dataset)
+    return model.fit_on(source, Dataset.of(table))
 
 
 def compare(source: XGBoostCostModel, table: RecordTable, seed: int = 0) -> dict[Way, float]:
@@ -87,7 +88,7 @@ def compare(source: XGBoostCostModel, table: RecordTable, seed: int = 0) -> dict
         return {}
     splitter = GroupKFold(_FOLDS) if many else KFold(_FOLDS, shuffle=True, random_state=seed)
     predicted: dict[Way, NDArray[np.float64]] = {way: np.zeros(len(table)) for way in Way}
-    scores = table.dataset.scores
+    scores = table.scores
     folds = np.zeros(len(table), dtype=np.int64)
     for number, (train, test) in enumerate(splitter.split(table.features, groups=tasks if many else None)):
         folds[test] = number

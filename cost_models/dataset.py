@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cost_models.scores import scores_within
 from search_spaces.errors import Misuse
-from tuning_logs.record import TuningRecord
+from tuning_logs.records.record import TuningRecord
+
+if TYPE_CHECKING:
+    from cost_models.record_table import RecordTable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +69,11 @@ class Dataset:
         return cls(np.asarray(features, dtype=np.float32), scores_within(secs, groups), groups)
 
     @classmethod
+    def of(cls, table: RecordTable) -> Dataset:
+        """The rows of a table, with their scores."""
+        return cls(table.features, table.scores, table.groups)
+
+    @classmethod
     def from_log(cls, *logs: str | Path, processes: int = 1) -> Dataset:
         """Every config in the logs (paths or URLs) with the features of its program, cached beside each log.
 
@@ -73,15 +83,4 @@ class Dataset:
             RecordTable,
         )  # loads TVM, which takes a second that others need not wait
 
-        return RecordTable.read(logs, processes).dataset
-
-
-def scores_within(secs: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
-    """best_secs / secs within each group, 0 where secs is infinite (a failure); shapes (n,) and (n,)."""
-    if not len(secs):
-        return np.zeros(0)
-    _, rows = np.unique(groups, return_inverse=True)
-    best = np.full(int(rows.max()) + 1, np.inf)
-    np.minimum.at(best, rows, secs)
-    failed = ~np.isfinite(secs)
-    return np.where(failed, 0.0, np.where(failed, 1.0, best[rows]) / np.where(failed, 1.0, secs))
+        return cls.of(RecordTable.read(logs, processes))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cost_models.program_features import COLUMNS, FEATURE_VERSION
-from cost_models.xgboost_cost_model import Objective, XGBoostCostModel
+from cost_models.boosters.xgboost_cost_model import Objective, XGBoostCostModel
+from cost_models.features.program_features import COLUMNS, FEATURE_VERSION
 from search_spaces.errors import Misuse
 
 

@@ -12,14 +12,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.dataset import Dataset
-from cost_models.record_features import feature_cache, record_features
+from cost_models.features.record_features import feature_cache, record_features
+from cost_models.scores import scores_within
 from search_spaces.errors import Misuse
 from search_spaces.task import TuningTask
 from tuning_logs.address import is_url, read_log
-from tuning_logs.device_fingerprint import DeviceFingerprint
-from tuning_logs.measurement import is_device_lost
-from tuning_logs.record import TuningRecord
+from tuning_logs.records.device_fingerprint import DeviceFingerprint
+from tuning_logs.records.measurement import is_device_lost
+from tuning_logs.records.record import TuningRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ class RecordTable:
         return len(self.secs)
 
     @property
-    def dataset(self) -> Dataset:
-        """Features with scores within each task and device."""
-        return Dataset.scored(self.features, self.secs, self.groups)
+    def scores(self) -> NDArray[np.float64]:
+        """(n,) best_secs / secs within the task and device, so that the fastest has 1; 0 for a failure."""
+        return scores_within(self.secs, self.groups)
 
     @property
     def valid(self) -> NDArray[np.bool_]:

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.calibration import calibration
-from cost_models.evaluation import HeldOut, held_out_scores, quality, splits
-from cost_models.learners import boosted
-from cost_models.program_features import FEATURE_VERSION
+from cost_models.boosters.validity_model import ValidityModel
+from cost_models.boosters.xgboost_cost_model import Objective, XGBoostCostModel
+from cost_models.dataset import Dataset
+from cost_models.evaluation.baselines import boosted
+from cost_models.evaluation.calibration import calibration
+from cost_models.evaluation.held_out import HeldOut, held_out_scores, quality, splits
+from cost_models.features.program_features import FEATURE_VERSION
 from cost_models.program_model import program_model
 from cost_models.record_table import RecordTable, device_text
-from cost_models.validity_model import ValidityModel
-from cost_models.xgboost_cost_model import Objective, XGBoostCostModel
 
 _PACKAGES = ("autotune", "xgboost", "apache-tvm", "numpy", "scikit-learn")
 
@@ -28,7 +29,7 @@ def train(table: RecordTable, seed: int = 0) -> XGBoostCostModel:
 
     Metrics are left out where there are too few tasks to hold any out.
     """
-    model = program_model(seed).fit(table.dataset)
+    model = program_model(seed).fit(Dataset.of(table))
     model.validity = ValidityModel(seed=seed).fit(table.features, table.valid)
     model.card = card(table, held_out_metrics(table, seed))
     return model

@@ -1,7 +1,8 @@
 """Makes an ARM board out of this machine: a folder with arm64 Python and TVM's runtime, to be run by qemu-user-static.
 
     python scripts/emulated_arm.py ~/.cache/autotune/arm64
-    python scripts/emulated_arm.py ~/.cache/autotune/arm64 -- autotune/board_main.py --tracker 127.0.0.1:9190 --key arm
+    python scripts/emulated_arm.py ~/.cache/autotune/arm64 -- \
+        autotune/boards/program.py --tracker 127.0.0.1:9190 --key arm
 
 Packages come from apt and pip as they are set up on this machine, by name; nothing is installed outside the folder.
 Needs apt-get, dpkg-deb, pip, and qemu-user-static to run the board.

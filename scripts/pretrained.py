@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from autotune.guidance import SHIPPED
+from autotune.search.pretrained_model import SHIPPED
 from cost_models.record_table import RecordTable
 from cost_models.training import train
 

@@ -50,6 +50,11 @@ class Target:
         """The value of one attribute, or None where the target does not have it."""
         return dict(self.attrs).get(name)
 
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it is an NVIDIA GPU, by its kind or by TVM's tag for it."""
+        return self.kind == "cuda" or self.kind.startswith("nvidia/")
+
     def with_attr(self, name: str, value: AttrValue) -> Target:
         """The same target with one attribute set."""
         return Target(self.kind, tuple({**dict(self.attrs), name: value}.items()))

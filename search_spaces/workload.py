@@ -12,7 +12,7 @@ class Workload:
     key:    our own digest of the canonical module (32 hex digits); the same in every process and on every machine,
             whatever its variables, buffers, blocks and function are called.
     name:   for people only.
-    module: text that rebuilds the module (`search_spaces.modules.load`).
+    module: text that rebuilds the module (`search_spaces.tensor_ir.modules.load`).
     flops:  floating-point operations of one call, 0.0 where they cannot be counted.
     """
 

@@ -1,13 +1,13 @@
 """What have we seen? Measurements, the records they are part of, and the log that keeps them."""
 
 from tuning_logs.address import open_log, read_log
-from tuning_logs.contents import Damage
-from tuning_logs.device_fingerprint import DeviceFingerprint
-from tuning_logs.gpu_resources import GpuResources
-from tuning_logs.log import TuningLog
-from tuning_logs.measurement import Check, Failure, FailureKind, Measurement, Timing
-from tuning_logs.record import Job, Provenance, TuningRecord
+from tuning_logs.file.log import TuningLog
 from tuning_logs.record_store import RecordStore
+from tuning_logs.records.damage import Damage
+from tuning_logs.records.device_fingerprint import DeviceFingerprint
+from tuning_logs.records.gpu_resources import GpuResources
+from tuning_logs.records.measurement import Check, Failure, FailureKind, Measurement, Timing
+from tuning_logs.records.record import Job, Provenance, TuningRecord
 
 __all__ = [
     "Check",

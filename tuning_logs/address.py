@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuning_logs.log import TuningLog
+from tuning_logs.file.log import TuningLog
 from tuning_logs.record_store import RecordStore
 
 
@@ -25,6 +25,8 @@ def is_url(where: str) -> bool:
 
 
 def _shared(url: str) -> RecordStore:
-    from tuning_logs.sql_log import SqlLog  # SQLAlchemy takes half a second to load, and only this needs it
+    from tuning_logs.sql.sql_log import (
+        SqlLog,  # SQLAlchemy takes half a second to load, and only this needs it
+    )
 
     return SqlLog.open(url)

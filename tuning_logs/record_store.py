@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from search_spaces.task import TuningTask
-from tuning_logs.contents import Damage
-from tuning_logs.device_fingerprint import DeviceFingerprint
-from tuning_logs.outcomes import Outcomes
-from tuning_logs.record import Job, TuningRecord
+from tuning_logs.records.damage import Damage
+from tuning_logs.records.device_fingerprint import DeviceFingerprint
+from tuning_logs.records.outcomes import Outcomes
+from tuning_logs.records.record import Job, TuningRecord
 
 if TYPE_CHECKING:
     import pandas

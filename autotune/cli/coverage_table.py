@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 
 from autotune.cli.console import table
-from autotune.cli.options import show_secs
-from autotune.coverage import Coverage, CoverageRow
+from autotune.cli.values import show_secs
+from autotune.deployment.coverage import Coverage, CoverageRow
 
 _COLUMNS = ["task", "calls", "schedule", "default", "used", "share"]
 

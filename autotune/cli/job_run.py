@@ -8,19 +8,19 @@ from contextlib import ExitStack
 from functools import partial
 
 from autotune.cli.console import ERR
+from autotune.cli.progress import TuningProgress
 from autotune.cli.stop_signal import StopSignal
-from autotune.cli.tuning_progress import TuningProgress
-from autotune.end_to_end import EndToEnd
-from autotune.fork_server import ForkServer
-from autotune.job_engine import JobEngine
-from autotune.job_folder import held
-from autotune.job_journal import JobJournal
-from autotune.job_part import own_tuner
-from autotune.job_plan import JobPlan
-from autotune.job_resume import resume
-from autotune.job_status import JobStatus, State
-from autotune.study_mirror import StudyMirror
-from autotune.webhook import tell
+from autotune.jobs.device_run import own_tuner
+from autotune.jobs.engine import JobEngine
+from autotune.jobs.folder_lock import held
+from autotune.jobs.model_builds import EndToEnd
+from autotune.jobs.plan import JobPlan
+from autotune.jobs.resume import resume
+from autotune.jobs.status import JobStatus, State
+from autotune.jobs.status_writer import JobJournal
+from autotune.jobs.webhook import tell
+from autotune.search.dashboard import StudyMirror
+from autotune.workers.fork_server import ForkServer
 from tuning_logs import RecordStore, open_log
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.table import Table
 
 from autotune.cli.console import table
-from autotune.cli.options import show_secs
-from autotune.device_choice import verdict
-from autotune.durations import show_duration
-from autotune.job_status import JobStatus, Latency, ModelStatus, Offer, State, TaskStatus
+from autotune.cli.values import show_secs
+from autotune.jobs.device_choice import verdict
+from autotune.jobs.durations import show_duration
+from autotune.jobs.status import JobStatus, Latency, ModelStatus, Offer, State, TaskStatus
 
 _NEVER = float("inf")
 

@@ -6,26 +6,26 @@ import sys
 
 from rich.markup import escape
 
-from autotune.cli.command_group import command_group
 from autotune.cli.console import ERR
+from autotune.cli.lazy_commands import command_group
 from search_spaces.errors import AutotuneError, Misuse
 
 app = command_group(
     "Tune tensor programs: find the fastest schedules for a model on a device, and build with them.",
     {
-        "tasks": "tasks_command:tasks",
-        "tune": "tune_command:tune",
-        "run": "run_command:run",
-        "status": "status_command:status",
-        "report": "report_command:report",
-        "estimate": "estimate_command:estimate",
-        "build": "build_command:build",
-        "bench": "bench_command:bench",
-        "devices": "devices_command:devices",
-        "serve-device": "serve_device_command:serve_device",
-        "doctor": "doctor_command:doctor",
-        "cost-model": "cost_model_command:",
-        "log": "log_command:",
+        "tasks": "commands.tasks:tasks",
+        "tune": "commands.tune:tune",
+        "run": "commands.run:run",
+        "status": "commands.status:status",
+        "report": "commands.report:report",
+        "estimate": "commands.estimate:estimate",
+        "build": "commands.build:build",
+        "bench": "commands.bench:bench",
+        "devices": "commands.devices:devices",
+        "serve-device": "commands.serve_device:serve_device",
+        "doctor": "commands.doctor:doctor",
+        "cost-model": "commands.cost_model_group:",
+        "log": "commands.log_group:",
     },
     measuring=("tune", "run"),
 )

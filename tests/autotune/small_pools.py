@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from autotune.worker_pool import WorkerPool
-from autotune.worker_process import Call
+from autotune.workers.pool import WorkerPool
+from autotune.workers.process import Call
 
 GIB = 1 << 30
 PID = Call(os.getpid)

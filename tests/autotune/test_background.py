@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from autotune.background import Background
+from autotune.tuning.execution import Background
 
 
 def test_the_caller_goes_on_until_it_asks_for_the_result() -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy
 import pytest
 
-from autotune.checkup import (
+from autotune.devices.machine_state import MachineState, MachineWatch, throttles
+from autotune.doctor.device import check_device, check_pace
+from autotune.doctor.machine import (
     Health,
     check_compiler,
     check_folder,
@@ -18,8 +20,6 @@ from autotune.checkup import (
     check_pins,
     check_state,
 )
-from autotune.device_checkup import check_device, check_pace
-from autotune.machine_state import MachineState, MachineWatch, throttles
 
 QUIET = MachineState("2026-01-01T00:00:00Z", 0.0, 0.5, 3000.0, 50.0, 0)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from toy_machine import DEVICE, ToyMachine
 
-from autotune.budget import Budget
-from autotune.collection import LABELS, Collection
+from autotune.tuning.budget import Budget
+from autotune.tuning.collection import LABELS, Collection
 from search_spaces import IllegalSchedule, Misuse, ToySpace
 from tuning_logs import FailureKind, TuningLog, TuningRecord
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autotune.comparison import compare, tolerance
-from autotune.guarded_array import GuardedArray, sentinels
-from autotune.operands import Signs, draw_inputs
-from search_spaces.modules import TensorSpec
+from autotune.measurement.guarded_array import GuardedArray, sentinels
+from autotune.measurement.inputs import Signs, draw_inputs
+from autotune.measurement.output_check import compare, tolerance
+from search_spaces.tensor_ir.modules import TensorSpec
 
 
 def products(length: int) -> tuple[np.ndarray, np.ndarray]:

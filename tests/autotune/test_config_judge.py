@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from autotune.config_judge import ConfigJudge
-from autotune.evidence import Evidence
+from autotune.search.observations import Evidence
+from autotune.search.surrogate import ConfigJudge
 from search_spaces import Config, Decision
 
 TILE = Decision("tile", tuple(range(1, 33)))

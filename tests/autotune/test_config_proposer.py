@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from autotune.config_proposer import ConfigProposer
-from autotune.config_variation import ConfigVariation
-from autotune.evidence import Evidence
+from autotune.search.observations import Evidence
+from autotune.search.proposer import ConfigProposer
+from autotune.search.variation import ConfigVariation
 from search_spaces import Choose, Config, Decision, IllegalSchedule, ToySpace
 
 SPACE = ToySpace(256)

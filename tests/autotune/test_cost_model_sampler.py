@@ -7,8 +7,8 @@ import optuna
 import pytest
 from optuna.trial import Trial, TrialState
 
-from autotune.config_proposer import ConfigProposer
-from autotune.cost_model_sampler import CostModelSampler
+from autotune.search.cost_model_sampler import CostModelSampler
+from autotune.search.proposer import ConfigProposer
 from search_spaces.errors import Misuse
 from search_spaces.tabular_space import TabularSpace
 

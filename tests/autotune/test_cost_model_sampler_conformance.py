@@ -10,8 +10,8 @@ from optuna.testing.pytest_samplers import (
     SingleOnlySamplerTestCase,
 )
 
-from autotune.config_proposer import ConfigProposer
-from autotune.cost_model_sampler import CostModelSampler
+from autotune.search.cost_model_sampler import CostModelSampler
+from autotune.search.proposer import ConfigProposer
 
 
 class TestCostModelSampler(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):

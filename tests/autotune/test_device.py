@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from autotune.device import local_device, parse_device
+from autotune.devices.device import local_device, parse_device
 from search_spaces.errors import Misuse
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from autotune.device_choice import compare_devices, verdict
-from autotune.job_status import DeviceStatus, Latency, ModelStatus
+from autotune.jobs.device_choice import compare_devices, verdict
+from autotune.jobs.status import DeviceStatus, Latency, ModelStatus
 
 
 def device(name: str, price_per_hour: float | None) -> DeviceStatus:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from autotune.device import local_device
-from autotune.device_file import find_device, read_devices
+from autotune.devices.device import local_device
+from autotune.devices.device_file import find_device, read_devices
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.target import Target
 

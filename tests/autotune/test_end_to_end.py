@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from toy_machine import DEVICE
 
-from autotune import end_to_end
-from autotune.build_worker import BuildRequest
-from autotune.coverage import Coverage
-from autotune.end_to_end import EndToEnd, latency
-from autotune.job_file import ModelRequest
-from autotune.job_status import ModelStatus, Roof, Roofline
-from autotune.model_comparison import EngineLatency, ModelComparison
-from autotune.roofline import bandwidth, higher, ideal
+from autotune.deployment.coverage import Coverage
+from autotune.deployment.isolated_build import BuildRequest
+from autotune.deployment.side_by_side import EngineLatency, ModelComparison
+from autotune.devices.roofline import Roof, Roofline, bandwidth, higher, ideal
+from autotune.jobs import model_builds
+from autotune.jobs.job_file import ModelRequest
+from autotune.jobs.model_builds import EndToEnd, latency
+from autotune.jobs.status import ModelStatus
 from tuning_logs import Check
 
 REQUEST = ModelRequest(Path("model.onnx"), "model", ("toy",))
@@ -52,8 +52,8 @@ def job(
         request.library.write_text(request.library.parent.name)
         return Coverage(())
 
-    monkeypatch.setattr(end_to_end, "build_apart", build)
-    monkeypatch.setattr(end_to_end, "_inputs", lambda _request: ())
+    monkeypatch.setattr(model_builds, "build_apart", build)
+    monkeypatch.setattr(model_builds, "_inputs", lambda _request: ())
     status = ModelStatus(name="model", device="toy")
     made = EndToEnd(folder, "log.jsonl", lambda _device: Bench(tuple(before), tuple(after), mistake))
     assert not made.has_before(status)

@@ -11,18 +11,17 @@ import numpy as np
 import pytest
 from toy_machine import DEVICE, ToyMachine
 
-from autotune.artifact import Artifact
-from autotune.budget import Budget
-from autotune.final import Final, Verdict
-from autotune.finalists import choose_finalists
-from autotune.finals import Finals
-from autotune.job import TuningJob
-from autotune.pace import Pace
-from autotune.provenance import new_job, utc_now
-from autotune.runner import Outcome
-from autotune.samplers import SamplerKind, sampler_factory
-from autotune.trial_recorder import TrialRecorder
-from autotune.tuner import Tuner
+from autotune.builders.artifact import Artifact
+from autotune.runners.drift import Pace
+from autotune.runners.runner import Outcome
+from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.tuning.budget import Budget
+from autotune.tuning.finalists import choose_finalists
+from autotune.tuning.finals import Final, Finals, Verdict
+from autotune.tuning.provenance import new_job, utc_now
+from autotune.tuning.trial_recorder import TrialRecorder
+from autotune.tuning.tuner import Tuner
+from autotune.tuning.tuning_job import TuningJob
 from search_spaces import Candidate, Config, ToySpace
 from tuning_logs import Failure, FailureKind, Job, Measurement, Provenance, Timing, TuningLog, TuningRecord
 

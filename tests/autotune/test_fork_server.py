@@ -13,10 +13,10 @@ import psutil
 import pytest
 from small_pools import GIB, PID, pool_of
 
-from autotune.fork_server import ForkServer, WorkerNeeds
-from autotune.worker_pool import WorkerPool
-from autotune.worker_process import Call, WorkerProcess
-from autotune.worker_reply import Answer, Died
+from autotune.workers.fork_server import ForkServer, WorkerNeeds
+from autotune.workers.pool import WorkerPool
+from autotune.workers.process import Call, WorkerProcess
+from autotune.workers.reply import Answer, Died
 from search_spaces import AutotuneError
 
 SLOW_MODULE = """
@@ -110,7 +110,7 @@ def test_workers_live_on_without_their_server_and_the_next_one_has_a_new_one() -
 
 
 def test_a_server_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autotune.worker_main.__file__", os.devnull)
+    monkeypatch.setattr("autotune.workers.program.__file__", os.devnull)
     with pytest.raises(AutotuneError, match="expected a worker process to start"), pool_of(1) as pool:
         pool.map([(PID, 10.0)])
 
@@ -148,8 +148,8 @@ def test_no_process_is_left_when_the_parent_is_killed(leave: str, tmp_path: Path
     program = f"""
 import sys, time
 sys.path[:0] = {sys.path!r}
-from autotune.worker_pool import Ticket, WorkerPool
-from autotune.worker_process import Call
+from autotune.workers.pool import Ticket, WorkerPool
+from autotune.workers.process import Call
 pool = WorkerPool(2, Call(time.time), {{}}, {GIB}, {GIB})
 spin = Ticket(Call(exec, ("while True: pass", {{}})), 1000.0)
 {leave}

@@ -12,10 +12,10 @@ from toy_job import run_toy_job
 
 from autotune.cli import stop_signal
 from autotune.cli.console import PatientConsole
+from autotune.cli.progress import TuningProgress
 from autotune.cli.stop_signal import StopSignal
-from autotune.cli.tuning_progress import TuningProgress
-from autotune.job_engine import JobRound
-from autotune.job_status import JobStatus, State, read_status
+from autotune.jobs.engine import JobRound
+from autotune.jobs.status import JobStatus, State, read_status
 
 
 class Gone(io.StringIO):

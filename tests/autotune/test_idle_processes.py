@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from autotune.idle_processes import wait_until_idle
+from autotune.workers.idle import wait_until_idle
 
 _SPINS = "import sys, time\nwhile time.process_time() < {secs}: pass\nprint(flush=True)\nsys.stdin.read()"
 

@@ -11,24 +11,24 @@ from pathlib import Path
 import pytest
 from toy_machine import DEVICE, ToyMachine
 
-from autotune import job_engine
-from autotune.artifact import Artifact
-from autotune.budget import Budget
-from autotune.device import Device
-from autotune.end_to_end import EndToEnd
-from autotune.gain_forecast import GainForecast
-from autotune.job import TuningJob
-from autotune.job_engine import JobEngine
-from autotune.job_file import JobRequest, ModelRequest
-from autotune.job_journal import JobJournal
-from autotune.job_plan import JobPlan, PlannedModel, share_out
-from autotune.job_status import ModelStatus, Roofline, State
-from autotune.measuring_lane import Lane
-from autotune.objective import ModelShare, Objective
-from autotune.runner import Outcome
-from autotune.samplers import SamplerKind
-from autotune.task_scheduler import TaskProgress
-from autotune.tuner import Tuner
+from autotune.builders.artifact import Artifact
+from autotune.devices.device import Device
+from autotune.jobs import engine as job_engine
+from autotune.jobs.engine import JobEngine
+from autotune.jobs.job_file import JobRequest, ModelRequest
+from autotune.jobs.model_builds import EndToEnd
+from autotune.jobs.plan import JobPlan, PlannedModel, share_out
+from autotune.jobs.status import ModelStatus, Roofline, State
+from autotune.jobs.status_writer import JobJournal
+from autotune.runners.runner import Outcome
+from autotune.search.samplers import SamplerKind
+from autotune.tuning.budget import Budget
+from autotune.tuning.execution import Lane
+from autotune.tuning.gain_forecast import GainForecast
+from autotune.tuning.objective import ModelShare, Objective
+from autotune.tuning.task_scheduler import TaskProgress
+from autotune.tuning.tuner import Tuner
+from autotune.tuning.tuning_job import TuningJob
 from search_spaces import AutotuneError, Candidate, Target, ToySpace, TuningTask
 from tuning_logs import DeviceFingerprint, Failure, RecordStore, TuningLog
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from autotune.budget import Budget
-from autotune.job_file import read_job_file
-from autotune.samplers import SamplerKind
-from autotune.toml_lines import line_of
+from autotune.devices.toml_file import line_of
+from autotune.jobs.job_file import read_job_file
+from autotune.search.samplers import SamplerKind
+from autotune.tuning.budget import Budget
 from search_spaces import Misuse
 
 GOOD = """\

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from autotune.job_folder import held
+from autotune.jobs.folder_lock import held
 from search_spaces import AutotuneError
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from autotune.job_folder import held
+from autotune.jobs.folder_lock import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from toy_job import SPACES, run_toy_job
 
-from autotune.job_status import JobStatus, State, read_status
+from autotune.jobs.status import JobStatus, State, read_status
 from search_spaces import ToySpace
 from tuning_logs import TuningLog
 

@@ -10,16 +10,16 @@ import psutil
 import pytest
 from toy_machine import DEVICE, ToyMachine
 
-from autotune.budget import Budget
-from autotune.job_engine import JobEngine
-from autotune.job_file import JobRequest
-from autotune.job_journal import JobJournal
-from autotune.job_plan import JobPlan, PlannedModel, share_out
-from autotune.samplers import SamplerKind
-from autotune.tuner import Tuner
-from autotune.worker_pool import WorkerPool
-from autotune.worker_process import Call
-from autotune.worker_reply import Answer, Died
+from autotune.jobs.engine import JobEngine
+from autotune.jobs.job_file import JobRequest
+from autotune.jobs.plan import JobPlan, PlannedModel, share_out
+from autotune.jobs.status_writer import JobJournal
+from autotune.search.samplers import SamplerKind
+from autotune.tuning.budget import Budget
+from autotune.tuning.tuner import Tuner
+from autotune.workers.pool import WorkerPool
+from autotune.workers.process import Call
+from autotune.workers.reply import Answer, Died
 from search_spaces import ToySpace
 from tuning_logs import TuningLog
 

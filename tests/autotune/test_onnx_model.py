@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from autotune import onnx_model
-from autotune.onnx_model import InputSpec
+from autotune.models import onnx_file
+from autotune.models.onnx_file import InputSpec
 from search_spaces.errors import Misuse
 
 
@@ -40,16 +40,16 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_shape_given_for_one_input_fixes_the_dimension_of_that_name_everywhere(file: Path) -> None:
-    model = onnx_model.read(file, {"left": (3, 4)})
+    model = onnx_file.read(file, {"left": (3, 4)})
 
-    assert onnx_model.inputs(model) == (
+    assert onnx_file.inputs(model) == (
         InputSpec("left", (3, 4), "float32"),
         InputSpec("right", (3, 4), "float32"),
     )
 
 
 def test_weights_listed_as_inputs_are_not_inputs(file: Path) -> None:
-    model = onnx_model.read(file, {"left": (3, 4)})
+    model = onnx_file.read(file, {"left": (3, 4)})
 
     assert "weight" not in [value.name for value in model.graph.input]
     assert model.ir_version >= 4
@@ -59,7 +59,7 @@ def test_free_dimensions_are_named_with_the_flag_that_fixes_them(file: Path) -> 
     with pytest.raises(
         Misuse, match=r"left: <batch>, 4; right: <batch>, 4.*--shape left:<batch>,4 --shape right:<b"
     ):
-        onnx_model.read(file, {})
+        onnx_file.read(file, {})
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_shapes_that_do_not_fit_are_refused(
     file: Path, shapes: dict[str, tuple[int, ...]], complaint: str
 ) -> None:
     with pytest.raises(Misuse, match=complaint):
-        onnx_model.read(file, shapes)
+        onnx_file.read(file, shapes)
 
 
 def test_a_file_cut_at_any_byte_is_refused_in_one_sentence(file: Path, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_file_cut_at_any_byte_is_refused_in_one_sentence(file: Path, tmp_path:
 
 def _refusal(path: Path) -> str | None:
     try:
-        onnx_model.read(path, {"left": (3, 4)})
+        onnx_file.read(path, {"left": (3, 4)})
     except Misuse as refusal:
         return str(refusal)
     return None
@@ -107,14 +107,14 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
     with pytest.raises(Misuse, match="expected an ONNX"):
-        onnx_model.read(path, {})
+        onnx_file.read(path, {})
 
 
 def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="does not exist"):
-        onnx_model.read(tmp_path / "none.onnx", {})
+        onnx_file.read(tmp_path / "none.onnx", {})
     with pytest.raises(Misuse, match="is a directory"):
-        onnx_model.read(tmp_path, {})
+        onnx_file.read(tmp_path, {})
 
 
 def test_missing_external_weights_are_named(file: Path, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_missing_external_weights_are_named(file: Path, tmp_path: Path) -> None:
     (tmp_path / "weights.bin").unlink()
 
     with pytest.raises(Misuse, match=r"weights\.bin"):
-        onnx_model.read(file, {"left": (3, 4)})
+        onnx_file.read(file, {"left": (3, 4)})
 
 
 def test_a_graph_that_reads_what_nothing_computes_is_refused(tmp_path: Path) -> None:
@@ -133,4 +133,4 @@ def test_a_graph_that_reads_what_nothing_computes_is_refused(tmp_path: Path) -> 
     onnx.save(model, path)
 
     with pytest.raises(Misuse, match=r"nothing computes 'lost', which MatMul .product. reads"):
-        onnx_model.read(path, {"left": (3, 4)})
+        onnx_file.read(path, {"left": (3, 4)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autotune.pace import Pace
+from autotune.runners.drift import Pace
 from search_spaces import Config
 
 MS = 1e-3

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from autotune.config_judge import Prior
-from autotune.config_proposer import ConfigProposer
-from autotune.evidence import Evidence
+from autotune.search.observations import Evidence
+from autotune.search.proposer import ConfigProposer
+from autotune.search.surrogate import Prior
 from search_spaces import Config, IllegalSchedule, ToySpace
 
 SPACE = ToySpace(1024)

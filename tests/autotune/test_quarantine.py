@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from autotune.quarantine import Quarantine
-from autotune.session_end import SessionEnd, find_session_end
-from autotune.tracker import Address
+from autotune.devices.rpc_tracker import Address
+from autotune.runners.board_backoff import Quarantine
+from autotune.workers.remote_end import SessionEnd, find_session_end
 
 BOARD, OTHER = Address("10.0.0.7", 9090), Address("10.0.0.8", 9090)
 

@@ -12,14 +12,14 @@ import msgspec
 import pytest
 from toy_job import run_toy_job
 
-from autotune.device_choice import compare_devices
-from autotune.end_to_end import latency
-from autotune.job_status import JobStatus, Operator, read_status
-from autotune.machine_state import MachineState
-from autotune.model_quality import quality_over_trials
-from autotune.report import Report, make_report
-from autotune.report_page import page
-from autotune.roofline import ideal
+from autotune.devices.machine_state import MachineState
+from autotune.devices.roofline import ideal
+from autotune.jobs.device_choice import compare_devices
+from autotune.jobs.model_builds import latency
+from autotune.jobs.status import JobStatus, Operator, read_status
+from autotune.reports.page import page
+from autotune.reports.report import Report, make_report
+from cost_models.evaluation.over_trials import quality_over_trials
 from tuning_logs import TuningLog
 
 CHROMIUM = shutil.which("chromium")

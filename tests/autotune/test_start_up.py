@@ -12,7 +12,8 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import autotune
-from autotune.cli import cost_model_command, log_command, main
+from autotune.cli import main
+from autotune.cli.commands import cost_model_group, log_group
 
 HEAVY = ("tvm", "optuna", "xgboost", "sklearn", "pandas", "matplotlib", "onnxslim", "scipy")
 
@@ -32,11 +33,11 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_a_status_is_shown_without_a_compiler() -> None:
-    assert loaded("import autotune.cli.status_command") == []
+    assert loaded("import autotune.cli.commands.status") == []
 
 
 def test_a_search_starts_before_its_cost_model_is_loaded() -> None:
-    found = loaded("import autotune.cli.tune_command, autotune.cli.run_command")
+    found = loaded("import autotune.cli.commands.tune, autotune.cli.commands.run")
     assert "tvm" in found
     assert not {"xgboost", "sklearn", "pandas", "matplotlib", "onnxslim", "scipy"} & set(found)
 
@@ -44,7 +45,8 @@ def test_a_search_starts_before_its_cost_model_is_loaded() -> None:
 STARTS = """
 from contextlib import contextmanager
 from typer.testing import CliRunner
-from autotune.cli import command_group, main
+from autotune.cli import main
+from autotune.cli import lazy_commands
 
 @contextmanager
 def server():
@@ -55,7 +57,7 @@ def server():
         told.append("closed")
 
 told = []
-command_group.kernel_server = server
+lazy_commands.kernel_server = server
 assert CliRunner().invoke(main.app, ["tune", "--op", "matmul:8,8,8"]).exception
 assert told == [False, "closed"], told
 CliRunner().invoke(main.app, ["tune", "--help"])
@@ -67,7 +69,7 @@ def test_workers_start_before_a_search_loads_its_compiler_and_end_with_the_comma
     assert "tvm" in loaded(STARTS)
 
 
-@pytest.mark.parametrize("module", [main, log_command, cost_model_command])
+@pytest.mark.parametrize("module", [main, log_group, cost_model_group])
 def test_every_command_is_listed_with_what_it_does_and_can_be_called(module) -> None:  # type: ignore[no-untyped-def]
     group = get_command(module.app)
     shown = CliRunner().invoke(module.app, ["--help"]).output

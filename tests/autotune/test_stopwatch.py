@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from autotune.stopwatch import Stopwatch
+from autotune.measurement.stopwatch import Stopwatch
 
 
 class ScriptedKernel:

@@ -2,7 +2,7 @@
 
 from toy_machine import DEVICE
 
-from autotune.task_scheduler import TaskProgress, TaskScheduler
+from autotune.tuning.task_scheduler import TaskProgress, TaskScheduler
 from search_spaces import Config, ToySpace, TuningTask
 from tuning_logs import Job, Provenance, Timing, TuningRecord
 

@@ -9,12 +9,12 @@ from importlib.util import find_spec
 import pytest
 from toy_machine import DEVICE, ToyMachine
 
-from autotune.artifact import Artifact
-from autotune.budget import Budget
-from autotune.job import TuningJob
-from autotune.runner import Outcome
-from autotune.samplers import SamplerKind, sampler_factory
-from autotune.tuner import Tuner
+from autotune.builders.artifact import Artifact
+from autotune.runners.runner import Outcome
+from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.tuning.budget import Budget
+from autotune.tuning.tuner import Tuner
+from autotune.tuning.tuning_job import TuningJob
 from search_spaces import Candidate, Choose, Config, Misuse, Target, ToySpace, TuningTask
 from tuning_logs import Failure, TuningLog, TuningRecord
 

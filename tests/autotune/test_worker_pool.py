@@ -13,9 +13,9 @@ import psutil
 import pytest
 from small_pools import PID, pool_of
 
-from autotune.worker_pool import Ticket, WorkerPool
-from autotune.worker_process import Call
-from autotune.worker_reply import Answer, Died, OverMemory, Raised, TimedOut
+from autotune.workers.pool import Ticket, WorkerPool
+from autotune.workers.process import Call
+from autotune.workers.reply import Answer, Died, OverMemory, Raised, TimedOut
 
 SPIN = "import time; ends = time.process_time() + {cpu_secs}\nwhile time.process_time() < ends: pass"
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from toy_machine import DEVICE, ToyMachine
 
-from autotune.artifact import Artifact
-from autotune.budget import Budget
+from autotune.builders.artifact import Artifact
 from autotune.cli.job_run import run_job
-from autotune.job_engine import JobEngine
-from autotune.job_file import JobRequest
-from autotune.job_plan import JobPlan, PlannedModel, share_out
-from autotune.job_status import Roof, Roofline
-from autotune.samplers import SamplerKind
-from autotune.tuner import Tuner
+from autotune.devices.roofline import Roof, Roofline
+from autotune.jobs.engine import JobEngine
+from autotune.jobs.job_file import JobRequest
+from autotune.jobs.plan import JobPlan, PlannedModel, share_out
+from autotune.search.samplers import SamplerKind
+from autotune.tuning.budget import Budget
+from autotune.tuning.tuner import Tuner
 from search_spaces import Candidate, ToySpace
 from tuning_logs import Failure
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from autotune.artifact import Artifact
-from autotune.device import Device
-from autotune.runner import Outcome
+from autotune.builders.artifact import Artifact
+from autotune.devices.device import Device
+from autotune.runners.runner import Outcome
 from search_spaces import Candidate, Target
 from tuning_logs import Check, DeviceFingerprint, Failure, FailureKind, Timing
 

@@ -6,7 +6,7 @@ from cost_models.record_table import RecordTable, TaskOnDevice
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.workload import Workload
-from tuning_logs.device_fingerprint import DeviceFingerprint
+from tuning_logs.records.device_fingerprint import DeviceFingerprint
 
 WIDTH = 6
 

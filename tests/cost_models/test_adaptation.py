@@ -3,17 +3,18 @@
 from tables import table
 
 from cost_models.adaptation import Way, adapt, compare, corrected
-from cost_models.metrics import pairwise_accuracy
+from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
+from cost_models.dataset import Dataset
+from cost_models.evaluation.metrics import pairwise_accuracy
 from cost_models.program_model import program_model
 from cost_models.record_table import RecordTable
 from cost_models.training import train
-from cost_models.xgboost_cost_model import XGBoostCostModel
 
 SOURCE = train(table(tasks=12, best=0.3, device="old"))
 
 
 def accuracy(model: XGBoostCostModel, data: RecordTable) -> float:
-    return pairwise_accuracy(data.dataset.scores, model.predict(data.features), data.groups)
+    return pairwise_accuracy(data.scores, model.predict(data.features), data.groups)
 
 
 def test_few_records_of_a_device_that_is_much_like_the_source() -> None:
@@ -22,7 +23,7 @@ def test_few_records_of_a_device_that_is_much_like_the_source() -> None:
         table(best=0.4, device="new", seed=9, first=50),
     )
     model = adapt(SOURCE, few)
-    assert accuracy(model, unseen) > accuracy(program_model().fit(few.dataset), unseen)
+    assert accuracy(model, unseen) > accuracy(program_model().fit(Dataset.of(few)), unseen)
 
 
 def test_a_source_that_knows_nothing_of_the_device_is_dropped() -> None:
@@ -30,7 +31,7 @@ def test_a_source_that_knows_nothing_of_the_device_is_dropped() -> None:
     records, unseen = table(tasks=8, rows=40, best=-5.0, device="new"), table(best=-5.0, seed=9, first=50)
     model = adapt(opposite, records)
     assert model.card["adapted"]["way"] != Way.SOURCE.value
-    assert accuracy(model, unseen) > 0.95 * accuracy(program_model().fit(records.dataset), unseen)
+    assert accuracy(model, unseen) > 0.95 * accuracy(program_model().fit(Dataset.of(records)), unseen)
 
 
 def test_what_is_compared_is_in_the_card() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cost_models.build_time_model import BuildTimeModel
+from cost_models.boosters.build_time_model import BuildTimeModel
 from search_spaces.errors import Misuse
 
 

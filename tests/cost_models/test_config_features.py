@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cost_models.config_features import ConfigFeatures
+from cost_models.features.config_features import ConfigFeatures
 from search_spaces.config import Config
 from search_spaces.decision import Decision
 

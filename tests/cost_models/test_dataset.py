@@ -9,9 +9,9 @@ from search_spaces.errors import Misuse
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.workload import Workload
-from tuning_logs.device_fingerprint import DeviceFingerprint
-from tuning_logs.measurement import Failure, FailureKind, Timing
-from tuning_logs.record import Job, Provenance, TuningRecord
+from tuning_logs.records.device_fingerprint import DeviceFingerprint
+from tuning_logs.records.measurement import Failure, FailureKind, Timing
+from tuning_logs.records.record import Job, Provenance, TuningRecord
 
 PROVENANCE = Provenance(Job("job", 0, "random", "2026-01-01T00:00:00Z"), 0, "2026-01-01T00:00:00Z")
 

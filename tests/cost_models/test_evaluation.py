@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tables import table, task_on_device
 
-from cost_models.calibration import calibration
-from cost_models.evaluation import HeldOut, cross_validated, quality, splits, task_scores
-from cost_models.learners import baselines
-from cost_models.learning_curve import doublings, learning_curve
+from cost_models.evaluation.baselines import baselines
+from cost_models.evaluation.calibration import calibration
+from cost_models.evaluation.held_out import HeldOut, cross_validated, quality, splits, task_scores
+from cost_models.evaluation.learning_curve import doublings, learning_curve
 from cost_models.record_table import RecordTable
 from search_spaces.errors import Misuse
 
@@ -64,9 +64,9 @@ def test_one_network_cannot_be_held_out() -> None:
 
 def test_true_scores_are_perfect_and_their_opposite_is_the_worst() -> None:
     data = table()
-    best = quality(task_scores(data, data.dataset.scores))
+    best = quality(task_scores(data, data.scores))
     assert (best.top1, best.pairwise, best.weighted_top1) == (1, 1, pytest.approx(1))
-    worst = quality(task_scores(data, -data.dataset.scores))
+    worst = quality(task_scores(data, -data.scores))
     assert worst.top1 == 0
     assert worst.weighted_top1 == 0
     assert worst.pairwise == 0
@@ -89,7 +89,7 @@ def test_weights_are_calls_times_seconds() -> None:
 
 def test_tasks_with_few_configs_are_not_judged() -> None:
     data = table(tasks=3, rows=7)
-    assert task_scores(data, data.dataset.scores) == []
+    assert task_scores(data, data.scores) == []
     with pytest.raises(Misuse, match="at least 8 configs"):
         quality([])
 

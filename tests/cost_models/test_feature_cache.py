@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cost_models.feature_cache import KEY_BYTES, FeatureCache
+from cost_models.features.feature_cache import KEY_BYTES, FeatureCache
 
 COLUMNS = ("a", "b", "c")
 KEYS = [bytes([number]) * KEY_BYTES for number in range(4)]

@@ -11,8 +11,8 @@ from tuning_logs import DeviceFingerprint
 if find_spec("tvm") is None:
     pytest.skip("features of programs need TVM", allow_module_level=True)
 
-from cost_models.latency_estimator import LatencyEstimator
-from cost_models.program_features import COLUMNS
+from cost_models.boosters.latency_estimator import LatencyEstimator
+from cost_models.features.program_features import COLUMNS
 from cost_models.record_table import RecordTable, TaskOnDevice
 
 FLOPS, BYTES, VECTOR = COLUMNS.index("flops"), COLUMNS.index("operator_bytes"), 0
@@ -54,7 +54,7 @@ def test_it_estimates_what_a_machine_reaches_on_tasks_that_it_has_not_seen(
     estimator: LatencyEstimator,
 ) -> None:
     unseen = table(1, 30, seed=1)
-    best = np.flatnonzero(unseen.dataset.scores == 1)
+    best = np.flatnonzero(unseen.scores == 1)
     off = np.abs(np.log2(estimator.predict(unseen.features[best]) / unseen.secs[best]))
     assert np.exp2(np.median(off)) < 1.3
 
@@ -70,7 +70,7 @@ def test_intervals_hold_the_share_that_they_say(estimator: LatencyEstimator) -> 
     rng, sums = np.random.default_rng(0), []
     for seed in range(2, 12):
         unseen = table(1, 100, seed=seed)
-        best = np.flatnonzero(unseen.dataset.scores == 1)
+        best = np.flatnonzero(unseen.scores == 1)
         secs, estimated = unseen.secs[best], estimator.predict(unseen.features[best])
         assert ((low * estimated <= secs) & (secs <= high * estimated)).mean() >= 0.8
         least, most = estimator.interval(estimated, np.ones(len(best)), 0.9, rng)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cost_models.hardware import Hardware
-from cost_models.loop_nest import Access, Axis, Loop, LoopNest, Term
-from cost_models.nest_features import NEST_COLUMNS, nest_features
+from cost_models.features.hardware import Hardware
+from cost_models.features.loop_nest import Access, Axis, Loop, LoopNest, Term
+from cost_models.features.nest_features import NEST_COLUMNS, nest_features
 from search_spaces.config import Config
 
 SMALL_CPU = Hardware(threads=2, vector_bits=256)

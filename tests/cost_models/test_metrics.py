@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from cost_models.metrics import pairwise_accuracy, spearman, top_k_score
+from cost_models.evaluation.metrics import pairwise_accuracy, spearman, top_k_score
 
 SCORES = np.array([1.0, 0.5, 0.25, 0.8, 1.0])
 GROUPS = np.array([0, 0, 0, 1, 1])

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cost_models.boosters.validity_model import ValidityModel
+from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
 from cost_models.dataset import Dataset
-from cost_models.metrics import pairwise_accuracy, spearman
-from cost_models.validity_model import ValidityModel
-from cost_models.xgboost_cost_model import XGBoostCostModel
+from cost_models.evaluation.metrics import pairwise_accuracy, spearman
 from search_spaces.errors import Misuse
 
 

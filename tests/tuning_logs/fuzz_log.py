@@ -18,8 +18,8 @@ import atheris
 with atheris.instrument_imports(include=["tuning_logs", "search_spaces"]):
     from search_spaces.errors import AutotuneError
     from tuning_logs import TuningLog
-    from tuning_logs.index_file import index_path
-    from tuning_logs.merging import merge
+    from tuning_logs.file.index_file import index_path
+    from tuning_logs.file.merging import merge
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FOLDER = Path(tempfile.mkdtemp(prefix="autotune-fuzz-"))

@@ -7,7 +7,7 @@ from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.workload import Workload
 from tuning_logs import DeviceFingerprint, Job, Provenance, Timing, TuningRecord
-from tuning_logs.sql_log import SqlLog
+from tuning_logs.sql.sql_log import SqlLog
 
 url, name, batches = sys.argv[1:]
 tasks = [TuningTask(Workload(f"{n:032x}", f"op-{n}", "module", 1.0), Target.parse("llvm")) for n in range(9)]

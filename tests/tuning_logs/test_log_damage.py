@@ -9,7 +9,7 @@ import pytest
 
 from search_spaces.errors import AutotuneError, Misuse
 from tuning_logs import TuningLog
-from tuning_logs.contents import MOST_REPORTED
+from tuning_logs.file.contents import MOST_REPORTED
 
 
 @pytest.fixture

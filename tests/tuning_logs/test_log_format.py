@@ -11,8 +11,8 @@ import pytest
 
 from search_spaces.target import Target
 from tuning_logs import Check, Failure, FailureKind, GpuResources, Job, Timing, TuningLog
-from tuning_logs.json_schema import json_schema_text
-from tuning_logs.line import LINE_TYPES, decode_line
+from tuning_logs.format.json_schema import json_schema_text
+from tuning_logs.format.line import LINE_TYPES, decode_line
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "tuning_log_1.0.jsonl"
@@ -156,7 +156,7 @@ def test_the_checksum_is_computed_as_documented():
 def test_the_shipped_json_schema_is_that_of_the_lines():
     shipped = ROOT / "tuning_logs" / "tuning_log.schema.json"
     assert shipped.read_text("utf-8") == json_schema_text(), (
-        "write tuning_logs.json_schema.json_schema_text() to tuning_logs/tuning_log.schema.json"
+        "write tuning_logs.format.json_schema.json_schema_text() to tuning_logs/tuning_log.schema.json"
     )
 
 

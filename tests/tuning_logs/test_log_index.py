@@ -7,12 +7,12 @@ import pytest
 
 from search_spaces.errors import AutotuneError
 from tuning_logs import Damage, Failure, FailureKind, TuningLog
-from tuning_logs.index_file import index_path
+from tuning_logs.file.index_file import index_path
 
 
 @pytest.fixture(autouse=True)
 def every_log_is_worth_an_index(monkeypatch):
-    monkeypatch.setattr("tuning_logs.follower._WORTH_AN_INDEX", 1)
+    monkeypatch.setattr("tuning_logs.file.follower._WORTH_AN_INDEX", 1)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_log_says_the_same_with_its_index_and_without(path):
 def test_what_was_indexed_is_not_read_again(path, monkeypatch):
     TuningLog.read(path)
     with monkeypatch.context() as patch:
-        patch.setattr("tuning_logs.follower.raw_lines", lambda stream, first: iter([]))
+        patch.setattr("tuning_logs.file.follower.raw_lines", lambda stream, first: iter([]))
         assert len(TuningLog.read(path)) == 4
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from search_spaces.errors import AutotuneError, Misuse
 from tuning_logs import Failure, FailureKind, Timing, TuningLog
-from tuning_logs.compacting import compact
-from tuning_logs.difference import Change, differences
-from tuning_logs.merging import merge
-from tuning_logs.transfer import copy_records
+from tuning_logs.exchange.transfer import copy_records
+from tuning_logs.file.compacting import compact
+from tuning_logs.file.merging import merge
+from tuning_logs.selection.difference import Change, differences
 
 
 def write(path, *batches):

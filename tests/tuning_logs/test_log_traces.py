@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tuning_logs import Damage, TuningLog
-from tuning_logs.compacting import compact
-from tuning_logs.index_file import index_path
-from tuning_logs.merging import merge
+from tuning_logs.file.compacting import compact
+from tuning_logs.file.index_file import index_path
+from tuning_logs.file.merging import merge
 
 
 @pytest.fixture
@@ -64,12 +64,12 @@ def test_what_is_best_has_its_trace(tmp_path, traced):
 
 
 def test_an_index_finds_the_traces_too(tmp_path, traced, monkeypatch):
-    monkeypatch.setattr("tuning_logs.follower._WORTH_AN_INDEX", 1)
+    monkeypatch.setattr("tuning_logs.file.follower._WORTH_AN_INDEX", 1)
     path = write(tmp_path / "log.jsonl", [traced(0), traced(1, "otherwise")])
     TuningLog.read(path)
     assert index_path(path).exists()
     with monkeypatch.context() as patch:
-        patch.setattr("tuning_logs.follower.raw_lines", lambda stream, first: iter([]))
+        patch.setattr("tuning_logs.file.follower.raw_lines", lambda stream, first: iter([]))
         assert [each.trace for each in TuningLog.read(path).iterate()] == ["how", "otherwise"]
     with TuningLog.open(path) as log:
         log.append([traced(2)])

@@ -17,9 +17,9 @@ from postgresql_server import binaries, server
 
 from search_spaces.errors import AutotuneError, Misuse
 from tuning_logs import Check, Failure, FailureKind, Timing, TuningLog
-from tuning_logs.sql_log import SqlLog
-from tuning_logs.sql_tables import DEFINITIONS
-from tuning_logs.transfer import copy_records
+from tuning_logs.exchange.transfer import copy_records
+from tuning_logs.sql.sql_log import SqlLog
+from tuning_logs.sql.sql_tables import DEFINITIONS
 
 ROOT = Path(__file__).parents[2]
 JOB = Path(__file__).with_name("storing_job.py")
@@ -180,7 +180,7 @@ def test_a_store_from_before_traces_keeps_its_records_and_takes_traces(url, reco
     with SqlLog.open(url) as log:
         log.append(sample(record))
     config = Config()
-    config.set_main_option("script_location", str(ROOT / "tuning_logs" / "migrations"))
+    config.set_main_option("script_location", str(ROOT / "tuning_logs" / "sql" / "migrations"))
     with engine(url).begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "1")
@@ -221,7 +221,7 @@ def test_the_migrations_make_the_tables_that_the_store_uses(url):
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 
-    from tuning_logs.sql_tables import METADATA
+    from tuning_logs.sql.sql_tables import METADATA
 
     SqlLog.open(url).close()
     with engine(url).connect() as connection:

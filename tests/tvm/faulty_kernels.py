@@ -8,15 +8,15 @@ from pathlib import Path
 from tvm import te, tirx
 from tvm.s_tir import Schedule
 
-from autotune.artifact import Artifact
-from autotune.builder import LocalBuilder
-from search_spaces import modules
+from autotune.builders.artifact import Artifact
+from autotune.builders.local_builder import LocalBuilder
 from search_spaces.config import Config
 from search_spaces.space import Candidate
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
-from tuning_logs.measurement import Failure, FailureKind
+from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from tuning_logs.records.measurement import Failure, FailureKind
 
 # A kernel as TVM calls it: arguments are 16 bytes each, a tensor is an object with a DLTensor behind a 24-byte
 # header, or (type 7, as over RPC) the DLTensor itself.

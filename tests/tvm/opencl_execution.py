@@ -9,8 +9,8 @@ import numpy as np
 import pyopencl as cl
 import tvm
 
-from autotune.guarded_array import Array
-from search_spaces.modules import TensorSpec
+from autotune.measurement.guarded_array import Array
+from search_spaces.tensor_ir.modules import TensorSpec
 
 _SIGNATURE = re.compile(r"__kernel void (\w+)\(([^)]*)\)\s*\{")
 _AXES = ("x", "y", "z")

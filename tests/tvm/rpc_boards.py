@@ -14,11 +14,11 @@ from pathlib import Path
 
 import psutil
 
-from autotune.tracker import Address, registered_boards
+from autotune.devices.rpc_tracker import Address, registered_boards
 from search_spaces.errors import AutotuneError
 
 ROOT = Path(__file__).parents[2]
-BOARD = ROOT / "autotune" / "board_main.py"
+BOARD = ROOT / "autotune" / "boards" / "program.py"
 # TVM's own tracker; the program of that name leaves a process behind when it is killed.
 TRACKER = (
     "import sys; from tvm.rpc.tracker import PopenTrackerServerState as Tracker; port = int(sys.argv[1]); "

@@ -5,10 +5,11 @@ import pytest
 import tvm
 from tvm import s_tir, te
 
-from cost_models.block_chain import CHAIN_COLUMNS, chain_row
-from cost_models.sketch_outline import outline
-from search_spaces import Config, IllegalSchedule, Target, TuningTask, modules
-from search_spaces.tensor_ir_space import TensorIRSpace
+from cost_models.features.block_chain import CHAIN_COLUMNS, chain_row
+from cost_models.features.sketch_outline import outline
+from search_spaces import Config, IllegalSchedule, Target, TuningTask
+from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 
 TARGET = Target.parse("llvm -mcpu=haswell -num-cores=2")
 

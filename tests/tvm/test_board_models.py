@@ -13,20 +13,20 @@ from pathlib import Path
 import pytest
 from rpc_boards import Boards
 
-from autotune.board_model import BoardPlace
-from autotune.budget import Budget
 from autotune.cli.job_run import run_job
-from autotune.device import local_device, remote_device
-from autotune.end_to_end import EndToEnd
-from autotune.executable import SavedModel
-from autotune.job_engine import JobEngine
-from autotune.job_file import JobRequest, ModelRequest
-from autotune.job_plan import JobPlan, plan_job
-from autotune.job_status import State
-from autotune.model_comparison import ModelComparison
-from autotune.model_place import model_place
-from autotune.onnx_model import InputSpec
-from autotune.samplers import SamplerKind
+from autotune.deployment.board_model import BoardPlace
+from autotune.deployment.executable import SavedModel
+from autotune.deployment.model_runner import model_place
+from autotune.deployment.side_by_side import ModelComparison
+from autotune.devices.device import local_device, remote_device
+from autotune.jobs.engine import JobEngine
+from autotune.jobs.job_file import JobRequest, ModelRequest
+from autotune.jobs.model_builds import EndToEnd
+from autotune.jobs.plan import JobPlan, plan_job
+from autotune.jobs.status import State
+from autotune.models.onnx_file import InputSpec
+from autotune.search.samplers import SamplerKind
+from autotune.tuning.budget import Budget
 from search_spaces import AutotuneError, Target
 from tuning_logs import TuningLog
 

@@ -7,16 +7,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from autotune.channel_padding import padded_channels
-from autotune.compilation import compile
-from autotune.model import load_model
-from autotune.model_comparison import judge
-from autotune.onnxruntime_session import OnnxRuntime
-from autotune.tasks import extract_tasks
-from autotune.turns import draw
-from search_spaces import modules
+from autotune.deployment.compilation import compile
+from autotune.deployment.engine import draw
+from autotune.deployment.onnxruntime_engine import OnnxRuntime
+from autotune.deployment.side_by_side import judge
+from autotune.models.model import load_model
+from autotune.models.passes.channel_padding import padded_channels
+from autotune.models.task_extraction import extract_tasks
 from search_spaces.target import Target
-from tuning_logs.log import TuningLog
+from search_spaces.tensor_ir import modules
+from tuning_logs.file.log import TuningLog
 
 
 def network(path: Path, tail: list[onnx.NodeProto], shape: list[int]) -> Path:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from shuffling_unit import shuffling_unit
 
-from autotune.compilation import compile
-from autotune.model import load_model
-from autotune.model_comparison import judge
-from autotune.onnxruntime_session import OnnxRuntime
-from autotune.tasks import extract_tasks
-from autotune.turns import draw
+from autotune.deployment.compilation import compile
+from autotune.deployment.engine import draw
+from autotune.deployment.onnxruntime_engine import OnnxRuntime
+from autotune.deployment.side_by_side import judge
+from autotune.models.model import load_model
+from autotune.models.task_extraction import extract_tasks
 from search_spaces.target import Target
-from tuning_logs.log import TuningLog
+from tuning_logs.file.log import TuningLog
 
 AVX2 = Target.parse("llvm -mcpu=haswell -num-cores=1")
 

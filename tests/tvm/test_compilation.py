@@ -13,29 +13,29 @@ import pytest
 import tvm
 from tvm import relax
 
-import autotune.model_comparison
-from autotune.compilation import Build, compile
-from autotune.coverage import CoverageRow, Status
-from autotune.executable import SavedModel, load
-from autotune.lowering import lower
-from autotune.model import Model, load_model
-from autotune.model_comparison import judge, side_by_side
-from autotune.onnxruntime_session import OnnxRuntime
-from autotune.operators import operator_task
-from autotune.tasks import extract_tasks
-from autotune.turns import draw
-from search_spaces import modules
+import autotune.deployment.side_by_side
+from autotune.deployment.compilation import Build, compile
+from autotune.deployment.coverage import CoverageRow, Status
+from autotune.deployment.engine import draw
+from autotune.deployment.executable import SavedModel, load
+from autotune.deployment.onnxruntime_engine import OnnxRuntime
+from autotune.deployment.side_by_side import judge, side_by_side
+from autotune.models.lowering import lower
+from autotune.models.model import Model, load_model
+from autotune.models.operators import operator_task
+from autotune.models.task_extraction import extract_tasks
 from search_spaces.config import Config
 from search_spaces.decision import Decision
 from search_spaces.errors import AutotuneError, IllegalSchedule, Misuse
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
-from tuning_logs.device_fingerprint import DeviceFingerprint
-from tuning_logs.log import TuningLog
-from tuning_logs.measurement import Failure, FailureKind, Measurement, Timing
-from tuning_logs.metaschedule_database import database
-from tuning_logs.record import Job, Provenance, TuningRecord
+from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from tuning_logs.exchange.metaschedule_database import database
+from tuning_logs.file.log import TuningLog
+from tuning_logs.records.device_fingerprint import DeviceFingerprint
+from tuning_logs.records.measurement import Failure, FailureKind, Measurement, Timing
+from tuning_logs.records.record import Job, Provenance, TuningRecord
 
 HERE = DeviceFingerprint("here", {"cpu_model": "this one", "threads": 2})
 ELSEWHERE = DeviceFingerprint("elsewhere", {"cpu_model": "another", "threads": 2})
@@ -326,7 +326,7 @@ def test_an_engine_that_fails_is_an_error_with_its_words(model: Model, tmp_path:
     missing = SavedModel(tmp_path / "none.so")
 
     with pytest.raises(AutotuneError, match=r"expected autotune to run the model.*no such file"):
-        autotune.model_comparison.measure(missing, model.inputs, 1, seed=0)
+        autotune.deployment.side_by_side.measure(missing, model.inputs, 1, seed=0)
 
 
 def test_wrong_outputs_are_told_from_rounding() -> None:

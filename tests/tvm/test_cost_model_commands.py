@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from autotune.cli.main import app
-from autotune.operators import operator_task
+from autotune.models.operators import operator_task
 from cost_models.program_model import load_program_model
 from search_spaces import Config, Misuse, Target
-from search_spaces.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import DeviceFingerprint, Job, Provenance, Timing, TuningLog, TuningRecord
 
 Run = Callable[..., str]

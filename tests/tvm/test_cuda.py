@@ -20,24 +20,24 @@ from rpc_boards import Boards
 from tvm import te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
-from autotune.artifact import Artifact
-from autotune.budget import Budget
-from autotune.builder import LocalBuilder
-from autotune.comparison import compare
-from autotune.cuda_compiler import Nvrtc
-from autotune.device import Device, parse_device
-from autotune.job import TuningJob
-from autotune.operands import Signs, draw_inputs
-from autotune.samplers import SamplerKind, sampler_factory
-from autotune.tuner import Tuner
-from search_spaces import modules
+from autotune.builders.artifact import Artifact
+from autotune.builders.cuda_compiler import Nvrtc
+from autotune.builders.local_builder import LocalBuilder
+from autotune.devices.device import Device, parse_device
+from autotune.measurement.inputs import Signs, draw_inputs
+from autotune.measurement.output_check import compare
+from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.tuning.budget import Budget
+from autotune.tuning.tuner import Tuner
+from autotune.tuning.tuning_job import TuningJob
 from search_spaces.errors import AutotuneError, IllegalSchedule, Misuse
 from search_spaces.space import Candidate
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
-from tuning_logs.log import TuningLog
-from tuning_logs.measurement import Failure, FailureKind, Timing
+from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from tuning_logs.file.log import TuningLog
+from tuning_logs.records.measurement import Failure, FailureKind, Timing
 
 GPUS = ("nvidia/nvidia-a100", "nvidia/geforce-rtx-4090")
 # What the GPU of this machine is, where there is one.

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import pytest
 from tvm import te
 
-from autotune.artifact import Artifact
-from autotune.builder import LocalBuilder
-from autotune.device import local_device
-from autotune.pace import Pace
-from autotune.runner import LocalRunner
-from search_spaces import modules
+from autotune.builders.artifact import Artifact
+from autotune.builders.local_builder import LocalBuilder
+from autotune.devices.device import local_device
+from autotune.runners.drift import Pace
+from autotune.runners.local_runner import LocalRunner
 from search_spaces.task import TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
-from tuning_logs.measurement import Timing
+from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from tuning_logs.records.measurement import Timing
 
 
 class Thermometer(Pace):

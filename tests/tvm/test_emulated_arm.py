@@ -23,26 +23,26 @@ from tvm import te
 from tvm.s_tir import Schedule
 from tvm.s_tir.meta_schedule.testing import te_workload
 
-from autotune.artifact import Artifact
-from autotune.budget import Budget
-from autotune.builder import LocalBuilder
-from autotune.compilation import compile
-from autotune.device import Device, parse_device
-from autotune.equipment import open_builder
-from autotune.executable import SavedModel
-from autotune.job import TuningJob
-from autotune.model import load_model
-from autotune.model_place import model_place
-from autotune.remote_runner import RemoteRunner
-from autotune.samplers import SamplerKind, sampler_factory
-from autotune.tuner import Tuner
-from search_spaces import modules
+from autotune.builders.artifact import Artifact
+from autotune.builders.local_builder import LocalBuilder
+from autotune.deployment.compilation import compile
+from autotune.deployment.executable import SavedModel
+from autotune.deployment.model_runner import model_place
+from autotune.devices.device import Device, parse_device
+from autotune.models.model import load_model
+from autotune.runners.factory import open_builder
+from autotune.runners.rpc_runner import RemoteRunner
+from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.tuning.budget import Budget
+from autotune.tuning.tuner import Tuner
+from autotune.tuning.tuning_job import TuningJob
 from search_spaces.config import Config
 from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
-from tuning_logs.log import TuningLog
-from tuning_logs.measurement import Failure, FailureKind, Timing
+from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from tuning_logs.file.log import TuningLog
+from tuning_logs.records.measurement import Failure, FailureKind, Timing
 
 TARGET = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"
 # The number of the processor in an ELF file.

@@ -27,14 +27,14 @@ from faulty_kernels import (
     unselectable,
 )
 
-from autotune.artifact import Artifact
-from autotune.builder import LocalBuilder
-from autotune.device import Device, local_device
-from autotune.runner import LocalRunner
-from search_spaces import modules
+from autotune.builders.artifact import Artifact
+from autotune.builders.local_builder import LocalBuilder
+from autotune.devices.device import Device, local_device
+from autotune.runners.local_runner import LocalRunner
 from search_spaces.errors import AutotuneError
-from search_spaces.tensor_ir_space import TensorIRSpace
-from tuning_logs.measurement import Failure, FailureKind, Timing
+from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from tuning_logs.records.measurement import Failure, FailureKind, Timing
 
 # When the next candidate is measured after a fault: within 2 s on a machine of its own, with room for a busy one.
 SOON_SECS = 10.0
@@ -195,10 +195,10 @@ def test_workers_and_files_end_with_their_parent_even_while_a_kernel_hangs(
     # No `if __name__ == "__main__"`: workers do not import their parent's script.
     script.write_text(f"""
 import pathlib, pickle
-from autotune.artifact import Artifact
-from autotune.builder import LocalBuilder
-from autotune.runner import LocalRunner
-from autotune.device import local_device
+from autotune.builders.artifact import Artifact
+from autotune.builders.local_builder import LocalBuilder
+from autotune.runners.local_runner import LocalRunner
+from autotune.devices.device import local_device
 artifact = pickle.loads({pickle_of(space, tmp_path)!r})
 with LocalBuilder(1) as builder, LocalRunner(local_device()) as runner:
     print(*builder.pids, *runner.pids, flush=True)

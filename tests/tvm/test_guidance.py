@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autotune.device import Device
-from autotune.guidance import SHIPPED, find_guidance, matches
-from autotune.program_prior import ProgramPrior
+from autotune.devices.device import Device
+from autotune.search.pretrained_model import SHIPPED, find_guidance, matches
+from autotune.search.pretrained_prior import ProgramPrior
 from search_spaces import Config, Misuse, Target, ToySpace
-from search_spaces.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import DeviceFingerprint, TuningLog
 
 COMMAND = [sys.executable, "-m", "autotune.cli.main"]

@@ -12,12 +12,12 @@ from pathlib import Path
 import pandas
 import pytest
 
-from autotune.budget import Budget
-from autotune.device import local_device
-from autotune.job import TuningJob
-from autotune.operators import operator_task
-from autotune.samplers import SamplerKind, sampler_factory
-from autotune.tuner import Tuner
+from autotune.devices.device import local_device
+from autotune.models.operators import operator_task
+from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.tuning.budget import Budget
+from autotune.tuning.tuner import Tuner
+from autotune.tuning.tuning_job import TuningJob
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import DeviceFingerprint, Failure, FailureKind, Timing, TuningLog, TuningRecord
 

@@ -13,18 +13,19 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.meta_schedule import relax_integration
 from tvm.s_tir.meta_schedule.testing import te_workload
 
-from autotune.artifact import Artifact
-from autotune.builder import LocalBuilder
-from autotune.device import Device, local_device
-from autotune.runner import LocalRunner, Outcome
-from autotune.stopwatch import Stopwatch
-from search_spaces import modules
+from autotune.builders.artifact import Artifact
+from autotune.builders.local_builder import LocalBuilder
+from autotune.devices.device import Device, local_device
+from autotune.measurement.stopwatch import Stopwatch
+from autotune.runners.local_runner import LocalRunner
+from autotune.runners.runner import Outcome
 from search_spaces.config import Config
 from search_spaces.errors import AutotuneError, IllegalSchedule
 from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
-from tuning_logs.measurement import Check, Failure, FailureKind, Timing
+from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from tuning_logs.records.measurement import Check, Failure, FailureKind, Timing
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,16 @@ import tvm
 from product_network import network
 from tvm import relax
 
-from autotune.compilation import compile
-from autotune.operators import operator_task
-from autotune.tasks import extract_tasks
-from search_spaces import modules
+from autotune.deployment.compilation import compile
+from autotune.models.operators import operator_task
+from autotune.models.task_extraction import extract_tasks
 from search_spaces.config import Config
 from search_spaces.decision import Decision
 from search_spaces.errors import IllegalSchedule, Misuse
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import (
     DeviceFingerprint,
     Failure,
@@ -33,9 +33,9 @@ from tuning_logs import (
     TuningLog,
     TuningRecord,
 )
-from tuning_logs.metaschedule_database import database
-from tuning_logs.metaschedule_export import RECORDS, export_metaschedule
-from tuning_logs.metaschedule_import import import_metaschedule
+from tuning_logs.exchange.metaschedule_database import database
+from tuning_logs.exchange.metaschedule_export import RECORDS, export_metaschedule
+from tuning_logs.exchange.metaschedule_import import import_metaschedule
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metaschedule_matmul"
 HERE = DeviceFingerprint("here", {"cpu_model": "this one", "threads": 2})

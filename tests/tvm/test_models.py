@@ -10,17 +10,17 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from autotune.compilation import compile
-from autotune.model import Model, load_model
-from autotune.model_comparison import judge
-from autotune.onnxruntime_session import OnnxRuntime
-from autotune.operators import OPERATORS, operator_task
-from autotune.tasks import extract_tasks
-from autotune.turns import draw
-from search_spaces import modules
+from autotune.deployment.compilation import compile
+from autotune.deployment.engine import draw
+from autotune.deployment.onnxruntime_engine import OnnxRuntime
+from autotune.deployment.side_by_side import judge
+from autotune.models.model import Model, load_model
+from autotune.models.operators import OPERATORS, operator_task
+from autotune.models.task_extraction import extract_tasks
 from search_spaces.errors import Misuse
 from search_spaces.target import Target
-from tuning_logs.log import TuningLog
+from search_spaces.tensor_ir import modules
+from tuning_logs.file.log import TuningLog
 
 _SMALLEST_OF_EACH = {
     "batch_matmul": "1,16,16,16",

@@ -9,7 +9,8 @@ from tvm import te
 from tvm.script import ir as I  # noqa: N812 - TVMScript's own names
 from tvm.script import tirx as T  # noqa: N812
 
-from search_spaces import AutotuneError, Misuse, Target, modules
+from search_spaces import AutotuneError, Misuse, Target
+from search_spaces.tensor_ir import modules
 
 
 def matmul(
@@ -88,7 +89,7 @@ def test_a_module_survives_its_text_with_the_same_key() -> None:
 def test_the_key_is_the_same_in_another_process() -> None:
     workload = modules.workload(matmul(16, 8, 4), "matmul")
     program = (
-        "import sys; from search_spaces import modules;"
+        "import sys; from search_spaces.tensor_ir import modules;"
         "print(modules.workload(modules.load(sys.stdin.read()), 'x').key)"
     )
     printed = subprocess.run(

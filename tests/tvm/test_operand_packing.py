@@ -6,8 +6,9 @@ import tvm
 from tvm import te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
-from search_spaces import Config, Target, TuningTask, modules
-from search_spaces.tensor_ir_space import TensorIRSpace
+from search_spaces import Config, Target, TuningTask
+from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 
 CPU = Target.parse("llvm -num-cores=2")
 

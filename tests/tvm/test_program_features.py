@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autotune.operators import operator_task
-from cost_models import record_features as module
+from autotune.models.operators import operator_task
 from cost_models.dataset import Dataset
-from cost_models.feature_cache import FeatureCache
-from cost_models.program_features import COLUMNS, FEATURE_VERSION, ProgramFeatures, vector_bits
-from cost_models.record_features import feature_cache, record_features
+from cost_models.features import record_features as module
+from cost_models.features.feature_cache import FeatureCache
+from cost_models.features.program_features import COLUMNS, FEATURE_VERSION, ProgramFeatures, vector_bits
+from cost_models.features.record_features import feature_cache, record_features
 from cost_models.record_table import RecordTable
 from search_spaces import Config, Misuse, Target, TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import (
     DeviceFingerprint,
     Failure,

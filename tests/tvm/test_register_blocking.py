@@ -8,10 +8,11 @@ import tvm
 from tvm import te, topi
 from tvm.s_tir.meta_schedule.testing import te_workload
 
-from search_spaces import Target, TuningTask, modules
-from search_spaces.register_blocking import RegisterBlocking
-from search_spaces.tensor_ir_space import TensorIRSpace
-from search_spaces.vector_unit import VectorUnit
+from search_spaces import Target, TuningTask
+from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.register_blocking import RegisterBlocking
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir.vector_unit import VectorUnit
 
 AVX512 = Target.parse("llvm -mcpu=znver4 -num-cores=2")
 AVX2 = Target.parse("llvm -mcpu=haswell -num-cores=2")

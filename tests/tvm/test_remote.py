@@ -17,21 +17,21 @@ from rpc_boards import TRACKER, Boards, footprint
 from tvm import te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
-from autotune.budget import Budget
-from autotune.builder import LocalBuilder
-from autotune.device import Device, local_device, parse_device, remote_device
-from autotune.job import TuningJob
-from autotune.pace import Pace
-from autotune.remote_runner import RemoteRunner
-from autotune.samplers import SamplerKind, sampler_factory
-from autotune.tracker import registered_boards
-from autotune.tuner import Tuner
-from search_spaces import modules
+from autotune.builders.local_builder import LocalBuilder
+from autotune.devices.device import Device, local_device, parse_device, remote_device
+from autotune.devices.rpc_tracker import registered_boards
+from autotune.runners.drift import Pace
+from autotune.runners.rpc_runner import RemoteRunner
+from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.tuning.budget import Budget
+from autotune.tuning.tuner import Tuner
+from autotune.tuning.tuning_job import TuningJob
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.task import TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
-from tuning_logs.log import TuningLog
-from tuning_logs.measurement import Failure, Timing
+from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from tuning_logs.file.log import TuningLog
+from tuning_logs.records.measurement import Failure, Timing
 
 KEY = "loopback"
 # When the next candidate is measured after a fault: within 2 s on a machine of its own, with room for a busy one.

@@ -1,6 +1,6 @@
 """A machine's peaks, measured."""
 
-from autotune.roofline_measurement import measure_roofline
+from autotune.devices.roofline_measurement import measure_roofline
 
 
 def test_what_a_machine_can_do_at_most_is_found_by_running_it() -> None:

@@ -12,24 +12,24 @@ import tvm
 from tvm import relax
 
 from autotune.cli.main import app
-from autotune.compilation import Build, compile
-from autotune.coverage import CoverageRow, Status
-from autotune.device import local_device
-from autotune.model import load_model
-from autotune.operators import operator_task
-from autotune.tasks import extract_tasks
+from autotune.deployment.compilation import Build, compile
+from autotune.deployment.coverage import CoverageRow, Status
+from autotune.devices.device import local_device
+from autotune.models.model import load_model
+from autotune.models.operators import operator_task
+from autotune.models.task_extraction import extract_tasks
 from search_spaces.config import Config
 from search_spaces.config_transfer import transferred
 from search_spaces.decision import Decision
 from search_spaces.errors import AutotuneError, IllegalSchedule
 from search_spaces.factorization import factorizations
-from search_spaces.module_digest import structure
-from search_spaces.modules import load, normalize
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir.module_digest import structure
+from search_spaces.tensor_ir.modules import load, normalize
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import DeviceFingerprint, Job, Provenance, Timing, TuningLog, TuningRecord
-from tuning_logs.schedule_choice import Cause, OtherDevices, ScheduleChooser
+from tuning_logs.selection.schedule_choice import Cause, OtherDevices, ScheduleChooser
 
 HERE = DeviceFingerprint("here", {"threads": 2})
 ELSEWHERE = DeviceFingerprint("elsewhere", {"threads": 64})

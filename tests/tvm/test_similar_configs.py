@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from autotune.cost_model_sampler import CostModelSampler
-from autotune.operators import operator_task
-from autotune.similar_configs import SimilarConfigs
-from autotune.task_study import TaskStudy
+from autotune.models.operators import operator_task
+from autotune.search.cost_model_sampler import CostModelSampler
+from autotune.search.task_study import TaskStudy
+from autotune.search.warm_start import SimilarConfigs
 from search_spaces import Config, IllegalSchedule, Target, TuningTask
 from search_spaces.config_transfer import transferred
-from search_spaces.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import DeviceFingerprint, Job, Provenance, Timing, TuningLog, TuningRecord
 
 HERE = DeviceFingerprint("here", {"threads": 2})

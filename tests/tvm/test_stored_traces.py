@@ -15,21 +15,21 @@ import pytest
 import tvm_ffi
 from product_network import network
 
-from autotune.compilation import compile
-from autotune.coverage import Status
-from autotune.operators import operator_task
-from autotune.tasks import extract_tasks
+from autotune.deployment.compilation import compile
+from autotune.deployment.coverage import Status
+from autotune.models.operators import operator_task
+from autotune.models.task_extraction import extract_tasks
 from search_spaces.config import Config
 from search_spaces.decision import Decision
 from search_spaces.errors import IllegalSchedule
-from search_spaces.sketch import Sketch
 from search_spaces.space import Candidate
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
-from search_spaces.tensor_ir_space import TensorIRSpace
-from search_spaces.trace_text import pack, unpack
+from search_spaces.tensor_ir.sketch import Sketch
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir.trace_text import pack, unpack
 from tuning_logs import DeviceFingerprint, Job, Provenance, Timing, TuningLog, TuningRecord
-from tuning_logs.schedule_choice import Cause, Origin, ScheduleChooser
+from tuning_logs.selection.schedule_choice import Cause, Origin, ScheduleChooser
 
 HERE = DeviceFingerprint("here", {"threads": 2})
 JOB = Job("job", 0, "random", "2026-01-01T00:00:00Z")

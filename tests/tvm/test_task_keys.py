@@ -14,20 +14,20 @@ import pytest
 import tvm
 import tvm_ffi
 
-from autotune.model import load_model
-from autotune.tasks import extract_tasks
-from search_spaces.modules import load, normalize
+from autotune.models.model import load_model
+from autotune.models.task_extraction import extract_tasks
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
+from search_spaces.tensor_ir.modules import load, normalize
 
 ROOT = Path(__file__).parents[2]
 
 # Reads names and module texts or, of the one model given, the file; prints the keys.
 FRESH = """
 import json, sys
-from autotune.model import load_model
-from autotune.tasks import extract_tasks
-from search_spaces.modules import load, workload
+from autotune.models.model import load_model
+from autotune.models.task_extraction import extract_tasks
+from search_spaces.tensor_ir.modules import load, workload
 from search_spaces.target import Target
 
 texts, model = sys.argv[1:]

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tvm import te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
-from search_spaces import Decision, IllegalSchedule, Target, TuningTask, modules
-from search_spaces.tensor_ir_space import TensorIRSpace
+from search_spaces import Decision, IllegalSchedule, Target, TuningTask
+from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 
 CPU = Target.parse("llvm -mcpu=haswell -num-cores=2")
 GPU = Target("nvidia/nvidia-a100")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from autotune.device import local_device
-from autotune.runner import LocalRunner
-from autotune.thread_scaling import check_threads
+from autotune.devices.device import local_device
+from autotune.runners.local_runner import LocalRunner
+from autotune.runners.thread_scaling import check_threads
 from search_spaces.errors import AutotuneError
 
 
@@ -31,7 +31,7 @@ def test_threads_without_cores_are_refused_with_advice(
     one_core: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Each further look is another chance for a neighbour to make one thread look slow.
-    monkeypatch.setattr("autotune.thread_scaling._ATTEMPTS", 3)
+    monkeypatch.setattr("autotune.runners.thread_scaling._ATTEMPTS", 3)
     device = local_device()
     crowded = type(device)("local", device.target.with_attr("num-cores", 4), "local", device.fingerprint)
     with (

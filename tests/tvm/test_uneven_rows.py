@@ -8,10 +8,11 @@ import tvm
 from tvm import te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
-from cost_models.sketch_outline import outline
-from search_spaces import Config, Target, TuningTask, modules
-from search_spaces.sketch import Sketch
-from search_spaces.tensor_ir_space import TensorIRSpace
+from cost_models.features.sketch_outline import outline
+from search_spaces import Config, Target, TuningTask
+from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.sketch import Sketch
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 
 # 16 registers: six rows of two vectors.
 FEW_REGISTERS = Target.parse("llvm -num-cores=2")

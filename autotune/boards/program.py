@@ -1,0 +1,104 @@
+"""The program that serves a device to a tracker; on a board it is run by path, with NumPy and TVM's runtime alone.
+
+python autotune/boards/program.py --tracker 192.168.1.5:9190 --key pi4 --listen 192.168.1.7:9090
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import signal
+import sys
+import time
+import types
+from pathlib import Path
+
+WARNING = (
+    "RPC has no authentication and no encryption: whoever reaches this port runs programs here. "
+    "Listen on loopback, or inside a network that you trust."
+)
+
+
+def _open_packages() -> None:
+    # A board needs a few modules, not all that the packages offer to users, nor what those import.
+    for name in ("autotune", "search_spaces"):
+        package = types.ModuleType(name)
+        package.__path__ = [str(Path(__file__).parents[2] / name)]
+        sys.modules[name] = package
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stderr.flush()
+
+
+def _leave(_signal: int, _frame: object) -> None:
+    # A session under way ends with its parent.
+    os._exit(0)
+
+
+def main(arguments: list[str]) -> None:
+    """Serves until it is killed. Exits with 1 where it cannot."""
+    parser = argparse.ArgumentParser(description="Serve this device to an RPC tracker.", epilog=WARNING)
+    parser.add_argument("--tracker", required=True, metavar="HOST:PORT")
+    parser.add_argument("--key", required=True, help="what boards like this one are called")
+    parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="default: loopback")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument(
+        "--gpu", type=int, default=None, help="serve this NVIDIA GPU, as the driver counts them"
+    )
+    parser.add_argument("--memory-mib", type=int, default=None, help="of a session; default: half of all")
+    options = parser.parse_args(arguments)
+    # TVM's runtime reads these once, when it loads.
+    os.environ |= {
+        "TVM_NUM_THREADS": str(options.threads),
+        "TVM_BIND_THREADS": "0",
+        "OMP_NUM_THREADS": str(options.threads),
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    if options.gpu is not None:
+        os.environ |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(options.gpu)}
+    _open_packages()
+    processor = importlib.import_module("autotune.devices.processor")
+    session = importlib.import_module("autotune.boards.session")
+    server = importlib.import_module("autotune.boards.server")
+    tracker = importlib.import_module("autotune.devices.rpc_tracker")
+    caches = processor.cache_bytes()
+    cpu_facts = {
+        "cpu_model": processor.cpu_model(),
+        "isa": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": options.threads,
+        "l1d_bytes": caches.get((1, "Data")),
+        "l2_bytes": caches.get((2, "Unified")),
+        "l3_bytes": caches.get((3, "Unified")),
+        "memory_bytes": processor.memory_bytes(),
+        **({"emulated": True} if processor.is_emulated() else {}),
+    }
+    limit_bytes = (options.memory_mib << 20) if options.memory_mib else processor.memory_bytes() // 2
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    _say(WARNING)
+    try:
+        libraries = session.load_runtime()
+        # Timings on a GPU are the GPU's, whichever machine it is in.
+        facts = cpu_facts if options.gpu is None else session.ask_for_gpu()
+        served = server.BoardServer(
+            tracker.parse_address(options.tracker),
+            options.key,
+            tracker.parse_address(options.listen),
+            facts,
+            limit_bytes,
+            _say,
+        )
+    except Exception as error:  # noqa: BLE001 - the end of the program, whatever it is
+        sys.exit(f"autotune: {error}")
+    what = facts.get("gpu_name") or f"{facts['cpu_model']}, {options.threads} threads"
+    _say(f"{what}, {len(libraries)} runtime libraries")
+    served.serve_for_ever()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,199 @@
+"""A board's server: it offers itself to a tracker, and gives each client a session in a process of its own.
+
+Whatever a session does (crash, hang, grow, flood), it is ended, its client is told how, and the next one is served.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import shutil
+import signal
+import socket
+import struct
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from autotune.boards.session import return_error, serve_session
+from autotune.devices.rpc_tracker import Address, TrackerConnection
+from autotune.workers.remote_end import SessionEnd
+from search_spaces.errors import AutotuneError
+
+_MAGIC = 0xFF271
+_MISMATCH = _MAGIC + 2
+_HANDSHAKE_SECS = 5.0
+_PING_SECS = 2.0
+# A turn that was given away and not taken is offered anew.
+_UNTAKEN_PINGS = 3
+_WATCH_SECS = 0.05
+# A session that ends by itself does so because its client leaves, who may take a moment to do it.
+_LEAVE_SECS = 0.1
+_LAST_WORDS_BYTES = 2000
+_MAX_KEY_BYTES = 4096
+
+
+class BoardServer:
+    """Listens on an address, for clients that a tracker sends.
+
+    memory_bytes: what one session may hold; say: what is told of sessions, line by line. Raises AutotuneError where
+    it cannot listen there.
+    """
+
+    def __init__(
+        self,
+        tracker: Address,
+        key: str,
+        listen: Address,
+        facts: Mapping[str, Any],
+        memory_bytes: int,
+        say: Callable[[str], None],
+    ) -> None:
+        self._tracker, self._key, self._facts = tracker, key, facts
+        self._memory_bytes, self._say = memory_bytes, say
+        try:
+            self._socket = socket.create_server((listen.host, listen.port))
+        except OSError as error:
+            raise AutotuneError(
+                f"expected to listen on {listen}, found {error}; name another port"
+            ) from error
+        self.address = Address(listen.host, self._socket.getsockname()[1])
+
+    def serve_for_ever(self) -> None:
+        """Registers and serves; comes back to a tracker that went away, with longer and longer pauses."""
+        pause_secs = 1.0
+        while True:
+            try:
+                with TrackerConnection(self._tracker) as connection:
+                    connection.register(self._key, self.address, self._facts)
+                    self._say(f"registered at {self._tracker} as {self._key!r}, listening on {self.address}")
+                    pause_secs = 1.0
+                    while True:
+                        self._serve_one(connection)
+            except (OSError, AutotuneError) as error:
+                self._say(f"the tracker is away ({error}); trying again in {pause_secs:g} s")
+                time.sleep(pause_secs)
+                pause_secs = min(2 * pause_secs, 30.0)
+
+    def _serve_one(self, tracker: TrackerConnection) -> None:
+        match_key = f"{self._key}:{secrets.token_hex(8)}"
+        tracker.offer(self._key, self.address, match_key)
+        untaken = 0
+        while untaken < _UNTAKEN_PINGS:
+            readable, _, _ = select.select([self._socket], [], [], _PING_SECS)
+            if not readable:
+                untaken = 0 if tracker.is_offered(match_key) else untaken + 1
+                continue
+            client, _ = self._socket.accept()
+            with client:
+                if self._shake_hands(client, match_key):
+                    self._serve(client)
+                    return
+
+    def _shake_hands(self, client: socket.socket, match_key: str) -> bool:
+        """Whether the client showed the key of the turn; one that says nothing is not waited for long."""
+        client.settimeout(_HANDSHAKE_SECS)
+        try:
+            magic, size = struct.unpack("<ii", _receive(client, 8))
+            if magic != _MAGIC or not 0 < size <= _MAX_KEY_BYTES:
+                return False
+            if _receive(client, size).decode(errors="replace").split()[:1] != [f"client:{match_key}"]:
+                client.sendall(struct.pack("<i", _MISMATCH))
+                return False
+            name = f"server:{self._key}".encode()
+            client.sendall(struct.pack("<ii", _MAGIC, len(name)) + name)
+        except OSError:
+            return False
+        client.settimeout(None)
+        return True
+
+    def _serve(self, client: socket.socket) -> None:
+        folder = Path(tempfile.mkdtemp(prefix=f"autotune-board-{os.getpid()}-"))
+        output, written = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setsid()
+                self._socket.close()
+                os.close(output)
+                serve_session(client.fileno(), written, folder)
+            finally:
+                os._exit(1)
+        os.close(written)
+        os.set_blocking(output, False)
+        try:
+            end = self._watch(child, client, output)
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(child, signal.SIGKILL)
+            os.close(output)
+            shutil.rmtree(folder, ignore_errors=True)
+        if end is not None:
+            self._say(f"a session ended: {end}")
+            # The client waits for an answer that nobody will give: this is it. It may have left meanwhile.
+            with suppress(Exception):
+                return_error(client.fileno(), end.to_text())
+
+    def _watch(self, child: int, client: socket.socket, output: int) -> SessionEnd | None:
+        """Waits for the end of a session, or makes it; None where the client left, as clients should.
+
+        The process is gone when this returns.
+        """
+        leaving = select.poll()
+        leaving.register(client, select.POLLRDHUP)
+        tail = b""
+        while True:
+            left = leaving.poll(_WATCH_SECS * 1000)
+            tail = _drain(output, tail)
+            gone, status = os.waitpid(child, os.WNOHANG)
+            if gone:
+                if leaving.poll(_LEAVE_SECS * 1000):
+                    return None
+                words = _drain(output, tail).decode(errors="replace").strip()
+                return SessionEnd(os.waitstatus_to_exitcode(status), words)
+            used = _resident_bytes(child)
+            if left or used > self._memory_bytes:
+                _kill(child)
+                return None if left else SessionEnd(-9, "", used, self._memory_bytes)
+
+
+def _kill(child: int) -> None:
+    # A child that has not come as far as setsid has no group yet.
+    for kill in (os.killpg, os.kill):
+        with suppress(ProcessLookupError, PermissionError):
+            kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def _drain(output: int, tail: bytes) -> bytes:
+    # Bounded, so that a flood cannot keep the server from watching.
+    for _ in range(64):
+        try:
+            chunk = os.read(output, 65536)
+        except BlockingIOError:
+            break
+        if not chunk:
+            break
+        tail = (tail + chunk)[-_LAST_WORDS_BYTES:]
+    return tail
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _receive(client: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = client.recv(size - len(data))
+        if not chunk:
+            raise ConnectionResetError("the client left")
+        data += chunk
+    return data

@@ -1,0 +1,141 @@
+"""One session on a board: a child process that serves TVM's RPC to one client, and then ends.
+
+Needs NumPy, tvm_ffi and TVM's runtime library, none of TVM's compiler.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tvm_ffi
+
+from autotune.devices.gpu_facts import Facts, gpu_facts
+from autotune.measurement.guarded_array import GuardedArray
+
+_RUNTIME = ("libtvm_runtime.so", "libtvm_runtime_extra.so")
+# Loads where NVIDIA's driver and runtime are, and registers them with TVM.
+_CUDA_RUNTIME = "libtvm_runtime_cuda.so"
+_PR_SET_PDEATHSIG = 1
+
+
+def load_runtime() -> list[ctypes.CDLL]:
+    """TVM's runtime libraries, which register what a session offers. Raises OSError where there are none."""
+    found = find_spec("tvm")
+    folders = list(found.submodule_search_locations or ()) if found else []
+    if not folders:
+        raise OSError("expected the apache-tvm package for its runtime library, found none; pip install it")
+    loaded = [
+        ctypes.CDLL(str(Path(folder, "lib", name)), ctypes.RTLD_GLOBAL)
+        for folder in folders
+        for name in _RUNTIME
+    ]
+    with suppress(OSError):
+        loaded += [
+            ctypes.CDLL(str(Path(folder, "lib", _CUDA_RUNTIME)), ctypes.RTLD_GLOBAL) for folder in folders
+        ]
+    return loaded
+
+
+def ask_for_gpu() -> Facts:
+    """What there is to tell of the first GPU that this process may use. Raises OSError where there is none.
+
+    Asked in a child, because a process that has used a GPU cannot have children that do.
+    """
+    answer, asked = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(answer)
+            os.write(asked, json.dumps(gpu_facts(0)).encode())
+        finally:
+            os._exit(0)
+    os.close(asked)
+    with os.fdopen(answer, "rb") as pipe:
+        text = pipe.read()
+    os.waitpid(child, 0)
+    facts: Facts | None = json.loads(text or "null")
+    if facts is None:
+        raise OSError(
+            "expected an NVIDIA GPU, its driver and CUDA's runtime library, found none; see nvidia-smi"
+        )
+    return facts
+
+
+def return_error(descriptor: int, message: str) -> None:
+    """Answers whatever the client waits for with an error."""
+    tvm_ffi.get_global_func("rpc.ReturnException")(descriptor, message)
+
+
+def serve_session(descriptor: int, output: int, folder: Path) -> None:
+    """Serves the client behind a socket until it leaves, in a process of its own: it is never left.
+
+    output: where stdout and stderr go; folder: where the client's files go.
+    """
+    # Killed with the server, even if that is killed itself.
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.chdir(folder)
+    _offer(folder)
+    tvm_ffi.get_global_func("rpc.ServerLoop")(descriptor)
+    os._exit(0)
+
+
+def _offer(folder: Path) -> None:
+    """Registers what a client may call: its files, its libraries, and arrays between guards."""
+    kept: list[GuardedArray] = []
+    passing: list[GuardedArray] = []
+
+    def allocate(size: int) -> Any:
+        array = GuardedArray.allocate((size,), "uint8")
+        passing.append(array)
+        return tvm_ffi.from_dlpack(array.data)
+
+    def intact() -> int:
+        return int(all(array.intact for array in (*kept, *passing)))
+
+    def keep() -> None:
+        kept.extend(passing)
+        passing.clear()
+
+    def release() -> None:
+        # The memory lives on for as long as the client holds a tensor of it.
+        passing.clear()
+
+    def forget() -> None:
+        kept.clear()
+        passing.clear()
+
+    def gpu_code(code: Any) -> None:
+        # What TVM asks for when a library with code for a GPU is loaded; there is no compiler here, and no need of one.
+        cubin = bytes(code)
+        tvm_ffi.register_global_func("tvm_callback_cuda_compile", lambda _source: cubin, override=True)
+
+    def inside(name: str) -> str:
+        return str(folder / Path(name).name)
+
+    offered = {
+        "tvm.rpc.server.workpath": inside,
+        "tvm.rpc.server.load_module": lambda name: tvm_ffi.load_module(inside(name)),
+        "autotune.board.allocate": allocate,
+        "autotune.board.intact": intact,
+        "autotune.board.keep": keep,
+        "autotune.board.release": release,
+        "autotune.board.forget": forget,
+        "autotune.board.gpu_code": gpu_code,
+    }
+    for name, function in offered.items():
+        tvm_ffi.register_global_func(name, function, override=True)
+    np.seterr(all="ignore")

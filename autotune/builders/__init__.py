@@ -1,0 +1,1 @@
+"""Compiles candidates into artifacts: a shared library and, for GPUs, machine code."""

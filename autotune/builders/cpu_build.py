@@ -1,0 +1,80 @@
+"""From a scheduled TIR function to a shared library, as the deployed model will have it (imports TVM).
+
+Runs in a worker process. A schedule that rewrites the layout of constant weights is split into the function
+that rewrites them, once, and the kernel that reads the result: only the latter is what a user waits for.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import tvm
+from tvm import relax
+
+from autotune.builders.artifact import Compiled, PrepackedWeight
+from search_spaces.target import Target
+from search_spaces.tensor_ir.modules import load, tvm_target
+
+_Split = tuple[dict[str, tvm.tirx.PrimFunc], tuple[PrepackedWeight, ...]]
+
+
+def compile_kernel(module: str, outputs: int, target: Target, library: Path, linker: str) -> Compiled:
+    """Compiles a module's text into the library.
+
+    outputs: how many of the last parameters are written; linker: a C compiler driver that knows -shared.
+    Whatever is wrong with the candidate is raised as TVM's own exception.
+    """
+    functions, prepacked = _split(load(module)["main"], outputs)
+    built = tvm.tirx.build(tvm.IRModule(functions), target=tvm_target(target))
+    code = library.with_suffix(".o")
+    built.write_to_file(str(code))
+    try:
+        command = [linker, "-shared", "-o", str(library), str(code)]
+        linked = subprocess.run(command, capture_output=True, text=True, check=False)
+    finally:
+        code.unlink()
+    if linked.returncode != 0:
+        raise RuntimeError(f"{linker} could not link the kernel: {linked.stderr.strip()}")
+    return Compiled(prepacked)
+
+
+def warm_up() -> None:
+    """Nothing but the imports of this module."""
+
+
+def _split(func: tvm.tirx.PrimFunc, outputs: int) -> _Split:
+    whole = {"main": func.with_attr("global_symbol", "main")}
+    if "layout_free_buffers" not in func.attrs:
+        return whole, ()
+    builder = relax.BlockBuilder()
+    kernel = builder.add_func(func.without_attr("global_symbol"), "main")
+    types = [relax.TensorType([int(n) for n in buffer.shape], str(buffer.dtype)) for buffer in func.params]
+    inputs = [relax.Var(f"p{index}", kind) for index, kind in enumerate(types[:-outputs])]
+    with builder.function("forward", inputs):
+        with builder.dataflow():
+            result = builder.emit_output(relax.call_tir(kernel, inputs, out_ty=types[-outputs:]))
+        builder.emit_func_output(result)
+    split = relax.transform.SplitLayoutRewritePreproc()(builder.get())
+    if "main_prepacked" not in [var.name_hint for var in split.get_global_vars()]:
+        return whole, ()
+    rewritten = _prepack_arguments(split["forward"], inputs)
+    prepack, kernel = split["main_weight_prepack"], split["main_prepacked"]
+    layouts = prepack.params[len(rewritten) :]
+    prepacked = tuple(
+        PrepackedWeight(parameter, tuple(int(extent) for extent in layout.shape), str(layout.dtype))
+        for parameter, layout in zip(rewritten, layouts, strict=True)
+    )
+    functions = {"main_weight_prepack": prepack, "main_prepacked": kernel}
+    return {name: part.with_attr("global_symbol", name) for name, part in functions.items()}, prepacked
+
+
+def _prepack_arguments(forward: relax.Function, inputs: list[relax.Var]) -> list[int]:
+    """Which parameters the prepacking call takes, by their position in the kernel's signature."""
+    positions = {var.name: index for index, var in enumerate(inputs)}
+    for block in forward.body.blocks:
+        for binding in block.bindings:
+            callee, arguments = binding.value.args[:2]
+            if callee.name_hint == "main_weight_prepack":
+                return [positions[argument.name] for argument in arguments.fields]
+    raise ValueError("the weight layout rewrite could not be split off the kernel")

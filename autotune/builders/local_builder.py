@@ -1,0 +1,171 @@
+"""Compiling candidates, many at a time, in processes that a candidate may bring down."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from autotune.builders.artifact import Artifact
+from autotune.builders.cpu_build import compile_kernel, warm_up
+from autotune.builders.gpu_build import KEEP_SOURCE, compile_gpu_kernel
+from autotune.workers.closeable import Closeable
+from autotune.workers.fork_server import ForkServer
+from autotune.workers.pool import Ticket, WorkerPool
+from autotune.workers.process import Call
+from autotune.workers.reply import Answer, Died, Fault, OverMemory, Reply, TimedOut
+from search_spaces.config import UNTOUCHED, Config
+from search_spaces.errors import AutotuneError
+from search_spaces.space import Candidate
+from search_spaces.task import TuningTask
+from search_spaces.tensor_ir.modules import TensorSpec, dump, load, signature
+from tuning_logs.records.measurement import Failure, FailureKind
+
+_GIB = 1 << 30
+
+# The rest may be left for later where cores would stand idle for it.
+_MOST = 0.75
+
+
+class _Compilation(NamedTuple):
+    ticket: Ticket
+    library: Path
+
+
+class LocalBuilder(Closeable):
+    """Compiles on this machine, one warm worker process for each of its cores.
+
+    workers:      processes, by default one for each usable core;
+    timeout_secs: what one candidate may take; memory_bytes: what one process may use;
+    linker:       a C compiler driver that makes a shared library of an object file for the target;
+    server:       what starts the processes, by default one of the builder's own.
+
+    Raises AutotuneError where there is no such linker. Artifacts live in a scratch directory until they have
+    run, and no longer than the builder.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        timeout_secs: float = 20.0,
+        memory_bytes: int = 3 * _GIB,
+        linker: str = "cc",
+        server: ForkServer | None = None,
+    ) -> None:
+        if shutil.which(linker) is None:
+            raise AutotuneError(
+                f"expected a C compiler to link kernels with, found no {linker!r} on the PATH; "
+                "install gcc or clang, or name the linker"
+            )
+        self._timeout_secs = timeout_secs
+        self._linker = linker
+        self._numbers = itertools.count()
+        self._signatures: dict[str, tuple[TensorSpec, ...]] = {}
+        self._left: dict[tuple[str, Config], _Compilation] = {}
+        self._scratch = tempfile.TemporaryDirectory(prefix="autotune-build-")
+        self._pool = WorkerPool(
+            workers or len(os.sched_getaffinity(0)),
+            Call(warm_up),
+            # A compiler needs no pool of kernel threads.
+            {
+                "TVM_NUM_THREADS": "1",
+                "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+                **KEEP_SOURCE,
+            },
+            memory_bytes,
+            worn_bytes=memory_bytes // 4,
+            scratch=Path(self._scratch.name),
+            server=server,
+        )
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers."""
+        return self._pool.pids
+
+    def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
+        """Compiles the candidates in parallel; what is wrong with one is its Failure.
+
+        When build returns, nothing is being compiled any more, so that measuring is undisturbed.
+        """
+        return [built for built in self._build(candidates, 1.0) if built is not None]
+
+    def build_most(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure | None]:
+        """As `build`, but None for up to a quarter of them, for which other cores would stand idle.
+
+        They are stopped, so that measuring is undisturbed, and go on while the next candidates are compiled.
+        """
+        return self._build(candidates, _MOST)
+
+    def close(self) -> None:
+        """Ends the worker processes and deletes the scratch directory, with all artifacts in it."""
+        self._pool.close()
+        self._scratch.cleanup()
+
+    def _build(self, candidates: Sequence[Candidate], share: float) -> list[Artifact | Failure | None]:
+        under_way = [self._begin(candidate) for candidate in candidates]
+        self._pool.work([one.ticket for one in under_way], math.ceil(share * len(under_way)))
+        for candidate, one in zip(candidates, under_way, strict=True):
+            if one.ticket.reply is None:
+                self._left[_key(candidate)] = one
+        return [
+            None if one.ticket.reply is None else self._outcome(candidate, one.library, one.ticket.reply)
+            for candidate, one in zip(candidates, under_way, strict=True)
+        ]
+
+    def _begin(self, candidate: Candidate) -> _Compilation:
+        if (key := _key(candidate)) in self._left:
+            return self._left.pop(key)
+        library = Path(self._scratch.name, f"{next(self._numbers)}.so")
+        outputs = sum(spec.is_output for spec in self._signature(candidate.task))
+        module = dump(candidate.schedule.mod)
+        if candidate.task.target.is_gpu:
+            call = Call(compile_gpu_kernel, (module, candidate.task.target, library))
+        else:
+            call = Call(compile_kernel, (module, outputs, candidate.task.target, library, self._linker))
+        return _Compilation(Ticket(call, self._timeout_secs), library)
+
+    def _signature(self, task: TuningTask) -> tuple[TensorSpec, ...]:
+        if task.key not in self._signatures:
+            self._signatures[task.key] = signature(load(task.workload.module))
+        return self._signatures[task.key]
+
+    def _outcome(self, candidate: Candidate, library: Path, reply: Reply) -> Artifact | Failure:
+        if isinstance(reply, Answer):
+            return Artifact(
+                candidate.task,
+                candidate.config,
+                library,
+                reply.secs,
+                self._signature(candidate.task),
+                reply.value.prepacked,
+                gpu=reply.value.gpu,
+                cubin=reply.value.cubin,
+                is_reference=candidate.config == UNTOUCHED,
+            )
+        for rest in (library, library.with_suffix(".o")):
+            rest.unlink(missing_ok=True)
+        return Failure(_kind(reply), reply.message, reply.secs)
+
+
+def _key(candidate: Candidate) -> tuple[str, Config]:
+    return candidate.task.key, candidate.config
+
+
+def _kind(fault: Fault) -> FailureKind:
+    match fault:
+        case TimedOut():
+            return FailureKind.BUILD_TIMEOUT
+        case OverMemory():
+            return FailureKind.OUT_OF_MEMORY
+        # Twice killed by somebody else: that is how the system ends what takes too much of its memory.
+        case Died(from_outside=True):
+            return FailureKind.OUT_OF_MEMORY
+        case _:
+            return FailureKind.BUILD_ERROR

@@ -1,0 +1,113 @@
+"""`autotune bench`: the tuned model beside what users would have without it."""
+
+from __future__ import annotations
+
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autotune.cli.arguments import (
+    DeviceOption,
+    DevicesOption,
+    JsonOption,
+    LogOption,
+    ModelArgument,
+    ShapeOption,
+)
+from autotune.cli.commands.build import warn_of_gaps
+from autotune.cli.console import OUT, print_json, table
+from autotune.cli.coverage_table import coverage_json, coverage_table
+from autotune.cli.inputs import read_model
+from autotune.cli.values import show_secs
+from autotune.deployment.compilation import compile
+from autotune.deployment.engine import Engine
+from autotune.deployment.executable import SavedModel
+from autotune.deployment.onnxruntime_engine import OnnxRuntime
+from autotune.deployment.side_by_side import ModelComparison, side_by_side
+from autotune.devices.device_file import find_device
+from search_spaces import AutotuneError, Misuse
+from tuning_logs import TuningLog, read_log
+
+
+class Rival(StrEnum):
+    """What a tuned model is held against."""
+
+    ONNXRUNTIME = "onnxruntime"
+    UNTUNED = "untuned"
+
+
+def bench(
+    model: ModelArgument,
+    log: LogOption,
+    against: Annotated[
+        list[Rival] | None,
+        typer.Option("--against", help="onnxruntime (default), untuned (TVM without a log); repeatable."),
+    ] = None,
+    device: DeviceOption = "local",
+    devices: DevicesOption = None,
+    shape: ShapeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Run the tuned model, ONNX Runtime and others in turns, and check that they compute the same.
+
+    Outputs are always compared with ONNX Runtime's; where they differ beyond rounding the exit code is 1.
+    """
+    where = find_device(device, devices)
+    if not where.is_here:
+        raise Misuse(f"whole models run on this machine only; found {device!r}, which is elsewhere")
+    rivals = set(against or [Rival.ONNXRUNTIME])
+    network = read_model(model, shape)
+    built = compile(network, where.target, read_log(log), where.fingerprint)
+    with tempfile.TemporaryDirectory(prefix="autotune-bench-") as scratch:
+        tuned = SavedModel(built.save(Path(scratch) / "tuned.so"), "autotune")
+        engines: list[Engine] = [
+            tuned,
+            OnnxRuntime(network.path.absolute(), tuple(network.shapes.items()), where.threads),
+        ]
+        if Rival.UNTUNED in rivals:
+            untuned = compile(network, where.target, TuningLog.in_memory())
+            engines.append(SavedModel(untuned.save(Path(scratch) / "untuned.so"), "TVM untuned"))
+        result = side_by_side(engines, network.inputs, where.threads, seed=0)
+    if json:
+        print_json({**_json(result), "threads": where.threads, "coverage": coverage_json(built.coverage)})
+    else:
+        OUT.print(coverage_table(built.coverage))
+        warn_of_gaps(built)
+        _print(result, where.threads)
+    if result.mistake:
+        raise AutotuneError(f"expected ONNX Runtime's outputs, found others: {result.mistake}")
+
+
+def _print(result: ModelComparison, threads: int) -> None:
+    rows = [
+        [each.name, show_secs(each.secs), f"{ratio:.2f}×", str(len(each.run_secs))]
+        for each, ratio in zip(result.latencies, result.ratios, strict=True)
+    ]
+    columns = ["engine", "latency", "autotune is faster by", "runs"]
+    OUT.print(table(f"Latency of one run, {threads} threads, engines in turns, medians", columns, rows))
+    verdict = "equal within rounding" if result.mistake is None else "DIFFERENT"
+    OUT.print(
+        f"outputs against ONNX Runtime: {verdict} "
+        f"(max abs error {result.check.max_abs_error:.1e}, max rel error {result.check.max_rel_error:.1e})"
+    )
+
+
+def _json(result: ModelComparison) -> dict[str, object]:
+    return {
+        "engines": [
+            {
+                "name": each.name,
+                "latency_secs": each.secs,
+                "runs": len(each.run_secs),
+                "speedup_of_autotune": ratio,
+            }
+            for each, ratio in zip(result.latencies, result.ratios, strict=True)
+        ],
+        "outputs_equal": result.mistake is None,
+        "mistake": result.mistake,
+        "max_abs_error": result.check.max_abs_error,
+        "max_rel_error": result.check.max_rel_error,
+    }

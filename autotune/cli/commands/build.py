@@ -1,0 +1,113 @@
+"""`autotune build`: a model compiled with the schedules of a log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autotune.cli.arguments import (
+    DeviceOption,
+    DevicesOption,
+    JsonOption,
+    LogOption,
+    ModelArgument,
+    ShapeOption,
+)
+from autotune.cli.console import ERR, OUT, print_json
+from autotune.cli.coverage_table import coverage_json, coverage_table
+from autotune.cli.inputs import read_model
+from autotune.cli.values import show_secs
+from autotune.deployment.compilation import Build, compile
+from autotune.deployment.executable import SavedModel
+from autotune.deployment.side_by_side import measure
+from autotune.devices.device_file import find_device
+from search_spaces import AutotuneError, Misuse
+from tuning_logs import read_log
+from tuning_logs.selection.schedule_choice import OtherDevices
+
+
+def build(
+    model: ModelArgument,
+    log: LogOption,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE.so", help="Where the library goes.")
+    ],
+    device: DeviceOption = "local",
+    devices: DevicesOption = None,
+    shape: ShapeOption = None,
+    strict: Annotated[
+        float | None,
+        typer.Option(
+            "--strict",
+            metavar="SHARE",
+            min=0.0,
+            max=1.0,
+            help="Fail where operators without a record of their own take more than this share of the time: 0.05.",
+        ),
+    ] = None,
+    allow_device: Annotated[
+        bool, typer.Option("--allow-device", help="Records of other devices may stand in for missing ones.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Build a model with the best schedules of a log, say which operators they cover, and measure the result
+    where the device is of this machine."""
+    where = find_device(device, devices)
+    if output.is_dir():
+        raise Misuse(f"--output is the file of the library; found the folder {output}")
+    records = read_log(log)
+    network = read_model(model, shape)
+    others = OtherDevices.ALLOWED if allow_device else OtherDevices.REFUSED
+    linker = None if where.is_here else where.linker
+    built = compile(network, where.target, records, where.fingerprint, others, linker=linker)
+    if strict is not None and built.coverage.missed_share > strict:
+        ERR.print(coverage_table(built.coverage))
+        raise AutotuneError(
+            f"expected operators without a record of their own to take at most {strict:.1%} of the time, found "
+            f"{built.coverage.missed_share:.1%}; tune the model for this device, or raise --strict"
+        )
+    saved = built.save(output, linker)
+    latency = (
+        measure(SavedModel(saved.absolute()), network.inputs, where.threads, seed=0)
+        if where.is_here
+        else None
+    )
+    warn_of_gaps(built)
+    if json:
+        print_json(
+            {
+                "output": str(output),
+                "latency_secs": latency.secs if latency else None,
+                "run_secs": list(latency.run_secs) if latency else [],
+                "threads": where.threads,
+                "missed_share": built.coverage.missed_share,
+                "coverage": coverage_json(built.coverage),
+            }
+        )
+        return
+    OUT.print(coverage_table(built.coverage))
+    if latency is None:
+        OUT.print(f"{output}: for {where.fingerprint.name}, not measured here", highlight=False)
+        return
+    OUT.print(
+        f"{output}: {show_secs(latency.secs)} a run, measured "
+        f"(median of {len(latency.run_secs)}, {where.threads} threads)"
+    )
+
+
+def warn_of_gaps(built: Build) -> None:
+    """Says loudly what a build could not make fast."""
+    untuned = built.coverage.untuned
+    if untuned:
+        names = ", ".join(row.name for row in untuned)
+        ERR.print(
+            f"[bold yellow]{len(untuned)} operators run untuned, which may be very slow:[/bold yellow] {names}"
+        )
+    borrowed = built.coverage.borrowed
+    if borrowed:
+        names = ", ".join(f"{row.name} from {row.source}" for row in borrowed)
+        ERR.print(f"[yellow]{len(borrowed)} operators run a schedule found elsewhere:[/yellow] {names}")
+    if built.runtime_packs:
+        ERR.print(f"[yellow]{built.runtime_packs} weights are packed anew in every run[/yellow]")

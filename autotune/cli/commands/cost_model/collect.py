@@ -1,0 +1,83 @@
+"""`autotune cost-model collect`: measures what a cost model is trained on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from autotune.cli.arguments import (
+    DeviceOption,
+    DevicesOption,
+    JsonOption,
+    LogOption,
+    OperatorOption,
+    OptionalModelArgument,
+    ShapeOption,
+)
+from autotune.cli.console import ERR, OUT, print_json
+from autotune.cli.inputs import read_tasks
+from autotune.cli.stop_signal import StopSignal
+from autotune.cli.values import show_secs
+from autotune.devices.device_file import find_device
+from autotune.jobs.durations import parse_secs
+from autotune.tuning.budget import Budget
+from autotune.tuning.collection import Collection
+from search_spaces import AutotuneError
+from tuning_logs import Failure, TuningRecord, open_log
+
+
+def collect(
+    trials: Annotated[
+        int, typer.Option("--trials", help="How many candidates to measure, those in the log included.")
+    ],
+    model: OptionalModelArgument = None,
+    op: OperatorOption = None,
+    device: DeviceOption = "local",
+    devices: DevicesOption = None,
+    log: LogOption = "logs/collected.jsonl",
+    time: Annotated[str | None, typer.Option("--time", help="How long at most: 90s, 5m, 8h.")] = None,
+    batch: Annotated[int, typer.Option("--batch", help="Candidates that are built at a time.")] = 48,
+    seed: Annotated[int, typer.Option("--seed", help="Decides every random choice.")] = 0,
+    shape: ShapeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure a sample of a model's tasks to train a cost model on: every task alike, slow candidates included.
+
+    Ctrl-C stops; the same command goes on from there."""
+    where = find_device(device, devices)
+    budget = Budget(trials, None if time is None else parse_secs(time))
+    tasks = read_tasks(model, op, shape, where.target)
+    failures: Counter[str] = Counter()
+    with open_log(log) as records_so_far:
+        collection = Collection(tasks, where, records_so_far, budget, seed=seed, batch=batch)
+        rounds = collection.rounds()
+        try:
+            with StopSignal(collection.stop):
+                for records in rounds:
+                    failures.update(_failures(records))
+                    ERR.print(_line(collection.trials, trials, records), highlight=False, markup=False)
+        finally:
+            rounds.close()  # ends the worker processes, whatever ended the loop
+        if not collection.trials:
+            raise AutotuneError(
+                "expected at least one candidate to be measured, found that no task's untuned program ran: "
+                + ", ".join(f"{kind} {count}" for kind, count in failures.items())
+            )
+        found = {"tasks": len(tasks), "trials": collection.trials, "failures": dict(failures), "log": log}
+    if json:
+        print_json(found)
+        return
+    OUT.print(f"{collection.trials} trials of {len(tasks)} tasks → {log}", highlight=False)
+
+
+def _failures(records: list[TuningRecord]) -> list[str]:
+    return [str(record.measurement.kind) for record in records if isinstance(record.measurement, Failure)]
+
+
+def _line(done: int, wanted: int, records: list[TuningRecord]) -> str:
+    best = show_secs(min(record.secs for record in records))
+    failed = len(_failures(records))
+    more = f", {failed} failed" if failed else ""
+    return f"{done} of {wanted} trials · measured {len(records)} of {records[0].task.name}: best {best}{more}"

@@ -1,0 +1,28 @@
+"""`autotune cost-model show`: what a model learned from, and what it looks at."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from autotune.cli.arguments import JsonOption
+from autotune.cli.commands.cost_model.train import ModelArgument, card_facts, print_card
+from autotune.cli.console import OUT, print_json, table
+from cost_models.features.program_features import COLUMNS
+from cost_models.program_model import load_program_model
+
+
+def show(
+    model: ModelArgument,
+    features: Annotated[int, typer.Option("--features", help="How many of the most important to list.")] = 15,
+    json: JsonOption = False,
+) -> None:
+    """Print a model's card and its most important features."""
+    loaded = load_program_model(model)
+    gains = {COLUMNS[column]: gain for column, gain in list(loaded.gains().items())[:features]}
+    if json:
+        print_json({"model": str(model), **card_facts(loaded), "features": gains})
+        return
+    print_card(loaded)
+    OUT.print(table("", ["feature", "share"], [[name, f"{gain:.1%}"] for name, gain in gains.items()]))

@@ -1,0 +1,57 @@
+"""`autotune devices`: what can be measured on from here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from autotune.cli.arguments import DevicesOption, JsonOption
+from autotune.cli.console import OUT, print_json, table
+from autotune.devices.device import Device
+from autotune.devices.device_file import find_device, read_devices
+from autotune.runners.factory import thread_speedup
+
+
+def devices(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[DEVICE]...", help="Devices; default: local.")
+    ] = None,
+    file: DevicesOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List devices, their targets and what their threads bring; a device whose threads lose, or that cannot be
+    reached, is an error."""
+    names = names or ([one.name for one in read_devices(file)] if file else ["local"])
+    found = [find_device(name, file) for name in names]
+    speedups = {device.connection: thread_speedup(device) for device in found}
+    if json:
+        print_json([_row(device, speedups[device.connection]) for device in found])
+        return
+    rows = [
+        [
+            device.connection,
+            device.fingerprint.name,
+            str(device.target),
+            str(device.threads),
+            _show(speedups[device.connection]),
+            device.fingerprint.key,
+        ]
+        for device in found
+    ]
+    OUT.print(table("Devices", ["device", "machine", "target", "threads", "speed-up", "fingerprint"], rows))
+
+
+def _show(speedup: float | None) -> str:
+    return "–" if speedup is None else f"{speedup:.2f}×"
+
+
+def _row(device: Device, speedup: float | None) -> dict[str, object]:
+    return {
+        "connection": device.connection,
+        "target": str(device.target),
+        "threads": device.threads,
+        "speedup": speedup,
+        "fingerprint": device.fingerprint.key,
+        "facts": dict(device.fingerprint.facts),
+    }

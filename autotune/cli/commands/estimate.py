@@ -1,0 +1,101 @@
+"""`autotune estimate`: what a model will take once it is tuned, without measuring anything."""
+
+from __future__ import annotations
+
+import json as text
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from autotune.cli.arguments import JsonOption, OperatorOption, OptionalModelArgument, ShapeOption
+from autotune.cli.console import OUT, print_json, table
+from autotune.cli.inputs import read_tasks
+from autotune.cli.values import show_secs
+from autotune.devices.device import Device, parse_device
+from autotune.search.latency_estimate import Estimated, estimate_model, of_like_devices
+from autotune.search.pretrained_model import SHIPPED, find_guidance
+from cost_models.boosters.latency_estimator import LatencyEstimator
+from cost_models.record_table import RecordTable
+from search_spaces import Misuse, Target
+from tuning_logs import DeviceFingerprint
+
+
+def estimate(
+    model: OptionalModelArgument = None,
+    op: OperatorOption = None,
+    cost_model: Annotated[
+        Path | None,
+        typer.Option("--cost-model", metavar="FILE", help="Default: the one that ships for such a device."),
+    ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--log", help="What tuning reached; default: the logs that the shipped model learned from."
+        ),
+    ] = None,
+    device_card: Annotated[
+        Path | None,
+        typer.Option(
+            "--device-card",
+            metavar="FILE.json",
+            help="The device, as `autotune devices --json` prints it there; default: this machine.",
+        ),
+    ] = None,
+    shape: ShapeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Estimate a model's latency on a device once it is tuned, task by task, with intervals of 90 %.
+
+    Nothing is measured: the tasks' best configs by the cost model are held against what tuning has reached in the logs.
+    """
+    device = parse_device("local") if device_card is None else read_device_card(device_card)
+    guidance = find_guidance(cost_model or SHIPPED, device)
+    if guidance is None:
+        raise Misuse(f"no cost model ships for devices like {device.name}; name one with --cost-model")
+    logs = log or ([] if cost_model else shipped_logs(guidance.name))
+    if not logs:
+        raise Misuse("expected --log, the logs that the cost model learned from, say; found none")
+    learned = of_like_devices(RecordTable.read(logs), device.fingerprint)
+    if not len(learned):
+        raise Misuse(
+            f"expected records of a device like {device.name} with {device.threads} threads in {', '.join(logs)}, "
+            "found none: how fast another device is cannot be told from them"
+        )
+    tasks = read_tasks(model, op, shape, device.target)
+    name = op or (model.stem if model else "")
+    found = estimate_model(name, tasks, device.fingerprint, guidance.model, LatencyEstimator.fit(learned))
+    if json:
+        print_json(msgspec.to_builtins(found))
+        return
+    rows = [_row(one) for one in found.tasks]
+    OUT.print(table(f"{name} on {device.name}, tuned", ["task", "calls", "estimate", "90 % interval"], rows))
+    total = found.total
+    between = f"between {show_secs(total.low_secs)} and {show_secs(total.high_secs)}"
+    off = f"half of the held-out tasks were off by a factor of {found.error:.2f} or less"
+    OUT.print(f"{name}: {show_secs(total.secs)}, {between}; {off}", highlight=False)
+
+
+def shipped_logs(name: str) -> list[str]:
+    """The logs that a shipped model learned from."""
+    return [str(path) for path in sorted((SHIPPED / name).glob("*.jsonl.gz"))]
+
+
+def read_device_card(path: Path) -> Device:
+    """A device that need not be here. Raises Misuse where the file is not what `autotune devices --json` prints."""
+    try:
+        rows = text.loads(path.read_text(encoding="utf-8"))
+        row = rows[0] if isinstance(rows, list) else rows
+        facts = dict(row["facts"])
+        name = str(facts.get("cpu_model", row["connection"]))
+        return Device(name, Target.parse(row["target"]), row["connection"], DeviceFingerprint(name, facts))
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise Misuse(
+            f"expected what `autotune devices --json` prints in {path}, found: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _row(one: Estimated) -> list[str]:
+    interval = f"{show_secs(one.low_secs)} … {show_secs(one.high_secs)}"
+    return [one.name, str(one.calls), show_secs(one.secs), interval]

@@ -1,0 +1,56 @@
+"""`autotune log merge` and `compact`: one log from many, and a small one from a large one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autotune.cli.arguments import JsonOption
+from autotune.cli.console import ERR, OUT, print_json
+from autotune.cli.log_arguments import OutputOption
+from tuning_logs.file.compacting import compact as compact_log
+from tuning_logs.file.merging import merge as merge_logs
+
+
+def merge(
+    logs: Annotated[list[Path], typer.Argument(metavar="LOG...", help="Log files, in the order wanted.")],
+    output: OutputOption,
+    json: JsonOption = False,
+) -> None:
+    """Put logs together: identical records once, other measurements of the same config as repeats."""
+    merged = merge_logs(logs, output)
+    for path, damage in merged.damage.items():
+        for each in damage:
+            ERR.print(f"[yellow]{path}: {each}; it was skipped[/yellow]", highlight=False)
+    if json:
+        damaged = {str(path): len(damage) for path, damage in merged.damage.items()}
+        print_json(
+            {
+                "output": str(output),
+                "records": merged.records,
+                "duplicates": merged.duplicates,
+                "damaged_lines": damaged,
+            }
+        )
+        return
+    OUT.print(f"{output}: {merged.records} records; {merged.duplicates} were there more than once")
+
+
+def compact(
+    log: Annotated[Path, typer.Argument(metavar="LOG", help="A log file; it is left as it is.")],
+    output: OutputOption,
+    top: Annotated[int, typer.Option("--top", help="How many of the best configs of each task stay.")] = 10,
+    sample: Annotated[
+        int,
+        typer.Option("--sample", help="How many more of each task stay for training, spread over speeds."),
+    ] = 100,
+    json: JsonOption = False,
+) -> None:
+    """Keep the best configs of every task and device, and a sample of the others to train cost models on."""
+    compacted = compact_log(log, output, top, sample)
+    if json:
+        print_json({"output": str(output), "kept": compacted.kept, "records": compacted.records})
+        return
+    OUT.print(f"{output}: kept {compacted.kept} of {compacted.records} records")

@@ -1,0 +1,51 @@
+"""`autotune log verify`: does what was recorded still hold on this device?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from autotune.cli.arguments import DeviceOption, DevicesOption, JsonOption
+from autotune.cli.log_arguments import LogArgument, read
+from autotune.cli.rows import CsvOption, chosen_format, print_rows
+from autotune.devices.device_file import find_device
+from autotune.tuning.verification import Verification, verified
+from search_spaces import AutotuneError
+from tuning_logs import Failure
+
+
+def verify(
+    log: LogArgument,
+    top: Annotated[int, typer.Option("--top", help="How many of the best configs of each task.")] = 1,
+    device: DeviceOption = "local",
+    devices: DevicesOption = None,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+) -> None:
+    """Measure the best configs of this device again and report how far the times have drifted.
+
+    Exits with 1 where one does not build, does not run, or gives a wrong result.
+    """
+    format = chosen_format(json, csv)
+    found = list(verified(read(log), find_device(device, devices), top))
+    print_rows(format, f"{log} on {device}", [_row(each) for each in found])
+    failed = [each for each in found if isinstance(each.measured, Failure)]
+    if failed:
+        names = ", ".join(each.record.task.name for each in failed)
+        raise AutotuneError(
+            f"expected all {len(found)} records to run as recorded; {len(failed)} failed: {names}"
+        )
+
+
+def _row(found: Verification) -> dict[str, object]:
+    failure = found.measured if isinstance(found.measured, Failure) else None
+    return {
+        "task": found.record.task.name,
+        "key": found.record.task.key,
+        "config": found.record.config.key,
+        "recorded_secs": found.record.secs,
+        "measured_secs": None if failure else found.secs,
+        "drift": found.drift,
+        "verdict": f"{failure.kind.value}: {failure.message[:200]}" if failure else found.verdict.value,
+    }

@@ -1,0 +1,63 @@
+"""`autotune report`: what a job found, as one HTML file or as JSON."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import typer
+
+from autotune.cli.arguments import JsonOption
+from autotune.cli.commands.status import FolderArgument
+from autotune.cli.console import OUT, print_json
+from autotune.jobs.status import read_status
+from autotune.reports.page import page
+from autotune.reports.report import make_report
+from search_spaces import AutotuneError, Misuse, TuningTask
+from search_spaces.tensor_ir.modules import load, signature
+from tuning_logs import read_log
+
+
+def report(
+    folder: FolderArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE.html", help="Where the page goes; default: in the folder."
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Write what a job found into one HTML file that needs no network: latencies, operators, charts, failures."""
+    status = read_status(folder)
+    if status is None:
+        raise Misuse(f"expected the output folder of a job, with a status.json; found none in {folder}")
+    found = make_report(status, read_log(status.log), moved_bytes)
+    if json:
+        print_json(msgspec.to_builtins(found))
+        if output is None:
+            return
+    path = output or folder / "report.html"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page(found), encoding="utf-8")
+    except OSError as error:
+        raise AutotuneError(f"the report could not be written to {path}: {error}") from error
+    if not json:
+        OUT.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, opens in any browser", highlight=False)
+
+
+def moved_bytes(task: TuningTask) -> int:
+    """What the inputs and outputs of a task take."""
+    specs = signature(load(task.workload.module))
+    return sum(prod(spec.shape) * _item_bytes(spec.dtype) for spec in specs)
+
+
+def _item_bytes(dtype: str) -> int:
+    try:
+        return np.dtype(dtype).itemsize
+    except TypeError:
+        return 2  # bfloat16 and its like

@@ -1,0 +1,81 @@
+"""`autotune run`: a job file's models on its devices, until the budget is spent."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from autotune.cli.arguments import JsonOption
+from autotune.cli.commands.tune import check_success, print_status
+from autotune.cli.console import ERR, OUT, print_json, table
+from autotune.cli.job_run import engine_on, run_job
+from autotune.cli.values import show_secs
+from autotune.jobs.dry_run import JobEstimate, estimate
+from autotune.jobs.durations import show_duration
+from autotune.jobs.job_file import read_job_file
+from autotune.jobs.plan import plan_job
+from autotune.jobs.status import read_status
+from tuning_logs import TuningLog, read_log
+from tuning_logs.address import is_url
+
+JobFileArgument = Annotated[Path, typer.Argument(metavar="JOBS.toml", help="The job file.")]
+
+
+def run(
+    context: typer.Context,
+    jobs: JobFileArgument,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the plan with the time each task can expect; run nothing."),
+    ] = False,
+    dashboard: Annotated[
+        str | None,
+        typer.Option("--dashboard", metavar="URL", help="An Optuna storage to copy the studies to."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Run a job: several models, on several devices, within a budget. The same command again goes on where the
+    last one ended, however it ended; what is spent counts. Another budget in the file counts from then on."""
+    started = time.monotonic()
+    request = read_job_file(jobs)
+    if dashboard:
+        request = replace(request, dashboard=dashboard)
+    plan = plan_job(request)
+    if dry_run:
+        has_log = is_url(request.log) or Path(request.log).exists()
+        log = read_log(request.log) if has_log else TuningLog.in_memory()
+        assert request.output is not None
+        found = estimate(plan, log, read_status(request.output))
+        if json:
+            print_json(msgspec.to_builtins(found))
+        else:
+            _print(found)
+        return
+    status, _ = run_job(plan, started, engine_on(context.obj))
+    if json:
+        print_json(msgspec.to_builtins(status))
+    else:
+        print_status(status)
+        ERR.print(f"autotune report {request.output} -o report.html   shows what was found", highlight=False)
+    check_success(status)
+
+
+def _print(found: JobEstimate) -> None:
+    rows = [
+        [
+            one.name if len(found.devices) == 1 else f"{one.name} on {one.device}",
+            str(one.calls),
+            "–" if one.known_secs is None else show_secs(one.known_secs),
+            "–" if one.trials is None else f"{one.trials:.0f}",
+            "–" if one.secs is None else show_duration(one.secs),
+        ]
+        for one in found.tasks
+    ]
+    OUT.print(table(f"{found.name}: plan", ["task", "calls", "best known", "trials", "time"], rows))
+    for line in found.lines:
+        OUT.print(line, highlight=False)

@@ -1,0 +1,41 @@
+"""`autotune serve-device`: this machine as a board that others tune on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from autotune.boards import program
+from autotune.cli.console import ERR
+from autotune.devices.rpc_tracker import parse_address
+
+
+def serve_device(
+    tracker: Annotated[str, typer.Option("--tracker", metavar="HOST:PORT", help="The RPC tracker.")],
+    key: Annotated[str, typer.Option("--key", help="What boards like this one are called.")],
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Where clients connect; port 0 is any.")
+    ] = "127.0.0.1:0",
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Default: one per core.")] = None,
+    gpu: Annotated[int | None, typer.Option("--gpu", min=0, help="Serve this NVIDIA GPU instead.")] = None,
+    memory_mib: Annotated[
+        int | None, typer.Option("--memory-mib", min=64, help="What a session may use; default: half of all.")
+    ] = None,
+) -> None:
+    """Serve this device to an RPC tracker, until Ctrl-C. RPC has no authentication: whoever reaches the port runs
+    programs here, so it listens on loopback unless told otherwise."""
+    where = parse_address(listen)
+    parse_address(tracker)
+    if where.host not in ("127.0.0.1", "localhost", "::1"):
+        ERR.print(
+            f"[yellow]listening on {where}: every machine that reaches it can run programs here[/yellow]"
+        )
+    options = ["--tracker", tracker, "--key", key, "--listen", listen]
+    options += ["--threads", str(threads)] if threads else []
+    options += ["--memory-mib", str(memory_mib)] if memory_mib else []
+    options += [] if gpu is None else ["--gpu", str(gpu)]
+    # TVM's runtime reads its settings when it loads, so the server is a program that starts without it.
+    os.execv(sys.executable, [sys.executable, "-P", program.__file__, *options])

@@ -1,0 +1,54 @@
+"""`autotune tasks`: what there is to tune in a model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from autotune.cli.arguments import JsonOption, OperatorOption, OptionalModelArgument, ShapeOption
+from autotune.cli.console import OUT, print_json, table
+from autotune.cli.inputs import read_tasks
+from autotune.devices.device import parse_device
+from search_spaces import Target, TuningTask
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+
+TargetOption = Annotated[
+    str,
+    typer.Option(
+        "--target", help="What to compile for: local, or a target such as 'llvm -mcpu=znver4 -num-cores=4'."
+    ),
+]
+
+
+def tasks(
+    model: OptionalModelArgument = None,
+    op: OperatorOption = None,
+    target: TargetOption = "local",
+    shape: ShapeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List the distinct operators of a model, how often each is called, and how large its search space is."""
+    compile_for = parse_device(target).target if target.startswith("local") else Target.parse(target)
+    found = read_tasks(model, op, shape, compile_for)
+    sizes = {task: TensorIRSpace(task).size for task in found}
+    if json:
+        print_json({"target": str(compile_for), "tasks": [_row(task, sizes[task]) for task in found]})
+        return
+    rows = [
+        [task.name, str(task.weight), f"{task.workload.flops / 1e6:.2f}", f"{sizes[task]:.1e}", task.key[:12]]
+        for task in found
+    ]
+    OUT.print(
+        table(f"{len(found)} tasks for {compile_for}", ["task", "calls", "MFLOP", "configs", "key"], rows)
+    )
+
+
+def _row(task: TuningTask, size: int) -> dict[str, object]:
+    return {
+        "name": task.name,
+        "key": task.key,
+        "weight": task.weight,
+        "flops": task.workload.flops,
+        "configs": size,
+    }

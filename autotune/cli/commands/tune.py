@@ -1,0 +1,224 @@
+"""`autotune tune`: searches, measures, and writes the log; the short form of a job with one model."""
+
+from __future__ import annotations
+
+import time as clock
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autotune.cli.arguments import (
+    DeviceOption,
+    DevicesOption,
+    JsonOption,
+    LogOption,
+    OperatorOption,
+    OptionalModelArgument,
+    ShapeOption,
+)
+from autotune.cli.console import OUT, print_json
+from autotune.cli.job_run import engine_on, run_job
+from autotune.cli.job_view import model_table, offer_table, summary, task_table
+from autotune.cli.values import parse_shapes
+from autotune.devices.device import parse_device
+from autotune.devices.device_file import read_devices
+from autotune.jobs.durations import parse_secs
+from autotune.jobs.job_file import JobRequest, ModelRequest
+from autotune.jobs.plan import JobPlan, PlannedModel, plan_job, share_out
+from autotune.jobs.status import JobStatus, State
+from autotune.models.operators import operator_task
+from autotune.search.pretrained_model import NO_MODEL, SHIPPED
+from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.tuning.budget import Budget
+from search_spaces import AutotuneError, Misuse
+from search_spaces.config import UNTOUCHED
+from tuning_logs import Failure, RecordStore, Timing
+from tuning_logs.selection.ranking import with_all_repeats
+
+# What a shell expects of a command that Ctrl-C ended.
+_INTERRUPTED = 130
+
+
+def tune(
+    context: typer.Context,
+    model: OptionalModelArgument = None,
+    op: OperatorOption = None,
+    device: DeviceOption = "local",
+    devices: DevicesOption = None,
+    log: LogOption = "logs/tuning.jsonl",
+    time: Annotated[str | None, typer.Option("--time", help="How long: 90s, 5m, 8h.")] = None,
+    trials: Annotated[int | None, typer.Option("--trials", help="How many candidates to measure.")] = None,
+    until_gain: Annotated[
+        float | None,
+        typer.Option(
+            "--until-gain",
+            metavar="SHARE",
+            help="Stop when another hour is expected to bring no more than this share: 0.01.",
+        ),
+    ] = None,
+    sampler: Annotated[
+        SamplerKind, typer.Option("--sampler", help="How to explore.")
+    ] = SamplerKind.COST_MODEL,
+    cost_model: Annotated[
+        str | None,
+        typer.Option(
+            "--cost-model",
+            metavar="FILE|none",
+            help="A trained model that guides the search from the first trial on; by default the one that ships "
+            "for such a device, if any.",
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch", help="The most candidates per round.")] = 16,
+    seed: Annotated[int, typer.Option("--seed", help="Decides every random choice of the search.")] = 0,
+    shape: ShapeOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="A folder for status, builds from before and after, and all that a report needs. "
+            "With it, the same command goes on with what is left of its budget.",
+        ),
+    ] = None,
+    dashboard: Annotated[
+        str | None,
+        typer.Option("--dashboard", metavar="URL", help="An Optuna storage to copy the studies to."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Tune a model, or one operator, on a device. Ctrl-C stops; what was measured is in the log, and the same
+    command goes on from there."""
+    started = clock.monotonic()
+    if time is None and trials is None and until_gain is None:
+        raise Misuse(
+            "say how long to tune: --time 5m, --trials 200, --until-gain 0.01, or several; found none"
+        )
+    described = {one.name: one for one in read_devices(devices)} if devices else {}
+    if devices is None:
+        parse_device(device)
+    elif device not in described:
+        raise Misuse(f"expected one of the devices of {devices}: {', '.join(described)}; found {device!r}")
+    if (model is None) == (op is None):
+        found = "both" if model else "neither"
+        raise Misuse(f"name a model file or one operator with --op; found {found}")
+    sampler_factory(sampler)  # says now what the sampler lacks
+    budget = Budget(trials, None if time is None else parse_secs(time), until_gain)
+    name = op or (model.stem if model else "")
+    models = (
+        () if model is None else (ModelRequest(model, name, (device,), shapes=parse_shapes(shape or [])),)
+    )
+    request = JobRequest(
+        name,
+        models,
+        budget,
+        log,
+        output,
+        seed,
+        batch,
+        sampler,
+        dashboard=dashboard,
+        described=described,
+        cost_model=_cost_model(cost_model, sampler),
+    )
+    status, records = run_job(_plan(request, op, device), started, engine_on(context.obj))
+    if json:
+        print_json(_summary(request, status, records))
+    else:
+        print_status(status)
+    check_success(status)
+
+
+def print_status(status: JobStatus) -> None:
+    """How a job ended, for people."""
+    OUT.print(task_table(status))
+    if any(one.before for one in status.models):
+        OUT.print(model_table(status))
+        for one in status.models:
+            if one.library:
+                OUT.print(f"{one.name}: {one.library}", highlight=False)
+    if (offers := offer_table(status)) is not None:
+        OUT.print(offers)
+    decided = [one.winner_p_value for one in status.tasks if one.winner_p_value is not None]
+    if decided:
+        clear = sum(p_value < 0.05 for p_value in decided)
+        OUT.print(
+            f"finalists of {len(decided)} tasks were measured again: {clear} winners are faster than the "
+            "next beyond luck, the others are as fast as it, as far as can be told"
+        )
+    for warning in [*(one.warning for one in status.devices), *status.warnings]:
+        if warning:
+            OUT.print(f"[yellow]{warning}[/yellow]", highlight=False)
+    for task in status.tasks:
+        if task.best_secs is None and status.state is State.FINISHED:
+            OUT.print(f"[yellow]{task.name} was not tuned: its default schedule did not run[/yellow]")
+    OUT.print(f"{summary(status)} → {status.log}", highlight=False)
+
+
+def check_success(status: JobStatus) -> None:
+    """Raises AutotuneError where nothing ran, and exits with 130 where the job was stopped."""
+    if status.state is State.STOPPED:
+        raise typer.Exit(_INTERRUPTED)
+    nothing_ran = not any(one.trials and one.best_secs for one in status.tasks)
+    if nothing_ran or 0 < status.trials <= sum(status.failures.values()):
+        counts = ", ".join(f"{kind} {count}" for kind, count in status.failures.items())
+        why = counts or f"the budget ended after {status.secs:.1f} s, before the first; give it more"
+        raise AutotuneError(f"expected at least one candidate to run, found none that did: {why}")
+
+
+def _cost_model(text: str | None, sampler: SamplerKind) -> Path | None:
+    if text is None or text == NO_MODEL:
+        return SHIPPED if text is None else None
+    if sampler is not SamplerKind.COST_MODEL:
+        raise Misuse(
+            f"a cost model guides the sampler {SamplerKind.COST_MODEL.value!r}, found {sampler.value!r}"
+        )
+    if not Path(text).exists():
+        raise Misuse(f"expected a cost model, or {NO_MODEL!r}; found nothing at {text}")
+    return Path(text)
+
+
+def _plan(request: JobRequest, op: str | None, device: str) -> JobPlan:
+    if op is None:
+        return plan_job(request)
+    where = request.reach(device)
+    return JobPlan(request, share_out([(where, [PlannedModel(op, (operator_task(op, where.target),))])]))
+
+
+def _summary(request: JobRequest, status: JobStatus, log: RecordStore) -> dict[str, object]:
+    [device] = status.devices
+    fingerprint = next((one for one in log.devices() if one.key == device.fingerprint), None)
+    tasks = {task.key: task for task in log.tasks() if str(task.target) == device.target}
+    rows, failures = [], Counter[str]()
+    for one in status.tasks:
+        records = log.where(task=tasks[one.key], device=fingerprint) if one.key in tasks else []
+        best = log.best(tasks[one.key], fingerprint) if records else None
+        default = with_all_repeats(log, tasks[one.key], fingerprint, UNTOUCHED) if records else None
+        failed = [r.measurement for r in records if isinstance(r.measurement, Failure)]
+        failures.update(str(failure.kind) for failure in failed)
+        rows.append(
+            {
+                "name": one.name,
+                "key": one.key,
+                "weight": one.calls,
+                "records": len(records),
+                "default_secs": default.secs if default else None,
+                "best_secs": best.secs if best and isinstance(best.measurement, Timing) else None,
+                "winner_p_value": one.winner_p_value,
+                "failure": failed[0].message if failed else None,
+            }
+        )
+    return {
+        "device": device.name,
+        "target": device.target,
+        "sampler": request.sampler.value,
+        "seed": request.seed,
+        "elapsed_secs": status.secs,
+        "trials": status.trials,
+        "failures": dict(failures),
+        "machine": device.warning,
+        "warnings": status.warnings,
+        "tasks": rows,
+    }

@@ -1,0 +1,60 @@
+"""The live view of a running job: tasks, trials, best so far, what remains."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from autotune.cli.job_view import summary, task_table
+from autotune.jobs.engine import JobRound
+from autotune.jobs.status import JobStatus
+
+# More rows than this do not fit a terminal: the heaviest tasks are shown.
+_ROWS = 20
+
+
+class TuningProgress:
+    """Shows a job's rounds: a table that updates itself on a terminal, one line a round elsewhere.
+
+    A terminal that is gone, as after a hang-up, is no reason to stop.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._is_gone = False
+        self._live = (
+            Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
+        )
+
+    def __enter__(self) -> TuningProgress:
+        if self._live:
+            with suppress(OSError):
+                self._live.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._live:
+            with suppress(OSError):
+                self._live.stop()
+
+    def update(self, status: JobStatus, happened: JobRound) -> None:
+        """Takes in a round and shows where the job stands."""
+        if self._is_gone:
+            return
+        try:
+            if self._live:
+                self._live.update(Group(Text(summary(status)), task_table(status, _ROWS)), refresh=True)
+            else:
+                self._console.print(_line(status, happened), highlight=False, markup=False)
+        except OSError:
+            self._is_gone = True
+
+
+def _line(status: JobStatus, happened: JobRound) -> str:
+    if not happened.records:
+        return f"{summary(status)} · {happened.activity}"
+    names = ", ".join(dict.fromkeys(record.task.name for record in happened.records))
+    return f"{summary(status)} · measured {len(happened.records)} of {names}"

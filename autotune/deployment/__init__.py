@@ -1,0 +1,1 @@
+"""Whole models: built with the best schedules of a log, run and timed beside other engines."""

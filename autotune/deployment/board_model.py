@@ -1,0 +1,146 @@
+"""Whole models on a board: sent there, loaded beside each other in one session, run and timed (imports TVM)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from autotune.deployment.engine import Array, draw
+from autotune.deployment.executable import SavedModel
+from autotune.deployment.side_by_side import EngineLatency, ModelComparison, Seat, compare_seats, time_seat
+from autotune.devices.rpc_tracker import Address
+from autotune.measurement.board_trial import BoardRequest, Lost, held_session, warm_up
+from autotune.models.onnx_file import InputSpec
+from autotune.workers.pool import WorkerPool, lasting_worker
+from autotune.workers.process import Call
+from autotune.workers.remote_end import find_session_end
+from search_spaces.errors import AutotuneError
+
+# The session of a search that has just ended may still be on its way out.
+_WAIT_SECS = 30.0
+_TURN_SECS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class BoardModel:
+    """A saved model that runs on the next board that is free, on seeded inputs."""
+
+    build: SavedModel
+    boards: BoardRequest
+    inputs: tuple[InputSpec, ...]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoardPlace:
+    """See `autotune.deployment.model_runner.ModelPlace`: a board under a key at a tracker.
+
+    Builds that are compared are in one session on one board, with one pool of threads; it is given back in the end.
+    """
+
+    tracker: Address
+    key: str
+    seed: int
+
+    def measure(
+        self, build: SavedModel, inputs: tuple[InputSpec, ...], rounds: int, turn_secs: float
+    ) -> EngineLatency:
+        """Times one build in so many turns; the times are taken on the board."""
+        with _pool() as pool:
+            return time_seat(self._seat(pool, build, inputs, turn_secs), rounds)
+
+    def side_by_side(
+        self,
+        builds: Sequence[SavedModel],
+        inputs: tuple[InputSpec, ...],
+        rounds: int,
+        spare_secs: Callable[[], float],
+    ) -> ModelComparison:
+        """Times builds in turns and compares their outputs; the times are taken on the board."""
+        with _pool() as pool:
+            seats = [self._seat(pool, build, inputs, _TURN_SECS) for build in builds]
+            return compare_seats(seats, rounds, spare_secs)
+
+    def _seat(
+        self, pool: WorkerPool, build: SavedModel, inputs: tuple[InputSpec, ...], turn_secs: float
+    ) -> Seat:
+        boards = BoardRequest(self.tracker, self.key, frozenset(), _WAIT_SECS)
+        model = BoardModel(build, boards, inputs, self.seed)
+        name = f"{build.name} on a board under {self.key!r}"
+        return Seat(
+            name, pool, Call(outputs_on_board, (model,)), Call(take_turn_on_board, (model, turn_secs))
+        )
+
+
+def outputs_on_board(model: BoardModel) -> tuple[Array, ...]:
+    """What the model computes there. Raises AutotuneError where the board or the model fails."""
+    with _faults_told():
+        return _loaded(model).outputs()
+
+
+def take_turn_on_board(model: BoardModel, turn_secs: float) -> list[float]:
+    """Latencies in seconds as the board's clock tells them, one a run, see `autotune.deployment.engine.take_turn`.
+
+    Raises AutotuneError where the board or the model fails.
+    """
+    with _faults_told():
+        return _loaded(model).take_turn(turn_secs)
+
+
+class _Loaded:
+    """A model on a board, with its inputs there."""
+
+    def __init__(self, connection: Any, module: Any, arguments: Sequence[Array]) -> None:
+        device = connection.cpu()
+        self._machine = relax.VirtualMachine(module, device)
+        # The outputs stay there, too: what a run takes must not depend on the network.
+        self._machine.set_input("main", *[tvm.runtime.tensor(value, device) for value in arguments])
+        self._device = device
+
+    def outputs(self) -> tuple[Array, ...]:
+        """What it computes."""
+        self._machine.invoke_stateful("main")
+        found = self._machine.get_outputs("main")
+        return tuple(np.asarray(one.numpy()) for one in (found if isinstance(found, tuple) else (found,)))
+
+    def take_turn(self, turn_secs: float) -> list[float]:
+        """As many runs as fit, at least one, each time after one that warms the caches."""
+        [first] = self._run_secs(1)
+        more = int(turn_secs / first) - 1
+        return [first] if more < 1 else self._run_secs(more)
+
+    def _run_secs(self, runs: int) -> list[float]:
+        timer = self._machine.time_evaluator("invoke_stateful", self._device, number=1, repeat=runs)
+        return [float(secs) for secs in timer("main").results]
+
+
+@cache
+def _loaded(model: BoardModel) -> _Loaded:
+    session = held_session(model.boards)
+    if isinstance(session, Lost):
+        raise AutotuneError(session.message)
+    module = session.load_library(model.build.path)
+    return _Loaded(session.connection, module, draw(model.inputs, model.seed))
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    """Turns whatever TVM makes of a board's fault into what happened there, in a line."""
+    try:
+        yield
+    except Exception as error:
+        end = find_session_end(str(error))
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise AutotuneError(end.fault.message if end else lines[-1]) from error
+
+
+def _pool() -> WorkerPool:
+    """One process, so that there is one session for all it is asked."""
+    return lasting_worker(Call(warm_up), {})

@@ -1,0 +1,166 @@
+"""From a model and a tuning log to a built model, its weights packed ahead of time (imports TVM)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import tvm
+from tvm import relax
+from tvm.support import cc
+
+from autotune.builders.local_builder import LocalBuilder
+from autotune.deployment.coverage import Coverage, coverage
+from autotune.deployment.executable import Array, Executable, SavedModel
+from autotune.deployment.side_by_side import EngineLatency, measure
+from autotune.models.lowering import lower
+from autotune.models.model import Model
+from autotune.models.onnx_file import InputSpec
+from autotune.models.task_extraction import calls
+from search_spaces.errors import AutotuneError, Misuse
+from search_spaces.space import Candidate
+from search_spaces.target import Target
+from search_spaces.tensor_ir.modules import tvm_target
+from tuning_logs.exchange.metaschedule_database import database
+from tuning_logs.record_store import RecordStore
+from tuning_logs.records.device_fingerprint import DeviceFingerprint
+from tuning_logs.records.measurement import Failure
+from tuning_logs.selection.schedule_choice import OtherDevices
+
+# TVM's own names for what its layout rewriting splits off: the packing of a weight.
+_PREPACK = "_weight_prepack"
+
+
+@dataclass(frozen=True, eq=False)
+class Build:
+    """A model compiled with the schedules of a log.
+
+    coverage:      which operators are tuned, which are not and why;
+    prepacked:     how many weights were packed into another layout during the build;
+    runtime_packs: how many are packed anew in every run, as their packing could not be done ahead of time.
+    """
+
+    executable: Executable
+    coverage: Coverage
+    target: Target
+    inputs: tuple[InputSpec, ...]
+    prepacked: int
+    runtime_packs: int
+
+    def __call__(self, *inputs: Array) -> Array | tuple[Array, ...]:
+        """Runs the model in this process; see `Executable`."""
+        return self.executable(*inputs)
+
+    def measure(self, seed: int = 0, rounds: int = 5) -> EngineLatency:
+        """Times the model on seeded inputs, in a process of its own, on as many threads as cores."""
+        with tempfile.TemporaryDirectory() as scratch:
+            engine = SavedModel(self.save(Path(scratch) / "model.so"))
+            return measure(engine, self.inputs, int(str(self.target.attr("num-cores") or 1)), seed, rounds)
+
+    def save(self, path: str | Path, linker: str | None = None) -> Path:
+        """Writes the model as a shared library that `autotune.load` reads; a file of that name is replaced.
+
+        linker: a compiler driver for the target, where it is another machine's. Raises AutotuneError where there is
+        none to link with or the path cannot be written; then what was there is left as it is.
+        """
+        path = Path(path)
+        linker = linker or cc.get_cc()
+        if linker is None or shutil.which(linker) is None:
+            raise AutotuneError(
+                f"expected a C++ compiler to link with; found no {linker or 'g++ or clang++'}. Install it"
+            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as scratch:
+                library = Path(scratch) / "model.so"
+                self.executable.vm_executable.export_library(str(library), fcompile=cc.cross_compiler(linker))
+                os.replace(library, path)
+        except (OSError, RuntimeError) as error:
+            raise AutotuneError(f"the built model could not be written to {path}: {error}") from error
+        return path
+
+
+def compile(
+    model: Model | tvm.IRModule,
+    target: Target,
+    log: RecordStore,
+    device: DeviceFingerprint | None = None,
+    others: OtherDevices = OtherDevices.REFUSED,
+    linker: str | None = None,
+) -> Build:
+    """Builds a model with the best record of each of its operators; device: whose records count.
+
+    A record is used where it beats the untouched operator beyond noise. An operator without a usable record gets the
+    schedule of a similar one, if there is one that applies and builds, or keeps TVM's naive loops; the coverage says
+    which and why. others: whether the records of other devices may stand in; linker: a C compiler driver for the
+    target, where it is another machine's.
+    Raises Misuse for a model without a graph and for a target that TVM does not know.
+    """
+    module = model.module if isinstance(model, Model) else model
+    if not any(isinstance(func, relax.Function) for func in module.functions.values()):
+        raise Misuse(
+            "expected a model with a graph to build; found a bare operator, which is built by tuning it"
+        )
+    compiled_for = tvm_target(target)
+    lowered = lower(module, target)
+    with ExitStack() as stack:
+        records = database(log, target, device, others, _TrialBuild(stack, linker or "cc"))
+        with compiled_for, records, tvm.transform.PassContext(opt_level=3):
+            scheduled = relax.transform.MetaScheduleApplyDatabase()(lowered)
+            split = relax.transform.SplitLayoutRewritePreproc()(scheduled)
+            packed = relax.transform.FoldConstant()(split)
+    found = coverage([name for name, _ in calls(lowered)], records.lookups, log, device)
+    built = relax.build(packed, target=compiled_for, relax_pipeline=_to_executable(compiled_for))
+    executable = Executable(built, _device(compiled_for))
+    to_pack, left = _count_packs(split), _count_packs(packed)
+    specs = model.inputs if isinstance(model, Model) else _inputs(module)
+    return Build(executable, found, target, specs, to_pack - left, left)
+
+
+class _TrialBuild:
+    """Whether a candidate builds, tried in a process of its own; one is started once there is something to try."""
+
+    def __init__(self, stack: ExitStack, linker: str) -> None:
+        self._stack, self._linker = stack, linker
+        self._builder: LocalBuilder | None = None
+
+    def __call__(self, candidate: Candidate) -> bool:
+        if str(candidate.task.target.kind) != "llvm":
+            return True
+        self._builder = self._builder or self._stack.enter_context(
+            LocalBuilder(workers=1, linker=self._linker)
+        )
+        [built] = self._builder.build([candidate])
+        return not isinstance(built, Failure)
+
+
+def _inputs(module: tvm.IRModule) -> tuple[InputSpec, ...]:
+    return tuple(
+        InputSpec(str(param.name), tuple(int(size) for size in param.ty.shape), str(param.ty.dtype))
+        for param in module["main"].params
+    )
+
+
+def _to_executable(target: tvm.target.Target) -> tvm.transform.Pass:
+    """The rest of TVM's default pipeline, from scheduled functions on."""
+    return tvm.transform.Sequential(
+        [
+            relax.transform.RewriteDataflowReshape(),
+            relax.transform.ToNonDataflow(),
+            relax.transform.RemovePurityChecking(),
+            relax.transform.CallTIRRewrite(),
+            *relax.pipeline.finalize_passes(target),
+        ]
+    )
+
+
+def _count_packs(module: tvm.IRModule) -> int:
+    return sum(name.endswith(_PREPACK) for name, _ in calls(module))
+
+
+def _device(target: tvm.target.Target) -> str:
+    return "cpu" if str(target.kind.name) == "llvm" else str(target.kind.name)

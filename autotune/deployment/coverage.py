@@ -1,0 +1,167 @@
+"""How much of a model a tuning log covers: every operator, tuned or why not, and its share of the time."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from tuning_logs.exchange.metaschedule_database import Lookup
+from tuning_logs.record_store import RecordStore
+from tuning_logs.records.device_fingerprint import DeviceFingerprint
+from tuning_logs.selection.ranking import with_all_repeats
+from tuning_logs.selection.schedule_choice import Cause, Origin
+
+#: Floating-point operations a second of TVM's naive loops, where the log does not tell.
+_NAIVE_FLOPS = 1e9
+
+
+class Status(StrEnum):
+    """What a build uses for an operator."""
+
+    TUNED = "tuned"
+    DEFAULT_IS_BEST = "default is best"
+    OTHER_DEVICE = "tuned on another device"
+    NEAR_MATCH = "near match"
+    UNTUNED = "untuned"
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRow:
+    """One operator of the model.
+
+    calls:         how often one run of the model calls it;
+    cause, reason: why it has no record of its own that is used; None and empty where it has;
+    source:        whose schedule is used instead: the other device's or operator's name, empty where none is; of an own
+                   record, "trace stored with" the version of the search space, where it was replayed by its trace;
+    tuned_secs:    one call with the schedule that is used, as recorded; None where that was never measured here;
+    default_secs:  one call of the untouched operator, as recorded; None where never measured;
+    flops:         floating-point operations of one call;
+    key:           its workload's key, None where its shape is dynamic;
+    share:         its expected part of the time of all operators, 0 to 1; None where its shape is dynamic
+    """
+
+    name: str
+    calls: int
+    status: Status
+    reason: str
+    tuned_secs: float | None
+    default_secs: float | None
+    flops: float = 0.0
+    cause: Cause | None = None
+    source: str = ""
+    share: float | None = None
+    key: str | None = None
+
+    @property
+    def secs(self) -> float | None:
+        """What all its calls take in one run of the model, as far as the log knows."""
+        known = self.tuned_secs if self.tuned_secs is not None else self.default_secs
+        return None if known is None else known * self.calls
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The operators of a build, the one with the largest share first, those of dynamic shape last."""
+
+    rows: tuple[CoverageRow, ...]
+
+    @property
+    def untuned(self) -> tuple[CoverageRow, ...]:
+        """The operators that run TVM's naive loops because the log has nothing better to offer."""
+        return tuple(row for row in self.rows if row.status is Status.UNTUNED)
+
+    @property
+    def borrowed(self) -> tuple[CoverageRow, ...]:
+        """The operators that run a schedule that was found for another operator or on another device."""
+        return tuple(row for row in self.rows if row.status in (Status.NEAR_MATCH, Status.OTHER_DEVICE))
+
+    @property
+    def missed_share(self) -> float:
+        """The expected share of the time of all operators without a record of their own; 1.0 where one of them has
+        a dynamic shape, as then nobody knows."""
+        shares = [row.share for row in (*self.untuned, *self.borrowed)]
+        return 1.0 if None in shares else sum(share for share in shares if share is not None)
+
+
+def coverage(
+    calls: Iterable[str],
+    lookups: Mapping[str, Lookup],
+    log: RecordStore,
+    device: DeviceFingerprint | None,
+) -> Coverage:
+    """What a build used for each of its calls, given by function name.
+
+    The time of an operator that was never measured is expected from its operations: at the rate at which the log's
+    other untouched operators run, or that of the operator whose schedule it borrows.
+    """
+    merged: dict[str, CoverageRow] = {}
+    for name in calls:
+        lookup = lookups[name]
+        key = lookup.task.key if lookup.task else name
+        row = merged.get(key) or _row(name, lookup, log, device)
+        merged[key] = replace(row, calls=row.calls + 1)
+    expected = _expected(list(merged.values()), {row.name: lookups[row.name] for row in merged.values()})
+    total = sum(secs for secs in expected.values() if secs is not None)
+    shared = [
+        replace(row, share=secs / total if total else 0.0)
+        if (secs := expected[row.name]) is not None
+        else row
+        for row in merged.values()
+    ]
+    return Coverage(
+        tuple(sorted(shared, key=lambda row: -1.0 if row.share is None else row.share, reverse=True))
+    )
+
+
+def _row(name: str, lookup: Lookup, log: RecordStore, device: DeviceFingerprint | None) -> CoverageRow:
+    choice = lookup.choice
+    row = CoverageRow(
+        name,
+        0,
+        Status.UNTUNED,
+        choice.miss.reason if choice.miss else "",
+        None,
+        _default_secs(lookup, log, device),
+        lookup.task.workload.flops if lookup.task else 0.0,
+        choice.miss.cause if choice.miss else None,
+        key=lookup.task.key if lookup.task else None,
+    )
+    record = choice.record
+    if record is None:
+        return row
+    match choice.origin:
+        case Origin.NEAR_MATCH:
+            return replace(row, status=Status.NEAR_MATCH, source=record.task.name)
+        case Origin.OTHER_DEVICE:
+            source = f"{record.device.name} ({record.task.target})"
+            return replace(row, status=Status.OTHER_DEVICE, source=source)
+        case Origin.STORED_TRACE:
+            row = replace(row, source=f"trace stored with {record.space_version}")
+    status = Status.DEFAULT_IS_BEST if record.config == choice.default else Status.TUNED
+    return replace(row, status=status, tuned_secs=record.secs)
+
+
+def _expected(rows: Sequence[CoverageRow], lookups: Mapping[str, Lookup]) -> dict[str, float | None]:
+    """What all calls of each operator are expected to take, in seconds, by name."""
+    rates = [row.flops / row.default_secs for row in rows if row.default_secs and row.flops]
+    naive = statistics.median(rates) if rates else _NAIVE_FLOPS
+    return {row.name: _expected_secs(row, lookups[row.name], naive) for row in rows}
+
+
+def _expected_secs(row: CoverageRow, lookup: Lookup, naive: float) -> float | None:
+    record = lookup.choice.record
+    if lookup.task is None:
+        return None
+    if record is not None and row.status in (Status.NEAR_MATCH, Status.OTHER_DEVICE):
+        size = row.flops / record.task.workload.flops if record.task.workload.flops else 1.0
+        return record.secs * size * row.calls
+    return row.flops / naive * row.calls if row.secs is None else row.secs
+
+
+def _default_secs(lookup: Lookup, log: RecordStore, device: DeviceFingerprint | None) -> float | None:
+    if lookup.task is None:
+        return None
+    record = with_all_repeats(log, lookup.task, device, lookup.choice.default)
+    return record.secs if record else None

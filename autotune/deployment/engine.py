@@ -1,0 +1,71 @@
+"""What a worker process does for one engine when several take turns: it opens the model once and runs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Sequence
+from functools import cache
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from autotune.models.onnx_file import InputSpec
+
+Array = npt.NDArray[Any]
+
+
+class Engine(Hashable, Protocol):
+    """A model in something that can run it: picklable, and opened only in the process that runs it."""
+
+    @property
+    def name(self) -> str:
+        """What the engine is called in a table."""
+        ...
+
+    def open(self) -> Callable[..., Array | tuple[Array, ...]]:
+        """The model, to be called with its inputs in the order of the file."""
+        ...
+
+
+def outputs(engine: Engine, inputs: tuple[InputSpec, ...], seed: int) -> tuple[Array, ...]:
+    """What the engine computes from seeded inputs."""
+    found = _opened(engine)(*draw(inputs, seed))
+    return found if isinstance(found, tuple) else (found,)
+
+
+def take_turn(engine: Engine, inputs: tuple[InputSpec, ...], seed: int, turn_secs: float) -> list[float]:
+    """Latencies in seconds, one a run: as many runs as fit into turn_secs, at least one.
+
+    One run before them wakes the threads and warms the caches, which the other engine's turn has cooled.
+    """
+    model, arguments = _opened(engine), draw(inputs, seed)
+    model(*arguments)
+    latencies: list[float] = []
+    while not latencies or sum(latencies) + latencies[-1] < turn_secs:
+        started = time.perf_counter()
+        model(*arguments)
+        latencies.append(time.perf_counter() - started)
+    return latencies
+
+
+def draw(inputs: Sequence[InputSpec], seed: int) -> list[Array]:
+    """Inputs to run a model on: floats are normal, bytes are of the full range, other integers 0 or 1.
+
+    Integers may be indices into a table of any length, or a mask; 0 and 1 are good for both.
+    """
+    rng = np.random.default_rng(seed)
+    return [_draw(rng, spec) for spec in inputs]
+
+
+def _draw(rng: np.random.Generator, spec: InputSpec) -> Array:
+    dtype = np.dtype(spec.dtype)
+    if dtype.kind in "iub":
+        limit = 256 if spec.dtype == "uint8" else 2
+        return rng.integers(0, limit, spec.shape).astype(dtype)
+    return rng.standard_normal(spec.shape).astype(dtype)
+
+
+@cache
+def _opened(engine: Engine) -> Callable[..., Array | tuple[Array, ...]]:
+    return engine.open()

@@ -1,0 +1,68 @@
+"""Where the builds of a whole model are run and timed: on this machine, or on a board."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from autotune.deployment.board_model import BoardPlace
+from autotune.deployment.executable import SavedModel
+from autotune.deployment.side_by_side import EngineLatency, ModelComparison, measure, side_by_side
+from autotune.devices.device import Device
+from autotune.models.onnx_file import InputSpec
+from search_spaces.errors import AutotuneError
+
+_SEED = 0
+
+
+class ModelPlace(Protocol):
+    """Runs saved builds of a model on seeded inputs. All methods raise AutotuneError where a build does not run."""
+
+    def measure(
+        self, build: SavedModel, inputs: tuple[InputSpec, ...], rounds: int, turn_secs: float
+    ) -> EngineLatency:
+        """Times one build in so many turns."""
+        ...
+
+    def side_by_side(
+        self,
+        builds: Sequence[SavedModel],
+        inputs: tuple[InputSpec, ...],
+        rounds: int,
+        spare_secs: Callable[[], float],
+    ) -> ModelComparison:
+        """Times builds in turns and compares their outputs, see `autotune.deployment.side_by_side.side_by_side`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ThisMachine:
+    """Runs every build in a process of its own, on so many threads."""
+
+    threads: int
+
+    def measure(
+        self, build: SavedModel, inputs: tuple[InputSpec, ...], rounds: int, turn_secs: float
+    ) -> EngineLatency:
+        """See `ModelPlace`."""
+        return measure(build, inputs, self.threads, _SEED, rounds, turn_secs)
+
+    def side_by_side(
+        self,
+        builds: Sequence[SavedModel],
+        inputs: tuple[InputSpec, ...],
+        rounds: int,
+        spare_secs: Callable[[], float],
+    ) -> ModelComparison:
+        """See `ModelPlace`."""
+        return side_by_side(builds, inputs, self.threads, _SEED, rounds, spare_secs=spare_secs)
+
+
+def model_place(device: Device) -> ModelPlace:
+    """Where builds for a device run. Raises AutotuneError for the GPU of a board, where only kernels are run."""
+    if device.is_here:
+        return ThisMachine(device.threads)
+    if device.target.is_gpu:
+        raise AutotuneError("expected a processor to run whole models on, found a board's GPU")
+    return BoardPlace(*device.boards, _SEED)

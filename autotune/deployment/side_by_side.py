@@ -1,0 +1,172 @@
+"""A build held side by side with other engines: are its outputs theirs, and who is faster."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from autotune.deployment.engine import Array, Engine, outputs, take_turn
+from autotune.measurement.output_check import compare
+from autotune.models.onnx_file import InputSpec
+from autotune.workers.idle import wait_until_idle
+from autotune.workers.pool import WorkerPool, lasting_worker
+from autotune.workers.process import Call
+from autotune.workers.reply import Answer
+from search_spaces.errors import AutotuneError
+from tuning_logs.records.measurement import Check
+
+_TIMEOUT_SECS = 600.0
+# However much time is left, this many times as many turns are enough.
+_MOST_TURNS = 10
+# What rounding explains after some hundred layers, relative to an element or the output's root mean square.
+_TOLERANCE = {"float64": 1e-6, "float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLatency:
+    """What one engine took: seconds, one number a run, in the order of the runs."""
+
+    name: str
+    run_secs: tuple[float, ...]
+
+    @property
+    def secs(self) -> float:
+        """The median."""
+        return statistics.median(self.run_secs)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """An engine in a worker process, and how that is asked for its outputs and for the seconds of one turn's runs."""
+
+    name: str
+    pool: WorkerPool
+    outputs: Call
+    turn: Call
+
+
+@dataclass(frozen=True, slots=True)
+class ModelComparison:
+    """Engines side by side: the first is the one under test, the second the peer whose outputs are the truth.
+
+    check:   the largest deviations of the first engine's outputs from the peer's;
+    mistake: what is wrong with them, None where they are equal within the tolerance of their dtype.
+    """
+
+    latencies: tuple[EngineLatency, ...]
+    check: Check
+    mistake: str | None
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """How many times faster than each engine the first one is (1.0 for itself)."""
+        return tuple(each.secs / self.latencies[0].secs for each in self.latencies)
+
+
+def side_by_side(
+    engines: Sequence[Engine],
+    inputs: tuple[InputSpec, ...],
+    threads: int,
+    seed: int,
+    rounds: int = 10,
+    turn_secs: float = 0.2,
+    spare_secs: Callable[[], float] = lambda: 0.0,
+) -> ModelComparison:
+    """Runs every engine in a process of its own, in turns of turn_secs, and compares the first two's outputs.
+
+    rounds: turns of each engine; up to ten times as many while one more of all fits into spare_secs, the time left.
+
+    The engines take turns so that a change of the machine's clock or load hits all of them; they do not share
+    a process because the idle threads of one spin while another runs.
+    Raises AutotuneError where an engine fails.
+    """
+    with ExitStack() as stack:
+        seats = [_seat(stack, engine, inputs, threads, seed, turn_secs) for engine in engines]
+        return compare_seats(seats, rounds, spare_secs)
+
+
+def compare_seats(seats: Sequence[Seat], rounds: int, spare_secs: Callable[[], float]) -> ModelComparison:
+    """The same for engines that have a seat, wherever they run. Raises AutotuneError where one fails."""
+    ours, theirs = [_ask(seat, seat.outputs) for seat in seats[:2]]
+    check, mistake = judge(ours, theirs)
+    taken: list[list[float]] = [[] for _ in seats]
+    started = time.monotonic()
+    for turn in range(_MOST_TURNS * rounds):
+        if turn >= rounds and spare_secs() < (time.monotonic() - started) / turn:
+            break
+        for seat, secs in zip(seats, taken, strict=True):
+            wait_until_idle(pid for other in seats if other is not seat for pid in other.pool.pids)
+            secs.extend(_ask(seat, seat.turn))
+    latencies = tuple(EngineLatency(seat.name, tuple(secs)) for seat, secs in zip(seats, taken, strict=True))
+    return ModelComparison(latencies, check, mistake)
+
+
+def measure(
+    engine: Engine,
+    inputs: tuple[InputSpec, ...],
+    threads: int,
+    seed: int,
+    rounds: int = 5,
+    turn_secs: float = 0.2,
+) -> EngineLatency:
+    """Times one engine in a process of its own. Raises AutotuneError where it fails."""
+    with ExitStack() as stack:
+        return time_seat(_seat(stack, engine, inputs, threads, seed, turn_secs), rounds)
+
+
+def time_seat(seat: Seat, rounds: int) -> EngineLatency:
+    """The same for an engine that has a seat. Raises AutotuneError where it fails."""
+    secs = [each for _ in range(rounds) for each in _ask(seat, seat.turn)]
+    return EngineLatency(seat.name, tuple(secs))
+
+
+def judge(ours: Sequence[Array], theirs: Sequence[Array]) -> tuple[Check, str | None]:
+    """How far outputs are from the peer's: the largest errors of all, and what is wrong, if anything."""
+    if len(ours) != len(theirs):
+        return Check(float("inf"), float("inf")), f"expected {len(theirs)} outputs, found {len(ours)}"
+    checks = [Check(0.0, 0.0)]
+    mistakes: list[str] = []
+    for index, (mine, peers) in enumerate(zip(ours, theirs, strict=True)):
+        if (mine.shape, mine.dtype) != (peers.shape, peers.dtype):
+            found, expected = f"{mine.dtype} {mine.shape}", f"{peers.dtype} {peers.shape}"
+            mistakes.append(f"output {index} is {found} where the peer has {expected}")
+            continue
+        comparison = compare(mine, peers, 1.0)
+        checks.append(comparison.check)
+        if comparison.mistake and comparison.check.max_rel_error > _TOLERANCE.get(str(peers.dtype), 0.0):
+            mistakes.append(f"output {index}: {comparison.mistake}")
+    worst = Check(max(each.max_abs_error for each in checks), max(each.max_rel_error for each in checks))
+    return worst, "; ".join(mistakes) or None
+
+
+def _seat(
+    stack: ExitStack, engine: Engine, inputs: tuple[InputSpec, ...], threads: int, seed: int, turn_secs: float
+) -> Seat:
+    pool = stack.enter_context(_pool(engine, threads))
+    asked = (engine, inputs, seed)
+    return Seat(engine.name, pool, Call(outputs, asked), Call(take_turn, (*asked, turn_secs)))
+
+
+def _pool(engine: Engine, threads: int) -> WorkerPool:
+    environment = {
+        "TVM_NUM_THREADS": str(threads),
+        # TVM's own binding puts two threads on one core.
+        "TVM_BIND_THREADS": "0",
+        "OMP_NUM_THREADS": str(threads),
+    }
+    return lasting_worker(Call(_warm_up, (engine,)), environment)
+
+
+def _warm_up(engine: Engine) -> None:
+    """Unpickling the engine has imported what it runs with."""
+
+
+def _ask(seat: Seat, call: Call) -> Any:
+    reply = seat.pool.map([(call, _TIMEOUT_SECS)])[0]
+    if not isinstance(reply, Answer):
+        raise AutotuneError(f"expected {seat.name} to run the model; found {reply.message}")
+    return reply.value

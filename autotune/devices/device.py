@@ -1,0 +1,187 @@
+"""A device that candidates are measured on: what to compile for, how to reach it, which machine it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from autotune.devices.gpu_facts import gpu_facts
+from autotune.devices.host import cpu_facts, cpu_target, usable_cores
+from autotune.devices.processor import cpu_model
+from autotune.devices.rpc_tracker import Address, parse_address, registered_boards
+from search_spaces.errors import AutotuneError, Misuse
+from search_spaces.target import Target
+from tuning_logs.records.device_fingerprint import DeviceFingerprint
+
+_KNOWN = (
+    "'local', 'local?threads=N', 'cuda:0?target=nvidia/nvidia-a100' or "
+    "'rpc://host:port/key?target=llvm -mtriple=…'"
+)
+_LATER = ("rocm", "opencl", "vulkan", "metal")
+_RPC_OPTIONS = ("target", "linker")
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where artifacts run.
+
+    connection:     the URL it was made from, e.g. "local?threads=1";
+    price_per_hour: in whatever money the user counts, None where it costs nothing to speak of;
+    linker:         a C compiler driver that makes shared libraries for the target.
+    """
+
+    name: str
+    target: Target
+    connection: str
+    fingerprint: DeviceFingerprint
+    price_per_hour: float | None = None
+    linker: str = "cc"
+
+    @property
+    def threads(self) -> int:
+        """How many threads a kernel may use: the target's num-cores."""
+        return int(str(self.target.attr("num-cores") or 1))
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a part of this machine, so that what is built for it runs here."""
+        return not self.connection.startswith("rpc://")
+
+    @property
+    def boards(self) -> tuple[Address, str]:
+        """The tracker of a device that is not here, and the key of its boards."""
+        parts = urlsplit(self.connection)
+        return parse_address(parts.netloc), parts.path.removeprefix("/")
+
+
+def local_device(threads: int | None = None) -> Device:
+    """This machine's CPU; threads: by default as many as it has usable cores.
+
+    Raises Misuse where threads is not positive, or more than there are cores.
+    """
+    cores = usable_cores()
+    if threads is not None and not 1 <= threads <= cores:
+        raise Misuse(f"expected 1 to {cores} threads, one for each usable core; found {threads}")
+    connection = "local" if threads is None else f"local?threads={threads}"
+    threads = threads or cores
+    fingerprint = DeviceFingerprint(cpu_model(), cpu_facts(threads))
+    return Device("local", cpu_target(threads), connection, fingerprint)
+
+
+def parse_device(url: str) -> Device:
+    """The device that a URL names: `local`, `local?threads=N`, or boards behind a tracker, whose target is named:
+    `rpc://host:port/key?target=llvm -mtriple=aarch64-linux-gnu`, with `&linker=COMMAND` if need be.
+
+    Raises Misuse for everything else, and AutotuneError where no board is registered.
+    """
+    parts = urlsplit(url)
+    scheme = parts.scheme or parts.path.partition(":")[0]
+    if scheme in _LATER:
+        raise Misuse(f"{scheme!r} devices cannot be measured on yet; expected {_KNOWN}, found {url!r}")
+    if scheme == "cuda":
+        return _parse_cuda(url, parts)
+    if scheme == "rpc":
+        return _parse_rpc(url, parts)
+    if parts.scheme or parts.netloc or parts.fragment or parts.path != "local":
+        raise Misuse(f"expected a device such as {_KNOWN}, found {url!r}")
+    options = parse_qs(parts.query, keep_blank_values=True)
+    unknown = sorted(set(options) - {"threads"})
+    if unknown or (parts.query and not options):
+        found = ", ".join(unknown) or parts.query
+        raise Misuse(f"a local device has one option, threads; found {found!r} in {url!r}")
+    if not options:
+        return local_device()
+    count = options["threads"][-1]
+    if not count.isascii() or not count.isdigit():
+        raise Misuse(f"expected a number of threads, as in 'local?threads=1'; found {count!r}")
+    return local_device(int(count))
+
+
+def remote_device(
+    tracker: Address, key: str, target: Target, linker: str | None = None, name: str | None = None
+) -> Device:
+    """The boards under a key at a tracker, which must be alike; their facts make the fingerprint.
+
+    linker: by default the cross compiler of the target's triple, as in aarch64-linux-gnu-gcc; num-cores of the
+    target: by default the threads that the boards were started with. Raises AutotuneError where no board is
+    registered, Misuse where they differ or use another number of threads than the target.
+    """
+    boards = registered_boards(tracker, key)
+    if not boards:
+        raise AutotuneError(
+            f"expected a board under {key!r} at the tracker {tracker}, found none; on the board, run "
+            f"autotune serve-device --tracker {tracker} --key {key}"
+        )
+    facts = boards[0].facts
+    strangers = [board for board in boards if board.facts != facts]
+    if strangers:
+        raise Misuse(
+            f"boards under one key are alike, so that any of them may measure; found {facts} at "
+            f"{boards[0].address} and {strangers[0].facts} at {strangers[0].address}; give them different keys"
+        )
+    if target.is_gpu != ("gpu_name" in facts):
+        served = facts.get("gpu_name") or facts.get("cpu_model")
+        raise Misuse(
+            f"expected a target for what the boards under {key!r} serve, {served}, found {target}; "
+            "serve-device --gpu 0 serves a GPU"
+        )
+    if "gpu_name" in facts:
+        return Device(
+            name or key, target, f"rpc://{tracker}/{key}", DeviceFingerprint(str(facts["gpu_name"]), facts)
+        )
+    threads = int(facts.get("threads") or 1)
+    if target.attr("num-cores") is None:
+        target = target.with_attr("num-cores", threads)
+    if target.attr("num-cores") != threads:
+        raise Misuse(
+            f"the target {target} is for {target.attr('num-cores')} cores, and the boards under {key!r} run "
+            f"kernels with {threads} threads; leave num-cores out, or restart them with --threads"
+        )
+    triple = target.attr("mtriple")
+    fingerprint = DeviceFingerprint(str(facts.get("cpu_model") or key), facts)
+    connection = f"rpc://{tracker}/{key}"
+    linker = linker or (f"{triple}-gcc" if triple else "cc")
+    return Device(name or key, target, connection, fingerprint, linker=linker)
+
+
+def cuda_device(index: int, target: Target) -> Device:
+    """An NVIDIA GPU of this machine; target: TVM's tag for it, which has the attributes that the search needs.
+
+    Raises AutotuneError where there is no such GPU.
+    """
+    facts = gpu_facts(index)
+    if facts is None:
+        raise AutotuneError(
+            f"expected an NVIDIA GPU number {index} and its driver, found none; measure on another machine "
+            "with autotune serve-device, or see what nvidia-smi says"
+        )
+    return Device(f"cuda:{index}", target, f"cuda:{index}", DeviceFingerprint(str(facts["gpu_name"]), facts))
+
+
+def _parse_cuda(url: str, parts: SplitResult) -> Device:
+    number = parts.path.removeprefix("cuda:") if not parts.scheme else parts.path
+    options = parse_qs(parts.query, keep_blank_values=True)
+    if not number.isascii() or not number.isdigit() or set(options) != {"target"}:
+        raise Misuse(
+            "expected a GPU with its number and TVM's tag for it, as in 'cuda:0?target=nvidia/nvidia-a100'; "
+            f"found {url!r}"
+        )
+    return cuda_device(int(number), Target.parse(options["target"][-1]))
+
+
+def _parse_rpc(url: str, parts: SplitResult) -> Device:
+    options = parse_qs(parts.query, keep_blank_values=True)
+    unknown = sorted(set(options) - set(_RPC_OPTIONS))
+    key = parts.path.removeprefix("/")
+    if unknown or not key or "/" in key or parts.fragment:
+        found = f"option {unknown[0]!r}" if unknown else repr(url)
+        raise Misuse(
+            f"expected boards as in 'rpc://127.0.0.1:9190/pi4?target=llvm -mtriple=aarch64-linux-gnu', found {found}"
+        )
+    if "target" not in options:
+        raise Misuse(
+            f"a board's target must be named, as in '{url}?target=llvm -mtriple=aarch64-linux-gnu "
+            f"-mcpu=cortex-a72'; found none"
+        )
+    linker = options["linker"][-1] if "linker" in options else None
+    return remote_device(parse_address(parts.netloc), key, Target.parse(options["target"][-1]), linker)

@@ -1,0 +1,101 @@
+"""Devices by name, as a TOML file describes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from autotune.devices.device import Device, local_device, parse_device, remote_device
+from autotune.devices.rpc_tracker import parse_address
+from autotune.devices.toml_file import Section, read_section
+from search_spaces.errors import Misuse
+from search_spaces.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDescription:
+    """A device of the file, not yet reached: see `read_devices`."""
+
+    name: str
+    connection: str
+    target: Target | None = None
+    linker: str | None = None
+    threads: int | None = None
+    price_per_hour: float | None = None
+
+    def reach(self) -> Device:
+        """The device itself. Raises AutotuneError where it cannot be reached."""
+        if self.connection == "local":
+            found = local_device(self.threads)
+        elif self.target is None:
+            found = parse_device(self.connection)
+        else:
+            parts = urlsplit(self.connection)
+            target = self.target if self.threads is None else self.target.with_attr("num-cores", self.threads)
+            key = parts.path.removeprefix("/")
+            found = remote_device(parse_address(parts.netloc), key, target, self.linker)
+        return replace(found, name=self.name, price_per_hour=self.price_per_hour)
+
+
+def read_devices(path: Path) -> list[DeviceDescription]:
+    """The devices of a file, each a table [[device]] with name and connection, and for boards their target:
+
+        [[device]]
+        name = "pi4"
+        connection = "rpc://192.168.1.5:9190/pi4"
+        target = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"
+        linker = "aarch64-linux-gnu-gcc"
+        threads = 4
+        price_per_hour = 0.02
+
+    Raises Misuse with the line of everything that is wrong.
+    """
+    top = read_section(path)
+    found = [_describe(section) for section in top.sections("device")]
+    top.complain_of_strangers()
+    names = [one.name for one in found]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            top.complaints.add(("device", number, "name"), f"a second device is called {name!r}")
+    top.complaints.raise_if_any()
+    if not found:
+        raise Misuse(f"expected at least one [[device]] in {path}, found none")
+    return found
+
+
+def find_device(name: str, path: Path | None) -> Device:
+    """The device of that name in the file; without a file, the device that the name is the URL of."""
+    if path is None:
+        return parse_device(name)
+    described = {one.name: one for one in read_devices(path)}
+    if name not in described:
+        raise Misuse(f"expected one of the devices of {path}: {', '.join(described)}; found {name!r}")
+    return described[name].reach()
+
+
+def _describe(section: Section) -> DeviceDescription:
+    name, connection = section.get("name", str, ""), section.get("connection", str, "")
+    target, linker = section.get("target", str, ""), section.get("linker", str, "")
+    threads = section.positive("threads", int)
+    price = section.get("price_per_hour", float, -1.0)
+    for key, value in (("name", name), ("connection", connection)):
+        if not value:
+            section.complain(None if key not in section.values else key, f"a device has a {key}")
+    is_board = connection.startswith("rpc://")
+    if is_board and not target and "?" not in connection:
+        section.complain(
+            "connection", 'a board has a target, as in target = "llvm -mtriple=aarch64-linux-gnu"'
+        )
+    if not is_board and (target or linker):
+        section.complain("target" if target else "linker", "only boards (rpc://…) have a target and a linker")
+    if "price_per_hour" in section.values and price < 0:
+        section.complain("price_per_hour", f"price_per_hour is not negative; found {price}")
+    parsed = None
+    if target:
+        try:
+            parsed = Target.parse(target)
+        except Misuse as error:
+            section.complain("target", str(error))
+    section.complain_of_strangers()
+    return DeviceDescription(name, connection, parsed, linker or None, threads, None if price < 0 else price)

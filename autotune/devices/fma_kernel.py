@@ -1,0 +1,45 @@
+"""A kernel that does nothing but multiply-adds in vector registers: what a processor can do at most (imports TVM)."""
+
+from __future__ import annotations
+
+import tvm
+from tvm import te
+from tvm.s_tir import Schedule
+
+from search_spaces.tensor_ir.modules import normalize
+from search_spaces.tensor_ir.vector_unit import VectorUnit
+
+# Sums that do not wait for each other: more than are in flight at once, fewer than there are registers.
+_SUMS = 12
+_STEPS = 100_000
+
+
+def multiply_adds(unit: VectorUnit) -> tvm.IRModule:
+    """Every core of the unit adds up products in float32, twelve vectors at a time.
+
+    Takes (cores, 12, lanes), (cores, lanes) and the output (cores, 12, lanes); see `operations`.
+    """
+    weights = te.placeholder((unit.cores, _SUMS, unit.lanes), name="weights")
+    data = te.placeholder((unit.cores, unit.lanes), name="data")
+    step = te.reduce_axis((0, _STEPS), name="step")
+    sums = te.compute(
+        (unit.cores, _SUMS, unit.lanes),
+        lambda core, place, lane: te.sum(weights[core, place, lane] * data[core, lane], axis=step),
+        name="sums",
+    )
+    schedule = Schedule(normalize(te.create_prim_func([weights, data, sums])))
+    block = schedule.get_sblock("sums")
+    core, place, lane, step = schedule.get_loops(block)
+    kept = schedule.cache_write(block, 0, "local")
+    schedule.reorder(core, step, place, lane)
+    schedule.reverse_compute_at(kept, core)
+    schedule.parallel(core)
+    schedule.unroll(place)
+    schedule.vectorize(lane)
+    schedule.decompose_reduction(block, step)
+    return schedule.mod
+
+
+def operations(unit: VectorUnit) -> float:
+    """Multiplications and additions of one run."""
+    return 2.0 * unit.cores * _SUMS * unit.lanes * _STEPS

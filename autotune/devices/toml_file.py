@@ -1,0 +1,160 @@
+"""A table of a TOML file that is being checked: values of the right type, or a complaint with its line."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from search_spaces import Misuse
+
+KeyPath = Sequence[str | int]
+
+
+def line_of(text: str, path: KeyPath) -> int:
+    """The line (from 1) on which the value at a path begins; for a path that is not there, its nearest parent's.
+
+    >>> line_of('[budget]\\nhours = 8', ("budget", "hours"))
+    2
+
+    Found by reading longer and longer beginnings of the text until the value is in one.
+    """
+    lines = text.splitlines()
+    while path:
+        readable = 0
+        for count in range(1, len(lines) + 1):
+            try:
+                document = tomllib.loads("\n".join(lines[:count]))
+            except tomllib.TOMLDecodeError:
+                continue  # within a value of several lines
+            if _has(document, path):
+                return readable + 1
+            readable = count
+        path = path[:-1]
+    return 1
+
+
+def _has(value: object, path: KeyPath) -> bool:
+    for step in path:
+        if isinstance(step, int):
+            if not isinstance(value, list) or step >= len(value):
+                return False
+            value = value[step]
+        else:
+            if not isinstance(value, dict) or step not in value:
+                return False
+            value = value[step]
+    return True
+
+
+T = TypeVar("T")
+
+_TYPE_NAMES = {str: "a text", int: "a whole number", float: "a number", dict: "a table", list: "a list"}
+
+
+@dataclass
+class Complaints:
+    """What is wrong with a TOML file, gathered so that it is all said at once."""
+
+    file: str
+    text: str
+    found: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, path: Sequence[str | int], message: str) -> None:
+        """Notes what is wrong with the value at a path."""
+        self.found.append((line_of(self.text, path), message))
+
+    def raise_if_any(self) -> None:
+        """Raises Misuse with one line for each complaint, in the order of the file."""
+        if self.found:
+            lines = [f"{self.file}:{line}: {message}" for line, message in sorted(set(self.found))]
+            raise Misuse("\n".join(lines))
+
+
+@dataclass
+class Section:
+    """A table at a path of the file; every key that is asked for is known, the others are complained about."""
+
+    complaints: Complaints
+    path: tuple[str | int, ...]
+    values: dict[str, Any]
+    known: set[str] = field(default_factory=set)
+
+    def get(self, key: str, kind: type[T], default: T) -> T:
+        """The value of a key, the default where it is absent or of another type."""
+        self.known.add(key)
+        value = self.values.get(key, default)
+        if value is default:
+            return default
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            self.complain(key, f"{key} is {_TYPE_NAMES[kind]}; found {value!r}")
+            return default
+        return value
+
+    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """A list of texts."""
+        values = self.get(key, list, list(default))
+        if not all(isinstance(value, str) for value in values):
+            self.complain(key, f"{key} is a list of texts; found {values!r}")
+            return default
+        return tuple(values)
+
+    def positive(self, key: str, kind: type[T]) -> T | None:
+        """A number above zero, None where it is absent."""
+        value = self.get(key, kind, None)
+        if value is not None and not value > 0:  # type: ignore[operator]
+            self.complain(key, f"{key} is positive; found {value}")
+            return None
+        return value
+
+    def section(self, key: str) -> Section:
+        """The table under a key, empty where there is none."""
+        return Section(self.complaints, (*self.path, key), self.get(key, dict, {}))
+
+    def sections(self, key: str) -> Iterator[Section]:
+        """The tables of a list of tables."""
+        for number, values in enumerate(self.get(key, list, [])):
+            path = (*self.path, key, number)
+            if isinstance(values, dict):
+                yield Section(self.complaints, path, values)
+            else:
+                self.complaints.add(path, f"{key} is a list of tables, written [[{key}]]; found {values!r}")
+
+    def complain(self, key: str | None, message: str) -> None:
+        """Notes what is wrong with a key, or with the table as such."""
+        self.complaints.add(self.path if key is None else (*self.path, key), message)
+
+    def complain_of_strangers(self) -> None:
+        """Notes the keys that nobody asked for."""
+        for key in set(self.values) - self.known:
+            near = difflib.get_close_matches(key, self.known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(sorted(self.known))}"
+            self.complain(key, f"unknown key {key!r}; {hint}")
+
+
+def read_section(path: Path) -> Section:
+    """The top of a TOML file. Raises Misuse where there is no such file or it is not TOML, with the line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misuse(f"expected a TOML file that can be read, found {path}: {error}") from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line, message = _position(str(error), text)
+        raise Misuse(f"{path}:{line}: {message}") from error
+    return Section(Complaints(str(path), text), (), values)
+
+
+def _position(message: str, text: str) -> tuple[int, str]:
+    """The line of a syntax error, and what it is, out of "… (at line 3, column 5)"."""
+    what, _, where = message.rpartition(" (at ")
+    words = where.replace(",", "").rstrip(")").split()
+    if words[:1] == ["line"]:
+        return int(words[1]), f"column {words[3]}: {what[0].lower()}{what[1:]}"
+    return max(len(text.splitlines()), 1), f"at the end of the file: {what[0].lower()}{what[1:]}"

@@ -1,0 +1,1 @@
+"""What would spoil a job on this machine and its devices, found before it starts."""

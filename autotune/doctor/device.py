@@ -1,0 +1,72 @@
+"""Whether devices answer, gain by their threads, and keep their pace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from autotune.devices.device import Device, parse_device
+from autotune.doctor.machine import Finding, Health
+from autotune.measurement.local_reference import pulse
+from autotune.runners.factory import thread_speedup
+from autotune.workers.pool import lasting_worker
+from autotune.workers.process import Call
+from autotune.workers.reply import Answer
+from search_spaces import AutotuneError
+
+_PULSES = 40
+_PULSE_SECS = 30.0
+# The 90th percentile of a kernel's latency over the 10th: beyond the first, winners need finals; beyond the second,
+# nothing can be told.
+_UNSTEADY, _WILD = 1.1, 1.5
+
+
+def check_device(url: str) -> Iterator[Finding]:
+    """What there is to say of one device; takes a few seconds."""
+    try:
+        device = parse_device(url)
+    except AutotuneError as error:
+        yield Finding(f"device {url}", Health.PROBLEM, str(error), "correct its name")
+        return
+    try:
+        speedup = thread_speedup(device)
+    except AutotuneError as error:
+        yield Finding(
+            f"device {url}", Health.PROBLEM, str(error), "see what it says; fewer threads: local?threads=1"
+        )
+        return
+    if speedup is None:
+        yield Finding(f"device {url}", Health.GOOD, f"{device.fingerprint.name}: answers")
+        return
+    found = f"{device.fingerprint.name}: {device.threads} threads, {speedup:.2f} times as fast as one"
+    yield Finding(f"device {url}", Health.GOOD, found)
+    if device.connection.startswith("rpc://"):
+        return
+    yield check_pace(f"steadiness of {url}", _pulses(device))
+
+
+def check_pace(what: str, pulses_secs: list[float]) -> Finding:
+    """Whether the same kernel takes as long each time."""
+    low, middle, high = np.percentile(pulses_secs, [10, 50, 90])
+    spread = float(high / low)
+    health = Health.PROBLEM if spread > _WILD else Health.WARNING if spread > _UNSTEADY else Health.GOOD
+    remedy = (
+        ""
+        if health is Health.GOOD
+        else "end other programs; fix the clock (cpupower frequency-set -g performance); move to a machine of your own"
+    )
+    return Finding(
+        what, health, f"{1e6 * middle:.0f} µs, the slowest tenth {spread:.2f} times the fastest", remedy
+    )
+
+
+def _pulses(device: Device) -> list[float]:
+    environment = {"TVM_NUM_THREADS": str(device.threads), "TVM_BIND_THREADS": "0"}
+    with lasting_worker(Call(_warm_up), environment) as pool:
+        replies = pool.map([(Call(pulse, (device.target,)), _PULSE_SECS)] * _PULSES)
+    return [float(reply.value) for reply in replies if isinstance(reply, Answer)] or [float("inf")]
+
+
+def _warm_up() -> None:
+    """Unpickling the call has imported TVM."""

@@ -1,0 +1,151 @@
+"""What a job needs of the machine it runs on, checked one by one, each with what to do where it is missing."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from autotune.devices.machine_state import MachineState, MachineWatch
+from autotune.tuning.provenance import utc_now
+from search_spaces.tensor_ir.tvm_version import PINS
+
+_GIB = 1 << 30
+_WATCHED_SECS = 1.0
+# Processors that others may use: beyond the first it shows in the timings, beyond the second it spoils them.
+_BUSY, _TOO_BUSY = 0.1, 0.5
+_HOT_CELSIUS = 85.0
+_GOVERNORS = "devices/system/cpu/cpu*/cpufreq/scaling_governor"
+
+
+class Health(StrEnum):
+    """How bad a finding is: what is only a warning makes a job worse, a problem spoils it."""
+
+    GOOD = "good"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What was checked, what was found, and how to mend it, empty where nothing has to be."""
+
+    what: str
+    health: Health
+    found: str
+    remedy: str = ""
+
+
+def check_machine(output: Path, sys: Path = Path("/sys")) -> Iterator[Finding]:
+    """Everything but the devices; output: where a job will write. Takes about two seconds."""
+    watch = MachineWatch(sys)
+    yield from check_pins(PINS)
+    yield check_compiler("C compiler", "cc", ".c")
+    yield check_compiler("C++ compiler", "c++", ".cpp")
+    yield check_folder("output folder", output)
+    yield check_folder("temporary folder", Path(tempfile.gettempdir()))
+    yield check_memory(int(psutil.virtual_memory().available))
+    yield check_governors(sys)
+    time.sleep(_WATCHED_SECS)
+    yield from check_state(watch.look(utc_now()))
+
+
+def check_pins(pins: Mapping[str, str]) -> Iterator[Finding]:
+    """Packages by the one version of each that works."""
+    for name, version in pins.items():
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found = "not installed"
+        good = found == version
+        remedy = "" if good else f"pip install '{name}=={version}'"
+        yield Finding(f"version of {name}", Health.GOOD if good else Health.PROBLEM, found, remedy)
+
+
+def check_compiler(what: str, command: str, suffix: str) -> Finding:
+    """Whether a compiler makes a shared library, and the library can be loaded from the temporary folder."""
+    path = shutil.which(command)
+    if path is None:
+        return Finding(what, Health.PROBLEM, f"no {command} on the PATH", "apt-get install gcc g++, or clang")
+    with tempfile.TemporaryDirectory(prefix="autotune-doctor-") as scratch:
+        source, library = Path(scratch, f"answer{suffix}"), Path(scratch, "answer.so")
+        source.write_text('#ifdef __cplusplus\nextern "C"\n#endif\nint answer(void) { return 42; }\n')
+        try:
+            done = subprocess.run(
+                [path, "-shared", "-fPIC", "-o", library, source], capture_output=True, text=True, timeout=60
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return Finding(what, Health.PROBLEM, f"{path} does not run: {error}", "reinstall gcc and g++")
+        if done.returncode:
+            return Finding(
+                what, Health.PROBLEM, f"{path}: {done.stderr.strip()[-300:]}", "reinstall gcc and g++"
+            )
+        try:
+            assert ctypes.CDLL(str(library)).answer() == 42
+        except OSError as error:
+            remedy = "set TMPDIR to a folder on a file system that is not mounted noexec"
+            return Finding(what, Health.PROBLEM, f"its library does not load: {error}", remedy)
+    return Finding(what, Health.GOOD, path)
+
+
+def check_folder(what: str, folder: Path) -> Finding:
+    """Whether a folder, or the nearest above it that is there, can be written to and has room."""
+    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"room?")
+    except OSError as error:
+        return Finding(
+            what, Health.PROBLEM, f"{folder}: {error}", "choose another, or change its permissions"
+        )
+    free = shutil.disk_usage(there).free
+    health = Health.PROBLEM if free < _GIB else Health.WARNING if free < 5 * _GIB else Health.GOOD
+    remedy = (
+        ""
+        if health is Health.GOOD
+        else "make room: a long job wants 5 GiB for logs, builds and scratch files"
+    )
+    return Finding(what, health, f"{folder}: {free / _GIB:.1f} GiB free", remedy)
+
+
+def check_memory(available: int) -> Finding:
+    """Whether compilers and the model fit into what is free, in bytes."""
+    health = Health.PROBLEM if available < _GIB else Health.WARNING if available < 3 * _GIB else Health.GOOD
+    remedy = "" if health is Health.GOOD else "end other programs: compilers want 3 GiB"
+    return Finding("memory", health, f"{available / _GIB:.1f} GiB free", remedy)
+
+
+def check_governors(sys: Path) -> Finding:
+    """Whether the clock is allowed to be high."""
+    found = sorted({file.read_text().strip() for file in sys.glob(_GOVERNORS)})
+    if not found:
+        return Finding("clock governor", Health.GOOD, "not told by this machine")
+    slow = "powersave" in found
+    remedy = "as root: cpupower frequency-set -g performance" if slow else ""
+    return Finding("clock governor", Health.WARNING if slow else Health.GOOD, ", ".join(found), remedy)
+
+
+def check_state(state: MachineState) -> Iterator[Finding]:
+    """Whether others are at work, and whether the processor is hot."""
+    busy = state.busy_elsewhere
+    health = Health.PROBLEM if busy > _TOO_BUSY else Health.WARNING if busy > _BUSY else Health.GOOD
+    remedy = "" if health is Health.GOOD else "end what else is running (see top), or tune at night"
+    yield Finding("load by others", health, f"{busy:.2f} processors", remedy)
+    mhz = "not told by this machine" if state.mhz is None else f"{state.mhz:.0f} MHz"
+    yield Finding("clock frequency", Health.GOOD, mhz)
+    if state.celsius is None:
+        yield Finding("temperature", Health.GOOD, "not told by this machine")
+    else:
+        hot = state.celsius > _HOT_CELSIUS
+        remedy = "cool it, or its clock will be turned down" if hot else ""
+        yield Finding(
+            "temperature", Health.WARNING if hot else Health.GOOD, f"{state.celsius:.0f} °C", remedy
+        )

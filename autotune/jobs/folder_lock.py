@@ -1,0 +1,42 @@
+"""A job's folder, which belongs to one run at a time: two would replace each other's status and builds."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from autotune.jobs.status import read_status
+from search_spaces import AutotuneError
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Holds a folder, which is made if need be, until the end of the block or of the process, however it ends.
+
+    Raises AutotuneError where another run holds it, and where it cannot be made or locked.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise AutotuneError(f"expected a folder that can be written to, found {folder}: {error}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            status = read_status(folder)
+            who = f"process {status.runs[-1].pid}" if status else "another process"
+            raise AutotuneError(
+                f"expected {folder} to be no running job's, found that {who} has it; wait for that job, stop it, or "
+                "name another output folder"
+            ) from error
+        except OSError as error:
+            raise AutotuneError(
+                f"expected a file system that can lock {folder}, found: {error.strerror}; put it on a local disk"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)

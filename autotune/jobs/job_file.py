@@ -1,0 +1,205 @@
+"""What is asked for overnight: models, devices, a budget and a folder, read from a job file and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from autotune.devices.device import Device, parse_device
+from autotune.devices.device_file import DeviceDescription, read_devices
+from autotune.devices.toml_file import Section, read_section
+from autotune.jobs.durations import parse_secs
+from autotune.search.pretrained_model import NO_MODEL, SHIPPED
+from autotune.search.samplers import SamplerKind
+from autotune.tuning.budget import Budget
+from search_spaces import AutotuneError, Misuse
+
+_HOUR_SECS = 3600.0
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """A model to be tuned.
+
+    name:     unique within the job; the file's, by default.
+    priority: how much its latency counts against that of the others, relative to each.
+    devices:  where it is to run; URLs, or names of `devices.toml`;
+    needed_secs: the latency that is asked for: the cheapest device that has it is chosen; None where any will do.
+    """
+
+    path: Path
+    name: str
+    devices: tuple[str, ...]
+    priority: float = 1.0
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    needed_secs: float | None = None
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """All that a job needs to know before anything is loaded.
+
+    output:    the folder for status, builds and, unless named elsewhere, the log; None where nothing but the log is
+               wanted;
+    webhook:   a URL that is told the result; dashboard: the URL of an Optuna storage that mirrors the studies;
+    described: the devices of the `devices.toml` beside the job file, by name;
+    cost_model: what guides the search from the first trial on, see `find_guidance`; None for nothing.
+    """
+
+    name: str
+    models: tuple[ModelRequest, ...]
+    budget: Budget
+    log: str
+    output: Path | None = None
+    seed: int = 0
+    batch: int = 16
+    sampler: SamplerKind = SamplerKind.COST_MODEL
+    webhook: str | None = None
+    dashboard: str | None = None
+    described: Mapping[str, DeviceDescription] = field(default_factory=dict)
+    cost_model: Path | None = SHIPPED
+
+    def reach(self, device: str) -> Device:
+        """The device of a name or a URL. Raises AutotuneError where it cannot be reached."""
+        return self.described[device].reach() if device in self.described else parse_device(device)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices of all models, in the order of the file."""
+        return tuple(dict.fromkeys(device for model in self.models for device in model.devices))
+
+
+def read_job_file(path: Path) -> JobRequest:
+    """Reads a job file, `jobs.toml` say; the paths in it are relative to its folder.
+
+    Raises Misuse that names the file and the line of everything that is wrong with it.
+    """
+    top = read_section(path)
+    folder = path.parent
+    name = top.get("name", str, path.stem)
+    output = folder / top.get("output", str, path.stem)
+    if output.exists() and not output.is_dir():
+        top.complain("output", f"output is a folder; {output} is a file")
+    log = top.get("log", str, "")
+    log = log if "://" in log else str(folder / log if log else output / "log.jsonl")
+    described = _described(folder / "devices.toml")
+    devices = _devices(top, ("local",), described)
+    models = tuple(_model(section, folder, devices, described) for section in top.sections("models"))
+    if not models:
+        top.complain("models", "a job needs at least one model: [[models]] with a path; found none")
+    for number, model in enumerate(models):
+        if model.name in [other.name for other in models[:number]]:
+            message = f"two models are called {model.name!r}; give this one another name"
+            top.complaints.add(("models", number), message)
+    seed, batch = top.get("seed", int, 0), top.positive("batch", int) or 16
+    sampler = _sampler(top)
+    webhook = _url(top, "webhook", ("http", "https"))
+    dashboard = top.get("dashboard", str, "") or None
+    budget = _budget(top.section("budget"))
+    cost_model = _cost_model(top, folder)
+    top.complain_of_strangers()
+    top.complaints.raise_if_any()
+    assert budget is not None
+    return JobRequest(
+        name, models, budget, log, output, seed, batch, sampler, webhook, dashboard, described, cost_model
+    )
+
+
+def _described(path: Path) -> dict[str, DeviceDescription]:
+    return {one.name: one for one in read_devices(path)} if path.exists() else {}
+
+
+def _model(
+    section: Section, folder: Path, devices: tuple[str, ...], described: Mapping[str, DeviceDescription]
+) -> ModelRequest:
+    text = section.get("path", str, "")
+    path = folder / text
+    if not text:
+        section.complain(None, "a model needs a path, that of an ONNX file; found none")
+    elif not path.is_file():
+        section.complain("path", f"expected an ONNX file, found none at {path}")
+    shapes = section.section("shapes")
+    sizes = {name: _shape(shapes, name) for name in shapes.values}
+    name = section.get("name", str, path.stem)
+    if not name or "/" in name or name.startswith("."):
+        section.complain("name", f"a name serves as that of a file, without slashes; found {name!r}")
+    priority = section.positive("priority", float) or 1.0
+    latency_ms = section.positive("latency_ms", float)
+    own = _devices(section, devices, described)
+    section.complain_of_strangers()
+    needed_secs = None if latency_ms is None else 1e-3 * latency_ms
+    return ModelRequest(path, name, own, priority, sizes, needed_secs)
+
+
+def _devices(
+    section: Section, default: tuple[str, ...], described: Mapping[str, DeviceDescription]
+) -> tuple[str, ...]:
+    devices = section.texts("devices", default)
+    if not devices:
+        section.complain("devices", "at least one device is needed; found an empty list")
+    if "devices" in section.values:
+        for device in set(devices) - set(described):
+            try:
+                parse_device(device)
+            except AutotuneError as error:
+                known = f"; devices.toml describes {', '.join(described)}" if described else ""
+                section.complain("devices", f"{error}{known}")
+    return devices
+
+
+def _shape(section: Section, name: str) -> tuple[int, ...]:
+    sizes = section.get(name, list, [])
+    if not all(isinstance(size, int) and size > 0 for size in sizes) or not sizes or not prod(sizes):
+        section.complain(
+            name, f"a shape is a list of positive whole numbers, as in [1, 3, 224, 224]; found {sizes}"
+        )
+    return tuple(sizes)
+
+
+def _budget(section: Section) -> Budget | None:
+    hours, time = section.positive("hours", float), section.get("time", str, "")
+    secs = None if hours is None else hours * _HOUR_SECS
+    if time:
+        try:
+            secs = parse_secs(time)
+        except Misuse as error:
+            section.complain("time", str(error))
+        if hours is not None:
+            section.complain("time", "give either hours or a time; found both")
+    trials, gain = section.positive("trials", int), section.positive("gain_per_hour", float)
+    section.complain_of_strangers()
+    try:
+        return Budget(trials, secs, gain)
+    except Misuse as error:
+        section.complain("gain_per_hour" if gain else None, str(error))
+        return None
+
+
+def _sampler(section: Section) -> SamplerKind:
+    text = section.get("sampler", str, SamplerKind.COST_MODEL.value)
+    try:
+        return SamplerKind(text)
+    except ValueError:
+        known = ", ".join(kind.value for kind in SamplerKind)
+        section.complain("sampler", f"expected one of {known}; found {text!r}")
+        return SamplerKind.COST_MODEL
+
+
+def _cost_model(section: Section, folder: Path) -> Path | None:
+    text = section.get("cost_model", str, "")
+    if text in ("", NO_MODEL):
+        return None if text else SHIPPED
+    path = folder / text
+    if not path.exists():
+        section.complain("cost_model", f"expected a cost model, or {NO_MODEL!r}; found nothing at {path}")
+    return path
+
+
+def _url(section: Section, key: str, schemes: tuple[str, ...]) -> str | None:
+    text = section.get(key, str, "")
+    if text and (urlsplit(text).scheme not in schemes or not urlsplit(text).netloc):
+        section.complain(key, f"{key} is a URL that starts with {' or '.join(schemes)}; found {text!r}")
+    return text or None

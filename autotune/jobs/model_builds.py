@@ -1,0 +1,163 @@
+"""Models of a job as a whole, measured: built before the search and after it, and run in turns."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from autotune.deployment.coverage import Coverage
+from autotune.deployment.executable import SavedModel
+from autotune.deployment.isolated_build import BuildRequest, build_apart
+from autotune.deployment.model_runner import ModelPlace, model_place
+from autotune.devices.device import Device
+from autotune.jobs.job_file import ModelRequest
+from autotune.jobs.status import Latency, ModelStatus, Operator
+from autotune.models import onnx_file
+
+# Neighbouring runs resemble each other, so stretches of runs are resampled instead of runs, so often.
+_STRETCHES = 10
+_RESAMPLES = 1000
+# Runs that are kept for pictures.
+_KEPT_RUNS = 200
+# A model of which one run takes longer is run in fewer turns.
+_SLOW_SECS = 0.1
+_FEWEST_TURNS = 3
+
+
+class EndToEnd:
+    """Builds the models of a job in its folder, and says how long their runs take where `find_place` runs them."""
+
+    def __init__(
+        self, folder: Path, log: str, find_place: Callable[[Device], ModelPlace] = model_place
+    ) -> None:
+        self._folder, self._log, self._find_place = folder, log, find_place
+
+    def before(self, request: ModelRequest, device: Device, status: ModelStatus) -> None:
+        """Builds a model with the log as it is, and runs it a few times; the status takes it in.
+
+        Raises AutotuneError where it does not build or run.
+        """
+        place, library = self._find_place(device), self._library(status, "before")
+        started = time.monotonic()
+        coverage = build_apart(self._request(request, device, library))
+        status.operators = _operators(coverage)
+        taken = place.measure(
+            SavedModel(library.absolute(), "before"), _inputs(request), rounds=1, turn_secs=0.05
+        )
+        status.first_secs = taken.secs
+        status.before_secs = time.monotonic() - started
+
+    def after(
+        self,
+        request: ModelRequest,
+        device: Device,
+        status: ModelStatus,
+        turns: int,
+        spare_secs: Callable[[], float],
+    ) -> str | None:
+        """Builds a model with the log as it has become, and runs it in turns with the build from before.
+
+        turns: of each build, more where spare_secs, the time left, allows; fewer of a slow model.
+        The faster of the two is the job's library. A warning where it is not the new one, or where the two do not
+        compute the same. Raises AutotuneError where the model does not build or run.
+        """
+        old, new = self._library(status, "before"), self._library(status, "after")
+        coverage = build_apart(self._request(request, device, new))
+        builds = [SavedModel(new.absolute(), "after"), SavedModel(old.absolute(), "before")]
+        slow = (status.first_secs or 0.0) > _SLOW_SECS
+        rounds = _FEWEST_TURNS if slow else turns
+        compared = self._find_place(device).side_by_side(builds, _inputs(request), rounds, spare_secs)
+        status.after, status.before = (latency(each.run_secs) for each in compared.latencies)
+        status.outputs_equal = compared.mistake is None
+        kept, warning = new, None
+        if compared.mistake is not None:
+            kept, warning = old, f"{status.name}: the tuned build computes something else: {compared.mistake}"
+        elif status.after.low_secs > status.before.high_secs:
+            kept, warning = old, f"{status.name}: the build from before the job is faster, and is kept"
+        if kept is new:
+            status.operators = _operators(coverage)
+        status.library = str(self._library(status, None))
+        os.replace(_copy(kept), status.library)
+        return warning
+
+    def has_before(self, status: ModelStatus) -> bool:
+        """Whether an earlier run of the job has built the model already."""
+        return status.first_secs is not None and self._library(status, "before").is_file()
+
+    def remaining_secs(self, status: ModelStatus, turns: int) -> float:
+        """What `after` will take, judged by what `before` took."""
+        run_secs = status.first_secs or 0.0
+        taken = _FEWEST_TURNS if run_secs > _SLOW_SECS else turns
+        return 1.5 * (status.before_secs or 0.0) + taken * (0.5 + 4 * run_secs)
+
+    def _request(self, request: ModelRequest, device: Device, library: Path) -> BuildRequest:
+        return BuildRequest(
+            request.path,
+            request.shapes,
+            device.target,
+            device.fingerprint,
+            self._log,
+            library,
+            None if device.is_here else device.linker,
+        )
+
+    def _library(self, status: ModelStatus, when: str | None) -> Path:
+        """Where a build goes: the name of the model, and the device's where it is not the local one."""
+        place = (
+            ""
+            if status.device == "local"
+            else "@" + "".join(c if c.isalnum() else "-" for c in status.device)
+        )
+        builds = self._folder if when is None else self._folder / when
+        return builds / f"{status.name}{place}.so"
+
+
+def latency(run_secs: Sequence[float]) -> Latency:
+    """The median of runs in their order, with a 95 % interval from resampling stretches of them."""
+    rng = np.random.default_rng(0)
+    stretches = np.array_split(np.asarray(run_secs), min(_STRETCHES, len(run_secs)))
+    medians = [
+        float(np.median(np.concatenate([stretches[number] for number in drawn])))
+        for drawn in rng.integers(len(stretches), size=(_RESAMPLES, len(stretches)))
+    ]
+    low, high = np.percentile(medians, [2.5, 97.5])
+    kept = run_secs[:: -(-len(run_secs) // _KEPT_RUNS)]
+    return Latency(statistics.median(run_secs), float(low), float(high), tuple(kept))
+
+
+def _inputs(request: ModelRequest) -> tuple[onnx_file.InputSpec, ...]:
+    return onnx_file.inputs(onnx_file.read(request.path, request.shapes))
+
+
+def _operators(coverage: Coverage) -> tuple[Operator, ...]:
+    return tuple(
+        Operator(
+            row.name,
+            row.key,
+            row.calls,
+            row.status.value,
+            row.reason,
+            _finite(row.default_secs),
+            _finite(row.tuned_secs),
+            row.share,
+        )
+        for row in coverage.rows
+    )
+
+
+def _finite(secs: float | None) -> float | None:
+    return secs if secs is not None and math.isfinite(secs) else None
+
+
+def _copy(library: Path) -> Path:
+    """A second name for a library, in its folder."""
+    name = library.with_name(f".{library.name}")
+    name.unlink(missing_ok=True)
+    os.link(library, name)
+    return name

@@ -1,0 +1,131 @@
+"""What a job will do: for each device the models to be tuned on it, and their tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from autotune.devices.device import Device
+from autotune.jobs.job_file import JobRequest, ModelRequest
+from autotune.models.model import load_model
+from autotune.models.task_extraction import extract_tasks
+from autotune.search.pretrained_model import Guidance, find_guidance
+from autotune.search.samplers import SamplerKind, sampler_factory, without_prior
+from autotune.tuning.budget import Budget
+from autotune.tuning.objective import ModelShare
+from autotune.tuning.tuning_job import TuningJob
+from search_spaces import SearchSpace, TuningTask
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+
+
+@dataclass(frozen=True)
+class PlannedModel:
+    """A model, or one operator, and its tasks on a device; request: None for an operator, which is not built."""
+
+    name: str
+    tasks: tuple[TuningTask, ...]
+    priority: float = 1.0
+    request: ModelRequest | None = None
+
+    @property
+    def share(self) -> ModelShare:
+        """What it is to the scheduler."""
+        return ModelShare(self.name, {task.key: task.weight for task in self.tasks}, self.priority)
+
+
+@dataclass(frozen=True)
+class DevicePlan:
+    """A device, and what is tuned on it; share: which part of the job's budget is spent there, 0 to 1."""
+
+    device: Device
+    models: tuple[PlannedModel, ...]
+    share: float
+
+    @property
+    def tasks(self) -> tuple[TuningTask, ...]:
+        """The tasks of all models, one that several have in common once, with the calls of all."""
+        merged: dict[str, TuningTask] = {}
+        for model in self.models:
+            for task in model.tasks:
+                known = merged.get(task.key)
+                merged[task.key] = replace(known, weight=known.weight + task.weight) if known else task
+        return tuple(merged.values())
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the device is another machine, where no rooflines are measured."""
+        return not self.device.is_here
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """A request with everything in it loaded."""
+
+    request: JobRequest
+    devices: tuple[DevicePlan, ...]
+    space: Callable[[TuningTask], SearchSpace] = TensorIRSpace
+
+    def guidance(self, device: Device) -> Guidance | None:
+        """The cost model that guides the search on a device from the first trial on; None where there is none.
+
+        Raises Misuse as `find_guidance` does.
+        """
+        if self.request.sampler is not SamplerKind.COST_MODEL:
+            return None
+        return find_guidance(self.request.cost_model, device)
+
+    def time_share(self, part: DevicePlan) -> float:
+        """How much of the search's time a device has: boards all of it, as they take it from nobody; the devices of
+        this machine share it out."""
+        here = sum(one.share for one in self.devices if not one.is_remote)
+        return 1.0 if part.is_remote else part.share / here
+
+    def job_of(self, part: DevicePlan, secs: float | None) -> TuningJob:
+        """What is to be done on a device within so many seconds, None where its time has no limit."""
+        request, guidance = self.request, self.guidance(part.device)
+        return TuningJob(
+            part.tasks,
+            part.device,
+            self.budget_of(part, secs),
+            request.seed,
+            request.batch,
+            space=self.space,
+            sampler=sampler_factory(request.sampler, guidance.prior if guidance else without_prior),
+            sampler_name=request.sampler.value,
+            models=tuple(model.share for model in part.models),
+        )
+
+    def budget_of(self, part: DevicePlan, secs: float | None) -> Budget:
+        """A device's part of the budget; secs: what is left of the device's time, None where it has no limit."""
+        whole = self.request.budget
+        trials = None if whole.trials is None else max(round(whole.trials * part.share), 1)
+        return Budget(trials, secs, whole.gain_per_hour)
+
+
+def plan_job(request: JobRequest) -> JobPlan:
+    """Loads the models of a request and extracts their tasks.
+
+    Devices that are one and the same, whatever they are called, are one; each gets the part of the budget that the
+    priorities of its models are of all. Raises Misuse as `load_model` does, and AutotuneError where a device
+    cannot be reached.
+    """
+    planned: dict[tuple[str, str], tuple[Device, list[PlannedModel]]] = {}
+    for wanted in request.models:
+        module = load_model(wanted.path, wanted.shapes)
+        for url in wanted.devices:
+            device = request.reach(url)
+            _, models = planned.setdefault((device.fingerprint.key, str(device.target)), (device, []))
+            if any(model.name == wanted.name for model in models):
+                continue
+            tasks = extract_tasks(module, device.target)
+            models.append(PlannedModel(wanted.name, tasks, wanted.priority, wanted))
+    return JobPlan(request, share_out(list(planned.values())))
+
+
+def share_out(parts: Sequence[tuple[Device, Sequence[PlannedModel]]]) -> tuple[DevicePlan, ...]:
+    """Devices with their parts of the budget."""
+    total = sum(model.priority for _, models in parts for model in models)
+    return tuple(
+        DevicePlan(device, tuple(models), sum(model.priority for model in models) / total)
+        for device, models in parts
+    )

@@ -1,0 +1,210 @@
+"""Where a job stands, as its folder tells other programs, and the next run of the same job: status.json."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from autotune.devices.machine_state import MachineState
+from autotune.devices.roofline import Roofline
+from search_spaces import AutotuneError
+
+_FILE = "status.json"
+SCHEMA = 1
+
+
+class State(StrEnum):
+    """What became of a job, or of its last run."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """A built model's measured latency in seconds: the median of its runs, and a 95 % interval of it."""
+
+    secs: float
+    low_secs: float
+    high_secs: float
+    run_secs: tuple[float, ...]
+
+
+class Operator(msgspec.Struct, frozen=True):
+    """What the build uses for one operator; see `CoverageRow`."""
+
+    name: str
+    key: str | None
+    calls: int
+    status: str
+    reason: str
+    default_secs: float | None
+    tuned_secs: float | None
+    share: float | None
+
+
+class ModelStatus(msgspec.Struct, kw_only=True):
+    """One model on one device.
+
+    estimated_start_secs, estimated_secs: the sums of its tasks' latencies, untuned and now;
+    before, after: what builds took when they were run in turns, with the log as it was when the job began, and as it
+                   is now; before_secs: what building and trying the first of them took, first_secs: one of its runs;
+    library:       the faster of the two builds;
+    outputs_equal: whether both compute the same;
+    needed_secs:   the latency that is asked for, None where any will do;
+    operators:     what the library uses for each operator; calls: of each task in one run, by its key.
+    """
+
+    name: str
+    device: str
+    priority: float = 1.0
+    path: str | None = None
+    estimated_start_secs: float | None = None
+    estimated_secs: float | None = None
+    before_secs: float | None = None
+    first_secs: float | None = None
+    before: Latency | None = None
+    after: Latency | None = None
+    outputs_equal: bool | None = None
+    library: str | None = None
+    needed_secs: float | None = None
+    operators: tuple[Operator, ...] = ()
+    calls: dict[str, int] = {}
+
+
+class TaskStatus(msgspec.Struct, kw_only=True):
+    """One task on one device: calls in one run of all models, trials, latencies in seconds, what is going on."""
+
+    name: str
+    key: str
+    device: str
+    calls: int
+    flops: float
+    trials: int = 0
+    default_secs: float | None = None
+    best_secs: float | None = None
+    winner_p_value: float | None = None
+    state: str = "waiting"
+
+
+class DeviceStatus(msgspec.Struct, kw_only=True):
+    """One device, its trials, what is known of its speed, and its price in whatever money the user counts."""
+
+    name: str
+    connection: str
+    target: str
+    fingerprint: str
+    threads: int
+    facts: dict[str, str | int | float | bool | None]
+    trials: int = 0
+    slowdown: float = 1.0
+    warning: str | None = None
+    roofline: Roofline | None = None
+    quarantine: str | None = None
+    price_per_hour: float | None = None
+
+
+class Offer(msgspec.Struct, kw_only=True):
+    """What a model does on a device, and what that costs.
+
+    secs:              of one inference: the library's measured latency, or else the sum of its tasks;
+    price_per_million: of so many inferences, one after the other; None where the latency is not known;
+    is_enough:         whether it is as fast as needed, by the upper end of its interval; None where nobody can say;
+    is_chosen:         whether it is the cheapest of its model's that are.
+    """
+
+    model: str
+    device: str
+    connection: str
+    secs: float | None
+    is_measured: bool
+    price_per_hour: float | None
+    price_per_million: float | None
+    needed_secs: float | None
+    is_enough: bool | None
+    is_chosen: bool = False
+
+
+class RunStatus(msgspec.Struct, kw_only=True):
+    """One start of the job: how long it took and how it ended."""
+
+    started: str
+    secs: float
+    pid: int
+    state: State
+
+
+class BudgetStatus(msgspec.Struct, kw_only=True):
+    """The limits of the job; see `Budget`."""
+
+    trials: int | None
+    secs: float | None
+    gain_per_hour: float | None
+
+
+class JobStatus(msgspec.Struct, kw_only=True):
+    """Everything about a job; times are UTC in ISO 8601.
+
+    family:    how the ids of all its runs begin in the log;
+    secs:      what all its runs have taken together; eta_secs: how much more is expected, None where unknown;
+    failures:  trials that failed, by kind, in all its runs; crashes: those that took their process along;
+    machine:   looks at the machine over time, the latest last.
+    """
+
+    schema: int = SCHEMA
+    name: str
+    family: str
+    state: State
+    activity: str
+    log: str
+    updated: str
+    secs: float
+    eta_secs: float | None
+    budget: BudgetStatus
+    trials: int
+    expected_gain_per_hour: float | None
+    runs: list[RunStatus]
+    models: list[ModelStatus]
+    devices: list[DeviceStatus]
+    offers: list[Offer] = []
+    tasks: list[TaskStatus]
+    failures: dict[str, int]
+    crashes: int = 0
+    machine: list[MachineState] = []
+    warnings: list[str] = []
+    versions: dict[str, str] = {}
+
+
+def write_status(folder: Path, status: JobStatus) -> None:
+    """Replaces the status of a folder in one step: who reads it finds the old one or the new one, never a part.
+
+    Raises AutotuneError where the folder cannot be written to.
+    """
+    path = folder / _FILE
+    scratch = folder / f".{_FILE}.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with scratch.open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(status), indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    except OSError as error:
+        raise AutotuneError(f"expected a folder that can be written to, found {folder}: {error}") from error
+
+
+def read_status(folder: Path) -> JobStatus | None:
+    """The status of a folder, None where no job has run there. Raises AutotuneError where it cannot be read."""
+    path = folder / _FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=JobStatus)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise AutotuneError(
+            f"expected the status of a job, found {path}: {error}; remove the file, and the job starts its budget anew"
+        ) from error

@@ -1,0 +1,1 @@
+"""One compiled kernel in the process that runs it: inputs, guards, output check, timing."""

@@ -1,0 +1,198 @@
+"""One trial on a board, as the worker process that talks to it sees it (imports TVM).
+
+The worker may be killed at any moment by its parent, whose clock is the one that counts: the board sees the
+connection end and ends the session.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tvm import rpc
+
+from autotune.builders.artifact import Artifact
+from autotune.devices.rpc_tracker import Address, TrackerConnection
+from autotune.measurement.board_memory import BoardMemory
+from autotune.measurement.board_reference import BoardPulse, ReferenceKernel
+from autotune.measurement.device_kernel import DeviceInputs, DeviceKernel
+from autotune.measurement.gpu_memory import GpuMemory
+from autotune.measurement.inputs import Signs
+from autotune.measurement.kernel_trial import TrialOptions, try_kernel
+from autotune.workers.remote_end import SessionEnd, find_session_end
+from tuning_logs.records.measurement import Check, Failure, Measurement, Timing
+
+_CONNECT_SECS = 5.0
+_REFUSED_PAUSE_SECS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRequest:
+    """Which boards will do: those under a key at a tracker, except some, within so many seconds.
+
+    reference: what their pulse is taken with, None where none is.
+    """
+
+    tracker: Address
+    key: str
+    avoid: frozenset[Address]
+    wait_secs: float
+    reference: ReferenceKernel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """The trial took place, on the board at an address; pulse_secs: the board's after it, None where none was taken."""
+
+    address: Address
+    measurement: Measurement
+    check: Check | None
+    pulse_secs: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The trial ended its session, and the board told how."""
+
+    address: Address
+    end: SessionEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The board was lost (address), or none was to be had in time (None)."""
+
+    address: Address | None
+    message: str
+
+
+@dataclass
+class Session:
+    """A connection to the board at an address, and what it has there."""
+
+    address: Address
+    connection: Any
+    names: Iterator[str] = field(default_factory=lambda: (f"{number}.so" for number in itertools.count()))
+    _pulse: BoardPulse | None = None
+
+    @cached_property
+    def inputs(self) -> DeviceInputs:
+        """Of kernels for the board's processor."""
+        return DeviceInputs(BoardMemory(self.connection))
+
+    @cached_property
+    def gpu_inputs(self) -> DeviceInputs:
+        """Of kernels for its GPU, the first that the board's server sees."""
+        return DeviceInputs(GpuMemory(self.connection.cuda(0)))
+
+    def open_kernel(self, artifact: Artifact, signs: Signs) -> DeviceKernel:
+        """Sends the library over and loads it there."""
+        if artifact.cubin is not None:
+            self.connection.get_function("autotune.board.gpu_code")(bytearray(artifact.cubin))
+        inputs = self.inputs if artifact.cubin is None else self.gpu_inputs
+        return DeviceKernel(self.load_library(artifact.library), inputs, artifact, signs)
+
+    def load_library(self, library: Path) -> Any:
+        """Sends a shared library over and loads it there, as a TVM module."""
+        name = next(self.names)
+        self.connection.upload(bytearray(library.read_bytes()), name)
+        return self.connection.load_module(name)
+
+    def pulse(self, reference: ReferenceKernel) -> BoardPulse:
+        """The board's, with its kernel loaded once."""
+        if self._pulse is None:
+            self._pulse = BoardPulse(self.connection, reference)
+        return self._pulse
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the board answers, and no kernel wrote outside its arrays."""
+        try:
+            self.connection.get_function("autotune.board.intact")()
+        except Exception:  # noqa: BLE001 - whatever TVM makes of a dead connection
+            return False
+        return True
+
+
+# The session that this worker process holds, from one trial to the next.
+_held: list[Session] = []
+
+
+def warm_up() -> None:
+    """Nothing but the imports of this module."""
+
+
+def try_on_board(artifact: Artifact, options: TrialOptions, request: BoardRequest) -> Tried | Ended | Lost:
+    """Measures an artifact on the board that this process holds, or on the next that is free."""
+    try:
+        session = held_session(request)
+    except Exception as error:  # noqa: BLE001 - a board or tracker may fail in any way
+        return Lost(None, _text(error))
+    if isinstance(session, Lost):
+        return session
+    measurement, check = try_kernel(artifact, options, session.open_kernel)
+    if isinstance(measurement, Failure) and not session.is_alive:
+        _held.clear()
+        end = find_session_end(measurement.message)
+        return Lost(session.address, measurement.message) if end is None else Ended(session.address, end)
+    if request.reference is None or not isinstance(measurement, Timing):
+        return Tried(session.address, measurement, check)
+    try:
+        pulse_secs = session.pulse(request.reference).take()
+    except Exception as error:  # noqa: BLE001 - the kernel is known to run: it is the board that does not
+        _held.clear()
+        return Lost(session.address, _text(error))
+    return Tried(session.address, measurement, check, pulse_secs)
+
+
+def speedup_on_board(request: BoardRequest) -> float | Lost:
+    """How many times faster a small kernel is on a board's threads than on one of them."""
+    try:
+        session = held_session(request)
+        if isinstance(session, Lost):
+            return session
+        assert request.reference is not None
+        return session.pulse(request.reference).thread_speedup()
+    except Exception as error:  # noqa: BLE001 - a board or tracker may fail in any way
+        _held.clear()
+        return Lost(None, _text(error))
+
+
+def held_session(request: BoardRequest) -> Session | Lost:
+    """The session that this process holds, or a new one on the next board that is free.
+
+    Raises AutotuneError and OSError where the tracker does not answer.
+    """
+    held = [one for one in _held if one.address not in request.avoid and one.is_alive]
+    if held:
+        return held[0]
+    _held.clear()
+    deadline = time.monotonic() + request.wait_secs
+    reason = f"no board under {request.key!r} was free within {request.wait_secs:g} s"
+    with TrackerConnection(request.tracker) as tracker:
+        while (left := deadline - time.monotonic()) > 0:
+            turn = tracker.request(request.key, left)
+            if turn is None:
+                break
+            if turn.address in request.avoid:
+                time.sleep(_REFUSED_PAUSE_SECS)
+                continue
+            try:
+                # TVM's own connect would wait for minutes for a board that was switched off.
+                socket.create_connection((turn.address.host, turn.address.port), _CONNECT_SECS).close()
+                session = rpc.connect(turn.address.host, turn.address.port, turn.match_key)
+                _held.append(Session(turn.address, session))
+            except Exception as error:  # noqa: BLE001 - a board that answers wrongly is as good as gone
+                return Lost(turn.address, _text(error))
+            return _held[0]
+    return Lost(None, reason)
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".strip()[-2000:]

@@ -1,0 +1,105 @@
+"""A kernel loaded into this process, on its CPU (imports TVM).
+
+Runs in a worker process whose environment fixes the threads of TVM's pool.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+import tvm
+
+from autotune.builders.artifact import Artifact
+from autotune.measurement.guarded_array import Array, GuardedArray
+from autotune.measurement.inputs import Signs, draw_inputs
+from autotune.measurement.kernel_trial import TrialOptions, try_kernel
+from search_spaces.tensor_ir.modules import TensorSpec
+from tuning_logs.records.measurement import Check, Measurement
+
+
+def warm_up() -> None:
+    """Nothing but the imports of this module."""
+
+
+def try_here(artifact: Artifact, options: TrialOptions) -> tuple[Measurement, Check | None]:
+    """Measures an artifact in this process."""
+    return try_kernel(artifact, options, LoadedKernel)
+
+
+class LoadedKernel:
+    """A library in this process with guarded operands; weights are prepacked when it is made."""
+
+    def __init__(self, artifact: Artifact, signs: Signs) -> None:
+        library = tvm.runtime.load_module(str(artifact.library))
+        inputs = iter(_inputs(artifact.task.key, artifact.signature, signs))
+        self._arrays = [
+            GuardedArray.allocate(spec.shape, spec.dtype) if spec.is_output else next(inputs)
+            for spec in artifact.signature
+        ]
+        self._outputs = [
+            array for array, spec in zip(self._arrays, artifact.signature, strict=True) if spec.is_output
+        ]
+        if artifact.prepacked:
+            self._prepack(library, artifact)
+        self._function = library["main_prepacked" if artifact.prepacked else "main"]
+        self._arguments = [_tensor(array) for array in self._arrays]
+
+    @property
+    def outputs(self) -> list[Array]:
+        """What the last run wrote."""
+        return [array.values for array in self._outputs]
+
+    @property
+    def intact(self) -> bool:
+        """Whether all guards are as they were."""
+        return all(array.intact for array in self._arrays)
+
+    def checked_run(self) -> float:
+        """Runs once on outputs marked as unwritten; seconds."""
+        for array in self._outputs:
+            array.fill_with_sentinel()
+        start = time.perf_counter()
+        self._function(*self._arguments)
+        return time.perf_counter() - start
+
+    def timed_run(self, flush_bytes: int) -> Callable[[int], float]:
+        """What a stopwatch calls: the kernel n times in a row, after emptying caches of flush_bytes."""
+        function, arguments = self._function, self._arguments
+        flushed = np.zeros(flush_bytes, np.uint8)
+
+        def run(number: int) -> float:
+            if flush_bytes:
+                np.add(flushed, 1, out=flushed)
+            start = time.perf_counter()
+            for _ in range(number):
+                function(*arguments)
+            return (time.perf_counter() - start) / number
+
+        return run
+
+    def forget_inputs(self) -> None:
+        """Inputs are drawn anew for the next kernel."""
+        _inputs.cache_clear()
+
+    def _prepack(self, library: tvm.runtime.Module, artifact: Artifact) -> None:
+        weights = [self._arrays[weight.parameter] for weight in artifact.prepacked]
+        layouts = [GuardedArray.allocate(weight.shape, weight.dtype) for weight in artifact.prepacked]
+        for layout in layouts:
+            layout.fill_with_sentinel()
+        library["main_weight_prepack"](*(_tensor(array) for array in [*weights, *layouts]))
+        for weight, layout in zip(artifact.prepacked, layouts, strict=True):
+            self._arrays[weight.parameter] = layout
+
+
+def _tensor(array: GuardedArray) -> tvm.runtime.Tensor:
+    """The array itself, not a copy, for TVM; through bytes, because NumPy's DLPack knows no bfloat16."""
+    return tvm.runtime.from_dlpack(array.data)._create_view(array.shape, array.dtype)
+
+
+# A batch is of one task as a rule, so what is kept is one task's: memory stays flat.
+@lru_cache(maxsize=1)
+def _inputs(task_key: str, signature: Sequence[TensorSpec], signs: Signs) -> list[GuardedArray]:
+    return [GuardedArray.holding(values) for values in draw_inputs(task_key, signature, signs)]

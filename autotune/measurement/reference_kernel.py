@@ -1,0 +1,69 @@
+"""A small matmul that never changes, on one thread or on all of them: what machines are judged by (imports TVM)."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import Final
+
+import tvm
+from tvm import te
+from tvm.s_tir import Schedule
+
+from search_spaces.tensor_ir.modules import normalize
+
+
+def serial_matmul(size: int) -> tvm.IRModule:
+    """size × size in float32, columns in vectors of 16."""
+    return _rows_by_vectors(size).mod
+
+
+def parallel_matmul(size: int) -> tvm.IRModule:
+    """The same, its rows shared out among all threads."""
+    schedule = _rows_by_vectors(size)
+    row, *_ = schedule.get_loops(schedule.get_sblock("product"))
+    schedule.parallel(row)
+    return schedule.mod
+
+
+def _rows_by_vectors(size: int) -> Schedule:
+    left = te.placeholder((size, size), name="left")
+    right = te.placeholder((size, size), name="right")
+    k = te.reduce_axis((0, size), name="k")
+    product = te.compute((size, size), lambda i, j: te.sum(left[i, k] * right[k, j], axis=k), name="product")
+    schedule = Schedule(normalize(te.create_prim_func([left, right, product])))
+    row, column, reduction = schedule.get_loops(schedule.get_sblock("product"))
+    outer, inner = schedule.split(column, [None, 16])
+    schedule.reorder(row, outer, reduction, inner)
+    schedule.vectorize(inner)
+    return schedule
+
+
+#: Calls the kernel that many times in a row; the seconds that one call took on average.
+Run = Callable[[int], float]
+#: One beat: the seconds of a call.
+Beat = Callable[[], float]
+
+#: Rows and columns of the kernel, a matmul.
+SIZE: Final = 192
+# A beat is long against what waking a thread takes, and a few of them are short against a trial.
+_BEAT_SECS = 0.002
+
+
+def steady_beat(run: Run) -> Beat:
+    """A beat of as many calls as take about 2 ms here."""
+    run(1)
+    number = max(1, round(_BEAT_SECS / run(20)))
+    return lambda: run(number)
+
+
+def pulse_secs(beat: Beat, beats: int) -> float:
+    """The median of so many beats, after one that warms up."""
+    beat()
+    return statistics.median(beat() for _ in range(beats))
+
+
+def speedup(alone: Beat, together: Beat, pairs: int) -> float:
+    """How many times faster a kernel is together than alone, each at its fastest, in turns."""
+    secs = [(alone(), together()) for _ in range(pairs)]
+    return min(one for one, _ in secs) / min(other for _, other in secs)

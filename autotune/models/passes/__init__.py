@@ -1,0 +1,1 @@
+"""Graph rewrites that TVM does not have."""

@@ -1,0 +1,1 @@
+"""Which configs of one task to measure next: Optuna's samplers, and ours, which asks cost models."""

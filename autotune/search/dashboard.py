@@ -1,0 +1,111 @@
+"""Studies as others see them: a job's trials copied into an Optuna storage, for optuna-dashboard (imports Optuna).
+
+The job never reads them: its log is the only truth.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+import optuna
+from optuna.trial import TrialState, create_trial
+
+from autotune.search.task_study import as_params
+from search_spaces import IllegalSchedule, Misuse, SearchSpace, TuningTask
+from tuning_logs import Failure, TuningRecord
+
+# What the storage may still take for what is waiting once the job has ended.
+_CLOSING_SECS = 30.0
+
+
+class StudyMirror:
+    """One study for each task and device, named after both and the job; written behind the job's back, as a storage
+    takes tens of milliseconds for a trial.
+
+    trouble: why the storage takes no more, None while it does. The job goes on without.
+    """
+
+    def __init__(self, url: str, job: str, space: Callable[[TuningTask], SearchSpace]) -> None:
+        """space: makes a task's space. Raises Misuse where the URL leads to no storage."""
+        try:
+            self._storage = optuna.storages.get_storage(url)
+        except Exception as error:  # a storage is whatever SQLAlchemy makes of a URL
+            raise Misuse(
+                f"expected the URL of an Optuna storage, as sqlite:///studies.db; found {url!r}: {error}"
+            ) from error
+        self.trouble: str | None = None
+        self._job = job
+        self._space = space
+        self._spaces: dict[str, SearchSpace] = {}
+        self._studies: dict[str, optuna.Study] = {}
+        self._known: dict[str, set[str]] = {}
+        self._waiting: queue.Queue[TuningRecord | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._copy, daemon=True)
+        self._thread.start()
+
+    def add(self, records: Sequence[TuningRecord]) -> None:
+        """Takes records in, those that the storage has already too, which are not added again."""
+        if self.trouble is None:
+            for record in records:
+                self._waiting.put(record)
+
+    def close(self) -> None:
+        """Waits until what was taken in is in the storage, for half a minute at most."""
+        self._waiting.put(None)
+        self._thread.join(_CLOSING_SECS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _copy(self) -> None:
+        while (record := self._waiting.get()) is not None:
+            try:
+                self._add(record)
+            except Exception as error:  # noqa: BLE001 - no trouble with a mirror may end the job
+                self.trouble = f"the dashboard's storage takes no more: {error}"
+                return
+
+    def _add(self, record: TuningRecord) -> None:
+        device = f"{record.device.name} {record.device.key[:8]}"
+        name = f"{self._job} · {record.task.name} {record.task.key[:8]} on {device}"
+        if name not in self._studies:
+            study = optuna.create_study(
+                storage=self._storage, study_name=name, direction="minimize", load_if_exists=True
+            )
+            trials = study.get_trials(deepcopy=False)
+            self._studies[name] = study
+            self._known[name] = {str(trial.user_attrs.get("record")) for trial in trials}
+        identity = f"{record.provenance.job.id}/{record.provenance.trial}"
+        if identity in self._known[name]:
+            return
+        self._known[name].add(identity)
+        task = record.task
+        if task.key not in self._spaces:
+            self._spaces[task.key] = self._space(task)
+        try:
+            params, distributions = as_params(self._spaces[task.key], record.config)
+        except IllegalSchedule:
+            return  # of another version of the space
+        failure = record.measurement if isinstance(record.measurement, Failure) else None
+        attrs = {
+            "record": identity,
+            "failure": f"{failure.kind}: {failure.message}"[:2000] if failure else None,
+        }
+        self._studies[name].add_trial(
+            create_trial(
+                state=TrialState.FAIL if failure else TrialState.COMPLETE,
+                value=None if failure else record.secs,
+                params=params,
+                distributions=distributions,
+                user_attrs=attrs,
+            )
+        )

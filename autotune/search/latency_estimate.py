@@ -1,0 +1,79 @@
+"""What a model will take once it is tuned, without measuring: from a cost model and from what logs have reached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from autotune.search.observations import Evidence
+from autotune.search.pretrained_prior import ProgramPrior
+from autotune.search.proposer import ConfigProposer
+from cost_models.boosters.latency_estimator import LatencyEstimator
+from cost_models.cost_model import CostModel
+from cost_models.record_table import RecordTable
+from search_spaces import Config, TuningTask
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from tuning_logs import DeviceFingerprint
+
+#: Configs that the cost model likes best, whose estimates a task's is the median of.
+_PICKS = 8
+_DRAFTS = 200
+LEVEL = 0.9
+_ALIKE = ("isa", "threads")
+
+
+class Estimated(msgspec.Struct, frozen=True):
+    """Seconds of one call, with the interval that holds nine out of ten."""
+
+    name: str
+    calls: int
+    secs: float
+    low_secs: float
+    high_secs: float
+
+
+class ModelEstimate(msgspec.Struct, frozen=True):
+    """tasks: in the model's order; total: the sum over all calls; error: of tasks of networks that were held out."""
+
+    tasks: list[Estimated]
+    total: Estimated
+    error: float
+
+
+def estimate_model(
+    name: str,
+    tasks: Sequence[TuningTask],
+    device: DeviceFingerprint,
+    model: CostModel,
+    estimator: LatencyEstimator,
+    seed: int = 0,
+) -> ModelEstimate:
+    """Estimates every task by the configs that the cost model would try first (about 0.5 s a task)."""
+    rng = np.random.default_rng(seed)
+    low, high = estimator.factors(LEVEL)
+    found = []
+    for task in tasks:
+        space = TensorIRSpace(task)
+        prior = ProgramPrior(space, device, model)
+        secs = float(np.median(estimator.predict(prior.features(picks(space, prior, rng)))))
+        found.append(Estimated(task.name, task.weight, secs, low * secs, high * secs))
+    all_secs = np.array([one.secs for one in found])
+    calls = np.array([float(one.calls) for one in found])
+    ends = estimator.interval(all_secs, calls, LEVEL, rng)
+    total = Estimated(name, 1, float((all_secs * calls).sum()), *ends)
+    return ModelEstimate(found, total, estimator.median_error)
+
+
+def of_like_devices(table: RecordTable, device: DeviceFingerprint) -> RecordTable:
+    """The rows from devices of the same architecture with as many threads."""
+    here = [device.facts.get(fact) for fact in _ALIKE]
+    alike = [[fact.device.facts.get(name) for name in _ALIKE] == here for fact in table.facts]
+    return table.rows(np.array(alike, dtype=np.bool_)[table.groups])
+
+
+def picks(space: TensorIRSpace, prior: ProgramPrior, rng: np.random.Generator) -> list[Config]:
+    """The configs that a search with this prior would start with; the untuned program where there are no others."""
+    evidence = Evidence(pending=(space.default,), hints=tuple(space.drafts(_DRAFTS, rng)))
+    return ConfigProposer(prior=prior).propose(space.answer, evidence, _PICKS, rng) or [space.default]

@@ -1,0 +1,84 @@
+"""The cost model that guides a search from its first trial on: one that was named, or one that ships."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cost_models
+from autotune.devices.device import Device
+from autotune.search.pretrained_prior import ProgramPrior
+from autotune.search.surrogate import Prior
+from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
+from cost_models.features.program_features import FEATURE_VERSION, vector_bits
+from cost_models.program_model import load_program_model
+from search_spaces import SearchSpace, Target
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+
+#: The folder of the models that come with this package.
+SHIPPED: Final = Path(cost_models.__file__).parent / "pretrained"
+#: How people ask for no model at all.
+NO_MODEL: Final = "none"
+_SUFFIX: Final = ".ubj"
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """A model and the device that it guides the search on; name: for people."""
+
+    name: str
+    model: XGBoostCostModel
+    device: Device
+
+    @property
+    def line(self) -> str:
+        """What a user should know of it."""
+        card = self.model.card
+        learned = f"{card['records']:,} records of {card['tasks']} tasks on {', '.join(device_names(card))}"
+        return f"the search is guided by the cost model {self.name}, which learned from {learned}"
+
+    def prior(self, space: SearchSpace) -> Prior | None:
+        """What the model expects in a space; None where it knows nothing of such spaces."""
+        if not isinstance(space, TensorIRSpace):
+            return None
+        return ProgramPrior(space, self.device.fingerprint, self.model)
+
+
+def find_guidance(where: Path | None, device: Device) -> Guidance | None:
+    """The model for a device, None where there is none.
+
+    where: a model's file; or a folder such as `SHIPPED`, of whose models the first is taken that learned on a device
+    like this one; or None. Raises Misuse where a file is no model, or one for other features.
+    """
+    if where is None:
+        return None
+    if where != SHIPPED and not where.is_dir():
+        return Guidance(where.stem, load_program_model(where), device)
+    for path in sorted(where.glob(f"*{_SUFFIX}")):
+        model = XGBoostCostModel.load(path)
+        if matches(model.card, device):
+            return Guidance(path.stem, model, device)
+    return None
+
+
+def matches(card: Mapping[str, Any], device: Device) -> bool:
+    """Whether a model of these features learned on a device like this one: the same architecture, vectors as wide.
+
+    What is fast depends on the number of threads as well, but a model that was told of it knows that.
+    """
+    if device.target.kind != "llvm" or card["feature_version"] != FEATURE_VERSION:
+        return False
+    here = (device.fingerprint.facts.get("isa"), vector_bits(device.target))
+    return any(
+        (known.get("isa"), vector_bits(Target.parse(target))) == here
+        for known in (one["facts"] for one in card["devices"])
+        for target in card["targets"]
+    )
+
+
+def device_names(card: Mapping[str, Any]) -> list[str]:
+    """Processor and number of threads of the devices that a model learned on."""
+    names = [f"{one['name']} with {one['facts'].get('threads')} threads" for one in card["devices"]]
+    return list(dict.fromkeys(names))

@@ -1,0 +1,1 @@
+"""The loop: which task next, propose, build, run, record; finals, data collection, verification."""

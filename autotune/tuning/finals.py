@@ -1,0 +1,273 @@
+"""The finals of a job: for each task, who is its fastest, beyond luck and in spite of a machine that was disturbed."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from autotune.builders.artifact import Artifact
+from autotune.builders.builder import Builder
+from autotune.runners.drift import Pace
+from autotune.runners.runner import Outcome, Runner
+from autotune.tuning.finalists import best_sure_secs, choose_finalists, contenders_in_doubt, pooled_secs
+from autotune.tuning.trial_recorder import TrialRecorder, held_by_a_device
+from search_spaces import Config, SearchSpace, TuningTask
+from tuning_logs import Check, Failure, FailureKind, Timing, TuningRecord
+
+_MIN_TURNS = 6
+_MAX_TURNS = 12
+_SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Who won a final, and how sure that is.
+
+    secs:    the winner's latency: the median of its turns.
+    rival:   the second, None where nobody else ran.
+    p_value: how likely turns like these were if the winner were no faster than its rival (Wilcoxon's signed-rank
+             test, one-sided, over pairs of the same turn); 0.0 without a rival.
+    """
+
+    winner: Config
+    secs: float
+    rival: Config | None
+    p_value: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the winner is faster than its rival beyond luck (at 5 %)."""
+        return self.p_value < _SIGNIFICANCE
+
+
+@dataclass
+class Final:
+    """Turns in which each artifact of one task is measured once, in a rotating order.
+
+    known_secs:  the latency of those configs that were measured on a steady machine before;
+    turns:       for each turn on a steady machine, the latency of each artifact in seconds, infinite where it failed;
+    slow_turns:  the same for turns on a machine that was slower than usual, which slows all artifacts alike. They count
+                 only where there were no others.
+    """
+
+    artifacts: tuple[Artifact, ...]
+    known_secs: Mapping[Config, float] = field(default_factory=dict)
+    turns: list[tuple[float, ...]] = field(default_factory=list)
+    slow_turns: list[tuple[float, ...]] = field(default_factory=list)
+    _timings: list[list[Timing]] = field(default_factory=list)
+    _slow_timings: list[list[Timing]] = field(default_factory=list)
+    _failures: dict[int, Failure] = field(default_factory=dict)
+    _checks: dict[int, Check | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._timings = [[] for _ in self.artifacts]
+        self._slow_timings = [[] for _ in self.artifacts]
+
+    def run(
+        self,
+        runner: Runner,
+        is_steady: Callable[[], bool],
+        has_time: Callable[[], bool],
+        best_secs: float = math.inf,
+    ) -> None:
+        """Takes turns until the winner is clear, twelve were taken on a steady machine or on a slow one, or there is
+        no time for another; best_secs: the task's best so far."""
+        for turn in range(2 * _MAX_TURNS):
+            running = [place for place in range(len(self.artifacts)) if place not in self._failures]
+            if len(running) < 2 or not has_time():
+                return
+            first = turn % len(running)
+            order = running[first:] + running[:first]
+            outcomes = runner.run([self.artifacts[place].twin(turn) for place in order], best_secs)
+            found = dict(zip(order, outcomes, strict=True))
+            if is_steady():
+                self._note(found, self.turns, self._timings)
+            else:
+                self._note(found, self.slow_turns, self._slow_timings)
+            if max(len(self.turns), len(self.slow_turns)) >= _MAX_TURNS:
+                return
+            verdict = self.verdict
+            if len(self.turns) >= _MIN_TURNS and verdict is not None and verdict.is_clear:
+                return
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The winner so far, None before the first turn that counts."""
+        turns = self.turns or self.slow_turns
+        if not turns:
+            return None
+        columns = list(zip(*turns, strict=True))
+        medians = [
+            math.inf if place in self._failures else statistics.median(column)
+            for place, column in enumerate(columns)
+        ]
+        ranked = sorted(range(len(columns)), key=medians.__getitem__)
+        winner = ranked[0]
+        if not medians[winner] < math.inf:
+            return None
+        rival = ranked[1] if len(ranked) > 1 and medians[ranked[1]] < math.inf else None
+        p_value = 0.0 if rival is None else _chance(columns[winner], columns[rival])
+        return Verdict(
+            self.artifacts[winner].config,
+            medians[winner] / (1.0 if self.turns else self._slowdown or 1.0),
+            None if rival is None else self.artifacts[rival].config,
+            p_value,
+        )
+
+    def outcomes(self) -> list[tuple[Artifact, Outcome]]:
+        """What is worth writing down: for each artifact all its repeats in one timing, or how it failed at last.
+
+        Where only slow turns were taken, the artifacts of unknown latency, with the slowdown that the known ones tell.
+        """
+        slowdown = 1.0 if self.turns else self._slowdown
+        found = []
+        for place, artifact in enumerate(self.artifacts):
+            timings = self._timings[place] if self.turns else self._slow_timings[place]
+            if place in self._failures:
+                found.append((artifact, Outcome(self._failures[place], self._checks[place])))
+            elif timings and slowdown and (self.turns or artifact.config not in self.known_secs):
+                run_secs = tuple(secs for timing in timings for secs in timing.run_secs)
+                censored = all(timing.censored for timing in timings)
+                timing = Timing(run_secs, artifact.build_secs, censored, slowdown)
+                found.append((artifact, Outcome(timing, self._checks[place])))
+        return found
+
+    @property
+    def _slowdown(self) -> float | None:
+        """How many times slower the known ones were in the slow turns than before, None where that is unknown."""
+        if not self.slow_turns:
+            return None
+        columns = zip(*self.slow_turns, strict=True)
+        ratios = [
+            statistics.median(column) / self.known_secs[artifact.config]
+            for artifact, column in zip(self.artifacts, columns, strict=True)
+            if artifact.config in self.known_secs
+        ]
+        finite = [ratio for ratio in ratios if math.isfinite(ratio)]
+        return statistics.median(finite) if finite else None
+
+    def _note(
+        self, outcomes: dict[int, Outcome], turns: list[tuple[float, ...]], timings: list[list[Timing]]
+    ) -> None:
+        secs = [math.inf] * len(self.artifacts)
+        for place, outcome in outcomes.items():
+            self._checks[place] = outcome.check
+            if isinstance(outcome.measurement, Timing):
+                timings[place].append(outcome.measurement)
+                secs[place] = outcome.measurement.secs
+            elif outcome.measurement.kind is not FailureKind.DEVICE_LOST:
+                self._failures[place] = outcome.measurement
+        if all(place in self._failures or secs[place] < math.inf for place in outcomes):
+            turns.append(tuple(secs))
+
+
+def _chance(winner: Sequence[float], rival: Sequence[float]) -> float:
+    pairs = [(a, b) for a, b in zip(winner, rival, strict=True) if a < math.inf and b < math.inf]
+    differences = [b - a for a, b in pairs]
+    if not any(differences):
+        return 1.0
+    from scipy.stats import wilcoxon  # takes half a second to load, and finals come at the end
+
+    return float(wilcoxon(differences, alternative="greater").pvalue)
+
+
+# What was measured on a slow machine and may be the best is looked at again, so many at most.
+_SECOND_LOOKS = 16
+# A final may bring down the favourites, so that somebody becomes the best who took no part.
+_MAX_FINALS = 3
+
+
+@dataclass
+class Finals:
+    """Measures finalists again in turns; has_time: whether there is any left.
+
+    verdicts: who won, by task.
+    """
+
+    builder: Builder
+    runner: Runner
+    recorder: TrialRecorder
+    pace: Pace
+    has_time: Callable[[], bool]
+    verdicts: dict[TuningTask, Verdict]
+
+    def decide(
+        self,
+        task: TuningTask,
+        space: SearchSpace,
+        known: Sequence[TuningRecord],
+        champion: Config | None = None,
+    ) -> Iterator[list[TuningRecord]]:
+        """Holds second looks and finals until the best of the task's records took part in a final; yields the
+        records that they bring. known: the task's records so far; champion: the best of earlier jobs, if any."""
+        records = list(known)
+        doubts = {
+            config: slowdown for (key, config), slowdown in self.pace.in_doubt.items() if key == task.key
+        }
+        seen: set[Config] = set()
+        for again in self._second_looks(space, records, doubts):
+            looked_at = {each.config for each in again}
+            records = [one for one in records if one.config not in looked_at] + again
+            yield again
+        for _ in range(_MAX_FINALS):
+            configs = choose_finalists(records, space.default, doubts, champion)
+            if len(configs) < 2 or set(configs[1:2]) <= seen or not self.has_time():
+                return
+            final, found = self._final(space, records, configs, doubts)
+            if final.verdict is None:
+                return
+            self.verdicts[task] = final.verdict
+            seen.update(configs)
+            # Their latency is known now, as well as may be on such a machine.
+            settled = {one.config for one in found} & doubts.keys()
+            doubts = {config: slowdown for config, slowdown in doubts.items() if config not in settled}
+            records = [one for one in records if one.config not in settled] + found
+            if found:
+                yield found
+
+    def _second_looks(
+        self, space: SearchSpace, records: Sequence[TuningRecord], doubts: dict[Config, float]
+    ) -> Iterator[list[TuningRecord]]:
+        """Measures once more what is in doubt and may be the best, if the machine is steady again."""
+        chosen = contenders_in_doubt(records, space.default, doubts)[:_SECOND_LOOKS]
+        if not chosen or not self.pace.is_steady or not self.has_time():
+            return
+        best_secs = best_sure_secs(pooled_secs(records, space.default, doubts), doubts)
+        again = held_by_a_device(
+            self.recorder.measure(
+                [space.apply(config) for config in chosen], self.builder, self.runner, best_secs
+            )
+        )
+        if not self.pace.is_steady:
+            return
+        for record in again:
+            doubts.pop(record.config, None)
+        yield again
+
+    def _final(
+        self,
+        space: SearchSpace,
+        records: Sequence[TuningRecord],
+        configs: Sequence[Config],
+        doubts: dict[Config, float],
+    ) -> tuple[Final, list[TuningRecord]]:
+        secs = pooled_secs(records, space.default, doubts)
+        known_secs = {config: secs[config] for config in configs if config in secs and config not in doubts}
+        candidates = {config: space.apply(config) for config in configs}
+        built = self.builder.build(list(candidates.values()))
+        final = Final(tuple(one for one in built if isinstance(one, Artifact)), known_secs)
+        final.run(
+            self.runner,
+            lambda: self.pace.is_steady,
+            self.has_time,
+            min(known_secs.values(), default=float("inf")),
+        )
+        for artifact in final.artifacts:
+            artifact.library.unlink(missing_ok=True)
+        found = [
+            self.recorder.record(candidates[artifact.config], outcome, artifact.gpu)
+            for artifact, outcome in final.outcomes()
+        ]
+        return final, found

@@ -1,0 +1,102 @@
+"""What was measured, written down: candidates in, records out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+
+from autotune.builders.artifact import Artifact
+from autotune.builders.builder import Builder
+from autotune.devices.device import Device
+from autotune.runners.runner import Outcome, Runner
+from autotune.tuning.execution import Background, Lane
+from autotune.tuning.provenance import utc_now
+from search_spaces import Candidate, TuningTask
+from tuning_logs import Failure, GpuResources, Job, Provenance, TuningRecord
+from tuning_logs.records.measurement import is_device_lost
+
+#: How candidates are built: None where one is not ready yet.
+Build = Callable[[Sequence[Candidate]], Sequence[Artifact | Failure | None]]
+
+
+class TrialRecorder:
+    """Numbers the records of one run on one device.
+
+    versions: the version of each task's search space; may be filled later.
+    """
+
+    def __init__(self, device: Device, job: Job, versions: Mapping[TuningTask, str]) -> None:
+        self._device = device
+        self._job = job
+        self._versions = versions
+        self._recorded = 0
+
+    def measure(
+        self,
+        candidates: Sequence[Candidate],
+        builder: Builder,
+        runner: Runner,
+        best_secs: float = math.inf,
+    ) -> list[TuningRecord]:
+        """Builds in parallel, then runs; one record per candidate, in order."""
+        built = builder.build(candidates)
+        return self._records(candidates, built, runner.run(_artifacts(built), best_secs))
+
+    def measure_on(
+        self,
+        lane: Lane,
+        candidates: Sequence[Candidate],
+        build: Build,
+        runner: Runner,
+        meanwhile: Callable[[], None],
+        best_secs: float = math.inf,
+    ) -> Generator[list[TuningRecord], None, list[TuningRecord]]:
+        """The same, run on a lane, without those that were not built; yields nothing while that is under way.
+
+        meanwhile: what this thread does while workers compile; never while anything is measured here.
+        """
+        building = Background(lambda: build(candidates))
+        meanwhile()
+        built = building.result()
+        outcomes = yield from lane.go(lambda: runner.run(_artifacts(built), best_secs))
+        return self._records(candidates, built, outcomes)
+
+    def _records(
+        self,
+        candidates: Sequence[Candidate],
+        built: Sequence[Artifact | Failure | None],
+        found: Sequence[Outcome],
+    ) -> list[TuningRecord]:
+        outcomes = iter(found)
+        return [
+            self.record(candidate, Outcome(one, None))
+            if isinstance(one, Failure)
+            else self.record(candidate, next(outcomes), one.gpu)
+            for candidate, one in zip(candidates, built, strict=True)
+            if one is not None
+        ]
+
+    def record(self, candidate: Candidate, outcome: Outcome, gpu: GpuResources | None = None) -> TuningRecord:
+        """The next record; gpu: what the compiled kernel takes of a GPU."""
+        number = self._recorded
+        self._recorded += 1
+        return TuningRecord(
+            task=candidate.task,
+            device=self._device.fingerprint,
+            space_version=self._versions[candidate.task],
+            config=candidate.config,
+            measurement=outcome.measurement,
+            check=outcome.check,
+            provenance=Provenance(self._job, number, utc_now()),
+            trace=candidate.trace,
+            gpu=gpu,
+        )
+
+
+def _artifacts(built: Sequence[Artifact | Failure | None]) -> list[Artifact]:
+    return [one for one in built if isinstance(one, Artifact)]
+
+
+def held_by_a_device(records: Sequence[TuningRecord]) -> list[TuningRecord]:
+    """All but those whose device was lost: that is nothing to hold against a candidate."""
+    return [record for record in records if not is_device_lost(record.measurement)]

@@ -1,0 +1,56 @@
+"""What is to be tuned, on what, how, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from autotune.devices.device import Device
+from autotune.search.samplers import SamplerFactory, SamplerKind, sampler_factory
+from autotune.tuning.budget import Budget
+from autotune.tuning.objective import ModelShare, Objective
+from search_spaces import Misuse, SearchSpace, TuningTask
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+
+
+@dataclass(frozen=True)
+class TuningJob:
+    """A request to tune tasks on a device within a budget.
+
+    batch:   the most candidates of a round; early rounds of a task are smaller.
+    finals_share: the share of the time in which the fastest candidates of each task are measured again, in turns,
+             so that the winner is not the luckiest; nothing is measured again where that is less than a second.
+    space:   makes a task's search space.
+    sampler: makes a task's sampler; `sampler_factory(SamplerKind.…)` for those with a name.
+    models:  whose latencies count, and how much; by default all tasks are one model.
+    seed:    decides every random choice of the search; measured times still differ from run to run.
+    """
+
+    tasks: tuple[TuningTask, ...]
+    device: Device
+    budget: Budget
+    seed: int = 0
+    batch: int = 16
+    space: Callable[[TuningTask], SearchSpace] = TensorIRSpace
+    sampler: SamplerFactory = field(default_factory=lambda: sampler_factory(SamplerKind.COST_MODEL))
+    sampler_name: str = SamplerKind.COST_MODEL.value
+    finals_share: float = 0.1
+    models: tuple[ModelShare, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise Misuse("a tuning job needs at least one task; found none")
+        if self.batch < 1:
+            raise Misuse(f"a round holds at least one candidate; found batch={self.batch}")
+        if not 0 <= self.finals_share < 1:
+            raise Misuse(f"the finals' share of the time is from 0 to 1; found {self.finals_share}")
+        strangers = {str(task.target) for task in self.tasks} - {str(self.device.target)}
+        if strangers:
+            raise Misuse(
+                f"every task must be for the device's target {str(self.device.target)!r}; found {sorted(strangers)}"
+            )
+
+    @property
+    def objective(self) -> Objective:
+        """What is to be made small."""
+        return Objective(self.models) if self.models else Objective.of_tasks(self.tasks)

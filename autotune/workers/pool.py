@@ -1,0 +1,155 @@
+"""A few warm worker processes that share a list of calls; a call that kills its process costs nobody else."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import psutil
+
+from autotune.workers.closeable import Closeable
+from autotune.workers.fork_server import ForkServer, WorkerNeeds
+from autotune.workers.process import Call, State, WorkerProcess
+from autotune.workers.reply import Died, Reply
+from search_spaces.errors import AutotuneError
+
+# How often clocks and memory are looked at: soon enough to catch a runaway, too rarely to disturb a timing.
+_WATCH_SECS = 0.05
+_MAX_CALLS = 300
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """A call on its way through a pool. reply: None until there is one."""
+
+    call: Call
+    timeout_secs: float
+    reply: Reply | None = None
+    is_retried: bool = False
+
+
+class WorkerPool(Closeable):
+    """Worker processes, forked at once from one that has imported what warm_up needs, replaced when dead or worn.
+
+    server: what forks them, its owner's to close; by default one of the pool's own. environment is added to the
+    server's. scratch is the owner's directory, deleted by the workers if the owner is killed before it can.
+    memory_bytes is what one process may use; one that holds more than worn_bytes after a call, or has served
+    300, is replaced before its next. close() ends all of them; so does the parent's own end.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        warm_up: Call,
+        environment: Mapping[str, str],
+        memory_bytes: int,
+        worn_bytes: int,
+        scratch: Path | None = None,
+        server: ForkServer | None = None,
+    ) -> None:
+        self._warm_up = warm_up
+        self._memory_bytes = memory_bytes
+        self._worn_bytes = worn_bytes
+        self._is_closed = False
+        self._needs = WorkerNeeds(warm_up.function.__module__, environment, scratch)
+        #: What a worker is at, also while it is stopped.
+        self._taken: dict[WorkerProcess, Ticket] = {}
+        self._owns_server = server is None
+        self._server = server or ForkServer(self._needs.module, environment)
+        self._workers = [self._spawn() for _ in range(count)]
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers that live."""
+        return [worker.pid for worker in self._workers if worker.state is not State.DEAD]
+
+    def map(self, calls: Sequence[tuple[Call, float]]) -> list[Reply]:
+        """Replies to (call, timeout_secs), in the order of the calls; see `work`."""
+        tickets = [Ticket(call, timeout_secs) for call, timeout_secs in calls]
+        self.work(tickets, len(tickets))
+        return [ticket.reply for ticket in tickets if ticket.reply is not None]
+
+    def work(self, tickets: Sequence[Ticket], enough: int) -> None:
+        """Makes calls until all tickets have their reply; or until enough have, and a worker has nothing to do.
+
+        Calls that are under way then are left: their processes are stopped, and go on when work or map is called
+        again; whoever wants such a reply passes the ticket again. The clock of a call starts when a worker takes it up,
+        and stands while it is stopped. A call whose process is killed from outside is made once more. When this
+        returns, no worker runs or starts. Raises AutotuneError where worker processes cannot start.
+        """
+        for worker in self._taken:
+            worker.resume()
+        pending = deque(one for one in tickets if one.reply is None and one not in self._taken.values())
+        try:
+            while not self._is_enough(tickets, pending, enough):
+                if self._is_closed:
+                    raise AutotuneError("the worker processes were ended while they were at work")
+                self._hand_out(pending)
+                watched = [w for w in self._workers if w.state in (State.STARTING, State.BUSY)]
+                wait([descriptor for worker in watched for descriptor in worker.descriptors], _WATCH_SECS)
+                for worker in watched:
+                    reply = worker.poll()
+                    if reply is None:
+                        continue
+                    ticket = self._taken.pop(worker)
+                    if isinstance(reply, Died) and reply.from_outside and not ticket.is_retried:
+                        ticket.is_retried = True
+                        pending.appendleft(ticket)
+                    else:
+                        ticket.reply = reply
+        except BaseException:
+            # What was asked for while another thread closed the pool is nobody else's to end.
+            for worker in self._workers if self._is_closed else self._taken:
+                worker.kill()
+            self._taken.clear()
+            raise
+        for worker in self._taken:
+            worker.pause()
+
+    def close(self) -> None:
+        """Ends every worker process; a map in another thread raises AutotuneError then."""
+        self._is_closed = True
+        # The server buries the workers, so it goes after them; but what it has not forked yet, it need not.
+        for worker in self._workers:
+            if worker.is_born:
+                worker.kill()
+        if self._owns_server:
+            self._server.close()
+        for worker in self._workers:
+            worker.kill()
+
+    def _spawn(self) -> WorkerProcess:
+        return WorkerProcess(self._server, self._needs, self._warm_up, self._memory_bytes)
+
+    def _is_enough(self, tickets: Sequence[Ticket], pending: Sequence[Ticket], enough: int) -> bool:
+        if pending or any(worker.state is State.STARTING for worker in self._workers):
+            return False
+        replies = sum(ticket.reply is not None for ticket in tickets)
+        if replies == len(tickets):
+            return True
+        return replies >= enough and any(worker.state is not State.BUSY for worker in self._workers)
+
+    def _hand_out(self, pending: deque[Ticket]) -> None:
+        for slot, worker in enumerate(self._workers):
+            if not pending:
+                return
+            if self._worn(worker):
+                worker.kill()
+            if worker.state is State.IDLE and worker.start(pending[0].call, pending[0].timeout_secs):
+                self._taken[worker] = pending.popleft()
+            if worker.state is State.DEAD:
+                self._workers[slot] = self._spawn()
+
+    def _worn(self, worker: WorkerProcess) -> bool:
+        if worker.state is not State.IDLE or worker.calls == 0:
+            return False
+        return worker.calls >= _MAX_CALLS or worker.used_bytes() > self._worn_bytes
+
+
+def lasting_worker(warm_up: Call, environment: Mapping[str, str]) -> WorkerPool:
+    """One process that may use all of this machine's memory and is not replaced for holding much of it."""
+    memory_bytes = int(psutil.virtual_memory().total)
+    return WorkerPool(1, warm_up, environment, memory_bytes, worn_bytes=memory_bytes)

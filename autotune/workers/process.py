@@ -1,0 +1,220 @@
+"""One warm worker process as its parent sees it: handed a call, watched, killed when it misbehaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from multiprocessing.connection import Connection
+from typing import Any
+
+import psutil
+
+from autotune.workers.fork_server import ForkServer, WorkerNeeds, WorkerStatus
+from autotune.workers.reply import Answer, Died, OverMemory, Raised, Reply, TimedOut
+from search_spaces.errors import AutotuneError
+
+_BOOT_SECS = 60.0
+# A process that is killed is gone in no time, unless the system is stuck.
+_REAPED_SECS = 10.0
+_LAST_WORDS_BYTES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A module-level function and its arguments, all of which can be pickled."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+
+
+class State(Enum):
+    """What a worker process is doing."""
+
+    STARTING = auto()
+    IDLE = auto()
+    BUSY = auto()
+    DEAD = auto()
+
+
+class WorkerProcess:
+    """A forked process in a session of its own, so that neither Ctrl-C reaches it nor its children escape it.
+
+    warm_up is called first. What the process writes to stdout and stderr is drained; the last 2 kB are kept for
+    Died.last_words.
+    """
+
+    def __init__(self, server: ForkServer, needs: WorkerNeeds, warm_up: Call, memory_bytes: int) -> None:
+        self.calls = 0
+        self.state = State.STARTING
+        self._paused = 0.0
+        self._server = server
+        self._memory_bytes = memory_bytes
+        self._tail = b""
+        ours, theirs = socket.socketpair()
+        self._output, output = os.pipe()
+        self._output_open = True
+        os.set_blocking(self._output, False)
+        told, status = os.pipe()
+        self._status = WorkerStatus(told)
+        self._connection = Connection(ours.detach())
+        try:
+            _fork(server, needs, theirs, output, status)
+        except AutotuneError:
+            self.kill()
+            raise
+        self._send(warm_up, _BOOT_SECS)
+
+    @property
+    def pid(self) -> int:
+        """The process id, once there is one. Raises AutotuneError where the process cannot start."""
+        pid = self._status.pid(_BOOT_SECS)
+        if pid is None:
+            raise AutotuneError(f"expected a worker process to start, but {self._death(0.0).message}")
+        return pid
+
+    @property
+    def is_born(self) -> bool:
+        """Whether there is, or was, such a process: its server may have to import first."""
+        return self._status.pid(0.0) is not None
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What becomes readable when the process answers, writes or dies."""
+        return [self._connection.fileno(), *([self._output] if self._output_open else [])]
+
+    def used_bytes(self) -> int:
+        """Resident memory, 0 where the process is gone, or not there yet."""
+        pid = self._status.pid(0.0)
+        try:
+            return int(psutil.Process(pid).memory_info().rss) if pid else 0
+        except psutil.Error:
+            return 0
+
+    def start(self, call: Call, timeout_secs: float) -> bool:
+        """Hands over a call; False where the process turns out to have died while idle."""
+        assert self.state is State.IDLE
+        self.calls += 1
+        if not self._send(call, timeout_secs):
+            self.kill()
+            return False
+        self.state = State.BUSY
+        return True
+
+    def poll(self) -> Reply | None:
+        """The reply to the call, once there is one. Raises AutotuneError where the process cannot start."""
+        reply = self._reply()
+        if reply is None:
+            return None
+        if isinstance(reply, (Answer, Raised)):
+            starting, self.state = self.state is State.STARTING, State.IDLE
+        else:
+            starting = self.state is State.STARTING
+            self.kill()
+        if starting:
+            if not isinstance(reply, Answer):
+                self.kill()
+                raise AutotuneError(
+                    f"expected a worker process to start, but {reply.message}; "
+                    "check that TVM can be imported and that there is memory for it"
+                )
+            return None
+        return reply
+
+    def pause(self) -> None:
+        """Stops the process and whatever it started, and the clock of its call."""
+        self._paused = time.monotonic()
+        self._signal(signal.SIGSTOP, 0.0)
+
+    def resume(self) -> None:
+        """Goes on where it was stopped."""
+        self._started += time.monotonic() - self._paused
+        self._signal(signal.SIGCONT, 0.0)
+
+    def kill(self) -> None:
+        """Ends the process and whatever it started, at once; a second kill does nothing."""
+        if self.state is State.DEAD:
+            return
+        self.state = State.DEAD
+        # While its server lives, it is born sooner or later.
+        if self._signal(signal.SIGKILL, _BOOT_SECS):
+            self._status.returncode(_REAPED_SECS)
+        self._status.close()
+        self._connection.close()
+        os.close(self._output)
+
+    def _signal(self, number: int, wait_secs: float) -> bool:
+        """Sends a signal to the process and whatever it started; False where it is not born within that time."""
+        pid = self._status.pid(wait_secs)
+        if pid is None:
+            return False
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, number)
+        return True
+
+    def _send(self, call: Call, timeout_secs: float) -> bool:
+        self._timeout_secs = timeout_secs
+        self._started = time.monotonic()
+        try:
+            self._connection.send((call.function, call.arguments))
+        except ConnectionError:
+            return False
+        return True
+
+    def _reply(self) -> Reply | None:
+        self._drain()
+        secs = time.monotonic() - self._started
+        try:
+            if self._connection.poll():
+                kind, value = self._connection.recv()
+                return Answer(value, secs) if kind == "value" else Raised(value, secs)
+        except (EOFError, ConnectionError):
+            return self._death(secs)
+        if secs > self._timeout_secs:
+            return TimedOut(self._timeout_secs, secs)
+        used = self.used_bytes()
+        if used > self._memory_bytes:
+            return OverMemory(used, self._memory_bytes, secs)
+        return None
+
+    def _death(self, secs: float) -> Died:
+        returncode = self._status.returncode(1.0)
+        if returncode is None and not self.is_born:
+            returncode = self._server.returncode
+        if returncode is None and self._status.is_over:
+            # The server died as well, so nobody saw how; what ends both comes from outside.
+            returncode = -signal.SIGKILL
+        if returncode is None:
+            # It closed its end and lingers: as good as dead, and nobody else's doing.
+            return Died(0, "the process closed its connection", secs)
+        self._drain()
+        return Died(returncode, self._tail.decode(errors="replace").strip(), secs)
+
+    def _drain(self) -> None:
+        # Bounded, so that a flood cannot keep the parent from watching the clock.
+        for _ in range(64):
+            try:
+                chunk = os.read(self._output, 65536)
+            except BlockingIOError:
+                return
+            if not chunk:
+                self._output_open = False
+                return
+            self._tail = (self._tail + chunk)[-_LAST_WORDS_BYTES:]
+
+
+def _fork(
+    server: ForkServer, needs: WorkerNeeds, connection: socket.socket, output: int, status: int
+) -> None:
+    """Hands a worker's ends of what connects it over to the server, and keeps none of them."""
+    try:
+        server.fork(needs, [connection.fileno(), output, status])
+    finally:
+        connection.close()
+        os.close(output)
+        os.close(status)

@@ -1,0 +1,1 @@
+"""What XGBoost learns: speed, validity, build time, latency."""

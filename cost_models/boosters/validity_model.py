@@ -1,0 +1,83 @@
+"""What we expect of a config before asking how fast it is: that it builds, runs and is correct."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.boosters.booster import Booster
+from cost_models.boosters.model_file import read_model_file, write_model_file
+from search_spaces.errors import Misuse
+
+_KIND = "xgboost-validity"
+_TREES = "trees"
+
+
+@dataclass(slots=True)
+class ValidityModel:
+    """A boosted classifier: the probability that a config is legal, builds, runs and is correct.
+
+    As long as it has seen only one outcome, or none, it expects the same of every config.
+    """
+
+    seed: int = 0
+    rounds: int = 50
+    max_depth: int = 4
+    _booster: Booster | None = field(default=None, repr=False)
+    _constant: float = 1.0
+
+    def fit(self, features: NDArray[np.float32], valid: NDArray[np.bool_]) -> Self:
+        """Learns from (n, d) features and (n,) outcomes alone: earlier fits are forgotten."""
+        if len(features) != len(valid):
+            raise Misuse(
+                f"expected one outcome for each of {len(features)} rows of features; found {len(valid)}"
+            )
+        self._booster, self._constant = None, float(valid.mean()) if len(valid) else 1.0
+        if 0 < self._constant < 1:
+            params = {
+                "objective": "binary:logistic",
+                "max_depth": self.max_depth,
+                "eta": 0.2,
+                "tree_method": "hist",
+                "seed": self.seed,
+            }
+            self._booster = Booster.train(
+                features,
+                valid.astype(np.float64),
+                params=params,
+                rounds=self.rounds,
+                card={"kind": _KIND, "seed": self.seed, "rounds": self.rounds},
+            )
+        return self
+
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(n,) probabilities of being valid."""
+        if self._booster is None:
+            return np.full(len(features), self._constant)
+        return self._booster.predict(features)
+
+    def save(self, path: Path) -> None:
+        """One file in XGBoost's own format. Raises Misuse as long as there are no trees to save."""
+        trees = self.to_bytes()
+        if trees is None or self._booster is None:
+            raise Misuse("the validity model has seen only one outcome so far, so there is nothing to save")
+        write_model_file(path, self._booster.card, {_TREES: trees})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads a saved model. Raises Misuse where the file is not one."""
+        card, parts = read_model_file(path, _KIND)
+        return cls(card["seed"], card["rounds"], _booster=Booster.from_bytes(parts[_TREES], card))
+
+    def to_bytes(self) -> bytes | None:
+        """The trees, None where there are none."""
+        return None if self._booster is None else self._booster.to_bytes()
+
+    @classmethod
+    def from_bytes(cls, trees: bytes, columns: int) -> Self:
+        """What `to_bytes` gave, for that many features."""
+        return cls(_booster=Booster.from_bytes(trees, {"kind": _KIND, "columns": columns}))

@@ -1,0 +1,1 @@
+"""How good a model is on what it has not seen, beside baselines."""

@@ -1,0 +1,73 @@
+"""Pictures of a model's quality, as PNG (imports Matplotlib)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from cost_models.evaluation.metrics import top_k_score
+from cost_models.record_table import RecordTable
+
+Floats = NDArray[np.float64]
+_SIZE = (5.2, 4.0)
+
+
+def predicted_against_measured(table: RecordTable, predicted: Floats) -> bytes:
+    """Each config's share of its task's best speed against the share of predictions in its task that are lower."""
+    figure, axes = _figure("measured: best time / time", "predicted: rank within the task")
+    ranks = np.zeros(len(table))
+    for group in np.unique(table.groups):
+        rows = np.flatnonzero(table.groups == group)
+        order = np.argsort(np.argsort(predicted[rows]))
+        ranks[rows] = (order + 0.5) / len(rows)
+    axes.plot(table.scores, ranks, ".", markersize=2, alpha=0.35)
+    return _png(figure)
+
+
+def top_k_curve(table: RecordTable, predicted: Mapping[str, Floats], most: int = 32) -> bytes:
+    """The best of the k configs predicted best, over the best there is, for each model by name."""
+    figure, axes = _figure("k: configs that are measured", "best found / best there is")
+    sizes = np.arange(1, most + 1)
+    for name, said in predicted.items():
+        axes.plot(sizes, [top_k_score(table.scores, said, table.groups, int(k)) for k in sizes], label=name)
+    axes.set_ylim(0, 1.01)
+    axes.legend(fontsize=7)
+    return _png(figure)
+
+
+def learning_curve(counts: Sequence[int], found: Mapping[str, Sequence[float]], what: str) -> bytes:
+    """A metric against the number of measurements that were learned from, for each model by name."""
+    figure, axes = _figure("measurements", what)
+    for name, values in found.items():
+        axes.plot(counts, values, "o-", markersize=3, label=name)
+    axes.set_xscale("log")
+    axes.legend(fontsize=7)
+    return _png(figure)
+
+
+def reliability_curve(points: Sequence[tuple[float, float]]) -> bytes:
+    """What share of configs ran, against the probability that the classifier gave them."""
+    figure, axes = _figure("said to run", "ran")
+    axes.plot([0, 1], [0, 1], ":", color="gray")
+    axes.plot([said for said, _ in points], [found for _, found in points], "o-")
+    return _png(figure)
+
+
+def _figure(across: str, up: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def _png(figure: Figure) -> bytes:
+    held = io.BytesIO()
+    figure.savefig(held, format="png", dpi=110)
+    return held.getvalue()

@@ -1,0 +1,1 @@
+"""Programs and configs as rows of numbers."""

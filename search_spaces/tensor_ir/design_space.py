@@ -1,0 +1,88 @@
+"""The sketches of how an operator may be scheduled on a target: TVM's own, and ours after them (imports TVM)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tvm
+import tvm_ffi
+from tvm.s_tir import meta_schedule
+from tvm.s_tir.meta_schedule import _ffi_api
+
+from search_spaces.errors import Misuse
+from search_spaces.tensor_ir.operand_packing import with_packed_operand
+from search_spaces.tensor_ir.uneven_rows import with_uneven_rows
+from search_spaces.tensor_ir.vector_unit import vector_unit
+
+# Target kinds with rules that need no tensor intrinsics: importing those takes 20 s.
+_CPU = "llvm"
+_RULES = {_CPU: "llvm", "cuda": "cuda"}
+
+# TVM marks pooling with rules that no target defines, and warns of it on stderr for every task.
+_UNDEFINED_RULES = ("pool_max", "pool_avg", "adaptive_pool_max", "adaptive_pool_avg")
+
+
+@dataclass(frozen=True)
+class DesignSpace:
+    """The sketches of one operator by name (traces whose sampling instructions are open) and the passes that finish
+    them."""
+
+    sketches: Mapping[str, Any]
+    postprocs: tuple[Any, ...]
+
+
+def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace:
+    """What MetaSchedule's `PostOrderApply` generates for a normalised module, in its order: `sketch-0`, `sketch-1`…
+
+    On CPUs the same with a packed operand come after them, and `uneven-0`, `uneven-1`… are all of them with uneven
+    rows; both only where they may pay, so operators of other sizes may lack them.
+
+    No sketches where TVM cannot schedule the operator at all. Raises Misuse for a target kind without rules.
+    """
+    kind = str(target.kind.name)
+    if kind not in _RULES:
+        raise Misuse(
+            f"expected a target of kind {' or '.join(_RULES)}, found {kind!r}: there are no rules for it"
+        )
+    _define_pooling_rules(target)
+    rules = _RULES[kind]
+    generator = meta_schedule.space_generator.PostOrderApply(
+        sch_rules=rules, postprocs=rules, mutator_probs=rules
+    )
+    context = _TuneContext(module, target, generator)
+    try:
+        with target:
+            schedules = context.generate_design_space()
+    except (RuntimeError, ValueError, TypeError):
+        return DesignSpace({}, ())
+    sketches, uneven = [schedule.trace for schedule in schedules], []
+    if kind == _CPU:
+        sketches += with_packed_operand(module, sketches)
+        uneven = with_uneven_rows(module, vector_unit(target), sketches)
+    named = [(f"sketch-{number}", trace) for number, trace in enumerate(sketches)]
+    named += [(f"uneven-{number}", trace) for number, trace in enumerate(uneven)]
+    return DesignSpace(dict(named), tuple(generator.postprocs))
+
+
+class _TuneContext(meta_schedule.TuneContext):  # type: ignore[misc]
+    """TVM's context without what its own constructor does first: import every back end's intrinsics."""
+
+    def __init__(self, module: tvm.IRModule, target: tvm.target.Target, generator: Any) -> None:
+        self.__init_handle_by_constructor__(
+            _ffi_api.TuneContext, module, target, generator, None, "main", 1, 1, None
+        )
+        _ffi_api.TuneContextInitialize(self)
+
+
+def _define_pooling_rules(target: tvm.target.Target) -> None:
+    def unmark(schedule: Any, block: Any) -> list[Any]:
+        schedule.unannotate(block, "schedule_rule")
+        return [schedule]
+
+    for key in target.keys:
+        for rule in _UNDEFINED_RULES:
+            name = f"s_tir.meta_schedule.{key}.meta_schedule.{rule}"
+            if tvm_ffi.get_global_func(name, allow_missing=True) is None:
+                tvm_ffi.register_global_func(name, unmark)

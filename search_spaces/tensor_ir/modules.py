@@ -1,0 +1,139 @@
+"""TVM modules of one operator as durable values: text, signature, workload (imports TVM)."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from dataclasses import dataclass
+
+from search_spaces.errors import AutotuneError, Misuse
+from search_spaces.target import Target
+from search_spaces.tensor_ir.tvm_version import check_tvm_version
+from search_spaces.workload import Workload
+
+check_tvm_version()
+
+import tvm  # noqa: E402 - the wrong pair of packages crashes later, so it is refused before it loads
+from tvm.s_tir.analysis import estimate_tir_flops  # noqa: E402
+from tvm.s_tir.meta_schedule.tune_context import _normalize_mod  # noqa: E402
+
+from search_spaces.tensor_ir.module_digest import digest  # noqa: E402
+
+_PREFIX = "zlib64:"
+# A workload is some 30 KB of JSON; far more than this is damage or malice.
+_MAX_MODULE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One parameter of an operator: its shape, its dtype, and what part it plays.
+
+    is_layout_free: a constant weight whose layout a schedule may choose.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    is_output: bool
+    is_layout_free: bool
+
+
+def normalize(module: tvm.IRModule | tvm.tirx.PrimFunc) -> tvm.IRModule:
+    """The module with its one function called "main", as MetaSchedule's databases look it up.
+
+    Raises Misuse where there is not exactly one TIR function.
+    """
+    if isinstance(module, tvm.tirx.PrimFunc):
+        return _normalize_mod(module)
+    functions = list(module.functions.values())
+    if len(functions) != 1 or not isinstance(functions[0], tvm.tirx.PrimFunc):
+        raise Misuse(f"expected a module with exactly one PrimFunc; found {len(functions)} functions")
+    return _normalize_mod(functions[0])
+
+
+def dump(module: tvm.IRModule) -> str:
+    """Text that rebuilds the module: TVM's JSON, deflated, in base64 behind a prefix."""
+    return _PREFIX + base64.b64encode(zlib.compress(tvm.ir.save_json(module).encode(), 9)).decode()
+
+
+def load(text: str) -> tvm.IRModule:
+    """The module that `dump` wrote. Reads data only; raises AutotuneError where it is damaged."""
+    try:
+        if not text.startswith(_PREFIX):
+            raise ValueError(f"expected text that starts with {_PREFIX!r}")
+        inflate = zlib.decompressobj()
+        data = inflate.decompress(base64.b64decode(text[len(_PREFIX) :], validate=True), _MAX_MODULE_BYTES)
+        if inflate.unconsumed_tail or not inflate.eof:
+            raise ValueError(f"the module is cut short or larger than {_MAX_MODULE_BYTES} bytes")
+        module = tvm.ir.load_json(data.decode())
+    except (ValueError, zlib.error, RuntimeError) as error:
+        raise AutotuneError(f"expected the text of a workload's module, found damage: {error}") from error
+    if not isinstance(module, tvm.IRModule):
+        raise AutotuneError(f"expected the text of a workload's module, found a {type(module).__name__}")
+    return module
+
+
+def workload(module: tvm.IRModule | tvm.tirx.PrimFunc, name: str) -> Workload:
+    """The workload of a module with one static-shape function.
+
+    Raises Misuse where there is not exactly one function, or where a shape is not static.
+    """
+    module = normalize(module)
+    signature(module)
+    return Workload(digest(module["main"]), name, dump(module), flops(module))
+
+
+def flops(module: tvm.IRModule) -> float:
+    """Floating-point operations of one call, 0.0 where TVM cannot count them."""
+    try:
+        return float(estimate_tir_flops(module))
+    except (RuntimeError, ValueError):
+        return 0.0
+
+
+def signature(module: tvm.IRModule) -> tuple[TensorSpec, ...]:
+    """The parameters of the module's one function, in order. Raises Misuse where a shape is not static."""
+    func = normalize(module)["main"]
+    layout_free = {int(index) for index in func.attrs.get("layout_free_buffers", ())}
+    written = _written_buffers(func)
+    return tuple(
+        TensorSpec(_static_shape(param), str(param.dtype), param in written, index in layout_free)
+        for index, param in enumerate(func.params)
+    )
+
+
+def tvm_target(target: Target) -> tvm.target.Target:
+    """TVM's own object for a target. Raises Misuse where TVM does not know its kind, tag or attributes."""
+    config = {name: list(value) if isinstance(value, tuple) else value for name, value in target.attrs}
+    try:
+        if "/" in target.kind:
+            return tvm.target.Target({"tag": target.kind, **config})
+        return tvm.target.Target({"kind": target.kind, **config})
+    except (RuntimeError, ValueError, TypeError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise Misuse(f"expected a target that TVM knows, found {str(target)!r}: {reason}") from error
+
+
+def _static_shape(param: tvm.tirx.Var) -> tuple[int, ...]:
+    try:
+        return tuple(int(extent) for extent in param.shape)
+    except (TypeError, AttributeError) as error:
+        raise Misuse(
+            f"expected static shapes, found parameter {param}; fix dynamic dimensions before tuning"
+        ) from error
+
+
+def _written_buffers(func: tvm.tirx.PrimFunc) -> set[tvm.tirx.Var]:
+    written: set[tvm.tirx.Var] = set()
+    statements = [func.body]
+    while statements:
+        statement = statements.pop()
+        if isinstance(statement, tvm.tirx.BufferStore):
+            written.add(statement.buffer)
+        if isinstance(statement, tvm.s_tir.SBlock):
+            written.update(region.source for region in statement.writes)
+        for field in ("body", "block", "init", "then_case", "else_case"):
+            child = getattr(statement, field, None)
+            if child is not None:
+                statements.append(child)
+        statements.extend(getattr(statement, "seq", ()))
+    return written

@@ -1,0 +1,1 @@
+"""Records to and from MetaSchedule's databases and between stores."""

@@ -1,0 +1,1 @@
+"""A log in a file: append, lock, follow, index, merge, compact."""

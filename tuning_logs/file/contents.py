@@ -1,0 +1,119 @@
+"""What a log holds as far as it could be read, and what of it could not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from search_spaces.errors import AutotuneError
+from tuning_logs.file.record_index import RecordIndex
+from tuning_logs.format.definitions import Definitions
+from tuning_logs.format.line import Line, RecordLine, UnreadableLine, decode_line, whole_end
+from tuning_logs.format.raw_lines import RawLine
+from tuning_logs.records.damage import MOST_REPORTED, Damage
+from tuning_logs.records.record import TuningRecord
+from tuning_logs.selection.record_rows import Rows
+
+
+class Source(Protocol):
+    """Where the lines of a log stand."""
+
+    def at(self, offset: int, size: int) -> bytes:
+        """The size bytes at an offset, fewer where it ends before."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLine:
+    """A line and where in the file it stands, newline included."""
+
+    line: Line
+    offset: int
+    size: int
+
+
+class Contents:
+    """The lines taken so far: definitions, damage, and where to find each record. Records stay in the source.
+
+    lines counts all lines, readable those that could be read.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.definitions = Definitions()
+        self.index = RecordIndex()
+        self.lines = 0
+        self.readable = 0
+        self.reported: list[Damage] = []
+        self.unreported = 0
+
+    @property
+    def damage(self) -> tuple[Damage, ...]:
+        """What could not be read: the first MOST_REPORTED lines, the last saying how many more there are."""
+        if not self.unreported:
+            return tuple(self.reported)
+        last = self.reported[-1]
+        return (
+            *self.reported[:-1],
+            Damage(last.line, f"{last.reason} (and {self.unreported} more after it)"),
+        )
+
+    def take(self, raw: RawLine, offset: int) -> None:
+        """Reads the next line, which stands at an offset. Raises NewerSchema where only a later version can."""
+        self.lines += 1
+        if raw.text is None:
+            self.report(raw.number, f"it has {raw.size} bytes, more than any line of a tuning log")
+        elif raw.text:
+            self._take(raw, raw.text, offset)
+
+    def add(self, definitions: Definitions, placed: Iterable[PlacedLine]) -> None:
+        """Takes in lines that were just written; definitions: those with these lines among them."""
+        self.definitions = definitions
+        for each in placed:
+            self.lines += 1
+            self.readable += 1
+            if isinstance(each.line, RecordLine):
+                self.index.add(each.line, each.offset, each.size)
+
+    def report(self, line: int, reason: str) -> None:
+        """Notes damage."""
+        if len(self.reported) < MOST_REPORTED:
+            self.reported.append(Damage(line, reason))
+        else:
+            self.unreported += 1
+
+    def records(self, rows: Rows) -> Iterator[TuningRecord]:
+        """The records that the rows stand for. Raises AutotuneError where the file was changed meanwhile."""
+        return map(self.record, rows)
+
+    def record(self, row: np.void) -> TuningRecord:
+        """The record that a row stands for. Raises AutotuneError where the file was changed meanwhile."""
+        offset, size = int(row["offset"]), int(row["size"])
+        try:
+            line = decode_line(self.source.at(offset, size).rstrip())
+        except UnreadableLine:
+            line = None
+        if not isinstance(line, RecordLine):
+            raise AutotuneError(
+                f"expected the record that was at byte {offset} when the log was opened, found that the file "
+                f"was changed since; open the log again"
+            )
+        return self.definitions.record(line, offset)
+
+    def _take(self, raw: RawLine, text: bytes, offset: int) -> None:
+        try:
+            line = decode_line(text)
+            self.definitions.take(line, offset, raw.size)
+        except UnreadableLine as reason:
+            self.report(raw.number, str(reason))
+            # A log whose last line was cut may have been joined with another: that one's first line is whole.
+            if end := whole_end(text):
+                skipped = len(text) - len(end)
+                self._take(RawLine(raw.number, raw.size - skipped, None, raw.ended), end, offset + skipped)
+            return
+        self.readable += 1
+        if isinstance(line, RecordLine):
+            self.index.add(line, offset, raw.size)

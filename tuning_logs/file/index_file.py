@@ -1,0 +1,141 @@
+"""The file beside a large log that saves reading all of it again; never trusted over the log, and made anew at will."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zlib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from tuning_logs.file.contents import Contents
+from tuning_logs.file.log_file import LogFile
+from tuning_logs.file.record_index import RecordIndex
+from tuning_logs.format.line import SCHEMA, UnreadableLine, decode_line
+from tuning_logs.records.damage import Damage
+from tuning_logs.records.record import TaskKey
+from tuning_logs.selection.record_rows import ROW, STATUSES, Rows
+
+_FORMAT: Final = "autotune-log-index-1"
+_LONGEST_HEADER: Final = 64 << 20
+_BLOCK: Final = 1 << 20
+
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True):
+    """size and crc: of the part of the log that the index accounts for; rows_crc: of the rows behind the header."""
+
+    format: str
+    schema: str
+    statuses: tuple[str, ...]
+    size: int
+    crc: int
+    lines: int
+    readable: int
+    tasks: tuple[TaskKey, ...]
+    devices: tuple[str, ...]
+    jobs: tuple[str, ...]
+    definitions: tuple[tuple[int, int], ...]
+    damage: tuple[tuple[int, str], ...]
+    unreported: int
+    rows: int
+    rows_crc: int
+
+
+def save_index(file: LogFile, contents: Contents, size: int) -> None:
+    """Writes what is known of the first size bytes of a log beside it, where the folder takes it."""
+    index = contents.index
+    rows = np.ascontiguousarray(index.rows)
+    header = _Header(
+        format=_FORMAT,
+        schema=SCHEMA,
+        statuses=STATUSES,
+        size=size,
+        crc=_crc_of(file, size),
+        lines=contents.lines,
+        readable=contents.readable,
+        tasks=index.tasks,
+        devices=index.devices,
+        jobs=index.jobs,
+        definitions=tuple(contents.definitions.places),
+        damage=tuple((each.line, each.reason) for each in contents.reported),
+        unreported=contents.unreported,
+        rows=len(rows),
+        rows_crc=zlib.crc32(rows.tobytes()),
+    )
+    path = index_path(file.path)
+    draft = path.with_name(f"{path.name}-{os.getpid()}")
+    # The index saves time and nothing else: a folder that does not take it must not be in the way.
+    with contextlib.suppress(OSError):
+        try:
+            with draft.open("wb") as out:
+                out.write(msgspec.json.encode(header) + b"\n")
+                out.write(rows.data)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def load_index(file: LogFile) -> tuple[Contents, int] | None:
+    """What the index knows, and for how many bytes of the log; None where there is none or the log is not the
+    one that it was made of."""
+    try:
+        with index_path(file.path).open("rb") as stream:
+            header = msgspec.json.decode(stream.readline(_LONGEST_HEADER), type=_Header)
+            held = os.fstat(stream.fileno()).st_size // ROW.itemsize
+            if header.rows > held or not _fits(header, file):
+                return None
+            rows: Rows = np.fromfile(stream, ROW, header.rows)
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
+        return None
+    if not _are_whole(rows, header):
+        return None
+    contents = Contents(file)
+    contents.index = RecordIndex(rows, header.tasks, header.devices, header.jobs)
+    contents.lines, contents.readable = header.lines, header.readable
+    contents.reported = [Damage(line, reason) for line, reason in header.damage]
+    contents.unreported = header.unreported
+    try:
+        for offset, size in header.definitions:
+            contents.definitions.take(decode_line(file.at(offset, size).rstrip()), offset, size)
+    except UnreadableLine:
+        return None
+    return contents, header.size
+
+
+def index_path(log: Path) -> Path:
+    """Where a log's index is."""
+    return log.with_name(log.name + ".idx")
+
+
+def _fits(header: _Header, file: LogFile) -> bool:
+    return (
+        (header.format, header.schema, header.statuses) == (_FORMAT, SCHEMA, STATUSES)
+        and 0 <= header.size <= file.size
+        and 0 <= header.rows <= header.lines
+        and header.crc == _crc_of(file, header.size)
+    )
+
+
+def _are_whole(rows: Rows, header: _Header) -> bool:
+    if len(rows) != header.rows or zlib.crc32(rows.tobytes()) != header.rows_crc:
+        return False
+    numbered = (("task", header.tasks), ("device", header.devices), ("job", header.jobs))
+    return len(rows) == 0 or (
+        int(rows["offset"].min()) >= 0
+        and int((rows["offset"] + rows["size"]).max()) <= header.size
+        and all(int(rows[field].max()) < len(known) for field, known in numbered)
+        and int(rows["status"].max()) < len(STATUSES)
+    )
+
+
+def _crc_of(file: LogFile, size: int) -> int:
+    """The checksum of the first size bytes: a gigabyte takes well under a second."""
+    crc = 0
+    with file.reader(0) as stream:
+        while size > 0 and (block := stream.read(min(_BLOCK, size))):
+            crc = zlib.crc32(block, crc)
+            size -= len(block)
+    return crc

@@ -1,0 +1,162 @@
+"""The file under a log: grows by whole batches, each on disk before it counts."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import shutil
+import stat
+import tempfile
+import weakref
+import zlib
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from search_spaces.errors import AutotuneError, Misuse
+from tuning_logs.file.lock import WriterLock
+from tuning_logs.format.line import LINE_START
+
+#: How the name of a log ends that was compressed with gzip: it can be read, and not added to.
+COMPRESSED: Final = ".gz"
+
+
+class LogFile:
+    """An open log file. What keeps it from being opened or added to comes out as AutotuneError, naming it."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self.lock = WriterLock(path, descriptor)
+        # Looking records up goes on after closing, for as long as someone may want to.
+        self._lookups = os.dup(descriptor)
+        weakref.finalize(self, os.close, self._lookups)
+
+    @classmethod
+    def for_appending(cls, path: Path) -> LogFile:
+        """Opens or creates the file, and the folders it is in. Raises Misuse where that cannot be."""
+        if path.suffix == COMPRESSED:
+            raise Misuse(
+                f"expected a log that can be added to, found the compressed {path}; run gunzip, or name another file"
+            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = not path.exists()
+            # O_NONBLOCK: opening a pipe must fail, not wait.
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+            file = cls(path, os.open(path, flags, 0o666))
+            if fresh:
+                _sync_folder(path.parent)
+        except OSError as error:
+            raise Misuse(
+                f"expected a tuning log that can be written at {path}, found: {error.strerror}; "
+                f"name another file"
+            ) from error
+        if not stat.S_ISREG(os.fstat(file._descriptor).st_mode):
+            file.close()
+            raise Misuse(f"expected {path} to be a file, found something else; name another file")
+        return file
+
+    @classmethod
+    def for_reading(cls, path: Path) -> LogFile:
+        """Opens the file without changing anything, unpacked where it is compressed.
+
+        Raises Misuse where there is none to be read.
+        """
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise Misuse(
+                    f"expected {path} to be a tuning log, found a folder or a device; name another file"
+                )
+            if path.suffix == COMPRESSED:
+                return cls(path, _unpacked(path))
+            return cls(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            raise Misuse(
+                f"expected a tuning log at {path}, found: {error.strerror}; name another file"
+            ) from error
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the file at the path holds what is read here in another form."""
+        return self.path.suffix == COMPRESSED
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file now."""
+        return os.fstat(self._descriptor).st_size
+
+    def reader(self, start: int) -> BinaryIO:
+        """Reads the file from a byte on."""
+        file = os.fdopen(os.dup(self._descriptor), "rb")
+        file.seek(start)
+        return file
+
+    def at(self, offset: int, size: int) -> bytes:
+        """The size bytes at an offset, fewer where the file ends before."""
+        return os.pread(self._lookups, size, offset)
+
+    def append(self, data: bytes, size: int) -> None:
+        """Adds data behind the first size bytes, and returns when it is on disk.
+
+        Raises AutotuneError where that fails, with the file cut back to what it was.
+        """
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+            os.fsync(self._descriptor)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self.cut(size)
+            raise AutotuneError(
+                f"expected to add {len(data)} bytes to {self.path}, found: {error.strerror}; what it held "
+                f"before is intact: make room and start the job again to go on from there"
+            ) from error
+
+    def cut(self, size: int) -> None:
+        """Keeps the first size bytes only."""
+        os.ftruncate(self._descriptor, size)
+        os.fsync(self._descriptor)
+
+    def is_at_its_path(self) -> bool:
+        """Whether the path still leads to this file, rather than to nothing or to one put in its place."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
+        except OSError:
+            return False
+
+    def refuse_other_kinds(self) -> None:
+        """Raises Misuse where the file does not start as a tuning log does."""
+        with self.reader(0) as stream:
+            start = stream.read(len(LINE_START))
+        if start.strip() and not LINE_START.startswith(start):
+            raise Misuse(
+                f"expected {self.path} to be a tuning log, found a file of another kind; name another file"
+            )
+
+    def close(self) -> None:
+        """Gives up the lock and the file."""
+        if self._descriptor >= 0:
+            self.lock.release()
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _unpacked(path: Path) -> int:
+    """The descriptor of a nameless file with what a compressed one holds."""
+    try:
+        with gzip.open(path) as packed, tempfile.TemporaryFile() as plain:
+            shutil.copyfileobj(packed, plain)
+            plain.flush()
+            return os.dup(plain.fileno())
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise Misuse(f"expected a whole file in gzip's format at {path}, found: {error}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

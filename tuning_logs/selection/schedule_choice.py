@@ -1,0 +1,238 @@
+"""Which schedule of a log an operator is built with, where it comes from, or why there is none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import Final
+
+from search_spaces.config import Config
+from search_spaces.config_transfer import transferred
+from search_spaces.errors import IllegalSchedule
+from search_spaces.space import Candidate
+from search_spaces.task import TuningTask
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from tuning_logs.record_store import RecordStore
+from tuning_logs.records.device_fingerprint import DeviceFingerprint
+from tuning_logs.records.measurement import Failure
+from tuning_logs.records.outcomes import Outcomes
+from tuning_logs.records.record import TuningRecord
+from tuning_logs.selection.difference import is_beyond_noise
+from tuning_logs.selection.ranking import ranked, with_all_repeats
+from tuning_logs.selection.similar_tasks import SimilarTasks
+
+#: What does not fit from the nearest shapes will not from those further away.
+_NEIGHBOURS_TRIED: Final = 8
+#: How many of an operator's fastest records are tried until one can be rebuilt.
+_OWN_TRIED: Final = 32
+
+
+class OtherDevices(StrEnum):
+    """Whether records of other devices, and for other targets of the same kind, may be built from."""
+
+    REFUSED = "refused"
+    ALLOWED = "allowed"
+
+
+class Origin(StrEnum):
+    """Whose record a schedule comes from: the operator's on this device or on another, or a similar operator's.
+
+    STORED_TRACE: the operator's on this device, replayed by the trace stored with it, as its search space is no more.
+    """
+
+    OWN = "own"
+    STORED_TRACE = "stored trace"
+    OTHER_DEVICE = "other device"
+    NEAR_MATCH = "near match"
+
+
+class Cause(StrEnum):
+    """Why an operator has no record of its own that can be used."""
+
+    NO_RECORD = "no record"
+    OTHER_DEVICE = "other device"
+    OTHER_TARGET = "other target"
+    OTHER_SHAPE = "other shape"
+    FAILED = "failed"
+    SCHEMA = "schema"
+    REPLAY = "replay failed"
+    DYNAMIC = "dynamic shape"
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Why, for machines and for people."""
+
+    cause: Cause
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What an operator is built with.
+
+    record:    the record that is built from, None for TVM's own loops; of another task for a near match.
+    candidate: its schedule for this very operator.
+    miss:      why there is no record of the operator's own, None where there is one.
+    """
+
+    default: Config
+    record: TuningRecord | None = None
+    candidate: Candidate | None = None
+    origin: Origin = Origin.OWN
+    miss: Miss | None = None
+
+
+class ScheduleChooser:
+    """Chooses from a log for one device, or for any where device is None."""
+
+    def __init__(
+        self,
+        log: RecordStore,
+        device: DeviceFingerprint | None,
+        others: OtherDevices = OtherDevices.REFUSED,
+        builds: Callable[[Candidate], bool] = lambda candidate: True,
+    ) -> None:
+        """builds: asked of a schedule that was never measured on the operator, before it is used."""
+        self._log = log
+        self._device = device
+        self._others = others
+        self._builds = builds
+        self._outcomes: list[Outcomes] = log.outcomes()
+        self._similar = SimilarTasks()
+
+    def choose(self, task: TuningTask) -> Choice:
+        """The best record of the task's own, else of another device if allowed, else of a similar operator."""
+        space = TensorIRSpace(task)
+        record = self._log.best(task, self._device)
+        if record is not None:
+            own = self._own(space, record)
+            if own.candidate is None:
+                own = self._next_own(space, record) or own
+            if own.candidate is not None:
+                return own
+            miss = own.miss
+        else:
+            miss = self._why_missing(task)
+        return (
+            self._from_elsewhere(space, miss) or self._near(space, miss) or Choice(space.default, miss=miss)
+        )
+
+    def _own(self, space: TensorIRSpace, record: TuningRecord) -> Choice:
+        other_version = (
+            f"recorded for search space {record.space_version}, this is {space.version}"
+            if record.space_version != space.version
+            else None
+        )
+        if other_version and record.trace is None:
+            return Choice(space.default, miss=Miss(Cause.SCHEMA, f"{other_version}: tune again"))
+        default = with_all_repeats(self._log, space.task, record.device, space.default)
+        if default is not None and not is_beyond_noise(record, default):
+            record = default
+        try:
+            if record.config != space.default and other_version:
+                raise IllegalSchedule(other_version)
+            return Choice(space.default, record, space.apply(record.config))
+        except IllegalSchedule as error:
+            reason = str(error)
+        try:
+            if record.trace is not None:
+                candidate = space.replay(record.config, record.trace)
+                return Choice(space.default, record, candidate, Origin.STORED_TRACE)
+        except IllegalSchedule as error:
+            reason = f"{reason}; {error}"
+        return Choice(space.default, miss=Miss(Cause.REPLAY, f"its best record cannot be replayed: {reason}"))
+
+    def _next_own(self, space: TensorIRSpace, best: TuningRecord) -> Choice | None:
+        """The fastest that can be rebuilt where the best, of another version of the space, cannot."""
+        slower = ranked(self._log, space.task, best.device, len(self._log))[1:]
+        readable = (one for one in slower if one.space_version == space.version or one.trace is not None)
+        choices = (self._own(space, record) for record in islice(readable, _OWN_TRIED))
+        return next((choice for choice in choices if choice.candidate is not None), None)
+
+    def _from_elsewhere(self, space: TensorIRSpace, miss: Miss | None) -> Choice | None:
+        """The same operator tuned for another device or target."""
+        if self._others is OtherDevices.REFUSED:
+            return None
+        found = [
+            record
+            for each in self._outcomes
+            if each.task.key == space.task.key and each.task.target.kind == space.task.target.kind
+            if (record := self._log.best(each.task, each.device)) is not None
+        ]
+        return self._first_that_fits(
+            space, sorted(found, key=lambda record: record.secs), Origin.OTHER_DEVICE, miss
+        )
+
+    def _near(self, space: TensorIRSpace, miss: Miss | None) -> Choice | None:
+        """An operator of the same structure, the nearest shape first."""
+        nearest = islice(self._neighbours(space.task), _NEIGHBOURS_TRIED)
+        found = (record for each in nearest if (record := self._worthwhile(each)) is not None)
+        return self._first_that_fits(space, found, Origin.NEAR_MATCH, miss)
+
+    def _neighbours(self, task: TuningTask) -> Iterator[Outcomes]:
+        usable = [
+            each
+            for each in self._outcomes
+            if each.task.key != task.key
+            and each.task.target.kind == task.target.kind
+            and self._may_use(each, task)
+        ]
+        return self._similar.nearest(task, usable)
+
+    def _may_use(self, outcomes: Outcomes, task: TuningTask) -> bool:
+        if self._others is OtherDevices.ALLOWED:
+            return True
+        is_ours = self._device is None or outcomes.device.key == self._device.key
+        return is_ours and outcomes.task.target == task.target
+
+    def _worthwhile(self, outcomes: Outcomes) -> TuningRecord | None:
+        """The best record of a similar operator, if it is better than leaving that one as it was."""
+        record = self._log.best(outcomes.task, outcomes.device)
+        if record is None:
+            return None
+        space = TensorIRSpace(outcomes.task)
+        default = with_all_repeats(self._log, outcomes.task, outcomes.device, space.default)
+        is_better = default is None or is_beyond_noise(record, default)
+        return record if is_better and record.config != space.default else None
+
+    def _first_that_fits(
+        self, space: TensorIRSpace, records: Iterable[TuningRecord], origin: Origin, miss: Miss | None
+    ) -> Choice | None:
+        for record in records:
+            if record.space_version == space.version:
+                candidate = carried_over(space, record.config)
+                if candidate is not None and self._builds(candidate):
+                    return Choice(space.default, record, candidate, origin, miss)
+        return None
+
+    def _why_missing(self, task: TuningTask) -> Miss:
+        failures = [record.measurement for record in self._log.where(task=task, device=self._device)]
+        if failures:
+            kinds = Counter(each.kind.value for each in failures if isinstance(each, Failure))
+            histogram = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+            return Miss(Cause.FAILED, f"none of its {len(failures)} trials ran ({histogram})")
+        known = [each for each in self._outcomes if each.task.key == task.key]
+        others = sorted({each.device.name for each in known if each.task.target == task.target})
+        if others:
+            return Miss(Cause.OTHER_DEVICE, f"no record from this device, only from {', '.join(others)}")
+        targets = sorted({str(each.task.target) for each in known})
+        if targets:
+            return Miss(Cause.OTHER_TARGET, f"no record for this target, only for {'; '.join(targets)}")
+        similar = list(self._neighbours(task))
+        if similar:
+            names = ", ".join(sorted({each.task.name for each in similar})[:3])
+            return Miss(Cause.OTHER_SHAPE, f"no record of this shape, only of others: {names}")
+        return Miss(Cause.NO_RECORD, "no record of this operator")
+
+
+def carried_over(space: TensorIRSpace, config: Config) -> Candidate | None:
+    """The config as nearly as the space allows, None where nothing can be scheduled that way."""
+    try:
+        candidate = space.apply(transferred(config))
+    except IllegalSchedule:
+        return None
+    return None if candidate.config == space.default else candidate
