@@ -83,20 +83,20 @@ def recorded(folder: Path, seeds: int, budget: int) -> dict[str, dict[str, list[
     spaces = {path.name.partition(".")[0]: TabularSpace(path) for path in sorted(folder.glob("*.csv*"))}
     if not spaces:
         raise SystemExit(f"expected recorded spaces (*.csv, *.csv.gz) in {folder}, found none")
-    hints = {space.task: similar_configs(space, list(spaces.values())) for space in spaces.values()}
+    initial_configs = {space.task: similar_configs(space, list(spaces.values())) for space in spaces.values()}
     searches: dict[str, Search] = {
         RANDOM: random_search,
         TPE: optuna_search(lambda seed: optuna.samplers.TPESampler(seed=seed)),
         **{
             name: cost_model(
-                4, proposer, (lambda space: hints[space.task]) if name == SIMILAR else lambda _: ()
+                4, proposer, (lambda space: initial_configs[space.task]) if name == SIMILAR else lambda _: ()
             )
             for name, proposer in PROPOSERS.items()
         },
     }
     found: dict[str, dict[str, list[float]]] = {}
     print(f"evaluations until within 5 %, medians of {seeds} seeds; * knows another GPU")
-    starred = [f"{name}{'*' if hints[space.task] else ''}" for name, space in spaces.items()]
+    starred = [f"{name}{'*' if initial_configs[space.task] else ''}" for name, space in spaces.items()]
     print(f"{'':16} {'mean':>7}   {'  '.join(starred)}")
     for variant, search in searches.items():
         tables = run(search, spaces, seeds, budget)

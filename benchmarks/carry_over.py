@@ -24,7 +24,7 @@ from warm_start import in_turns, needed, search_job, searched_tasks
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.device import Device, local_device
 from autotune.runners.local_runner import LocalRunner
-from autotune.search.pretrained_model import Guidance
+from autotune.search.pretrained_model import PretrainedModel
 from autotune.search.samplers import without_prior
 from autotune.tuning.tuner import Tuner
 from cost_models.dataset import Dataset
@@ -55,14 +55,14 @@ def main() -> None:
         device = replace(device, target=device.target.with_attr("mcpu", options.mcpu))
     source = TuningLog.read(options.source)
     dataset = Dataset.from_log(options.source, processes=2)
-    guidance = Guidance("source", program_model(options.seed).fit(dataset), device)
+    pretrained = PretrainedModel("source", program_model(options.seed).fit(dataset), device)
     heaviest = searched_tasks(options.network, device)[: options.tasks]
     found: list[dict[str, Any]] = json.loads(options.json.read_text()) if options.json.is_file() else []
     done = {(one["key"], one["seed"]) for one in found}
     with LocalBuilder() as builder, LocalRunner(device) as runner:
         for task in heaviest:
             if (task.key, options.seed) not in done:
-                secs = searched(task, device, source, guidance, options, builder, runner)
+                secs = searched(task, device, source, pretrained, options, builder, runner)
                 found.append({"task": task.name, "key": task.key, "seed": options.seed, "secs": secs})
                 options.json.parent.mkdir(parents=True, exist_ok=True)
                 options.json.write_text(json.dumps(found, indent=1))
@@ -73,13 +73,13 @@ def searched(
     task: TuningTask,
     device: Device,
     source: TuningLog,
-    guidance: Guidance,
+    pretrained: PretrainedModel,
     options: argparse.Namespace,
     builder: LocalBuilder,
     runner: LocalRunner,
 ) -> dict[str, list[float]]:
     """Seconds of each trial, by search; the default is none."""
-    priors = {COLD: without_prior, MODEL: guidance.prior, LOG: without_prior}
+    priors = {COLD: without_prior, MODEL: pretrained.prior, LOG: without_prior}
     searches = {}
     for name, prior in priors.items():
         job = search_job(task, device, prior, options.seed, options.trials)

@@ -29,7 +29,7 @@ from autotune.builders.artifact import Artifact
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.device import Device, local_device
 from autotune.models.operators import operator_task
-from autotune.runners.drift import Pace
+from autotune.runners.drift import DriftMonitor
 from autotune.runners.local_runner import LocalRunner
 from autotune.runners.runner import Outcome
 from autotune.runners.thread_scaling import check_threads
@@ -56,8 +56,8 @@ BARS = {
 class WatchedRunner(LocalRunner):
     """A runner that notes how long each candidate kept it, besides what came out."""
 
-    def __init__(self, device: Device, pace: Pace) -> None:
-        super().__init__(device, pace=pace)
+    def __init__(self, device: Device, drift: DriftMonitor) -> None:
+        super().__init__(device, drift=drift)
         self.spent: list[tuple[float, float]] = []
 
     def _run(self, artifact: Artifact, best_secs: float) -> Outcome:
@@ -119,7 +119,7 @@ def spread(device: Device, options: argparse.Namespace) -> dict[str, Any]:
         reference, artifact = (one for one in built if isinstance(one, Artifact))
         for occasion in range(options.occasions):
             with LocalRunner(device) as runner:
-                outcomes = runner.run([reference.twin(occasion), artifact.twin(occasion)])
+                outcomes = runner.run([reference.hard_link(occasion), artifact.hard_link(occasion)])
             latencies.append(outcomes[1].measurement.secs)
             time.sleep(1.0)
     low, high = np.percentile(latencies, [10, 90])
@@ -142,9 +142,9 @@ def hog(device: Device, options: argparse.Namespace) -> dict[str, Any]:
         slower = 1.0 if same else head_to_head(device, quiet.task, run.best_config, quiet.best_config)
         found |= {
             f"{name}_hog_noticed": run.noticed,
-            f"{name}_hog_measured_anew": run.measured_anew,
-            f"{name}_hog_in_doubt": len(run.in_doubt),
-            f"{name}_hog_hit_quiet_winner": quiet.best_config in run.in_doubt,
+            f"{name}_hog_measured_anew": run.repeated,
+            f"{name}_hog_in_doubt": len(run.unsteady),
+            f"{name}_hog_hit_quiet_winner": quiet.best_config in run.unsteady,
             f"{name}_hog_same_winner": same,
             f"{name}_hog_winner_over_quiet_winner": slower,
         }
@@ -180,14 +180,14 @@ class Run:
             sampler=sampler_factory(kind),
             finals_share=0.2,
         )
-        pace = Pace()
+        drift = DriftMonitor()
         self.noticed = False
         searched, search_started, search_ended = 0, math.inf, math.inf
         self.spent: list[tuple[float, float]] = []
-        with WatchedRunner(device, pace=pace) as runner, LocalBuilder() as builder:
+        with WatchedRunner(device, drift=drift) as runner, LocalBuilder() as builder:
             check_threads(device, runner)
             tuner = Tuner(job, log, builder, runner)
-            tuner.pace = pace
+            tuner.drift = drift
             rounds = tuner.rounds()
             started = time.perf_counter()
             with hog_while(lambda: tuner.trials in hogged) as keep_up:
@@ -196,14 +196,14 @@ class Run:
                     if tuner.trials > searched:
                         searched, search_ended = tuner.trials, time.perf_counter()
                         self.spent = list(runner.spent)
-                    self.noticed = self.noticed or (not pace.is_steady and tuner.trials > 0)
+                    self.noticed = self.noticed or (not drift.is_steady and tuner.trials > 0)
                     keep_up()
             self.job_secs = time.perf_counter() - started
         self.search_secs = search_ended - search_started
         self.trials = tuner.trials
-        self.warning = pace.warning
-        self.measured_anew = pace.measured_anew
-        self.in_doubt = {config for _, config in pace.in_doubt}
+        self.warning = drift.warning
+        self.repeated = drift.repeated
+        self.unsteady = {config for _, config in drift.unsteady}
         best = log.best(self.task, device.fingerprint)
         assert best is not None
         self.best_config, self.best_secs = best.config, best.secs

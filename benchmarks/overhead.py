@@ -34,7 +34,7 @@ from autotune.models.task_extraction import extract_tasks
 from autotune.runners.local_runner import LocalRunner
 from autotune.runners.runner import Outcome
 from autotune.search.cost_model_sampler import CostModelSampler
-from autotune.search.observations import Evidence
+from autotune.search.observations import Observations
 from autotune.search.proposer import ConfigProposer
 from autotune.tuning.budget import Budget
 from autotune.tuning.trial_recorder import Build
@@ -176,13 +176,14 @@ def proposals(device: Device, known: Sequence[int], repeats: int) -> list[dict[s
     losses = np.exp(features @ rng.normal(size=features.shape[1]) / 8 + rng.normal(size=len(configs)) / 8)
     found = []
     for count in known:
-        evidence = Evidence(tuple(configs[:count]), tuple(losses[:count].tolist()))
+        observations = Observations(tuple(configs[:count]), tuple(losses[:count].tolist()))
         whole = [
-            seconds(lambda known=evidence, seed=seed: propose(space, known, seed)) for seed in range(repeats)
+            seconds(lambda known=observations, seed=seed: propose(space, known, seed))
+            for seed in range(repeats)
         ]
         bare = [
             seconds(
-                lambda known=evidence, seed=seed: ConfigProposer().propose(
+                lambda known=observations, seed=seed: ConfigProposer().propose(
                     space.answer, known, BATCH, np.random.default_rng(seed)
                 )
             )
@@ -198,7 +199,7 @@ def proposals(device: Device, known: Sequence[int], repeats: int) -> list[dict[s
     return found
 
 
-def propose(space: TensorIRSpace, evidence: Evidence, seed: int) -> list[Config]:
+def propose(space: TensorIRSpace, observations: Observations, seed: int) -> list[Config]:
     """As a task's study does it: each proposal is scheduled, to see whether it is legal."""
 
     def screen(config: Config) -> Config | None:
@@ -207,7 +208,7 @@ def propose(space: TensorIRSpace, evidence: Evidence, seed: int) -> list[Config]
         except IllegalSchedule:
             return None
 
-    return CostModelSampler(seed=seed).propose(space.answer, evidence, BATCH, screen)
+    return CostModelSampler(seed=seed).propose(space.answer, observations, BATCH, screen)
 
 
 def seconds(work: Callable[[], object]) -> float:

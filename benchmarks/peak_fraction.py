@@ -26,7 +26,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from sides.operator_sides import NumPy, OnnxRuntime, Ours, Peak, is_product, result, take_turn
+from sides.operator_sides import NumPy, OnnxRuntime, Ours, Peak, is_product, result, timed_runs
 
 from autotune.devices.device import local_device
 from autotune.jobs.durations import parse_secs
@@ -108,7 +108,7 @@ def measure(name: str, threads: int, options: argparse.Namespace) -> Row:
         place = turn % len(names)
         for side in names[place:] + names[:place]:
             wait_until_idle(pid for other, pid in pids.items() if other != side)
-            taken[side].append(pools[side].submit(take_turn, sides[side], options.turn_secs).result())
+            taken[side].append(pools[side].submit(timed_runs, sides[side], options.round_secs).result())
     row.secs = {side: statistics.median(secs) for side, secs in taken.items()}
     for side in ("peak of one core", "peak"):
         row.secs[side] *= row.flops / sides[side].flops

@@ -31,7 +31,7 @@ import numpy as np
 import optuna
 
 from autotune.search.cost_model_sampler import CostModelSampler
-from autotune.search.observations import Evidence
+from autotune.search.observations import Observations
 from autotune.search.proposer import ConfigProposer
 from search_spaces.config import Config
 from search_spaces.decision import Decision
@@ -95,7 +95,7 @@ def random_search(replay: Replay, seed: int) -> None:
 def cost_model(
     batch: int,
     proposer: ConfigProposer | None = None,
-    hints: Callable[[TabularSpace], Sequence[Config]] = lambda _space: (),
+    initial_configs: Callable[[TabularSpace], Sequence[Config]] = lambda _space: (),
 ) -> Search:
     """Our inner search, as a tuner uses it: batches, legality screened by the space."""
     proposer = proposer or ConfigProposer()
@@ -113,10 +113,13 @@ def cost_model(
             return None
 
         while not replay.over:
-            evidence = Evidence(
-                tuple(measured), tuple(losses), tuple(illegal), hints=tuple(hints(replay.space))
+            observations = Observations(
+                tuple(measured),
+                tuple(losses),
+                tuple(illegal),
+                initial_configs=tuple(initial_configs(replay.space)),
             )
-            proposed = proposer.propose(replay.space.answer, evidence, batch, rng, screen)
+            proposed = proposer.propose(replay.space.answer, observations, batch, rng, screen)
             if not proposed:
                 return
             for config in proposed:

@@ -27,7 +27,7 @@ from autotune.devices.device import Device, local_device
 from autotune.models.model import load_model
 from autotune.models.task_extraction import extract_tasks
 from autotune.runners.local_runner import LocalRunner
-from autotune.search.pretrained_model import Guidance, find_guidance
+from autotune.search.pretrained_model import PretrainedModel, load_pretrained
 from autotune.search.samplers import PriorFactory, SamplerKind, sampler_factory, without_prior
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
@@ -54,8 +54,8 @@ def main() -> None:
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     began, device = time.monotonic(), local_device()
-    guidance = find_guidance(options.model, device)
-    assert guidance is not None
+    pretrained = load_pretrained(options.model, device)
+    assert pretrained is not None
     found: list[dict[str, Any]] = json.loads(options.json.read_text()) if options.json.exists() else []
     done = {(one["key"], one["seed"], one["trials"]) for one in found}
     heaviest = searched_tasks(options.network, device)
@@ -64,7 +64,7 @@ def main() -> None:
             for task in heaviest:
                 if (task.key, seed, options.trials) in done or time.monotonic() - began > options.secs:
                     continue
-                found.append(compare(task, device, guidance, seed, options.trials, builder, runner))
+                found.append(compare(task, device, pretrained, seed, options.trials, builder, runner))
                 options.json.parent.mkdir(parents=True, exist_ok=True)
                 options.json.write_text(json.dumps(found, indent=1))
     show(found)
@@ -92,14 +92,14 @@ def search_job(task: TuningTask, device: Device, prior: PriorFactory, seed: int,
 def compare(
     task: TuningTask,
     device: Device,
-    guidance: Guidance,
+    pretrained: PretrainedModel,
     seed: int,
     trials: int,
     builder: LocalBuilder,
     runner: LocalRunner,
 ) -> dict[str, Any]:
     """Both searches of one task, and the referee's word."""
-    priors = {"cold": without_prior, "warm": guidance.prior}
+    priors = {"cold": without_prior, "warm": pretrained.prior}
     searches, records = {}, {name: [] for name in priors}
     for name, prior in priors.items():
         job = search_job(task, device, prior, seed, trials)

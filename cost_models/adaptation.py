@@ -24,10 +24,10 @@ _LEAST_TASKS: Final = 4
 _FOLDS: Final = 4
 #: A correction has half as many trees as a model from nothing. From AVX-512 to another machine's AVX2, fewer and
 #: flatter ones ordered pairs as well and found worse configs.
-_CORRECTION: Final = {"rounds": 100, "max_depth": 6, "learning_rate": 0.08, "least_weight": 4.0}
+_CORRECTION: Final = {"num_boost_round": 100, "max_depth": 6, "learning_rate": 0.08, "min_child_weight": 4.0}
 
 
-class Way(StrEnum):
+class AdaptationStrategy(StrEnum):
     """How a model comes to know a device.
 
     SOURCE:    it is taken as it is.
@@ -37,13 +37,13 @@ class Way(StrEnum):
 
     SOURCE = "source"
     CORRECTED = "corrected"
-    COLD = "cold"
+    FROM_SCRATCH = "cold"
 
 
-_MAKERS: Final[dict[Way, Callable[[XGBoostCostModel, RecordTable, int], XGBoostCostModel]]] = {
-    Way.SOURCE: lambda source, table, seed: source,
-    Way.CORRECTED: lambda source, table, seed: corrected(source, table, seed),
-    Way.COLD: lambda source, table, seed: program_model(seed).fit(Dataset.of(table)),
+_MAKERS: Final[dict[AdaptationStrategy, Callable[[XGBoostCostModel, RecordTable, int], XGBoostCostModel]]] = {
+    AdaptationStrategy.SOURCE: lambda source, table, seed: source,
+    AdaptationStrategy.CORRECTED: lambda source, table, seed: corrected(source, table, seed),
+    AdaptationStrategy.FROM_SCRATCH: lambda source, table, seed: program_model(seed).fit(Dataset.of(table)),
 }
 
 
@@ -54,7 +54,7 @@ def adapt(source: XGBoostCostModel, table: RecordTable, seed: int = 0) -> XGBoos
     hold any out, the source model is corrected.
     """
     found = compare(source, table, seed)
-    way = max(found, key=lambda each: found[each]) if found else Way.CORRECTED
+    way = max(found, key=lambda each: found[each]) if found else AdaptationStrategy.CORRECTED
     model = replace(_MAKERS[way](source, table, seed))
     model.validity = ValidityModel(seed=seed).fit(table.features, table.valid)
     if model.validity.to_bytes() is None:
@@ -76,23 +76,25 @@ def adapt(source: XGBoostCostModel, table: RecordTable, seed: int = 0) -> XGBoos
 
 def corrected(source: XGBoostCostModel, table: RecordTable, seed: int) -> XGBoostCostModel:
     """The source model with further trees from the table."""
-    model = XGBoostCostModel(seed=seed, objective=source.objective, columns_per_tree=0.5, **_CORRECTION)  # type: ignore[arg-type]
+    model = XGBoostCostModel(seed=seed, objective=source.objective, colsample_bytree=0.5, **_CORRECTION)  # type: ignore[arg-type]
     return model.fit_on(source, Dataset.of(table))
 
 
-def compare(source: XGBoostCostModel, table: RecordTable, seed: int = 0) -> dict[Way, float]:
+def compare(source: XGBoostCostModel, table: RecordTable, seed: int = 0) -> dict[AdaptationStrategy, float]:
     """Pairwise accuracy of each way on rows held out of the table; empty where none can be held out."""
     tasks = table.tasks
     many = len(np.unique(tasks)) >= _LEAST_TASKS
     if len(table) < 2 * _FOLDS:
         return {}
     splitter = GroupKFold(_FOLDS) if many else KFold(_FOLDS, shuffle=True, random_state=seed)
-    predicted: dict[Way, NDArray[np.float64]] = {way: np.zeros(len(table)) for way in Way}
+    predicted: dict[AdaptationStrategy, NDArray[np.float64]] = {
+        way: np.zeros(len(table)) for way in AdaptationStrategy
+    }
     scores = table.scores
     folds = np.zeros(len(table), dtype=np.int64)
     for number, (train, test) in enumerate(splitter.split(table.features, groups=tasks if many else None)):
         folds[test] = number
-        for way in Way:
+        for way in AdaptationStrategy:
             model = _MAKERS[way](source, table.rows(train), seed)
             predicted[way][test] = model.predict(table.features[test])
     # Predictions of different folds come from different models: they compare within a fold only.

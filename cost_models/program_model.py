@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cost_models.boosters.xgboost_cost_model import Objective, XGBoostCostModel
+from cost_models.boosters.xgboost_cost_model import Loss, XGBoostCostModel
 from cost_models.features.program_features import COLUMNS, FEATURE_VERSION
 from search_spaces.errors import Misuse
 
 
-def program_model(seed: int = 0, objective: Objective = Objective.REGRESSION) -> XGBoostCostModel:
+def program_model(seed: int = 0, objective: Loss = Loss.REGRESSION) -> XGBoostCostModel:
     """An untrained model with the settings that did best on held-out tasks (`benchmarks/model_quality.py`)."""
     return XGBoostCostModel(
         seed=seed,
-        rounds=400,
+        num_boost_round=400,
         learning_rate=0.05,
         max_depth=8,
-        columns_per_tree=1.0,
-        columns_per_split=0.3,
-        least_weight=4.0,
+        colsample_bytree=1.0,
+        colsample_bynode=0.3,
+        min_child_weight=4.0,
         objective=objective,
     )
 

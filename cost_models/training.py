@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cost_models.boosters.validity_model import ValidityModel
-from cost_models.boosters.xgboost_cost_model import Objective, XGBoostCostModel
+from cost_models.boosters.xgboost_cost_model import Loss, XGBoostCostModel
 from cost_models.dataset import Dataset
 from cost_models.evaluation.baselines import boosted
 from cost_models.evaluation.calibration import calibration
@@ -39,7 +39,7 @@ def held_out_metrics(table: RecordTable, seed: int) -> dict[str, Any]:
     """Quality on held-out tasks and calibration of the validity classifier there; empty with too few tasks."""
     if len(set(table.tasks.tolist())) < 2:
         return {}
-    scores = held_out_scores(table, HeldOut.TASKS, boosted(Objective.REGRESSION, seed))
+    scores = held_out_scores(table, HeldOut.TASKS, boosted(Loss.REGRESSION, seed))
     if not scores:
         return {}
     probabilities = np.zeros(len(table))

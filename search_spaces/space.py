@@ -56,7 +56,7 @@ class SearchSpace(Protocol):
         """Asks every question and builds nothing; cheap enough for tens of thousands of configs."""
         ...
 
-    def drafts(self, count: int, rng: np.random.Generator) -> list[Config]:
+    def heuristic_samples(self, count: int, rng: np.random.Generator) -> list[Config]:
         """Configs that one who knows the hardware would try first, drawn at random; none where nothing is known."""
         ...
 

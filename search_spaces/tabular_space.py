@@ -119,7 +119,7 @@ class TabularSpace:
         """Asks for every column."""
         return self._config(tuple(decision.choices[choose(decision)] for decision in self._decisions))
 
-    def drafts(self, count: int, rng: np.random.Generator) -> list[Config]:
+    def heuristic_samples(self, count: int, rng: np.random.Generator) -> list[Config]:
         """None: nothing is known before the first measurement."""
         return []
 

@@ -74,7 +74,7 @@ class ToySpace:
         answers = tuple((decision.name, decision.choices[choose(decision)]) for decision in asked)
         return Config((("style", "tiled"), *answers))
 
-    def drafts(self, count: int, rng: np.random.Generator) -> list[Config]:
+    def heuristic_samples(self, count: int, rng: np.random.Generator) -> list[Config]:
         """None: nothing is known before the first measurement."""
         return []
 

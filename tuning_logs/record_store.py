@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 from search_spaces.task import TuningTask
 from tuning_logs.records.damage import Damage
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
-from tuning_logs.records.outcomes import Outcomes
 from tuning_logs.records.record import Job, TuningRecord
+from tuning_logs.records.trial_counts import TrialCounts
 
 if TYPE_CHECKING:
     import pandas
@@ -42,7 +42,7 @@ class RecordStore(Protocol):
         """The record of the fastest config, with the repeats of all its records."""
         ...
 
-    def outcomes(self) -> list[Outcomes]:
+    def trial_counts(self) -> list[TrialCounts]:
         """How the trials of every task on every device ended, in order of first appearance."""
         ...
 

@@ -33,7 +33,7 @@ _UNTAKEN_PINGS = 3
 _WATCH_SECS = 0.05
 # A session that ends by itself does so because its client leaves, who may take a moment to do it.
 _LEAVE_SECS = 0.1
-_LAST_WORDS_BYTES = 2000
+_STDERR_TAIL_BYTES = 2000
 _MAX_KEY_BYTES = 4096
 
 
@@ -178,7 +178,7 @@ def _drain(output: int, tail: bytes) -> bytes:
             break
         if not chunk:
             break
-        tail = (tail + chunk)[-_LAST_WORDS_BYTES:]
+        tail = (tail + chunk)[-_STDERR_TAIL_BYTES:]
     return tail
 
 

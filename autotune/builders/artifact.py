@@ -52,13 +52,13 @@ class Artifact:
     gpu: GpuResources | None = None
     cubin: bytes | None = None
 
-    def twin(self, number: int) -> Artifact:
+    def hard_link(self, number: int) -> Artifact:
         """The same library under another name, for a run more than the one after which it is deleted.
 
         An artifact without a file, as of a recorded space, is its own twin.
         """
         if not self.library.is_file():
             return self
-        twin = self.library.with_name(f"{self.library.stem}-{number}{self.library.suffix}")
-        os.link(self.library, twin)
-        return replace(self, library=twin)
+        hard_link = self.library.with_name(f"{self.library.stem}-{number}{self.library.suffix}")
+        os.link(self.library, hard_link)
+        return replace(self, library=hard_link)

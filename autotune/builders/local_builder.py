@@ -16,7 +16,7 @@ from autotune.builders.cpu_build import compile_kernel, warm_up
 from autotune.builders.gpu_build import KEEP_SOURCE, compile_gpu_kernel
 from autotune.workers.closeable import Closeable
 from autotune.workers.fork_server import ForkServer
-from autotune.workers.pool import Ticket, WorkerPool
+from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Answer, Died, Fault, OverMemory, Reply, TimedOut
 from search_spaces.config import UNTOUCHED, Config
@@ -33,7 +33,7 @@ _MOST = 0.75
 
 
 class _Compilation(NamedTuple):
-    ticket: Ticket
+    future: CallFuture
     library: Path
 
 
@@ -79,7 +79,7 @@ class LocalBuilder(Closeable):
                 **KEEP_SOURCE,
             },
             memory_bytes,
-            worn_bytes=memory_bytes // 4,
+            recycle_bytes=memory_bytes // 4,
             scratch=Path(self._scratch.name),
             server=server,
         )
@@ -110,12 +110,12 @@ class LocalBuilder(Closeable):
 
     def _build(self, candidates: Sequence[Candidate], share: float) -> list[Artifact | Failure | None]:
         under_way = [self._begin(candidate) for candidate in candidates]
-        self._pool.work([one.ticket for one in under_way], math.ceil(share * len(under_way)))
+        self._pool.work([one.future for one in under_way], math.ceil(share * len(under_way)))
         for candidate, one in zip(candidates, under_way, strict=True):
-            if one.ticket.reply is None:
+            if one.future.reply is None:
                 self._left[_key(candidate)] = one
         return [
-            None if one.ticket.reply is None else self._outcome(candidate, one.library, one.ticket.reply)
+            None if one.future.reply is None else self._outcome(candidate, one.library, one.future.reply)
             for candidate, one in zip(candidates, under_way, strict=True)
         ]
 
@@ -129,7 +129,7 @@ class LocalBuilder(Closeable):
             call = Call(compile_gpu_kernel, (module, candidate.task.target, library))
         else:
             call = Call(compile_kernel, (module, outputs, candidate.task.target, library, self._linker))
-        return _Compilation(Ticket(call, self._timeout_secs), library)
+        return _Compilation(CallFuture(call, self._timeout_secs), library)
 
     def _signature(self, task: TuningTask) -> tuple[TensorSpec, ...]:
         if task.key not in self._signatures:

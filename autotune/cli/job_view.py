@@ -8,7 +8,7 @@ from autotune.cli.console import table
 from autotune.cli.values import show_secs
 from autotune.jobs.device_choice import verdict
 from autotune.jobs.durations import show_duration
-from autotune.jobs.status import JobStatus, Latency, ModelStatus, Offer, State, TaskStatus
+from autotune.jobs.status import JobState, JobStatus, Latency, ModelStatus, Offer, TaskStatus
 
 _NEVER = float("inf")
 
@@ -18,27 +18,27 @@ def summary(status: JobStatus) -> str:
     begun = [one for one in status.tasks if one.best_secs is not None]
     budget = "" if status.budget.secs is None else f" of {show_duration(status.budget.secs)}"
     trials = "" if status.budget.trials is None else f" of {status.budget.trials}"
-    parts = [
+    device_runs = [
         f"{show_duration(status.secs)}{budget}",
         f"{status.trials}{trials} trials",
         f"{len(begun)}/{len(status.tasks)} tasks",
         *map(_estimate, status.models),
     ]
-    if status.state is State.RUNNING:
-        parts.append(
+    if status.state is JobState.RUNNING:
+        device_runs.append(
             "ETA unknown yet" if status.eta_secs is None else f"ETA {show_duration(status.eta_secs)}"
         )
         if status.expected_gain_per_hour is not None:
-            parts.append(f"another hour: {status.expected_gain_per_hour:.1%} faster")
+            device_runs.append(f"another hour: {status.expected_gain_per_hour:.1%} faster")
     if status.failures:
         counts = sorted(status.failures.items(), key=lambda one: -one[1])
-        parts.append("failed: " + ", ".join(f"{kind} {count}" for kind, count in counts))
+        device_runs.append("failed: " + ", ".join(f"{kind} {count}" for kind, count in counts))
     if status.crashes:
-        parts.append(f"{status.crashes} crashed their worker")
-    parts.extend(
+        device_runs.append(f"{status.crashes} crashed their worker")
+    device_runs.extend(
         f"{one.name} {one.slowdown:.1f}× slower than usual" for one in status.devices if one.slowdown > 1.1
     )
-    return " · ".join(part for part in parts if part)
+    return " · ".join(part for part in device_runs if part)
 
 
 def task_table(status: JobStatus, rows: int | None = None) -> Table:

@@ -14,7 +14,13 @@ from tvm import relax
 
 from autotune.deployment.engine import Array, draw
 from autotune.deployment.executable import SavedModel
-from autotune.deployment.side_by_side import EngineLatency, ModelComparison, Seat, compare_seats, time_seat
+from autotune.deployment.side_by_side import (
+    EngineLatency,
+    EngineProcess,
+    ModelComparison,
+    compare_processes,
+    time_process,
+)
 from autotune.devices.rpc_tracker import Address
 from autotune.measurement.board_trial import BoardRequest, Lost, held_session, warm_up
 from autotune.models.onnx_file import InputSpec
@@ -39,8 +45,8 @@ class BoardModel:
 
 
 @dataclass(frozen=True, slots=True)
-class BoardPlace:
-    """See `autotune.deployment.model_runner.ModelPlace`: a board under a key at a tracker.
+class BoardModelRunner:
+    """See `autotune.deployment.model_runner.ModelRunner`: a board under a key at a tracker.
 
     Builds that are compared are in one session on one board, with one pool of threads; it is given back in the end.
     """
@@ -50,11 +56,11 @@ class BoardPlace:
     seed: int
 
     def measure(
-        self, build: SavedModel, inputs: tuple[InputSpec, ...], rounds: int, turn_secs: float
+        self, build: SavedModel, inputs: tuple[InputSpec, ...], rounds: int, round_secs: float
     ) -> EngineLatency:
         """Times one build in so many turns; the times are taken on the board."""
         with _pool() as pool:
-            return time_seat(self._seat(pool, build, inputs, turn_secs), rounds)
+            return time_process(self._engine_process(pool, build, inputs, round_secs), rounds)
 
     def side_by_side(
         self,
@@ -65,17 +71,17 @@ class BoardPlace:
     ) -> ModelComparison:
         """Times builds in turns and compares their outputs; the times are taken on the board."""
         with _pool() as pool:
-            seats = [self._seat(pool, build, inputs, _TURN_SECS) for build in builds]
-            return compare_seats(seats, rounds, spare_secs)
+            processes = [self._engine_process(pool, build, inputs, _TURN_SECS) for build in builds]
+            return compare_processes(processes, rounds, spare_secs)
 
-    def _seat(
-        self, pool: WorkerPool, build: SavedModel, inputs: tuple[InputSpec, ...], turn_secs: float
-    ) -> Seat:
+    def _engine_process(
+        self, pool: WorkerPool, build: SavedModel, inputs: tuple[InputSpec, ...], round_secs: float
+    ) -> EngineProcess:
         boards = BoardRequest(self.tracker, self.key, frozenset(), _WAIT_SECS)
         model = BoardModel(build, boards, inputs, self.seed)
         name = f"{build.name} on a board under {self.key!r}"
-        return Seat(
-            name, pool, Call(outputs_on_board, (model,)), Call(take_turn_on_board, (model, turn_secs))
+        return EngineProcess(
+            name, pool, Call(outputs_on_board, (model,)), Call(timed_runs_on_board, (model, round_secs))
         )
 
 
@@ -85,13 +91,13 @@ def outputs_on_board(model: BoardModel) -> tuple[Array, ...]:
         return _loaded(model).outputs()
 
 
-def take_turn_on_board(model: BoardModel, turn_secs: float) -> list[float]:
-    """Latencies in seconds as the board's clock tells them, one a run, see `autotune.deployment.engine.take_turn`.
+def timed_runs_on_board(model: BoardModel, round_secs: float) -> list[float]:
+    """Latencies in seconds as the board's clock tells them, one a run, see `autotune.deployment.engine.timed_runs`.
 
     Raises AutotuneError where the board or the model fails.
     """
     with _faults_told():
-        return _loaded(model).take_turn(turn_secs)
+        return _loaded(model).timed_runs(round_secs)
 
 
 class _Loaded:
@@ -110,10 +116,10 @@ class _Loaded:
         found = self._machine.get_outputs("main")
         return tuple(np.asarray(one.numpy()) for one in (found if isinstance(found, tuple) else (found,)))
 
-    def take_turn(self, turn_secs: float) -> list[float]:
+    def timed_runs(self, round_secs: float) -> list[float]:
         """As many runs as fit, at least one, each time after one that warms the caches."""
         [first] = self._run_secs(1)
-        more = int(turn_secs / first) - 1
+        more = int(round_secs / first) - 1
         return [first] if more < 1 else self._run_secs(more)
 
     def _run_secs(self, runs: int) -> list[float]:

@@ -34,7 +34,7 @@ def outputs(engine: Engine, inputs: tuple[InputSpec, ...], seed: int) -> tuple[A
     return found if isinstance(found, tuple) else (found,)
 
 
-def take_turn(engine: Engine, inputs: tuple[InputSpec, ...], seed: int, turn_secs: float) -> list[float]:
+def timed_runs(engine: Engine, inputs: tuple[InputSpec, ...], seed: int, round_secs: float) -> list[float]:
     """Latencies in seconds, one a run: as many runs as fit into turn_secs, at least one.
 
     One run before them wakes the threads and warms the caches, which the other engine's turn has cooled.
@@ -42,7 +42,7 @@ def take_turn(engine: Engine, inputs: tuple[InputSpec, ...], seed: int, turn_sec
     model, arguments = _opened(engine), draw(inputs, seed)
     model(*arguments)
     latencies: list[float] = []
-    while not latencies or sum(latencies) + latencies[-1] < turn_secs:
+    while not latencies or sum(latencies) + latencies[-1] < round_secs:
         started = time.perf_counter()
         model(*arguments)
         latencies.append(time.perf_counter() - started)

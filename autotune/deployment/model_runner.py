@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from autotune.deployment.board_model import BoardPlace
+from autotune.deployment.board_model import BoardModelRunner
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.side_by_side import EngineLatency, ModelComparison, measure, side_by_side
 from autotune.devices.device import Device
@@ -16,11 +16,11 @@ from search_spaces.errors import AutotuneError
 _SEED = 0
 
 
-class ModelPlace(Protocol):
+class ModelRunner(Protocol):
     """Runs saved builds of a model on seeded inputs. All methods raise AutotuneError where a build does not run."""
 
     def measure(
-        self, build: SavedModel, inputs: tuple[InputSpec, ...], rounds: int, turn_secs: float
+        self, build: SavedModel, inputs: tuple[InputSpec, ...], rounds: int, round_secs: float
     ) -> EngineLatency:
         """Times one build in so many turns."""
         ...
@@ -37,16 +37,16 @@ class ModelPlace(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ThisMachine:
+class LocalModelRunner:
     """Runs every build in a process of its own, on so many threads."""
 
     threads: int
 
     def measure(
-        self, build: SavedModel, inputs: tuple[InputSpec, ...], rounds: int, turn_secs: float
+        self, build: SavedModel, inputs: tuple[InputSpec, ...], rounds: int, round_secs: float
     ) -> EngineLatency:
-        """See `ModelPlace`."""
-        return measure(build, inputs, self.threads, _SEED, rounds, turn_secs)
+        """See `ModelRunner`."""
+        return measure(build, inputs, self.threads, _SEED, rounds, round_secs)
 
     def side_by_side(
         self,
@@ -55,14 +55,14 @@ class ThisMachine:
         rounds: int,
         spare_secs: Callable[[], float],
     ) -> ModelComparison:
-        """See `ModelPlace`."""
+        """See `ModelRunner`."""
         return side_by_side(builds, inputs, self.threads, _SEED, rounds, spare_secs=spare_secs)
 
 
-def model_place(device: Device) -> ModelPlace:
+def model_runner(device: Device) -> ModelRunner:
     """Where builds for a device run. Raises AutotuneError for the GPU of a board, where only kernels are run."""
     if device.is_here:
-        return ThisMachine(device.threads)
+        return LocalModelRunner(device.threads)
     if device.target.is_gpu:
         raise AutotuneError("expected a processor to run whole models on, found a board's GPU")
-    return BoardPlace(*device.boards, _SEED)
+    return BoardModelRunner(*device.boards, _SEED)

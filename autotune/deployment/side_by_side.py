@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from autotune.deployment.engine import Array, Engine, outputs, take_turn
+from autotune.deployment.engine import Array, Engine, outputs, timed_runs
 from autotune.measurement.output_check import compare
 from autotune.models.onnx_file import InputSpec
 from autotune.workers.idle import wait_until_idle
@@ -40,7 +40,7 @@ class EngineLatency:
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class EngineProcess:
     """An engine in a worker process, and how that is asked for its outputs and for the seconds of one turn's runs."""
 
     name: str
@@ -73,7 +73,7 @@ def side_by_side(
     threads: int,
     seed: int,
     rounds: int = 10,
-    turn_secs: float = 0.2,
+    round_secs: float = 0.2,
     spare_secs: Callable[[], float] = lambda: 0.0,
 ) -> ModelComparison:
     """Runs every engine in a process of its own, in turns of turn_secs, and compares the first two's outputs.
@@ -85,23 +85,27 @@ def side_by_side(
     Raises AutotuneError where an engine fails.
     """
     with ExitStack() as stack:
-        seats = [_seat(stack, engine, inputs, threads, seed, turn_secs) for engine in engines]
-        return compare_seats(seats, rounds, spare_secs)
+        processes = [_engine_process(stack, engine, inputs, threads, seed, round_secs) for engine in engines]
+        return compare_processes(processes, rounds, spare_secs)
 
 
-def compare_seats(seats: Sequence[Seat], rounds: int, spare_secs: Callable[[], float]) -> ModelComparison:
+def compare_processes(
+    processes: Sequence[EngineProcess], rounds: int, spare_secs: Callable[[], float]
+) -> ModelComparison:
     """The same for engines that have a seat, wherever they run. Raises AutotuneError where one fails."""
-    ours, theirs = [_ask(seat, seat.outputs) for seat in seats[:2]]
-    check, mistake = judge(ours, theirs)
-    taken: list[list[float]] = [[] for _ in seats]
+    ours, theirs = [_ask(process, process.outputs) for process in processes[:2]]
+    check, mistake = compare_outputs(ours, theirs)
+    taken: list[list[float]] = [[] for _ in processes]
     started = time.monotonic()
     for turn in range(_MOST_TURNS * rounds):
         if turn >= rounds and spare_secs() < (time.monotonic() - started) / turn:
             break
-        for seat, secs in zip(seats, taken, strict=True):
-            wait_until_idle(pid for other in seats if other is not seat for pid in other.pool.pids)
-            secs.extend(_ask(seat, seat.turn))
-    latencies = tuple(EngineLatency(seat.name, tuple(secs)) for seat, secs in zip(seats, taken, strict=True))
+        for process, secs in zip(processes, taken, strict=True):
+            wait_until_idle(pid for other in processes if other is not process for pid in other.pool.pids)
+            secs.extend(_ask(process, process.turn))
+    latencies = tuple(
+        EngineLatency(process.name, tuple(secs)) for process, secs in zip(processes, taken, strict=True)
+    )
     return ModelComparison(latencies, check, mistake)
 
 
@@ -111,20 +115,20 @@ def measure(
     threads: int,
     seed: int,
     rounds: int = 5,
-    turn_secs: float = 0.2,
+    round_secs: float = 0.2,
 ) -> EngineLatency:
     """Times one engine in a process of its own. Raises AutotuneError where it fails."""
     with ExitStack() as stack:
-        return time_seat(_seat(stack, engine, inputs, threads, seed, turn_secs), rounds)
+        return time_process(_engine_process(stack, engine, inputs, threads, seed, round_secs), rounds)
 
 
-def time_seat(seat: Seat, rounds: int) -> EngineLatency:
+def time_process(process: EngineProcess, rounds: int) -> EngineLatency:
     """The same for an engine that has a seat. Raises AutotuneError where it fails."""
-    secs = [each for _ in range(rounds) for each in _ask(seat, seat.turn)]
-    return EngineLatency(seat.name, tuple(secs))
+    secs = [each for _ in range(rounds) for each in _ask(process, process.turn)]
+    return EngineLatency(process.name, tuple(secs))
 
 
-def judge(ours: Sequence[Array], theirs: Sequence[Array]) -> tuple[Check, str | None]:
+def compare_outputs(ours: Sequence[Array], theirs: Sequence[Array]) -> tuple[Check, str | None]:
     """How far outputs are from the peer's: the largest errors of all, and what is wrong, if anything."""
     if len(ours) != len(theirs):
         return Check(float("inf"), float("inf")), f"expected {len(theirs)} outputs, found {len(ours)}"
@@ -143,12 +147,17 @@ def judge(ours: Sequence[Array], theirs: Sequence[Array]) -> tuple[Check, str | 
     return worst, "; ".join(mistakes) or None
 
 
-def _seat(
-    stack: ExitStack, engine: Engine, inputs: tuple[InputSpec, ...], threads: int, seed: int, turn_secs: float
-) -> Seat:
+def _engine_process(
+    stack: ExitStack,
+    engine: Engine,
+    inputs: tuple[InputSpec, ...],
+    threads: int,
+    seed: int,
+    round_secs: float,
+) -> EngineProcess:
     pool = stack.enter_context(_pool(engine, threads))
     asked = (engine, inputs, seed)
-    return Seat(engine.name, pool, Call(outputs, asked), Call(take_turn, (*asked, turn_secs)))
+    return EngineProcess(engine.name, pool, Call(outputs, asked), Call(timed_runs, (*asked, round_secs)))
 
 
 def _pool(engine: Engine, threads: int) -> WorkerPool:
@@ -165,8 +174,8 @@ def _warm_up(engine: Engine) -> None:
     """Unpickling the engine has imported what it runs with."""
 
 
-def _ask(seat: Seat, call: Call) -> Any:
-    reply = seat.pool.map([(call, _TIMEOUT_SECS)])[0]
+def _ask(process: EngineProcess, call: Call) -> Any:
+    reply = process.pool.map([(call, _TIMEOUT_SECS)])[0]
     if not isinstance(reply, Answer):
-        raise AutotuneError(f"expected {seat.name} to run the model; found {reply.message}")
+        raise AutotuneError(f"expected {process.name} to run the model; found {reply.message}")
     return reply.value

@@ -113,11 +113,11 @@ def remote_device(
             f"autotune serve-device --tracker {tracker} --key {key}"
         )
     facts = boards[0].facts
-    strangers = [board for board in boards if board.facts != facts]
-    if strangers:
+    unknown_keys = [board for board in boards if board.facts != facts]
+    if unknown_keys:
         raise Misuse(
             f"boards under one key are alike, so that any of them may measure; found {facts} at "
-            f"{boards[0].address} and {strangers[0].facts} at {strangers[0].address}; give them different keys"
+            f"{boards[0].address} and {unknown_keys[0].facts} at {unknown_keys[0].address}; give them different keys"
         )
     if target.is_gpu != ("gpu_name" in facts):
         served = facts.get("gpu_name") or facts.get("cpu_model")

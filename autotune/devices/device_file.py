@@ -53,7 +53,7 @@ def read_devices(path: Path) -> list[DeviceDescription]:
     """
     top = read_section(path)
     found = [_describe(section) for section in top.sections("device")]
-    top.complain_of_strangers()
+    top.reject_unknown_keys()
     names = [one.name for one in found]
     for number, name in enumerate(names):
         if name in names[:number]:
@@ -81,21 +81,19 @@ def _describe(section: Section) -> DeviceDescription:
     price = section.get("price_per_hour", float, -1.0)
     for key, value in (("name", name), ("connection", connection)):
         if not value:
-            section.complain(None if key not in section.values else key, f"a device has a {key}")
+            section.error(None if key not in section.values else key, f"a device has a {key}")
     is_board = connection.startswith("rpc://")
     if is_board and not target and "?" not in connection:
-        section.complain(
-            "connection", 'a board has a target, as in target = "llvm -mtriple=aarch64-linux-gnu"'
-        )
+        section.error("connection", 'a board has a target, as in target = "llvm -mtriple=aarch64-linux-gnu"')
     if not is_board and (target or linker):
-        section.complain("target" if target else "linker", "only boards (rpc://…) have a target and a linker")
+        section.error("target" if target else "linker", "only boards (rpc://…) have a target and a linker")
     if "price_per_hour" in section.values and price < 0:
-        section.complain("price_per_hour", f"price_per_hour is not negative; found {price}")
+        section.error("price_per_hour", f"price_per_hour is not negative; found {price}")
     parsed = None
     if target:
         try:
             parsed = Target.parse(target)
         except Misuse as error:
-            section.complain("target", str(error))
-    section.complain_of_strangers()
+            section.error("target", str(error))
+    section.reject_unknown_keys()
     return DeviceDescription(name, connection, parsed, linker or None, threads, None if price < 0 else price)

@@ -24,18 +24,20 @@ def multiply_adds(unit: VectorUnit) -> tvm.IRModule:
     step = te.reduce_axis((0, _STEPS), name="step")
     sums = te.compute(
         (unit.cores, _SUMS, unit.lanes),
-        lambda core, place, lane: te.sum(weights[core, place, lane] * data[core, lane], axis=step),
+        lambda core, place, execution: te.sum(
+            weights[core, place, execution] * data[core, execution], axis=step
+        ),
         name="sums",
     )
     schedule = Schedule(normalize(te.create_prim_func([weights, data, sums])))
     block = schedule.get_sblock("sums")
-    core, place, lane, step = schedule.get_loops(block)
+    core, place, execution, step = schedule.get_loops(block)
     kept = schedule.cache_write(block, 0, "local")
-    schedule.reorder(core, step, place, lane)
+    schedule.reorder(core, step, place, execution)
     schedule.reverse_compute_at(kept, core)
     schedule.parallel(core)
     schedule.unroll(place)
-    schedule.vectorize(lane)
+    schedule.vectorize(execution)
     schedule.decompose_reduction(block, step)
     return schedule.mod
 

@@ -56,7 +56,7 @@ _TYPE_NAMES = {str: "a text", int: "a whole number", float: "a number", dict: "a
 
 
 @dataclass
-class Complaints:
+class ErrorList:
     """What is wrong with a TOML file, gathered so that it is all said at once."""
 
     file: str
@@ -78,7 +78,7 @@ class Complaints:
 class Section:
     """A table at a path of the file; every key that is asked for is known, the others are complained about."""
 
-    complaints: Complaints
+    complaints: ErrorList
     path: tuple[str | int, ...]
     values: dict[str, Any]
     known: set[str] = field(default_factory=set)
@@ -92,7 +92,7 @@ class Section:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            self.complain(key, f"{key} is {_TYPE_NAMES[kind]}; found {value!r}")
+            self.error(key, f"{key} is {_TYPE_NAMES[kind]}; found {value!r}")
             return default
         return value
 
@@ -100,7 +100,7 @@ class Section:
         """A list of texts."""
         values = self.get(key, list, list(default))
         if not all(isinstance(value, str) for value in values):
-            self.complain(key, f"{key} is a list of texts; found {values!r}")
+            self.error(key, f"{key} is a list of texts; found {values!r}")
             return default
         return tuple(values)
 
@@ -108,7 +108,7 @@ class Section:
         """A number above zero, None where it is absent."""
         value = self.get(key, kind, None)
         if value is not None and not value > 0:  # type: ignore[operator]
-            self.complain(key, f"{key} is positive; found {value}")
+            self.error(key, f"{key} is positive; found {value}")
             return None
         return value
 
@@ -125,16 +125,18 @@ class Section:
             else:
                 self.complaints.add(path, f"{key} is a list of tables, written [[{key}]]; found {values!r}")
 
-    def complain(self, key: str | None, message: str) -> None:
+    def error(self, key: str | None, message: str) -> None:
         """Notes what is wrong with a key, or with the table as such."""
         self.complaints.add(self.path if key is None else (*self.path, key), message)
 
-    def complain_of_strangers(self) -> None:
+    def reject_unknown_keys(self) -> None:
         """Notes the keys that nobody asked for."""
         for key in set(self.values) - self.known:
             near = difflib.get_close_matches(key, self.known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(sorted(self.known))}"
-            self.complain(key, f"unknown key {key!r}; {hint}")
+            initial = (
+                f"did you mean {near[0]}?" if near else f"expected one of {', '.join(sorted(self.known))}"
+            )
+            self.error(key, f"unknown key {key!r}; {initial}")
 
 
 def read_section(path: Path) -> Section:
@@ -148,7 +150,7 @@ def read_section(path: Path) -> Section:
     except tomllib.TOMLDecodeError as error:
         line, message = _position(str(error), text)
         raise Misuse(f"{path}:{line}: {message}") from error
-    return Section(Complaints(str(path), text), (), values)
+    return Section(ErrorList(str(path), text), (), values)
 
 
 def _position(message: str, text: str) -> tuple[int, str]:

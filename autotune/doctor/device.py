@@ -43,10 +43,10 @@ def check_device(url: str) -> Iterator[Finding]:
     yield Finding(f"device {url}", Health.GOOD, found)
     if device.connection.startswith("rpc://"):
         return
-    yield check_pace(f"steadiness of {url}", _pulses(device))
+    yield check_drift(f"steadiness of {url}", _pulses(device))
 
 
-def check_pace(what: str, pulses_secs: list[float]) -> Finding:
+def check_drift(what: str, pulses_secs: list[float]) -> Finding:
     """Whether the same kernel takes as long each time."""
     low, middle, high = np.percentile(pulses_secs, [10, 50, 90])
     spread = float(high / low)

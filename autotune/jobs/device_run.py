@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from autotune.devices.roofline import Roofline
 from autotune.jobs.plan import DevicePlan
-from autotune.tuning.execution import Lane
+from autotune.tuning.execution import Execution
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
 from autotune.workers.fork_server import ForkServer
@@ -42,23 +42,23 @@ class TurnClock:
 
 
 #: Makes the tuner of one device: the job, the log, a clock, how the ids of its runs begin, and where it measures.
-TunerFactory = Callable[[TuningJob, RecordStore, Callable[[], float], str, Lane], Tuner]
+TunerFactory = Callable[[TuningJob, RecordStore, Callable[[], float], str, Execution], Tuner]
 
 
-def own_tuner(
+def default_tuner(
     job: TuningJob,
     log: RecordStore,
     clock: Callable[[], float],
-    family: str,
-    lane: Lane,
+    run_prefix: str,
+    execution: Execution,
     server: ForkServer | None = None,
 ) -> Tuner:
     """A tuner with the builder and runner of its device; server: what starts their processes, by default its own."""
-    return Tuner(job, log, clock=clock, family=family, lane=lane, server=server)
+    return Tuner(job, log, clock=clock, run_prefix=run_prefix, execution=execution, server=server)
 
 
 @dataclass
-class Part:
+class DeviceRun:
     """A device, its tuner, and how it does.
 
     rounds:  what the tuner yields, None before it starts and while the device is left alone;

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from autotune.devices.roofline import Roofline, higher
 from autotune.devices.roofline_measurement import measure_roofline
-from autotune.jobs.device_run import ATTEMPTS, Part, TunerFactory, TurnClock, own_tuner
-from autotune.jobs.model_builds import EndToEnd
+from autotune.jobs.device_run import ATTEMPTS, DeviceRun, TunerFactory, TurnClock, default_tuner
+from autotune.jobs.model_builds import ModelBuilds
 from autotune.jobs.plan import JobPlan
-from autotune.jobs.status import JobStatus, ModelStatus, State
-from autotune.tuning.execution import BoardLane, ThisLane
+from autotune.jobs.status import JobState, JobStatus, ModelStatus
+from autotune.tuning.execution import InBackground, Inline
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import Failure, RecordStore, TuningRecord
 
@@ -31,7 +31,7 @@ class JobRound:
     """What happened last: records of a device that are in the log now, or just another activity."""
 
     activity: str
-    part: Part | None = None
+    run: DeviceRun | None = None
     records: tuple[TuningRecord, ...] = ()
 
 
@@ -39,7 +39,7 @@ class JobRound:
 class JobEngine:
     """Runs a plan; the log, the folder's builds, and what its caller writes down of it are its only effects.
 
-    log:        open for appending; end_to_end: builds and measures models, None for a job that only searches;
+    log:        open for appending; model_builds: builds and measures models, None for a job that only searches;
     earlier:    the status that the last run of the same job left;
     make_tuner: the tuner of one device; find_roofline: what so many threads can do at most;
     clock:      seconds; this run began at `started`, by default now, and the earlier ones took spent_secs.
@@ -47,10 +47,10 @@ class JobEngine:
 
     plan: JobPlan
     log: RecordStore
-    family: str
-    end_to_end: EndToEnd | None = None
+    run_prefix: str
+    model_builds: ModelBuilds | None = None
     earlier: JobStatus | None = None
-    make_tuner: TunerFactory = own_tuner
+    make_tuner: TunerFactory = default_tuner
     find_roofline: Callable[[int], Roofline] = measure_roofline
     clock: Callable[[], float] = time.monotonic
     started: float | None = None
@@ -60,16 +60,16 @@ class JobEngine:
     crashes: int = 0
     warnings: list[str] = field(default_factory=list)
     activity: str = "starting"
-    state: State = State.RUNNING
+    state: JobState = JobState.RUNNING
     is_stopping: bool = False
 
     def __post_init__(self) -> None:
         self._began = self.clock() if self.started is None else self.started
-        self.parts = [Part(plan, TurnClock(self.clock)) for plan in self.plan.devices]
+        self.device_runs = [DeviceRun(plan, TurnClock(self.clock)) for plan in self.plan.devices]
         known = {(one.name, one.device): one for one in self.earlier.models} if self.earlier else {}
-        for part in self.parts:
-            for model in part.plan.models:
-                key = (model.name, part.plan.device.connection)
+        for run in self.device_runs:
+            for model in run.plan.models:
+                key = (model.name, run.plan.device.connection)
                 path = str(model.request.path) if model.request else None
                 fresh = ModelStatus(name=model.name, device=key[1], path=path)
                 self.models[key] = known.get(key, fresh)
@@ -94,14 +94,14 @@ class JobEngine:
     @property
     def trials(self) -> int:
         """Trials of this run and of those it continues."""
-        return sum(part.tuner.trials for part in self.parts if part.tuner)
+        return sum(run.tuner.trials for run in self.device_runs if run.tuner)
 
     def stop(self) -> None:
         """Asks for an end once the round under way is in the log; no build is started any more."""
         self.is_stopping = True
-        for part in self.parts:
-            if part.tuner:
-                part.tuner.stop()
+        for run in self.device_runs:
+            if run.tuner:
+                run.tuner.stop()
 
     def rounds(self) -> Generator[JobRound, None, None]:
         """Yields after every round of every device, and before everything else that takes long."""
@@ -110,33 +110,33 @@ class JobEngine:
             yield from self._before()
             yield from self._search()
             yield from self._after()
-            self.state = State.STOPPED if self.is_stopping else State.FINISHED
+            self.state = JobState.STOPPED if self.is_stopping else JobState.FINISHED
             yield self._doing("stopped" if self.is_stopping else "finished")
         except BaseException as error:
             self.state = (
-                State.STOPPED if isinstance(error, GeneratorExit | KeyboardInterrupt) else State.FAILED
+                JobState.STOPPED if isinstance(error, GeneratorExit | KeyboardInterrupt) else JobState.FAILED
             )
-            self.activity = f"failed: {error}" if self.state is State.FAILED else "stopped"
+            self.activity = f"failed: {error}" if self.state is JobState.FAILED else "stopped"
             raise
         finally:
-            for part in self.parts:
-                if part.rounds:
-                    part.rounds.close()
+            for run in self.device_runs:
+                if run.rounds:
+                    run.rounds.close()
 
     def _before(self) -> Iterator[JobRound]:
         """Rooflines, and builds with the log as it is."""
-        if self.end_to_end is None:
+        if self.model_builds is None:
             return
         secs = self.plan.request.budget.secs
         limit = float("inf") if secs is None else _BEFORE_SHARE * secs
-        here = [part for part in self.parts if not part.plan.is_remote]
-        for part in here:
-            yield self._doing(f"measuring what {part.plan.device.name} can do at most")
-            found, known = self.find_roofline(part.plan.device.threads), self._known_roofline(part)
-            part.roofline = higher(known, found) if known else found
-        for part, status in self._in_order():
-            request = next(one.request for one in part.plan.models if one.name == status.name)
-            if self.is_stopping or request is None or self.end_to_end.has_before(status):
+        here = [run for run in self.device_runs if not run.plan.is_remote]
+        for run in here:
+            yield self._doing(f"measuring what {run.plan.device.name} can do at most")
+            found, known = self.find_roofline(run.plan.device.threads), self._known_roofline(run)
+            run.roofline = higher(known, found) if known else found
+        for run, status in self._in_order():
+            request = next(one.request for one in run.plan.models if one.name == status.name)
+            if self.is_stopping or request is None or self.model_builds.has_before(status):
                 continue
             started = any(one.first_secs is not None for one in self.models.values())
             if started and self.elapsed_secs > limit:
@@ -144,7 +144,7 @@ class JobEngine:
                 continue
             yield self._doing(f"building {status.name} as it is before the job")
             try:
-                self.end_to_end.before(request, part.plan.device, status)
+                self.model_builds.before(request, run.plan.device, status)
             except AutotuneError as error:
                 self.warnings.append(f"{status.name} is not measured as a whole: {error}")
 
@@ -154,105 +154,105 @@ class JobEngine:
         left = self._spare_secs(self._in_order())
         if (left is not None and left <= 0) or self._trials_are_spent:
             return
-        for part in self.parts:
-            self._start(part, left)
+        for run in self.device_runs:
+            self._start(run, left)
         end = float("inf") if left is None else self.elapsed_secs + left
-        while waiting := [part for part in self.parts if not part.is_done]:
+        while waiting := [run for run in self.device_runs if not run.is_done]:
             is_over = self.is_stopping or self.elapsed_secs > end
-            if is_over and not any(part.rounds for part in waiting):
+            if is_over and not any(run.rounds for run in waiting):
                 return
-            ready = [part for part in waiting if part.retry_at <= self.elapsed_secs]
+            ready = [run for run in waiting if run.retry_at <= self.elapsed_secs]
             if not ready:
-                time.sleep(min(1.0, min(part.retry_at for part in waiting) - self.elapsed_secs))
+                time.sleep(min(1.0, min(run.retry_at for run in waiting) - self.elapsed_secs))
                 continue
             boards, here = ([one for one in ready if one.plan.is_remote is where] for where in (True, False))
             turns = [*boards, *sorted(here, key=lambda one: one.clock() / self.plan.time_share(one.plan))[:1]]
             is_idle = not here
-            for part in turns:
-                for happened in self._turn(part, left):
+            for run in turns:
+                for happened in self._turn(run, left):
                     is_idle = False
                     yield happened
             if is_idle:
                 time.sleep(_LOOK_SECS)
 
-    def _turn(self, part: Part, secs: float | None) -> Iterator[JobRound]:
+    def _turn(self, run: DeviceRun, secs: float | None) -> Iterator[JobRound]:
         """Nothing where a board is still at work, or a device is done."""
-        name = part.plan.device.name
-        self._wind(part)
+        name = run.plan.device.name
+        self._wind(run)
         try:
-            if part.rounds is None:
-                self._start(part, secs)
-            records = next(part.rounds, None) if part.rounds else None
+            if run.rounds is None:
+                self._start(run, secs)
+            records = next(run.rounds, None) if run.rounds else None
         except Misuse:
             raise
         except AutotuneError as error:
-            self._set_aside(part, error)
+            self._set_aside(run, error)
             yield self._doing(f"{name} failed and is left alone for a while: {error}")
             return
         if records is None:
-            part.is_done = True
-            part.clock.stop()
+            run.is_done = True
+            run.clock.stop()
             return
         if not records:
             return
-        part.failures, part.trouble = 0, None
+        run.failures, run.trouble = 0, None
         failed = [one.measurement for one in records if isinstance(one.measurement, Failure)]
         self.failures.update(str(failure.kind) for failure in failed)
         self.crashes += sum(failure.message.startswith(_CRASHED) for failure in failed)
         self.activity = "searching"
-        yield JobRound(self.activity, part, tuple(records))
+        yield JobRound(self.activity, run, tuple(records))
 
-    def _wind(self, part: Part) -> None:
+    def _wind(self, run: DeviceRun) -> None:
         """The clock of a device of this machine goes until another one has its turn; that of a board does always."""
-        for other in self.parts:
-            if other is not part and not part.plan.is_remote and not other.plan.is_remote:
+        for other in self.device_runs:
+            if other is not run and not run.plan.is_remote and not other.plan.is_remote:
                 other.clock.stop()
-        part.clock.start()
+        run.clock.start()
 
-    def _start(self, part: Part, whole_secs: float | None) -> None:
+    def _start(self, run: DeviceRun, whole_secs: float | None) -> None:
         """Makes a tuner for what is left of a device's part of the whole search's time."""
-        secs = None if whole_secs is None else whole_secs * self.plan.time_share(part.plan) - part.clock()
+        secs = None if whole_secs is None else whole_secs * self.plan.time_share(run.plan) - run.clock()
         if secs is not None and secs <= 0:
-            part.is_done = True
+            run.is_done = True
             return
-        job = self.plan.job_of(part.plan, secs)
-        part.tuner = self.make_tuner(
-            job, self.log, part.clock, self.family, BoardLane() if part.plan.is_remote else ThisLane()
+        job = self.plan.job_of(run.plan, secs)
+        run.tuner = self.make_tuner(
+            job, self.log, run.clock, self.run_prefix, InBackground() if run.plan.is_remote else Inline()
         )
-        part.rounds = part.tuner.rounds()
+        run.rounds = run.tuner.rounds()
         if self.is_stopping:
-            part.tuner.stop()
+            run.tuner.stop()
 
-    def _set_aside(self, part: Part, error: AutotuneError) -> None:
+    def _set_aside(self, run: DeviceRun, error: AutotuneError) -> None:
         """A device in trouble is retried later. Raises the error where nothing has ever worked, or not for long."""
-        part.set_aside(error, self.elapsed_secs)
-        nothing_worked = not any(one.clock() and one.tuner and one.tuner.progress for one in self.parts)
-        if nothing_worked and len(self.parts) == 1:
+        run.set_aside(error, self.elapsed_secs)
+        nothing_worked = not any(one.clock() and one.tuner and one.tuner.progress for one in self.device_runs)
+        if nothing_worked and len(self.device_runs) == 1:
             raise error
-        if part.is_done:
-            self.warnings.append(f"{part.plan.device.name} was given up after {ATTEMPTS} attempts: {error}")
-            if all(one.is_done and one.trouble for one in self.parts):
+        if run.is_done:
+            self.warnings.append(f"{run.plan.device.name} was given up after {ATTEMPTS} attempts: {error}")
+            if all(one.is_done and one.trouble for one in self.device_runs):
                 raise error
 
     def _after(self) -> Iterator[JobRound]:
         """Builds with the log as it has become, beside those from before."""
-        if self.end_to_end is None:
+        if self.model_builds is None:
             return
-        for part in self.parts:
-            if part.roofline and part.clock() and not self.is_stopping:
-                part.roofline = higher(part.roofline, self.find_roofline(part.plan.device.threads))
+        for run in self.device_runs:
+            if run.roofline and run.clock() and not self.is_stopping:
+                run.roofline = higher(run.roofline, self.find_roofline(run.plan.device.threads))
         waiting = self._in_order()
         while waiting:
-            part, status = waiting.pop(0)
-            request = next(one.request for one in part.plan.models if one.name == status.name)
-            if self.is_stopping or request is None or not self.end_to_end.has_before(status):
+            run, status = waiting.pop(0)
+            request = next(one.request for one in run.plan.models if one.name == status.name)
+            if self.is_stopping or request is None or not self.model_builds.has_before(status):
                 continue
-            if self.earlier and self.earlier.state is State.FINISHED and status.after and not part.clock():
+            if self.earlier and self.earlier.state is JobState.FINISHED and status.after and not run.clock():
                 continue
             yield self._doing(f"building {status.name} and running it beside the build from before")
             try:
-                warning = self.end_to_end.after(
-                    request, part.plan.device, status, _TURNS, lambda: self._spare_secs(waiting) or 0.0
+                warning = self.model_builds.after(
+                    request, run.plan.device, status, _TURNS, lambda: self._spare_secs(waiting) or 0.0
                 )
             except AutotuneError as error:
                 warning = f"{status.name} is not measured after the job: {error}"
@@ -263,30 +263,30 @@ class JobEngine:
     def _trials_are_spent(self) -> bool:
         """Whether an earlier run has used them up, and there is nothing to go on with."""
         limit = self.plan.request.budget.trials
-        if self.earlier is None or self.earlier.state is not State.FINISHED or limit is None:
+        if self.earlier is None or self.earlier.state is not JobState.FINISHED or limit is None:
             return False
         return self.earlier.trials >= limit
 
-    def _spare_secs(self, waiting: list[tuple[Part, ModelStatus]]) -> float | None:
+    def _spare_secs(self, waiting: list[tuple[DeviceRun, ModelStatus]]) -> float | None:
         """What the last builds of models leave of the budget's time: nothing at a stop, None where it has no limit."""
         left = 0.0 if self.is_stopping else self.secs_left
-        if left is None or self.end_to_end is None:
+        if left is None or self.model_builds is None:
             return left
-        built = [one for _, one in waiting if self.end_to_end.has_before(one)]
-        return left - sum(self.end_to_end.remaining_secs(one, _TURNS) for one in built)
+        built = [one for _, one in waiting if self.model_builds.has_before(one)]
+        return left - sum(self.model_builds.remaining_secs(one, _TURNS) for one in built)
 
-    def _in_order(self) -> list[tuple[Part, ModelStatus]]:
+    def _in_order(self) -> list[tuple[DeviceRun, ModelStatus]]:
         """Every model on every device, the most important first."""
         found = [
-            (part, self.models[model.name, part.plan.device.connection])
-            for part in self.parts
-            for model in part.plan.models
+            (run, self.models[model.name, run.plan.device.connection])
+            for run in self.device_runs
+            for model in run.plan.models
         ]
         return sorted(found, key=lambda one: -one[1].priority)
 
-    def _known_roofline(self, part: Part) -> Roofline | None:
+    def _known_roofline(self, run: DeviceRun) -> Roofline | None:
         devices = self.earlier.devices if self.earlier else []
-        key = part.plan.device.fingerprint.key
+        key = run.plan.device.fingerprint.key
         return next((one.roofline for one in devices if one.fingerprint == key), None)
 
     def _doing(self, activity: str) -> JobRound:

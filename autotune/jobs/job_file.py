@@ -46,7 +46,7 @@ class JobRequest:
                wanted;
     webhook:   a URL that is told the result; dashboard: the URL of an Optuna storage that mirrors the studies;
     described: the devices of the `devices.toml` beside the job file, by name;
-    cost_model: what guides the search from the first trial on, see `find_guidance`; None for nothing.
+    cost_model: what guides the search from the first trial on, see `load_pretrained`; None for nothing.
     """
 
     name: str
@@ -82,14 +82,14 @@ def read_job_file(path: Path) -> JobRequest:
     name = top.get("name", str, path.stem)
     output = folder / top.get("output", str, path.stem)
     if output.exists() and not output.is_dir():
-        top.complain("output", f"output is a folder; {output} is a file")
+        top.error("output", f"output is a folder; {output} is a file")
     log = top.get("log", str, "")
     log = log if "://" in log else str(folder / log if log else output / "log.jsonl")
     described = _described(folder / "devices.toml")
     devices = _devices(top, ("local",), described)
     models = tuple(_model(section, folder, devices, described) for section in top.sections("models"))
     if not models:
-        top.complain("models", "a job needs at least one model: [[models]] with a path; found none")
+        top.error("models", "a job needs at least one model: [[models]] with a path; found none")
     for number, model in enumerate(models):
         if model.name in [other.name for other in models[:number]]:
             message = f"two models are called {model.name!r}; give this one another name"
@@ -100,7 +100,7 @@ def read_job_file(path: Path) -> JobRequest:
     dashboard = top.get("dashboard", str, "") or None
     budget = _budget(top.section("budget"))
     cost_model = _cost_model(top, folder)
-    top.complain_of_strangers()
+    top.reject_unknown_keys()
     top.complaints.raise_if_any()
     assert budget is not None
     return JobRequest(
@@ -118,18 +118,18 @@ def _model(
     text = section.get("path", str, "")
     path = folder / text
     if not text:
-        section.complain(None, "a model needs a path, that of an ONNX file; found none")
+        section.error(None, "a model needs a path, that of an ONNX file; found none")
     elif not path.is_file():
-        section.complain("path", f"expected an ONNX file, found none at {path}")
+        section.error("path", f"expected an ONNX file, found none at {path}")
     shapes = section.section("shapes")
     sizes = {name: _shape(shapes, name) for name in shapes.values}
     name = section.get("name", str, path.stem)
     if not name or "/" in name or name.startswith("."):
-        section.complain("name", f"a name serves as that of a file, without slashes; found {name!r}")
+        section.error("name", f"a name serves as that of a file, without slashes; found {name!r}")
     priority = section.positive("priority", float) or 1.0
     latency_ms = section.positive("latency_ms", float)
     own = _devices(section, devices, described)
-    section.complain_of_strangers()
+    section.reject_unknown_keys()
     needed_secs = None if latency_ms is None else 1e-3 * latency_ms
     return ModelRequest(path, name, own, priority, sizes, needed_secs)
 
@@ -139,21 +139,21 @@ def _devices(
 ) -> tuple[str, ...]:
     devices = section.texts("devices", default)
     if not devices:
-        section.complain("devices", "at least one device is needed; found an empty list")
+        section.error("devices", "at least one device is needed; found an empty list")
     if "devices" in section.values:
         for device in set(devices) - set(described):
             try:
                 parse_device(device)
             except AutotuneError as error:
                 known = f"; devices.toml describes {', '.join(described)}" if described else ""
-                section.complain("devices", f"{error}{known}")
+                section.error("devices", f"{error}{known}")
     return devices
 
 
 def _shape(section: Section, name: str) -> tuple[int, ...]:
     sizes = section.get(name, list, [])
     if not all(isinstance(size, int) and size > 0 for size in sizes) or not sizes or not prod(sizes):
-        section.complain(
+        section.error(
             name, f"a shape is a list of positive whole numbers, as in [1, 3, 224, 224]; found {sizes}"
         )
     return tuple(sizes)
@@ -166,15 +166,15 @@ def _budget(section: Section) -> Budget | None:
         try:
             secs = parse_secs(time)
         except Misuse as error:
-            section.complain("time", str(error))
+            section.error("time", str(error))
         if hours is not None:
-            section.complain("time", "give either hours or a time; found both")
+            section.error("time", "give either hours or a time; found both")
     trials, gain = section.positive("trials", int), section.positive("gain_per_hour", float)
-    section.complain_of_strangers()
+    section.reject_unknown_keys()
     try:
         return Budget(trials, secs, gain)
     except Misuse as error:
-        section.complain("gain_per_hour" if gain else None, str(error))
+        section.error("gain_per_hour" if gain else None, str(error))
         return None
 
 
@@ -184,7 +184,7 @@ def _sampler(section: Section) -> SamplerKind:
         return SamplerKind(text)
     except ValueError:
         known = ", ".join(kind.value for kind in SamplerKind)
-        section.complain("sampler", f"expected one of {known}; found {text!r}")
+        section.error("sampler", f"expected one of {known}; found {text!r}")
         return SamplerKind.COST_MODEL
 
 
@@ -194,12 +194,12 @@ def _cost_model(section: Section, folder: Path) -> Path | None:
         return None if text else SHIPPED
     path = folder / text
     if not path.exists():
-        section.complain("cost_model", f"expected a cost model, or {NO_MODEL!r}; found nothing at {path}")
+        section.error("cost_model", f"expected a cost model, or {NO_MODEL!r}; found nothing at {path}")
     return path
 
 
 def _url(section: Section, key: str, schemes: tuple[str, ...]) -> str | None:
     text = section.get(key, str, "")
     if text and (urlsplit(text).scheme not in schemes or not urlsplit(text).netloc):
-        section.complain(key, f"{key} is a URL that starts with {' or '.join(schemes)}; found {text!r}")
+        section.error(key, f"{key} is a URL that starts with {' or '.join(schemes)}; found {text!r}")
     return text or None

@@ -14,7 +14,7 @@ import numpy as np
 from autotune.deployment.coverage import Coverage
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.isolated_build import BuildRequest, build_apart
-from autotune.deployment.model_runner import ModelPlace, model_place
+from autotune.deployment.model_runner import ModelRunner, model_runner
 from autotune.devices.device import Device
 from autotune.jobs.job_file import ModelRequest
 from autotune.jobs.status import Latency, ModelStatus, Operator
@@ -30,25 +30,25 @@ _SLOW_SECS = 0.1
 _FEWEST_TURNS = 3
 
 
-class EndToEnd:
-    """Builds the models of a job in its folder, and says how long their runs take where `find_place` runs them."""
+class ModelBuilds:
+    """Builds the models of a job in its folder, and says how long their runs take where `open_runner` runs them."""
 
     def __init__(
-        self, folder: Path, log: str, find_place: Callable[[Device], ModelPlace] = model_place
+        self, folder: Path, log: str, open_runner: Callable[[Device], ModelRunner] = model_runner
     ) -> None:
-        self._folder, self._log, self._find_place = folder, log, find_place
+        self._folder, self._log, self._open_runner = folder, log, open_runner
 
     def before(self, request: ModelRequest, device: Device, status: ModelStatus) -> None:
         """Builds a model with the log as it is, and runs it a few times; the status takes it in.
 
         Raises AutotuneError where it does not build or run.
         """
-        place, library = self._find_place(device), self._library(status, "before")
+        place, library = self._open_runner(device), self._library(status, "before")
         started = time.monotonic()
         coverage = build_apart(self._request(request, device, library))
         status.operators = _operators(coverage)
         taken = place.measure(
-            SavedModel(library.absolute(), "before"), _inputs(request), rounds=1, turn_secs=0.05
+            SavedModel(library.absolute(), "before"), _inputs(request), rounds=1, round_secs=0.05
         )
         status.first_secs = taken.secs
         status.before_secs = time.monotonic() - started
@@ -72,7 +72,7 @@ class EndToEnd:
         builds = [SavedModel(new.absolute(), "after"), SavedModel(old.absolute(), "before")]
         slow = (status.first_secs or 0.0) > _SLOW_SECS
         rounds = _FEWEST_TURNS if slow else turns
-        compared = self._find_place(device).side_by_side(builds, _inputs(request), rounds, spare_secs)
+        compared = self._open_runner(device).side_by_side(builds, _inputs(request), rounds, spare_secs)
         status.after, status.before = (latency(each.run_secs) for each in compared.latencies)
         status.outputs_equal = compared.mistake is None
         kept, warning = new, None

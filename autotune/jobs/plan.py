@@ -9,7 +9,7 @@ from autotune.devices.device import Device
 from autotune.jobs.job_file import JobRequest, ModelRequest
 from autotune.models.model import load_model
 from autotune.models.task_extraction import extract_tasks
-from autotune.search.pretrained_model import Guidance, find_guidance
+from autotune.search.pretrained_model import PretrainedModel, load_pretrained
 from autotune.search.samplers import SamplerKind, sampler_factory, without_prior
 from autotune.tuning.budget import Budget
 from autotune.tuning.objective import ModelShare
@@ -65,14 +65,14 @@ class JobPlan:
     devices: tuple[DevicePlan, ...]
     space: Callable[[TuningTask], SearchSpace] = TensorIRSpace
 
-    def guidance(self, device: Device) -> Guidance | None:
+    def pretrained(self, device: Device) -> PretrainedModel | None:
         """The cost model that guides the search on a device from the first trial on; None where there is none.
 
-        Raises Misuse as `find_guidance` does.
+        Raises Misuse as `load_pretrained` does.
         """
         if self.request.sampler is not SamplerKind.COST_MODEL:
             return None
-        return find_guidance(self.request.cost_model, device)
+        return load_pretrained(self.request.cost_model, device)
 
     def time_share(self, part: DevicePlan) -> float:
         """How much of the search's time a device has: boards all of it, as they take it from nobody; the devices of
@@ -82,7 +82,7 @@ class JobPlan:
 
     def job_of(self, part: DevicePlan, secs: float | None) -> TuningJob:
         """What is to be done on a device within so many seconds, None where its time has no limit."""
-        request, guidance = self.request, self.guidance(part.device)
+        request, pretrained = self.request, self.pretrained(part.device)
         return TuningJob(
             part.tasks,
             part.device,
@@ -90,7 +90,7 @@ class JobPlan:
             request.seed,
             request.batch,
             space=self.space,
-            sampler=sampler_factory(request.sampler, guidance.prior if guidance else without_prior),
+            sampler=sampler_factory(request.sampler, pretrained.prior if pretrained else without_prior),
             sampler_name=request.sampler.value,
             models=tuple(model.share for model in part.models),
         )
@@ -122,10 +122,10 @@ def plan_job(request: JobRequest) -> JobPlan:
     return JobPlan(request, share_out(list(planned.values())))
 
 
-def share_out(parts: Sequence[tuple[Device, Sequence[PlannedModel]]]) -> tuple[DevicePlan, ...]:
+def share_out(device_runs: Sequence[tuple[Device, Sequence[PlannedModel]]]) -> tuple[DevicePlan, ...]:
     """Devices with their parts of the budget."""
-    total = sum(model.priority for _, models in parts for model in models)
+    total = sum(model.priority for _, models in device_runs for model in models)
     return tuple(
         DevicePlan(device, tuple(models), sum(model.priority for model in models) / total)
-        for device, models in parts
+        for device, models in device_runs
     )

@@ -16,7 +16,7 @@ _FILE = "status.json"
 SCHEMA = 1
 
 
-class State(StrEnum):
+class JobState(StrEnum):
     """What became of a job, or of its last run."""
 
     RUNNING = "running"
@@ -135,7 +135,7 @@ class RunStatus(msgspec.Struct, kw_only=True):
     started: str
     secs: float
     pid: int
-    state: State
+    state: JobState
 
 
 class BudgetStatus(msgspec.Struct, kw_only=True):
@@ -149,7 +149,7 @@ class BudgetStatus(msgspec.Struct, kw_only=True):
 class JobStatus(msgspec.Struct, kw_only=True):
     """Everything about a job; times are UTC in ISO 8601.
 
-    family:    how the ids of all its runs begin in the log;
+    run_prefix: how the ids of all its runs begin in the log; `family` in the file, as in every version;
     secs:      what all its runs have taken together; eta_secs: how much more is expected, None where unknown;
     failures:  trials that failed, by kind, in all its runs; crashes: those that took their process along;
     machine:   looks at the machine over time, the latest last.
@@ -157,8 +157,8 @@ class JobStatus(msgspec.Struct, kw_only=True):
 
     schema: int = SCHEMA
     name: str
-    family: str
-    state: State
+    run_prefix: str = msgspec.field(name="family")
+    state: JobState
     activity: str
     log: str
     updated: str

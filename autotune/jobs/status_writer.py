@@ -9,15 +9,15 @@ from pathlib import Path
 
 from autotune.devices.machine_state import MachineState, MachineWatch
 from autotune.jobs.device_choice import compare_devices
-from autotune.jobs.device_run import Part
+from autotune.jobs.device_run import DeviceRun
 from autotune.jobs.engine import JobEngine
 from autotune.jobs.status import (
     BudgetStatus,
     DeviceStatus,
+    JobState,
     JobStatus,
     ModelStatus,
     RunStatus,
-    State,
     TaskStatus,
     write_status,
 )
@@ -32,7 +32,7 @@ _MAX_LOOKS = 480
 _BUSY = 0.25
 
 
-class JobJournal:
+class StatusWriter:
     """Turns the state of an engine into a status, and keeps that of a folder up to date.
 
     folder: None where nothing is written; pid: of the process that runs the job.
@@ -65,17 +65,19 @@ class JobJournal:
         """Where the job stands."""
         engine, request, earlier = self.engine, self.engine.plan.request, self.engine.earlier
         budget = request.budget
-        for part in engine.parts:
-            self._estimate(part)
-        run = RunStatus(started=self._started, secs=engine.elapsed_secs, pid=self._pid, state=engine.state)
-        gains = [part.tuner.forecast.per_hour for part in engine.parts if part.tuner]
+        for run in engine.device_runs:
+            self._estimate(run)
+        present = RunStatus(
+            started=self._started, secs=engine.elapsed_secs, pid=self._pid, state=engine.state
+        )
+        gains = [run.tuner.forecast.per_hour for run in engine.device_runs if run.tuner]
         gains = [gain for gain in gains if math.isfinite(gain)]
         trials = max(engine.trials, earlier.trials if earlier else 0)
-        models, devices = list(engine.models.values()), [self._device(part) for part in engine.parts]
-        versions = next((dict(part.tuner.provenance.versions) for part in engine.parts if part.tuner), {})
+        models, devices = list(engine.models.values()), [self._device(run) for run in engine.device_runs]
+        versions = next((dict(run.tuner.provenance.versions) for run in engine.device_runs if run.tuner), {})
         return JobStatus(
             name=request.name,
-            family=engine.family,
+            run_prefix=engine.run_prefix,
             state=engine.state,
             activity=engine.activity,
             log=self._log,
@@ -85,11 +87,11 @@ class JobJournal:
             budget=BudgetStatus(trials=budget.trials, secs=budget.secs, gain_per_hour=budget.gain_per_hour),
             trials=trials,
             expected_gain_per_hour=max(gains, default=None),
-            runs=[*(earlier.runs if earlier else []), run],
+            runs=[*(earlier.runs if earlier else []), present],
             models=models,
             devices=devices,
             offers=compare_devices(models, devices),
-            tasks=[self._task(part, task) for part in engine.parts for task in part.plan.tasks],
+            tasks=[self._task(run, task) for run in engine.device_runs for task in run.plan.tasks],
             failures=dict(engine.failures),
             crashes=engine.crashes,
             machine=self._looks,
@@ -118,7 +120,7 @@ class JobJournal:
     def _eta_secs(self, trials: int) -> float | None:
         """What the limits allow at the present rate, the nearest of them."""
         engine, budget = self.engine, self.engine.plan.request.budget
-        if engine.state is not State.RUNNING:
+        if engine.state is not JobState.RUNNING:
             return 0.0
         secs = engine.secs_left
         limits = [] if secs is None else [max(secs, 0.0)]
@@ -127,13 +129,13 @@ class JobJournal:
             limits.append((budget.trials - trials) * engine.elapsed_secs / done)
         return min(limits, default=None)
 
-    def _estimate(self, part: Part) -> None:
+    def _estimate(self, run: DeviceRun) -> None:
         """Adds up the tasks of each model of a device."""
-        if part.tuner is None:
+        if run.tuner is None:
             return
-        by_key = {task.key: progress for task, progress in part.tuner.progress.items()}
-        for model in part.plan.models:
-            status: ModelStatus = self.engine.models[model.name, part.plan.device.connection]
+        by_key = {task.key: progress for task, progress in run.tuner.progress.items()}
+        for model in run.plan.models:
+            status: ModelStatus = self.engine.models[model.name, run.plan.device.connection]
             share = model.share
             if all(key in by_key for key in share.calls):
                 status.estimated_secs = share.latency_secs({key: one.best for key, one in by_key.items()})
@@ -141,8 +143,8 @@ class JobJournal:
                     {key: one.default_secs for key, one in by_key.items()}
                 )
 
-    def _device(self, part: Part) -> DeviceStatus:
-        device, tuner = part.plan.device, part.tuner
+    def _device(self, run: DeviceRun) -> DeviceStatus:
+        device, tuner = run.plan.device, run.tuner
         earlier = self.engine.earlier.devices if self.engine.earlier else []
         known = next((one for one in earlier if one.connection == device.connection), None)
         return DeviceStatus(
@@ -153,17 +155,17 @@ class JobJournal:
             threads=device.threads,
             facts=dict(device.fingerprint.facts),
             trials=tuner.trials if tuner and tuner.trials else known.trials if known else 0,
-            slowdown=tuner.pace.slowdown if tuner else 1.0,
-            warning=tuner.pace.warning if tuner else known.warning if known else None,
-            roofline=part.roofline or (known.roofline if known else None),
-            quarantine=part.trouble,
+            slowdown=tuner.drift.slowdown if tuner else 1.0,
+            warning=tuner.drift.warning if tuner else known.warning if known else None,
+            roofline=run.roofline or (known.roofline if known else None),
+            quarantine=run.trouble,
             price_per_hour=device.price_per_hour,
         )
 
-    def _task(self, part: Part, task: TuningTask) -> TaskStatus:
-        progress = part.tuner.progress.get(task) if part.tuner else None
-        verdict = part.tuner.verdicts.get(task) if part.tuner else None
-        device = part.plan.device.connection
+    def _task(self, run: DeviceRun, task: TuningTask) -> TaskStatus:
+        progress = run.tuner.progress.get(task) if run.tuner else None
+        verdict = run.tuner.final_results.get(task) if run.tuner else None
+        device = run.plan.device.connection
         known = self._known.get((task.key, device))
         if progress is None and known is not None:
             return known  # an earlier run has found that, and this one has not come to it yet
@@ -187,5 +189,5 @@ def _state(progress: TaskProgress | None, is_decided: bool) -> str:
     if is_decided:
         return "winner confirmed"
     if progress.is_exhausted:
-        return "used up"
-    return "stands still" if progress.stands_still else "searching"
+        return "exhausted"
+    return "plateaued" if progress.has_plateaued else "searching"

@@ -11,7 +11,7 @@ import msgspec
 _TIMEOUT_SECS = 10.0
 
 
-def tell(url: str, document: object) -> str | None:
+def post(url: str, document: object) -> str | None:
     """Posts a document as JSON; what went wrong, None where it was taken. Never raises: the job is done anyway."""
     request = urllib.request.Request(
         url, msgspec.json.encode(document), {"Content-Type": "application/json"}, method="POST"

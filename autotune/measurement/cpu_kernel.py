@@ -24,7 +24,7 @@ def warm_up() -> None:
     """Nothing but the imports of this module."""
 
 
-def try_here(artifact: Artifact, options: TrialOptions) -> tuple[Measurement, Check | None]:
+def try_on_cpu(artifact: Artifact, options: TrialOptions) -> tuple[Measurement, Check | None]:
     """Measures an artifact in this process."""
     return try_kernel(artifact, options, LoadedKernel)
 

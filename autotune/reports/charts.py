@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from autotune.devices.machine_state import MachineState
 from autotune.devices.roofline import Roofline, bandwidth
 from autotune.jobs.status import DeviceStatus, Latency, ModelStatus
-from autotune.reports.report import Curve, OperatorReport, Quality
+from autotune.reports.report import Curve, OperatorQuality, OperatorReport
 
 _WIDTH, _HEIGHT = 8.0, 3.6
 _SHOWN_OPERATORS = 12
@@ -120,7 +120,7 @@ def roofline_chart(device: DeviceStatus, operators: Sequence[OperatorReport]) ->
     return svg()
 
 
-def quality_chart(quality: Sequence[Quality]) -> str | None:
+def quality_chart(quality: Sequence[OperatorQuality]) -> str | None:
     """How well the cost model ordered what came next, over the trials."""
     if not quality:
         return None

@@ -58,7 +58,7 @@ class Curve(msgspec.Struct, frozen=True):
     points: tuple[tuple[float, float], ...]
 
 
-class Quality(msgspec.Struct, frozen=True):
+class OperatorQuality(msgspec.Struct, frozen=True):
     """The cost model's ranking accuracy on the next trials of a task: (trials, accuracy); 0.5 is luck."""
 
     task: str
@@ -79,7 +79,7 @@ class Report(msgspec.Struct, frozen=True):
     status: JobStatus
     operators: tuple[OperatorReport, ...]
     curves: tuple[Curve, ...]
-    quality: tuple[Quality, ...]
+    quality: tuple[OperatorQuality, ...]
     failures: tuple[FailureReport, ...]
 
 
@@ -89,7 +89,7 @@ def make_report(status: JobStatus, log: RecordStore, moved_bytes: Callable[[Tuni
     fingerprints = {device.key: device for device in log.devices()}
     operators: list[OperatorReport] = []
     curves: list[Curve] = []
-    quality: list[Quality] = []
+    quality: list[OperatorQuality] = []
     failures: list[TuningRecord] = []
     for device in status.devices:
         own = [one for one in status.tasks if one.device == device.connection]
@@ -109,7 +109,7 @@ def make_report(status: JobStatus, log: RecordStore, moved_bytes: Callable[[Tuni
         curves += [_curve(model, device, status, found) for model in status.models if _is_on(model, device)]
         heaviest = sorted(own, key=lambda one: -one.calls * (one.best_secs or 0.0))[:_JUDGED_TASKS]
         judged = [(one.name, quality_over_trials(_once(found.get(one.key, [])))) for one in heaviest]
-        quality += [Quality(name, tuple(points)) for name, points in judged if points]
+        quality += [OperatorQuality(name, tuple(points)) for name, points in judged if points]
         failures += [one for records in found.values() for one in records if _is_own(one, status)]
     return Report(
         status,
@@ -236,7 +236,7 @@ def _failures(records: Sequence[TuningRecord]) -> tuple[FailureReport, ...]:
 
 
 def _is_own(record: TuningRecord, status: JobStatus) -> bool:
-    return record.provenance.job.id.startswith(status.family)
+    return record.provenance.job.id.startswith(status.run_prefix)
 
 
 def _is_on(model: ModelStatus, device: DeviceStatus) -> bool:

@@ -13,7 +13,7 @@ _LONGEST_SECS = 300.0
 
 
 @dataclass
-class Quarantine:
+class BoardBackoff:
     """Which boards are not to be used now; the pause doubles from 2 s to 5 minutes, and success ends it."""
 
     clock: Callable[[], float] = time.monotonic
@@ -25,12 +25,12 @@ class Quarantine:
         """The boards to avoid."""
         return frozenset(address for address, until in self._until.items() if self.clock() < until)
 
-    def note_loss(self, address: Address) -> None:
+    def record_failure(self, address: Address) -> None:
         """The board was lost, once more."""
         losses = self._losses[address] = self._losses.get(address, 0) + 1
         self._until[address] = self.clock() + min(_FIRST_SECS * 2 ** (losses - 1), _LONGEST_SECS)
 
-    def note_success(self, address: Address) -> None:
+    def record_success(self, address: Address) -> None:
         """The board did what it was asked to."""
         self._losses.pop(address, None)
         self._until.pop(address, None)

@@ -12,7 +12,7 @@ _TOLERANCE = 0.1
 _REMEMBERED = 25
 
 
-class Pace:
+class DriftMonitor:
     """The pulses of a machine: seconds of the same kernel, again and again.
 
     The usual pulse is the median of the last 25 that were steady. A pulse more than a tenth slower tells of drift:
@@ -20,18 +20,18 @@ class Pace:
     was slow until now, and the usual pulse is found anew.
 
     slowdown:      the last pulse over the usual one;
-    measured_anew: how many trials were taken back because of drift;
-    in_doubt:      what was measured while the machine stayed slow, by task key and config, and how slow it was.
+    repeated: how many trials were taken back because of drift;
+    unsteady:      what was measured while the machine stayed slow, by task key and config, and how slow it was.
     """
 
     def __init__(self) -> None:
         self.slowdown = 1.0
-        self.measured_anew = 0
-        self.in_doubt: dict[tuple[str, Config], float] = {}
+        self.repeated = 0
+        self.unsteady: dict[tuple[str, Config], float] = {}
         self._steady: deque[float] = deque(maxlen=_REMEMBERED)
 
     @property
-    def usual_secs(self) -> float | None:
+    def baseline_secs(self) -> float | None:
         """The usual pulse, None before the first."""
         return statistics.median(self._steady) if self._steady else None
 
@@ -46,18 +46,18 @@ class Pace:
         if not self.is_steady:
             return (
                 f"the machine is {self.slowdown:.1f} times slower than it was: something else is running, or its "
-                f"clock was turned down ({len(self.in_doubt)} trials measured meanwhile)"
+                f"clock was turned down ({len(self.unsteady)} trials measured meanwhile)"
             )
-        if self.measured_anew or self.in_doubt:
+        if self.repeated or self.unsteady:
             return (
-                f"the machine was slower for a while: {self.measured_anew} trials were measured anew, "
-                f"{len(self.in_doubt)} could not be"
+                f"the machine was slower for a while: {self.repeated} trials were measured anew, "
+                f"{len(self.unsteady)} could not be"
             )
         return None
 
     def take(self, pulse_secs: float) -> bool:
         """Takes in a pulse; whether it is steady."""
-        usual = self.usual_secs
+        usual = self.baseline_secs
         self.slowdown = 1.0 if usual is None else pulse_secs / usual
         if self.slowdown < 1 / (1 + _TOLERANCE):
             self._steady.clear()

@@ -13,11 +13,11 @@ import psutil
 
 from autotune.builders.artifact import Artifact
 from autotune.devices.device import Device
-from autotune.measurement.cpu_kernel import try_here, warm_up
+from autotune.measurement.cpu_kernel import try_on_cpu, warm_up
 from autotune.measurement.kernel_trial import TrialOptions
 from autotune.measurement.local_reference import pulse, thread_speedup
 from autotune.measurement.stopwatch import Stopwatch
-from autotune.runners.drift import Pace
+from autotune.runners.drift import DriftMonitor
 from autotune.runners.runner import Outcome, failed, note_best, unchecked
 from autotune.workers.closeable import Closeable
 from autotune.workers.fork_server import ForkServer
@@ -48,14 +48,14 @@ class LocalRunner(Closeable):
     memory_bytes:           what the process may use, by default half of this machine's memory;
     server:                 what starts the process, by default one of the runner's own.
 
-    pace:                   what is told of the machine's own speed, which is looked at every eight trials; what was
+    drift:                   what is told of the machine's own speed, which is looked at every eight trials; what was
                             measured while the machine was slow is measured anew, or else counted as in doubt.
 
     The first reference artifact of a task sets the outputs that its other candidates are held against.
     """
 
     _warm_up: ClassVar[Callable[..., None]] = staticmethod(warm_up)
-    _trial: ClassVar[Callable[..., object]] = staticmethod(try_here)
+    _trial: ClassVar[Callable[..., object]] = staticmethod(try_on_cpu)
 
     def __init__(
         self,
@@ -64,10 +64,10 @@ class LocalRunner(Closeable):
         timeout_secs: float = 10.0,
         reference_timeout_secs: float = 300.0,
         memory_bytes: int | None = None,
-        pace: Pace | None = None,
+        drift: DriftMonitor | None = None,
         server: ForkServer | None = None,
     ) -> None:
-        self.pace = pace or Pace()
+        self.drift = drift or DriftMonitor()
         self._started = time.monotonic()
         self._waited_secs = 0.0
         self._target = device.target
@@ -79,10 +79,10 @@ class LocalRunner(Closeable):
         self._references: dict[str, Failure | None] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
         memory_bytes = memory_bytes or psutil.virtual_memory().total // 2
-        worn_bytes = min(2 * _GIB, memory_bytes // 2)
+        recycle_bytes = min(2 * _GIB, memory_bytes // 2)
         scratch = Path(self._scratch.name)
         self._pool = WorkerPool(
-            1, Call(self._warm_up), self._environment(), memory_bytes, worn_bytes, scratch, server
+            1, Call(self._warm_up), self._environment(), memory_bytes, recycle_bytes, scratch, server
         )
 
     @property
@@ -99,7 +99,7 @@ class LocalRunner(Closeable):
         outcomes: list[Outcome] = []
         best: dict[str, float] = {}
         try:
-            if artifacts and self.pace.usual_secs is None:
+            if artifacts and self.drift.baseline_secs is None:
                 self._take_pulse()
             for first in range(0, len(artifacts), _TRIALS_A_PULSE):
                 group = artifacts[first : first + _TRIALS_A_PULSE]
@@ -143,7 +143,7 @@ class LocalRunner(Closeable):
         self, artifacts: Sequence[Artifact], best_secs: float, best: Mapping[str, float]
     ) -> list[Outcome]:
         """Measures a few artifacts; once more where the machine was slow meanwhile and has recovered."""
-        was_steady = self.pace.is_steady
+        was_steady = self.drift.is_steady
         outcomes = self._run_each(artifacts, best_secs, best)
         if self._take_pulse():
             return outcomes
@@ -158,11 +158,11 @@ class LocalRunner(Closeable):
             again = self._run_each([artifacts[place] for place in timed], best_secs, best)
             for place, outcome in zip(timed, again, strict=True):
                 outcomes[place] = outcome
-            self.pace.measured_anew += len(timed)
+            self.drift.repeated += len(timed)
             if self._take_pulse():
                 return outcomes
         for artifact in (artifacts[place] for place in timed):
-            self.pace.in_doubt[artifact.task.key, artifact.config] = self.pace.slowdown
+            self.drift.unsteady[artifact.task.key, artifact.config] = self.drift.slowdown
         return outcomes
 
     def _run_each(
@@ -179,7 +179,7 @@ class LocalRunner(Closeable):
     def _take_pulse(self) -> bool:
         """Whether the machine is as fast as usual; a worker that was killed meanwhile tells nothing."""
         [reply] = self._pool.map([(Call(pulse, (self._target,)), _PULSE_SECS)])
-        return self.pace.take(reply.value) if isinstance(reply, Answer) else self.pace.is_steady
+        return self.drift.take(reply.value) if isinstance(reply, Answer) else self.drift.is_steady
 
     def _run(self, artifact: Artifact, best_secs: float) -> Outcome:
         key = artifact.task.key

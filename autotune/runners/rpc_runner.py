@@ -23,8 +23,8 @@ from autotune.measurement.board_trial import (
 )
 from autotune.measurement.kernel_trial import TrialOptions
 from autotune.measurement.stopwatch import Stopwatch
-from autotune.runners.board_backoff import Quarantine
-from autotune.runners.drift import Pace
+from autotune.runners.board_backoff import BoardBackoff
+from autotune.runners.drift import DriftMonitor
 from autotune.runners.runner import Outcome, best_times, failed, unchecked
 from autotune.workers.closeable import Closeable
 from autotune.workers.pool import WorkerPool
@@ -50,7 +50,7 @@ class RemoteRunner(Closeable):
     patience_secs:          how long none of the boards may answer before that is an error;
     reference:              target and linker of the kernel that each board's pulse is taken with after every trial,
                             None for no pulse;
-    pace:                   what is told of the boards' speed.
+    drift:                   what is told of the boards' speed.
 
     What was measured on a board that had just become slow is measured anew, or else counted as in doubt.
 
@@ -68,19 +68,19 @@ class RemoteRunner(Closeable):
         reference_timeout_secs: float = 300.0,
         patience_secs: float = 120.0,
         reference: tuple[Target, str] | None = None,
-        pace: Pace | None = None,
+        drift: DriftMonitor | None = None,
     ) -> None:
         self._tracker, self._key, self._threads = tracker, key, threads
         self._stopwatch = stopwatch or Stopwatch()
         self._timeout_secs, self._reference_timeout_secs = timeout_secs, reference_timeout_secs
         self._patience_secs = patience_secs
-        self._quarantine = Quarantine()
+        self._backoff = BoardBackoff()
         self._answered = time.monotonic()
         self._references: dict[str, Failure | None] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
         self._reference = ReferenceKernel(*reference, Path(self._scratch.name)) if reference else None
-        self.pace = pace or Pace()
-        self._paces: dict[Address, Pace] = defaultdict(Pace)
+        self.drift = drift or DriftMonitor()
+        self._paces: dict[Address, DriftMonitor] = defaultdict(DriftMonitor)
         self._boards = len(registered_boards(tracker, key))
         self._is_closed = False
         self._pool = self._open_pool()
@@ -98,7 +98,7 @@ class RemoteRunner(Closeable):
         """
         try:
             self._follow_boards()
-            self.pace.slowdown = 1.0
+            self.drift.slowdown = 1.0
             # What the others are checked against comes first, by itself.
             first = [place for place, one in enumerate(artifacts) if one.is_reference]
             rest = [place for place, one in enumerate(artifacts) if not one.is_reference]
@@ -157,23 +157,23 @@ class RemoteRunner(Closeable):
         return Call(try_on_board, (artifact, options, self._request(wait_secs))), limit_secs
 
     def _request(self, wait_secs: float) -> BoardRequest:
-        return BoardRequest(self._tracker, self._key, self._quarantine.closed, wait_secs, self._reference)
+        return BoardRequest(self._tracker, self._key, self._backoff.closed, wait_secs, self._reference)
 
     def _is_disturbed(self, artifact: Artifact, tried: Tried, place: int) -> bool:
         """Whether the trial is to be made once more, because its board has just become slow."""
         assert tried.pulse_secs is not None
-        pace = self._paces[tried.address]
-        was_steady = pace.is_steady
-        is_steady = pace.take(tried.pulse_secs)
-        self.pace.slowdown = max(self.pace.slowdown, pace.slowdown)
+        drift = self._paces[tried.address]
+        was_steady = drift.is_steady
+        is_steady = drift.take(tried.pulse_secs)
+        self.drift.slowdown = max(self.drift.slowdown, drift.slowdown)
         if is_steady:
-            self.pace.measured_anew += place in self._taken_back
+            self.drift.repeated += place in self._taken_back
             return False
         if was_steady and place not in self._taken_back:
             self._taken_back.add(place)
             time.sleep(_PAUSE_SECS)
             return True
-        self.pace.in_doubt[artifact.task.key, artifact.config] = pace.slowdown
+        self.drift.unsteady[artifact.task.key, artifact.config] = drift.slowdown
         return False
 
     def thread_speedup(self) -> float:
@@ -199,19 +199,19 @@ class RemoteRunner(Closeable):
         value = reply.value if isinstance(reply, Answer) else None
         if isinstance(value, Lost):
             if value.address is not None:
-                self._quarantine.note_loss(value.address)
+                self._backoff.record_failure(value.address)
                 losses[place] += 1
             if losses[place] < _MAX_LOSSES:
                 return None
             return Outcome(Failure(FailureKind.DEVICE_LOST, value.message[-2000:], artifact.build_secs), None)
         self._answered = time.monotonic()
         if isinstance(value, Tried):
-            self._quarantine.note_success(value.address)
+            self._backoff.record_success(value.address)
             if value.pulse_secs is not None and self._is_disturbed(artifact, value, place):
                 return None
             return Outcome(value.measurement, value.check)
         if isinstance(value, Ended):
-            self._quarantine.note_success(value.address)
+            self._backoff.record_success(value.address)
             fault = value.end.fault
             if isinstance(fault, Died) and fault.from_outside:
                 deaths[place] += 1
@@ -250,7 +250,7 @@ class RemoteRunner(Closeable):
             registered = registered_boards(self._tracker, self._key)
         except AutotuneError:
             return  # a tracker that is away is waited for like a board
-        closed = self._quarantine.closed
+        closed = self._backoff.closed
         usable = sum(board.address not in closed for board in registered)
         if usable != self._boards:
             self._pool.close()
@@ -263,6 +263,6 @@ class RemoteRunner(Closeable):
             Call(warm_up),
             {},
             4 * _GIB,
-            worn_bytes=2 * _GIB,
+            recycle_bytes=2 * _GIB,
             scratch=Path(self._scratch.name),
         )

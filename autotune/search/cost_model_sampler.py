@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.search.batch import Screen, legal
 from autotune.search.distribution_space import DistributionSpace
-from autotune.search.observations import Evidence
+from autotune.search.observations import Observations
 from autotune.search.proposer import ConfigProposer
 from autotune.search.variation import ConfigVariation
 from search_spaces.config import Config
@@ -56,14 +56,18 @@ class CostModelSampler(BaseSampler):  # type: ignore[misc]  # Optuna is not type
         self._handed_out: dict[int, dict[str, Any]] = {}
 
     def propose(
-        self, answer: Callable[[Choose], Config], evidence: Evidence, count: int, screen: Screen = legal
+        self,
+        answer: Callable[[Choose], Config],
+        observations: Observations,
+        count: int,
+        screen: Screen = legal,
     ) -> list[Config]:
         """Up to `count` configs of a search space, whose questions may depend on earlier answers.
 
         This is what a study of a `SearchSpace` calls: the space says what is legal, and the evidence holds
         configs as they were measured, so nothing has to be read back out of trials.
         """
-        return self._proposer.propose(answer, evidence, count, self._rng, screen)
+        return self._proposer.propose(answer, observations, count, self._rng, screen)
 
     def reseed_rng(self) -> None:
         """A fresh generator, so that copies in other processes propose other trials."""
@@ -114,13 +118,13 @@ class CostModelSampler(BaseSampler):  # type: ignore[misc]  # Optuna is not type
         space = DistributionSpace(search_space, cells=max(_COARSEST, 1 << len(finished).bit_length()))
         configs = [space.config(one.params) for one in finished]
         violated = [_is_violated(one) for one in finished]
-        evidence = Evidence(
+        observations = Observations(
             measured=tuple(config for config, bad in zip(configs, violated, strict=True) if not bad),
             losses=tuple(loss for loss, bad in zip(losses, violated, strict=True) if not bad),
             illegal=tuple(config for config, bad in zip(configs, violated, strict=True) if bad),
             pending=tuple(space.config(params) for params in self._handed_out.values()),
         )
-        batch = self._proposer.propose(space.answer, evidence, self._batch, self._rng, _Unasked(configs))
+        batch = self._proposer.propose(space.answer, observations, self._batch, self._rng, _Unasked(configs))
         # Where everything has been tried, anything may be tried again.
         batch = batch or [ConfigVariation(space.answer, self._rng).random()]
         return [space.params(config, self._rng) for config in batch]

@@ -22,7 +22,7 @@ from tuning_logs import Failure, TuningRecord
 _CLOSING_SECS = 30.0
 
 
-class StudyMirror:
+class Dashboard:
     """One study for each task and device, named after both and the job; written behind the job's back, as a storage
     takes tens of milliseconds for a trial.
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from autotune.search.observations import Evidence
-from autotune.search.pretrained_prior import ProgramPrior
+from autotune.search.observations import Observations
+from autotune.search.pretrained_prior import PretrainedPrior
 from autotune.search.proposer import ConfigProposer
 from cost_models.boosters.latency_estimator import LatencyEstimator
 from cost_models.cost_model import CostModel
@@ -19,7 +19,7 @@ from tuning_logs import DeviceFingerprint
 
 #: Configs that the cost model likes best, whose estimates a task's is the median of.
 _PICKS = 8
-_DRAFTS = 200
+_HEURISTIC_SAMPLES = 200
 LEVEL = 0.9
 _ALIKE = ("isa", "threads")
 
@@ -56,7 +56,7 @@ def estimate_model(
     found = []
     for task in tasks:
         space = TensorIRSpace(task)
-        prior = ProgramPrior(space, device, model)
+        prior = PretrainedPrior(space, device, model)
         secs = float(np.median(estimator.predict(prior.features(picks(space, prior, rng)))))
         found.append(Estimated(task.name, task.weight, secs, low * secs, high * secs))
     all_secs = np.array([one.secs for one in found])
@@ -73,7 +73,9 @@ def of_like_devices(table: RecordTable, device: DeviceFingerprint) -> RecordTabl
     return table.rows(np.array(alike, dtype=np.bool_)[table.groups])
 
 
-def picks(space: TensorIRSpace, prior: ProgramPrior, rng: np.random.Generator) -> list[Config]:
+def picks(space: TensorIRSpace, prior: PretrainedPrior, rng: np.random.Generator) -> list[Config]:
     """The configs that a search with this prior would start with; the untuned program where there are no others."""
-    evidence = Evidence(pending=(space.default,), hints=tuple(space.drafts(_DRAFTS, rng)))
-    return ConfigProposer(prior=prior).propose(space.answer, evidence, _PICKS, rng) or [space.default]
+    observations = Observations(
+        pending=(space.default,), initial_configs=tuple(space.heuristic_samples(_HEURISTIC_SAMPLES, rng))
+    )
+    return ConfigProposer(prior=prior).propose(space.answer, observations, _PICKS, rng) or [space.default]

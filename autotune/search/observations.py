@@ -10,14 +10,14 @@ from search_spaces.config import Config
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
+class Observations:
     """One task on one device so far.
 
     measured:   every config that was tried.
     losses:     what came out of each, to be minimised (seconds for programs), infinite for a failure.
     illegal:    configs from which nothing can be built.
     pending:    configs that are being measured.
-    hints:      configs that promise much, such as the best of similar tasks; they may answer other questions.
+    initial_configs:      configs that promise much, such as the best of similar tasks; they may answer other questions.
     build_secs: what compiling each of the measured ones took; empty where nothing is compiled.
     """
 
@@ -25,7 +25,7 @@ class Evidence:
     losses: tuple[float, ...] = ()
     illegal: tuple[Config, ...] = ()
     pending: tuple[Config, ...] = ()
-    hints: tuple[Config, ...] = ()
+    initial_configs: tuple[Config, ...] = ()
     build_secs: tuple[float, ...] = ()
 
     @property

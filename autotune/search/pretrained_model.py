@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import cost_models
 from autotune.devices.device import Device
-from autotune.search.pretrained_prior import ProgramPrior
+from autotune.search.pretrained_prior import PretrainedPrior
 from autotune.search.surrogate import Prior
 from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
 from cost_models.features.program_features import FEATURE_VERSION, vector_bits
@@ -25,7 +25,7 @@ _SUFFIX: Final = ".ubj"
 
 
 @dataclass(frozen=True)
-class Guidance:
+class PretrainedModel:
     """A model and the device that it guides the search on; name: for people."""
 
     name: str
@@ -43,10 +43,10 @@ class Guidance:
         """What the model expects in a space; None where it knows nothing of such spaces."""
         if not isinstance(space, TensorIRSpace):
             return None
-        return ProgramPrior(space, self.device.fingerprint, self.model)
+        return PretrainedPrior(space, self.device.fingerprint, self.model)
 
 
-def find_guidance(where: Path | None, device: Device) -> Guidance | None:
+def load_pretrained(where: Path | None, device: Device) -> PretrainedModel | None:
     """The model for a device, None where there is none.
 
     where: a model's file; or a folder such as `SHIPPED`, of whose models the first is taken that learned on a device
@@ -55,11 +55,11 @@ def find_guidance(where: Path | None, device: Device) -> Guidance | None:
     if where is None:
         return None
     if where != SHIPPED and not where.is_dir():
-        return Guidance(where.stem, load_program_model(where), device)
+        return PretrainedModel(where.stem, load_program_model(where), device)
     for path in sorted(where.glob(f"*{_SUFFIX}")):
         model = XGBoostCostModel.load(path)
         if matches(model.card, device):
-            return Guidance(path.stem, model, device)
+            return PretrainedModel(path.stem, model, device)
     return None
 
 

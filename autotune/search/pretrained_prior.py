@@ -17,7 +17,7 @@ from tuning_logs.records.device_fingerprint import DeviceFingerprint
 _SKETCH: Final = "sketch"
 
 
-class ProgramPrior:
+class PretrainedPrior:
     """A prior in the sense of `autotune.search.surrogate`: about 0.1 ms a config, and no schedule is built.
 
     model: trained on `cost_models.features.program_features`.

@@ -11,8 +11,8 @@ from itertools import chain, zip_longest
 import numpy as np
 
 from autotune.search.batch import ConfigBatch, Screen, legal
-from autotune.search.observations import Evidence
-from autotune.search.surrogate import ConfigJudge, Prior
+from autotune.search.observations import Observations
+from autotune.search.surrogate import Prior, Surrogate
 from autotune.search.variation import ConfigVariation
 from search_spaces.config import Config
 from search_spaces.decision import Choose
@@ -52,7 +52,7 @@ class ConfigProposer:
     def propose(
         self,
         answer: Callable[[Choose], Config],
-        evidence: Evidence,
+        observations: Observations,
         count: int,
         rng: np.random.Generator,
         screen: Screen = legal,
@@ -63,33 +63,37 @@ class ConfigProposer:
         screen: tries to build a config and tells its canonical form; what it turns down is not proposed.
         """
         variation = ConfigVariation(answer, rng)
-        batch = ConfigBatch(count, evidence.known, screen)
-        if len(evidence.measured) < self.start and self.prior is not None:
-            self._take_foreseen(batch, variation, evidence)
-        elif len(evidence.measured) < self.start:
-            batch.take(self._hints(variation, evidence))
-        elif np.isfinite(evidence.losses).sum() >= 2:
-            self._take_judged(batch, variation, evidence)
+        batch = ConfigBatch(count, observations.known, screen)
+        if len(observations.measured) < self.start and self.prior is not None:
+            self._take_foreseen(batch, variation, observations)
+        elif len(observations.measured) < self.start:
+            batch.take(self._initial_configs(variation, observations))
+        elif np.isfinite(observations.losses).sum() >= 2:
+            self._take_judged(batch, variation, observations)
         batch.take(variation.random() for _ in range(self.draft))
         return list(batch.chosen)
 
-    def _take_judged(self, batch: ConfigBatch, variation: ConfigVariation, evidence: Evidence) -> None:
-        variation.learn(evidence.measured)
+    def _take_judged(
+        self, batch: ConfigBatch, variation: ConfigVariation, observations: Observations
+    ) -> None:
+        variation.learn(observations.measured)
         drawn = batch.unknown(variation.random() for _ in range(self.draft))
-        incumbents = evidence.best(self.elites)
+        incumbents = observations.best(self.elites)
         near: dict[str, list[Config]] = defaultdict(list)
         for best in incumbents[: self.incumbents]:
             for name, configs in variation.neighbours(best).items():
                 near[name] += configs
-        hints = batch.unknown(self._hints(variation, evidence))
-        pool = batch.unknown([*drawn, *chain(*near.values()), *hints, *self._vary(variation, incumbents)])
-        judge = self._judge(variation, evidence)
-        ranked = self._evolved(batch, variation, judge, pool)
-        promising = judge.best(drawn, math.ceil(len(drawn) * self.promising))
+        initial_configs = batch.unknown(self._initial_configs(variation, observations))
+        pool = batch.unknown(
+            [*drawn, *chain(*near.values()), *initial_configs, *self._vary(variation, incumbents)]
+        )
+        surrogate = self._surrogate(variation, observations)
+        ranked = self._evolved(batch, variation, surrogate, pool)
+        promising = surrogate.best(drawn, math.ceil(len(drawn) * self.promising))
         explorers = [promising[place] for place in variation.rng.permutation(len(promising))]
-        nearby = [judge.best(batch.unknown(configs), len(configs)) for configs in near.values()]
-        queues = [iter(ranked), iter(explorers), _in_turns(nearby, variation.rng), iter(hints)]
-        hinted = self.hinted if hints else 0.0
+        nearby = [surrogate.best(batch.unknown(configs), len(configs)) for configs in near.values()]
+        queues = [iter(ranked), iter(explorers), _in_turns(nearby, variation.rng), iter(initial_configs)]
+        hinted = self.hinted if initial_configs else 0.0
         odds = [1 - self.exploration - self.local - hinted, self.exploration, self.local, hinted]
         while not batch.full:
             queue = queues[variation.rng.choice(4, p=odds)]
@@ -97,38 +101,42 @@ class ConfigProposer:
                 break
         batch.take(ranked)
 
-    def _take_foreseen(self, batch: ConfigBatch, variation: ConfigVariation, evidence: Evidence) -> None:
+    def _take_foreseen(
+        self, batch: ConfigBatch, variation: ConfigVariation, observations: Observations
+    ) -> None:
         """Any of the hints that a prior finds promising, and what it likes best of all where there are no hints.
 
         Its order tells good from bad, and less of the best, which are much alike: so the hints stay a sample.
         """
-        variation.learn(evidence.measured)
-        hints = batch.unknown(self._hints(variation, evidence))
-        drawn = batch.unknown(variation.random() for _ in range(0 if hints else self.draft))
-        judge = self._judge(variation, evidence)
-        promising = judge.best(hints, math.ceil(len(hints) * self.promising))
+        variation.learn(observations.measured)
+        initial_configs = batch.unknown(self._initial_configs(variation, observations))
+        drawn = batch.unknown(variation.random() for _ in range(0 if initial_configs else self.draft))
+        surrogate = self._surrogate(variation, observations)
+        promising = surrogate.best(initial_configs, math.ceil(len(initial_configs) * self.promising))
         for place in variation.rng.permutation(len(promising)):
             batch.take(promising[place : place + 1])
         if not batch.full:
-            ranked = iter(self._evolved(batch, variation, judge, batch.unknown([*drawn, *hints])))
+            ranked = iter(
+                self._evolved(batch, variation, surrogate, batch.unknown([*drawn, *initial_configs]))
+            )
             while not batch.full and batch.take_one(ranked, self.spread):
                 pass
             batch.take(ranked)
 
-    def _judge(self, variation: ConfigVariation, evidence: Evidence) -> ConfigJudge:
+    def _surrogate(self, variation: ConfigVariation, observations: Observations) -> Surrogate:
         seed = int(variation.rng.integers(1 << 31))
-        return ConfigJudge.of(evidence, variation.decisions.values(), seed, self.valid_above, self.prior)
+        return Surrogate.of(observations, variation.decisions.values(), seed, self.valid_above, self.prior)
 
     def _evolved(
-        self, batch: ConfigBatch, variation: ConfigVariation, judge: ConfigJudge, pool: list[Config]
+        self, batch: ConfigBatch, variation: ConfigVariation, surrogate: Surrogate, pool: list[Config]
     ) -> list[Config]:
         """The pool and some generations of its best, in the order of the judge's preference."""
         for _ in range(self.generations):
-            pool = batch.unknown([*pool, *self._vary(variation, judge.best(pool, self.elites))])
-        return judge.best(pool, len(pool))
+            pool = batch.unknown([*pool, *self._vary(variation, surrogate.best(pool, self.elites))])
+        return surrogate.best(pool, len(pool))
 
-    def _hints(self, variation: ConfigVariation, evidence: Evidence) -> Iterator[Config]:
-        return (variation.replay(hint.by_name) for hint in evidence.hints)
+    def _initial_configs(self, variation: ConfigVariation, observations: Observations) -> Iterator[Config]:
+        return (variation.replay(initial.by_name) for initial in observations.initial_configs)
 
     def _vary(self, variation: ConfigVariation, parents: list[Config]) -> Iterator[Config]:
         """Half as many as the draft: two thirds mutated, one third crossed."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autotune.search.batch import ConfigBatch, Screen, legal
-from autotune.search.observations import Evidence
+from autotune.search.observations import Observations
 from autotune.search.proposer import ConfigProposer
 from autotune.search.variation import ConfigVariation
 from search_spaces.config import Config
@@ -35,25 +35,25 @@ class SampleProposer(ConfigProposer):
     def propose(
         self,
         answer: Callable[[Choose], Config],
-        evidence: Evidence,
+        observations: Observations,
         count: int,
         rng: np.random.Generator,
         screen: Screen = legal,
     ) -> list[Config]:
         """As `ConfigProposer.propose` does."""
         variation = ConfigVariation(answer, rng)
-        ran = evidence.best(len(evidence.measured))
+        ran = observations.best(len(observations.measured))
         chosen: list[Config] = []
         if len(ran) >= self.start:
-            chosen += super().propose(answer, evidence, round(self.guided * count), rng, screen)
+            chosen += super().propose(answer, observations, round(self.guided * count), rng, screen)
             variation.learn(ran)
-            near = ConfigBatch(round(self.varied * count), {*evidence.known, *chosen}, screen)
+            near = ConfigBatch(round(self.varied * count), {*observations.known, *chosen}, screen)
             near.take(self._varied(variation, ran))
             chosen += near.chosen
-        hinted = ConfigBatch(round(self.hinted * count), {*evidence.known, *chosen}, screen)
-        hinted.take(variation.replay(hint.by_name) for hint in evidence.hints)
+        hinted = ConfigBatch(round(self.hinted * count), {*observations.known, *chosen}, screen)
+        hinted.take(variation.replay(initial.by_name) for initial in observations.initial_configs)
         chosen += hinted.chosen
-        anywhere = ConfigBatch(count - len(chosen), {*evidence.known, *chosen}, screen)
+        anywhere = ConfigBatch(count - len(chosen), {*observations.known, *chosen}, screen)
         deck = _Deck(rng)
         anywhere.take(answer(deck) for _ in range(self.draft))
         return [*chosen, *anywhere.chosen]

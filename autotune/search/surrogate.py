@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from autotune.search.observations import Evidence
+from autotune.search.observations import Observations
 from cost_models.boosters.build_time_model import BuildTimeModel
 from cost_models.boosters.validity_model import ValidityModel
 from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
@@ -31,7 +31,7 @@ _LEAST_TO_LEARN = 6
 _BUILD_TIME_WEIGHT = 0.25
 
 
-class ConfigJudge:
+class Surrogate:
     """A ranker and a validity model over the configs' own features; every config is judged once.
 
     valid_above: the probability from which a config counts as valid.
@@ -63,7 +63,7 @@ class ConfigJudge:
     @classmethod
     def of(
         cls,
-        evidence: Evidence,
+        observations: Observations,
         decisions: Iterable[Decision],
         seed: int,
         valid_above: float = 0.5,
@@ -75,19 +75,19 @@ class ConfigJudge:
         prior: one more column for the ranker, which is all there is until a few configs ran.
         """
         features = ConfigFeatures(decisions)
-        measured = features.matrix(evidence.measured)
-        losses = np.array(evidence.losses, dtype=np.float64)
+        measured = features.matrix(observations.measured)
+        losses = np.array(observations.losses, dtype=np.float64)
         ran = np.isfinite(losses)
         ranker, build_time, weight = None, None, 0.0
         if prior is None or ran.sum() >= _LEAST_TO_LEARN:
-            columns = measured if prior is None else _with(measured, prior(evidence.measured))
+            columns = measured if prior is None else _with(measured, prior(observations.measured))
             ranker = XGBoostCostModel(seed=seed).fit(
                 Dataset(columns[ran], ranks(losses[ran]), np.zeros(int(ran.sum()), dtype=np.int64))
             )
-            if evidence.build_secs:
-                build_time = BuildTimeModel(seed=seed).fit(measured, np.array(evidence.build_secs))
+            if observations.build_secs:
+                build_time = BuildTimeModel(seed=seed).fit(measured, np.array(observations.build_secs))
                 weight = _BUILD_TIME_WEIGHT * float(ranker.predict(columns[ran]).std())
-        illegal = features.matrix(evidence.illegal[-_ILLEGAL_KEPT:])
+        illegal = features.matrix(observations.illegal[-_ILLEGAL_KEPT:])
         outcomes = np.concatenate([ran, np.zeros(len(illegal), dtype=np.bool_)])
         validity = ValidityModel(seed=seed).fit(np.concatenate([measured, illegal]), outcomes)
         return cls(features, ranker, validity, valid_above, prior, build_time, weight)

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from autotune.search.cost_model_sampler import CostModelSampler
-from autotune.search.observations import Evidence
+from autotune.search.observations import Observations
 from search_spaces import Candidate, Choose, Config, Decision, IllegalSchedule, SearchSpace
 from search_spaces.enumeration import enumerate_configs
 from tuning_logs import Timing, TuningRecord
@@ -23,7 +23,7 @@ _ENUMERATED_SIZE = 64
 _PATIENCE = 200
 # Configs that the space itself recommends; a batch takes few of them, and the cost model judges the rest. Drawing
 # them all again for each round would take longer than proposing.
-_DRAFTS = 200
+_HEURISTIC_SAMPLES = 200
 _NEW_DRAFTS_PER_TRIAL = 4
 
 
@@ -58,7 +58,7 @@ class TaskStudy:
         self._losses: dict[Config, float] = {}
         self._build_secs: dict[Config, float] = {}
         self._illegal: list[Config] = []
-        self._drafts: deque[Config] = deque(maxlen=_DRAFTS)
+        self._heuristic_samples: deque[Config] = deque(maxlen=_HEURISTIC_SAMPLES)
         self._unmeasured: dict[Config, Candidate] = {}
         for record in known:
             self._add(record)
@@ -99,17 +99,17 @@ class TaskStudy:
 
     def _guided(self, guide: CostModelSampler, count: int) -> list[Candidate]:
         """A batch that the cost models chose; none of it becomes a trial of the study, which they do without."""
-        fresh = _NEW_DRAFTS_PER_TRIAL * count if self._drafts else _DRAFTS
-        self._drafts.extend(self.space.drafts(fresh, self.rng))
-        evidence = Evidence(
+        fresh = _NEW_DRAFTS_PER_TRIAL * count if self._heuristic_samples else _HEURISTIC_SAMPLES
+        self._heuristic_samples.extend(self.space.heuristic_samples(fresh, self.rng))
+        observations = Observations(
             measured=tuple(self._losses),
             losses=tuple(self._losses.values()),
             build_secs=tuple(self._build_secs.values()),
             illegal=tuple(self._illegal),
             pending=(self.space.default, *self._unmeasured),
-            hints=(*self._similar(self.space), *reversed(self._drafts)),
+            initial_configs=(*self._similar(self.space), *reversed(self._heuristic_samples)),
         )
-        configs = guide.propose(self.space.answer, evidence, count, self._canonical)
+        configs = guide.propose(self.space.answer, observations, count, self._canonical)
         return [self._unmeasured[config] for config in configs]
 
     def _canonical(self, config: Config) -> Config | None:

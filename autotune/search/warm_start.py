@@ -8,7 +8,7 @@ from typing import Final
 from search_spaces import Config, SearchSpace, TuningTask
 from search_spaces.config_transfer import transferred
 from tuning_logs import DeviceFingerprint, RecordStore
-from tuning_logs.records.outcomes import Outcomes
+from tuning_logs.records.trial_counts import TrialCounts
 from tuning_logs.selection.ranking import ranked
 from tuning_logs.selection.similar_tasks import SimilarTasks
 
@@ -19,7 +19,7 @@ _BEST_OF_EACH: Final = 2
 _SEARCHED_TRIALS: Final = 16
 
 
-class SimilarConfigs:
+class WarmStart:
     """Looks into a log for the same operator at other sizes on one device, and for the very same one on others.
 
     A job's own tasks teach each other that way: their records are in the log as soon as they are measured. So does the
@@ -36,7 +36,7 @@ class SimilarConfigs:
         here, then for those further away, then the second best of each. Never the default; nothing where no such task
         was searched for some trials."""
         task = space.task
-        searched = [each for each in self._log.outcomes() if each.trials >= _SEARCHED_TRIALS]
+        searched = [each for each in self._log.trial_counts() if each.trials >= _SEARCHED_TRIALS]
         here = [each for each in searched if self._is_here(each, task) and each.task.key != task.key]
         nearest = islice(self._similar.nearest(task, here), _TASKS)
         elsewhere = islice((each for each in searched if self._is_elsewhere(each, task)), _TASKS)
@@ -51,9 +51,9 @@ class SimilarConfigs:
         configs = chain.from_iterable(zip_longest(*found))
         return [config for config in dict.fromkeys(configs) if config is not None and config != space.default]
 
-    def _is_here(self, other: Outcomes, task: TuningTask) -> bool:
+    def _is_here(self, other: TrialCounts, task: TuningTask) -> bool:
         return other.device.key == self._device.key and other.task.target == task.target
 
-    def _is_elsewhere(self, other: Outcomes, task: TuningTask) -> bool:
+    def _is_elsewhere(self, other: TrialCounts, task: TuningTask) -> bool:
         same = other.task.workload.key == task.workload.key and other.task.target.kind == task.target.kind
         return same and not self._is_here(other, task)

@@ -13,7 +13,7 @@ import numpy as np
 from autotune.builders.builder import Builder
 from autotune.devices.device import Device
 from autotune.measurement.stopwatch import Stopwatch
-from autotune.runners.drift import Pace
+from autotune.runners.drift import DriftMonitor
 from autotune.runners.factory import enter_runner, open_builder
 from autotune.runners.runner import Runner
 from autotune.search.cost_model_sampler import CostModelSampler
@@ -21,7 +21,7 @@ from autotune.search.sample_proposer import SampleProposer
 from autotune.search.task_study import TaskStudy
 from autotune.tuning.budget import Budget
 from autotune.tuning.provenance import new_job
-from autotune.tuning.trial_recorder import TrialRecorder, held_by_a_device
+from autotune.tuning.trial_recorder import TrialRecorder, without_lost_devices
 from search_spaces import Misuse, SearchSpace, TuningTask
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import Failure, RecordStore, TuningRecord
@@ -87,7 +87,7 @@ class Collection:
         started = self._clock()
         with ExitStack() as stack:
             builder = self._builder or stack.enter_context(open_builder(self._device))
-            runner = self._runner or enter_runner(stack, self._device, Pace(), LABELS)
+            runner = self._runner or enter_runner(stack, self._device, DriftMonitor(), LABELS)
             sampled = [self._begin(task) for task in self._tasks]
             self.trials = sum(one.trials for one in sampled)
             versions = {one.space.task: one.space.version for one in sampled}
@@ -141,7 +141,7 @@ class _Sample:
         candidates = [] if self.is_done else self._study.ask(count)
         self.is_done = not candidates
         if candidates:
-            measured = held_by_a_device(recorder.measure(candidates, builder, runner, self._best_secs))
+            measured = without_lost_devices(recorder.measure(candidates, builder, runner, self._best_secs))
             self._study.tell(measured)
             self.trials += len(measured)
             records += measured
@@ -155,6 +155,6 @@ class _Sample:
         self._has_reference = True
         # Without outputs to compare with, nothing of this task can be measured.
         self.is_done = isinstance(record.measurement, Failure)
-        fresh = [] if self._has_default else held_by_a_device([record])
+        fresh = [] if self._has_default else without_lost_devices([record])
         self._study.tell(fresh)
         return fresh

@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 T = TypeVar("T")
 
 
-class Background(Generic[T]):
+class BackgroundCall(Generic[T]):
     """Begins at once. The thread does not keep the process alive: what it waits for ends when that is closed."""
 
     def __init__(self, work: Callable[[], T]) -> None:
@@ -38,29 +38,29 @@ class Background(Generic[T]):
             self._trouble.append(error)
 
 
-class Lane(Protocol):
+class Execution(Protocol):
     """Carries out what a device has to do by itself."""
 
-    def go(self, work: Callable[[], T]) -> Generator[list[Any], None, T]:
+    def run(self, work: Callable[[], T]) -> Generator[list[Any], None, T]:
         """Returns what the work returns, or raises what it raises; yields empty lists while it is to be waited for."""
         ...
 
 
-class ThisLane:
+class Inline:
     """The work is done at once: it needs this machine, which nobody else may use meanwhile."""
 
-    def go(self, work: Callable[[], T]) -> Generator[list[Any], None, T]:
+    def run(self, work: Callable[[], T]) -> Generator[list[Any], None, T]:
         """Yields nothing."""
         return work()
         yield []
 
 
-class BoardLane:
+class InBackground:
     """The work is done behind the caller's back, in a thread that mostly waits for boards."""
 
-    def go(self, work: Callable[[], T]) -> Generator[list[Any], None, T]:
+    def run(self, work: Callable[[], T]) -> Generator[list[Any], None, T]:
         """Yields until it is done."""
-        background = Background(work)
+        background = BackgroundCall(work)
         while not background.is_done:
             yield []
         return background.result()

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from autotune.builders.artifact import Artifact
 from autotune.builders.builder import Builder
-from autotune.runners.drift import Pace
+from autotune.runners.drift import DriftMonitor
 from autotune.runners.runner import Outcome, Runner
-from autotune.tuning.finalists import best_sure_secs, choose_finalists, contenders_in_doubt, pooled_secs
-from autotune.tuning.trial_recorder import TrialRecorder, held_by_a_device
+from autotune.tuning.finalists import best_sure_secs, choose_finalists, pooled_secs, unsteady_contenders
+from autotune.tuning.trial_recorder import TrialRecorder, without_lost_devices
 from search_spaces import Config, SearchSpace, TuningTask
 from tuning_logs import Check, Failure, FailureKind, Timing, TuningRecord
 
@@ -22,7 +22,7 @@ _SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FinalResult:
     """Who won a final, and how sure that is.
 
     secs:    the winner's latency: the median of its turns.
@@ -80,7 +80,7 @@ class Final:
                 return
             first = turn % len(running)
             order = running[first:] + running[:first]
-            outcomes = runner.run([self.artifacts[place].twin(turn) for place in order], best_secs)
+            outcomes = runner.run([self.artifacts[place].hard_link(turn) for place in order], best_secs)
             found = dict(zip(order, outcomes, strict=True))
             if is_steady():
                 self._note(found, self.turns, self._timings)
@@ -93,7 +93,7 @@ class Final:
                 return
 
     @property
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> FinalResult | None:
         """The winner so far, None before the first turn that counts."""
         turns = self.turns or self.slow_turns
         if not turns:
@@ -109,7 +109,7 @@ class Final:
             return None
         rival = ranked[1] if len(ranked) > 1 and medians[ranked[1]] < math.inf else None
         p_value = 0.0 if rival is None else _chance(columns[winner], columns[rival])
-        return Verdict(
+        return FinalResult(
             self.artifacts[winner].config,
             medians[winner] / (1.0 if self.turns else self._slowdown or 1.0),
             None if rival is None else self.artifacts[rival].config,
@@ -183,15 +183,15 @@ _MAX_FINALS = 3
 class Finals:
     """Measures finalists again in turns; has_time: whether there is any left.
 
-    verdicts: who won, by task.
+    final_results: who won, by task.
     """
 
     builder: Builder
     runner: Runner
     recorder: TrialRecorder
-    pace: Pace
+    drift: DriftMonitor
     has_time: Callable[[], bool]
-    verdicts: dict[TuningTask, Verdict]
+    final_results: dict[TuningTask, FinalResult]
 
     def decide(
         self,
@@ -204,7 +204,7 @@ class Finals:
         records that they bring. known: the task's records so far; champion: the best of earlier jobs, if any."""
         records = list(known)
         doubts = {
-            config: slowdown for (key, config), slowdown in self.pace.in_doubt.items() if key == task.key
+            config: slowdown for (key, config), slowdown in self.drift.unsteady.items() if key == task.key
         }
         seen: set[Config] = set()
         for again in self._second_looks(space, records, doubts):
@@ -218,7 +218,7 @@ class Finals:
             final, found = self._final(space, records, configs, doubts)
             if final.verdict is None:
                 return
-            self.verdicts[task] = final.verdict
+            self.final_results[task] = final.verdict
             seen.update(configs)
             # Their latency is known now, as well as may be on such a machine.
             settled = {one.config for one in found} & doubts.keys()
@@ -231,16 +231,16 @@ class Finals:
         self, space: SearchSpace, records: Sequence[TuningRecord], doubts: dict[Config, float]
     ) -> Iterator[list[TuningRecord]]:
         """Measures once more what is in doubt and may be the best, if the machine is steady again."""
-        chosen = contenders_in_doubt(records, space.default, doubts)[:_SECOND_LOOKS]
-        if not chosen or not self.pace.is_steady or not self.has_time():
+        chosen = unsteady_contenders(records, space.default, doubts)[:_SECOND_LOOKS]
+        if not chosen or not self.drift.is_steady or not self.has_time():
             return
         best_secs = best_sure_secs(pooled_secs(records, space.default, doubts), doubts)
-        again = held_by_a_device(
+        again = without_lost_devices(
             self.recorder.measure(
                 [space.apply(config) for config in chosen], self.builder, self.runner, best_secs
             )
         )
-        if not self.pace.is_steady:
+        if not self.drift.is_steady:
             return
         for record in again:
             doubts.pop(record.config, None)
@@ -260,7 +260,7 @@ class Finals:
         final = Final(tuple(one for one in built if isinstance(one, Artifact)), known_secs)
         final.run(
             self.runner,
-            lambda: self.pace.is_steady,
+            lambda: self.drift.is_steady,
             self.has_time,
             min(known_secs.values(), default=float("inf")),
         )

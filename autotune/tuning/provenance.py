@@ -12,11 +12,11 @@ from tuning_logs import Job
 _PACKAGES = ("autotune", "apache-tvm", "apache-tvm-ffi", "optuna", "xgboost", "numpy")
 
 
-def new_job(seed: int, sampler: str, family: str = "") -> Job:
-    """A job that starts now, with an id that no other job has; family: how its id begins."""
+def new_job(seed: int, sampler: str, run_prefix: str = "") -> Job:
+    """A job that starts now, with an id that no other job has; run_prefix: how its id begins."""
     started = utc_now()
     stamp = started[:19].replace("-", "").replace(":", "")
-    return Job(f"{family}{stamp}-{secrets.token_hex(4)}", seed, sampler, started, _versions())
+    return Job(f"{run_prefix}{stamp}-{secrets.token_hex(4)}", seed, sampler, started, _versions())
 
 
 def utc_now() -> str:

@@ -13,7 +13,7 @@ from tuning_logs.records.measurement import is_device_lost
 _MOST_TRIES = 3
 
 
-class LostCandidates:
+class RetryQueue:
     """Those of each task that are to be measured again; who loses the device, three times in all at most."""
 
     def __init__(self) -> None:

@@ -44,7 +44,7 @@ class TaskProgress:
         return min([self.default_secs, *self.best_secs[-1:]])
 
     @property
-    def stands_still(self) -> bool:
+    def has_plateaued(self) -> bool:
         """Whether the last 256 trials, and the last half of all, made it less than 1 % faster."""
         window = max(_PLATEAU_TRIALS, self.trials // 2)
         if self.trials <= window:
@@ -88,7 +88,7 @@ class TaskScheduler:
         if beginners:
             chosen = max(beginners, key=lambda one: worth[one.task.key] * one.default_secs)
             return chosen, min(self.batch, _START_TRIALS)
-        moving = [one for one in active if not one.stands_still]
+        moving = [one for one in active if not one.has_plateaued]
         chosen = max(moving or active, key=lambda one: worth[one.task.key] * self._expected_fall(one))
         return chosen, min(self.batch, max(_START_TRIALS, chosen.trials // _TRIALS_PER_PROPOSAL))
 

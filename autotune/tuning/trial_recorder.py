@@ -9,7 +9,7 @@ from autotune.builders.artifact import Artifact
 from autotune.builders.builder import Builder
 from autotune.devices.device import Device
 from autotune.runners.runner import Outcome, Runner
-from autotune.tuning.execution import Background, Lane
+from autotune.tuning.execution import BackgroundCall, Execution
 from autotune.tuning.provenance import utc_now
 from search_spaces import Candidate, TuningTask
 from tuning_logs import Failure, GpuResources, Job, Provenance, TuningRecord
@@ -44,7 +44,7 @@ class TrialRecorder:
 
     def measure_on(
         self,
-        lane: Lane,
+        execution: Execution,
         candidates: Sequence[Candidate],
         build: Build,
         runner: Runner,
@@ -55,10 +55,10 @@ class TrialRecorder:
 
         meanwhile: what this thread does while workers compile; never while anything is measured here.
         """
-        building = Background(lambda: build(candidates))
+        building = BackgroundCall(lambda: build(candidates))
         meanwhile()
         built = building.result()
-        outcomes = yield from lane.go(lambda: runner.run(_artifacts(built), best_secs))
+        outcomes = yield from execution.run(lambda: runner.run(_artifacts(built), best_secs))
         return self._records(candidates, built, outcomes)
 
     def _records(
@@ -97,6 +97,6 @@ def _artifacts(built: Sequence[Artifact | Failure | None]) -> list[Artifact]:
     return [one for one in built if isinstance(one, Artifact)]
 
 
-def held_by_a_device(records: Sequence[TuningRecord]) -> list[TuningRecord]:
+def without_lost_devices(records: Sequence[TuningRecord]) -> list[TuningRecord]:
     """All but those whose device was lost: that is nothing to hold against a candidate."""
     return [record for record in records if not is_device_lost(record.measurement)]

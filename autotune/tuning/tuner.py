@@ -10,18 +10,18 @@ from functools import partial
 import numpy as np
 
 from autotune.builders.builder import Builder, build_most
-from autotune.runners.drift import Pace
+from autotune.runners.drift import DriftMonitor
 from autotune.runners.factory import enter_runner, open_builder
 from autotune.runners.runner import Runner
 from autotune.search.task_study import TaskStudy
-from autotune.search.warm_start import SimilarConfigs
-from autotune.tuning.execution import Lane, ThisLane
-from autotune.tuning.finals import Finals, Verdict
+from autotune.search.warm_start import WarmStart
+from autotune.tuning.execution import Execution, Inline
+from autotune.tuning.finals import FinalResult, Finals
 from autotune.tuning.gain_forecast import GainForecast
 from autotune.tuning.provenance import new_job
-from autotune.tuning.retries import LostCandidates
+from autotune.tuning.retries import RetryQueue
 from autotune.tuning.task_scheduler import TaskProgress, TaskScheduler
-from autotune.tuning.trial_recorder import TrialRecorder, held_by_a_device
+from autotune.tuning.trial_recorder import TrialRecorder, without_lost_devices
 from autotune.tuning.tuning_job import TuningJob
 from autotune.workers.fork_server import ForkServer, kernel_server
 from search_spaces import Candidate, Config, TuningTask
@@ -52,31 +52,30 @@ class Tuner:
         builder: Builder | None = None,
         runner: Runner | None = None,
         clock: Callable[[], float] = time.monotonic,
-        family: str = "",
-        lane: Lane | None = None,
+        run_prefix: str = "",
+        execution: Execution | None = None,
         server: ForkServer | None = None,
     ) -> None:
         """builder and runner: those of the job's device, made and closed by `rounds`, unless given; server: what starts
         their processes, likewise.
 
-        family: how the ids of this run and of the earlier ones that it continues begin; their trials count.
+        run_prefix: how the ids of this run and of the earlier ones that it continues begin; their trials count.
 
         clock: seconds; the job's time is counted from here.
 
-        lane: where measurements take place, by default here and now; with another, rounds that are empty are yielded
-        while they do.
+        execution: where measurements run, by default in this thread; with another, empty rounds are yielded meanwhile.
 
         pace tells how steady the machine was, as far as the tuner's own runner looks; verdicts who won the finals;
         forecast what another hour would bring.
         """
         self.job = job
         self.log = log
-        self.provenance = new_job(job.seed, job.sampler_name, family)
+        self.provenance = new_job(job.seed, job.sampler_name, run_prefix)
         self.progress: dict[TuningTask, TaskProgress] = {}
         self.trials = 0
-        self.pace = Pace()
+        self.drift = DriftMonitor()
         self.forecast = GainForecast()
-        self.verdicts: dict[TuningTask, Verdict] = {}
+        self.final_results: dict[TuningTask, FinalResult] = {}
         self._champions: dict[TuningTask, Config] = {}
         self._space_versions: dict[TuningTask, str] = {}
         self._recorder = TrialRecorder(job.device, self.provenance, self._space_versions)
@@ -85,8 +84,8 @@ class Tuner:
         self._server = server
         self._clock = clock
         self._started = clock()
-        self._family = family
-        self._lane = lane or ThisLane()
+        self._run_prefix = run_prefix
+        self._execution = execution or Inline()
         self._is_stopping = False
 
     @property
@@ -110,16 +109,16 @@ class Tuner:
             # Its processes start while the runner is looked at.
             builder = self._builder or stack.enter_context(open_builder(device, server))
             runner = self._runner or (
-                yield from self._lane.go(lambda: enter_runner(stack, device, self.pace, server=server))
+                yield from self._execution.run(lambda: enter_runner(stack, device, self.drift, server=server))
             )
-            similar = SimilarConfigs(self.log, device.fingerprint)
+            similar = WarmStart(self.log, device.fingerprint)
             studies: dict[TuningTask, TaskStudy] = {}
             yield from self._baselines(studies, similar, builder, runner)
             yield from self._search(studies, builder, runner)
             yield from self._finals(studies, builder, runner)
 
     def _baselines(
-        self, studies: dict[TuningTask, TaskStudy], similar: SimilarConfigs, builder: Builder, runner: Runner
+        self, studies: dict[TuningTask, TaskStudy], similar: WarmStart, builder: Builder, runner: Runner
     ) -> Generator[list[TuningRecord], None, None]:
         """Runs every task's default schedule: the reference for numerics, and the time to beat. Their studies begin
         while others' defaults are compiled."""
@@ -136,7 +135,7 @@ class Tuner:
             defaults = [space.apply(space.default) for space in spaces]
             following = tasks[first + size : first + 2 * size]
             records = yield from self._recorder.measure_on(
-                self._lane, defaults, builder.build, runner, partial(begin, following)
+                self._execution, defaults, builder.build, runner, partial(begin, following)
             )
             fresh = []
             for record in records:
@@ -144,14 +143,14 @@ class Tuner:
                 if isinstance(record.measurement, Timing):
                     self.progress[task] = self._progress(task, record, known)
                 is_new = not any(earlier.config == record.config for earlier in known)
-                if is_new and held_by_a_device([record]):
+                if is_new and without_lost_devices([record]):
                     fresh.append(record)
                     studies[task].tell([record])
             self.log.append(fresh)
             if fresh:
                 yield fresh
 
-    def _study(self, task: TuningTask, similar: SimilarConfigs) -> TaskStudy:
+    def _study(self, task: TuningTask, similar: WarmStart) -> TaskStudy:
         space, known = self.job.space(task), self._earlier(task)
         self._space_versions[task] = space.version
         if (best := self.log.best(task, self.job.device.fingerprint)) is not None:
@@ -166,7 +165,7 @@ class Tuner:
     ) -> Generator[list[TuningRecord], None, None]:
         scheduler = TaskScheduler(list(self.progress.values()), self.job.batch, self.job.objective)
         started, before = self.elapsed_secs, self.trials
-        lost = LostCandidates()
+        lost = RetryQueue()
         ahead: tuple[TaskProgress, list[Candidate]] | None = None
 
         def ask(progress: TaskProgress, count: float) -> tuple[TaskProgress, list[Candidate]]:
@@ -193,10 +192,10 @@ class Tuner:
             # Time has passed since they were asked for.
             candidates = candidates[: int(min(affordable, len(candidates)))]
             measured = yield from self._recorder.measure_on(
-                self._lane, candidates, partial(build_most, builder), runner, look_ahead, progress.best
+                self._execution, candidates, partial(build_most, builder), runner, look_ahead, progress.best
             )
             lost.note(candidates, measured)
-            records = held_by_a_device(measured)
+            records = without_lost_devices(measured)
             self.log.append(records)
             studies[progress.task].tell(records)
             for record in records:
@@ -210,7 +209,9 @@ class Tuner:
     ) -> Iterator[list[TuningRecord]]:
         """Measures the finalists of every task in turns, the heaviest first, as long as there is time."""
         # What was disturbed takes longer to decide.
-        share = min(self.job.finals_share * (2 if self.pace.in_doubt else 1), max(self.job.finals_share, 0.5))
+        share = min(
+            self.job.finals_share * (2 if self.drift.unsteady else 1), max(self.job.finals_share, 0.5)
+        )
         end = self.elapsed_secs / (1 - share)
         end = min(end, self.elapsed_secs + self.job.budget.secs_left(self.elapsed_secs))
         if end - self.elapsed_secs < _LEAST_FINALS_SECS:
@@ -219,9 +220,9 @@ class Tuner:
             builder,
             runner,
             self._recorder,
-            self.pace,
+            self.drift,
             lambda: not self._is_stopping and self.elapsed_secs < end,
-            self.verdicts,
+            self.final_results,
         )
         heaviest = sorted(self.progress.values(), key=lambda one: -one.task.weight * one.best)
         for progress in heaviest:
@@ -250,9 +251,9 @@ class Tuner:
 
     def _continued(self, known: list[TuningRecord], default: Config) -> int:
         """How many trials of the runs that this one continues are among a task's records."""
-        if not self._family:
+        if not self._run_prefix:
             return 0
-        configs = {one.config for one in known if one.provenance.job.id.startswith(self._family)}
+        configs = {one.config for one in known if one.provenance.job.id.startswith(self._run_prefix)}
         return len(configs - {default})
 
     def _earlier(self, task: TuningTask) -> list[TuningRecord]:

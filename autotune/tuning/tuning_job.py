@@ -44,10 +44,10 @@ class TuningJob:
             raise Misuse(f"a round holds at least one candidate; found batch={self.batch}")
         if not 0 <= self.finals_share < 1:
             raise Misuse(f"the finals' share of the time is from 0 to 1; found {self.finals_share}")
-        strangers = {str(task.target) for task in self.tasks} - {str(self.device.target)}
-        if strangers:
+        unknown_keys = {str(task.target) for task in self.tasks} - {str(self.device.target)}
+        if unknown_keys:
             raise Misuse(
-                f"every task must be for the device's target {str(self.device.target)!r}; found {sorted(strangers)}"
+                f"every task must be for the device's target {str(self.device.target)!r}; found {sorted(unknown_keys)}"
             )
 
     @property

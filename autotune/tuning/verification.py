@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.device import Device
-from autotune.runners.drift import Pace
+from autotune.runners.drift import DriftMonitor
 from autotune.runners.factory import open_builder, open_runner
 from autotune.runners.runner import Runner
 from search_spaces import IllegalSchedule, Misuse
@@ -21,7 +21,7 @@ from tuning_logs.selection.ranking import ranked
 _NOISE = 0.05
 
 
-class Verdict(StrEnum):
+class VerificationResult(StrEnum):
     """What became of a recorded time; `holds`: within what repeats scatter, or within a twentieth."""
 
     HOLDS = "holds"
@@ -48,10 +48,10 @@ class Verification:
         return self.secs / self.record.secs if isinstance(self.measured, Timing) else None
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> VerificationResult:
         """What became of the recorded time."""
         if self.drift is None:
-            return Verdict.FAILED
+            return VerificationResult.FAILED
         now = TuningRecord(
             self.record.task,
             self.record.device,
@@ -62,9 +62,11 @@ class Verification:
             self.record.provenance,
         )
         if self.drift > 1 + _NOISE and is_beyond_noise(self.record, now):
-            return Verdict.SLOWER
+            return VerificationResult.SLOWER
         return (
-            Verdict.FASTER if self.drift < 1 - _NOISE and is_beyond_noise(now, self.record) else Verdict.HOLDS
+            VerificationResult.FASTER
+            if self.drift < 1 - _NOISE and is_beyond_noise(now, self.record)
+            else VerificationResult.HOLDS
         )
 
 
@@ -76,7 +78,7 @@ def verified(log: RecordStore, device: Device, top: int = 1) -> Iterator[Verific
     """
     tasks = [
         each.task
-        for each in log.outcomes()
+        for each in log.trial_counts()
         if each.device.key == device.fingerprint.key and each.task.target == device.target
     ]
     chosen = {task: records for task in tasks if (records := ranked(log, task, device.fingerprint, top))}
@@ -86,7 +88,7 @@ def verified(log: RecordStore, device: Device, top: int = 1) -> Iterator[Verific
             f"expected records that ran on this device, {device.fingerprint.key}, for {device.target}; found none, "
             f"only of these devices: {known}"
         )
-    with open_builder(device) as builder, open_runner(device, Pace()) as runner:
+    with open_builder(device) as builder, open_runner(device, DriftMonitor()) as runner:
         for task, records in chosen.items():
             yield from _remeasured(TensorIRSpace(task), records, builder, runner)
 

@@ -12,7 +12,7 @@ import psutil
 
 from autotune.workers.closeable import Closeable
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
-from autotune.workers.process import Call, State, WorkerProcess
+from autotune.workers.process import Call, WorkerProcess, WorkerState
 from autotune.workers.reply import Died, Reply
 from search_spaces.errors import AutotuneError
 
@@ -22,7 +22,7 @@ _MAX_CALLS = 300
 
 
 @dataclass(eq=False, slots=True)
-class Ticket:
+class CallFuture:
     """A call on its way through a pool. reply: None until there is one."""
 
     call: Call
@@ -46,17 +46,17 @@ class WorkerPool(Closeable):
         warm_up: Call,
         environment: Mapping[str, str],
         memory_bytes: int,
-        worn_bytes: int,
+        recycle_bytes: int,
         scratch: Path | None = None,
         server: ForkServer | None = None,
     ) -> None:
         self._warm_up = warm_up
         self._memory_bytes = memory_bytes
-        self._worn_bytes = worn_bytes
+        self._recycle_bytes = recycle_bytes
         self._is_closed = False
         self._needs = WorkerNeeds(warm_up.function.__module__, environment, scratch)
         #: What a worker is at, also while it is stopped.
-        self._taken: dict[WorkerProcess, Ticket] = {}
+        self._taken: dict[WorkerProcess, CallFuture] = {}
         self._owns_server = server is None
         self._server = server or ForkServer(self._needs.module, environment)
         self._workers = [self._spawn() for _ in range(count)]
@@ -64,15 +64,15 @@ class WorkerPool(Closeable):
     @property
     def pids(self) -> list[int]:
         """The process ids of the workers that live."""
-        return [worker.pid for worker in self._workers if worker.state is not State.DEAD]
+        return [worker.pid for worker in self._workers if worker.state is not WorkerState.DEAD]
 
     def map(self, calls: Sequence[tuple[Call, float]]) -> list[Reply]:
         """Replies to (call, timeout_secs), in the order of the calls; see `work`."""
-        tickets = [Ticket(call, timeout_secs) for call, timeout_secs in calls]
-        self.work(tickets, len(tickets))
-        return [ticket.reply for ticket in tickets if ticket.reply is not None]
+        futures = [CallFuture(call, timeout_secs) for call, timeout_secs in calls]
+        self.work(futures, len(futures))
+        return [future.reply for future in futures if future.reply is not None]
 
-    def work(self, tickets: Sequence[Ticket], enough: int) -> None:
+    def work(self, futures: Sequence[CallFuture], enough: int) -> None:
         """Makes calls until all tickets have their reply; or until enough have, and a worker has nothing to do.
 
         Calls that are under way then are left: their processes are stopped, and go on when work or map is called
@@ -82,24 +82,24 @@ class WorkerPool(Closeable):
         """
         for worker in self._taken:
             worker.resume()
-        pending = deque(one for one in tickets if one.reply is None and one not in self._taken.values())
+        pending = deque(one for one in futures if one.reply is None and one not in self._taken.values())
         try:
-            while not self._is_enough(tickets, pending, enough):
+            while not self._is_enough(futures, pending, enough):
                 if self._is_closed:
                     raise AutotuneError("the worker processes were ended while they were at work")
                 self._hand_out(pending)
-                watched = [w for w in self._workers if w.state in (State.STARTING, State.BUSY)]
+                watched = [w for w in self._workers if w.state in (WorkerState.STARTING, WorkerState.BUSY)]
                 wait([descriptor for worker in watched for descriptor in worker.descriptors], _WATCH_SECS)
                 for worker in watched:
                     reply = worker.poll()
                     if reply is None:
                         continue
-                    ticket = self._taken.pop(worker)
-                    if isinstance(reply, Died) and reply.from_outside and not ticket.is_retried:
-                        ticket.is_retried = True
-                        pending.appendleft(ticket)
+                    future = self._taken.pop(worker)
+                    if isinstance(reply, Died) and reply.from_outside and not future.is_retried:
+                        future.is_retried = True
+                        pending.appendleft(future)
                     else:
-                        ticket.reply = reply
+                        future.reply = reply
         except BaseException:
             # What was asked for while another thread closed the pool is nobody else's to end.
             for worker in self._workers if self._is_closed else self._taken:
@@ -114,7 +114,7 @@ class WorkerPool(Closeable):
         self._is_closed = True
         # The server buries the workers, so it goes after them; but what it has not forked yet, it need not.
         for worker in self._workers:
-            if worker.is_born:
+            if worker.is_started:
                 worker.kill()
         if self._owns_server:
             self._server.close()
@@ -124,32 +124,32 @@ class WorkerPool(Closeable):
     def _spawn(self) -> WorkerProcess:
         return WorkerProcess(self._server, self._needs, self._warm_up, self._memory_bytes)
 
-    def _is_enough(self, tickets: Sequence[Ticket], pending: Sequence[Ticket], enough: int) -> bool:
-        if pending or any(worker.state is State.STARTING for worker in self._workers):
+    def _is_enough(self, futures: Sequence[CallFuture], pending: Sequence[CallFuture], enough: int) -> bool:
+        if pending or any(worker.state is WorkerState.STARTING for worker in self._workers):
             return False
-        replies = sum(ticket.reply is not None for ticket in tickets)
-        if replies == len(tickets):
+        replies = sum(future.reply is not None for future in futures)
+        if replies == len(futures):
             return True
-        return replies >= enough and any(worker.state is not State.BUSY for worker in self._workers)
+        return replies >= enough and any(worker.state is not WorkerState.BUSY for worker in self._workers)
 
-    def _hand_out(self, pending: deque[Ticket]) -> None:
+    def _hand_out(self, pending: deque[CallFuture]) -> None:
         for slot, worker in enumerate(self._workers):
             if not pending:
                 return
-            if self._worn(worker):
+            if self._is_due_for_recycling(worker):
                 worker.kill()
-            if worker.state is State.IDLE and worker.start(pending[0].call, pending[0].timeout_secs):
+            if worker.state is WorkerState.IDLE and worker.start(pending[0].call, pending[0].timeout_secs):
                 self._taken[worker] = pending.popleft()
-            if worker.state is State.DEAD:
+            if worker.state is WorkerState.DEAD:
                 self._workers[slot] = self._spawn()
 
-    def _worn(self, worker: WorkerProcess) -> bool:
-        if worker.state is not State.IDLE or worker.calls == 0:
+    def _is_due_for_recycling(self, worker: WorkerProcess) -> bool:
+        if worker.state is not WorkerState.IDLE or worker.calls == 0:
             return False
-        return worker.calls >= _MAX_CALLS or worker.used_bytes() > self._worn_bytes
+        return worker.calls >= _MAX_CALLS or worker.used_bytes() > self._recycle_bytes
 
 
 def lasting_worker(warm_up: Call, environment: Mapping[str, str]) -> WorkerPool:
     """One process that may use all of this machine's memory and is not replaced for holding much of it."""
     memory_bytes = int(psutil.virtual_memory().total)
-    return WorkerPool(1, warm_up, environment, memory_bytes, worn_bytes=memory_bytes)
+    return WorkerPool(1, warm_up, environment, memory_bytes, recycle_bytes=memory_bytes)

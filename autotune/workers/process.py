@@ -22,7 +22,7 @@ from search_spaces.errors import AutotuneError
 _BOOT_SECS = 60.0
 # A process that is killed is gone in no time, unless the system is stuck.
 _REAPED_SECS = 10.0
-_LAST_WORDS_BYTES = 2000
+_STDERR_TAIL_BYTES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Call:
     arguments: tuple[Any, ...] = ()
 
 
-class State(Enum):
+class WorkerState(Enum):
     """What a worker process is doing."""
 
     STARTING = auto()
@@ -51,7 +51,7 @@ class WorkerProcess:
 
     def __init__(self, server: ForkServer, needs: WorkerNeeds, warm_up: Call, memory_bytes: int) -> None:
         self.calls = 0
-        self.state = State.STARTING
+        self.state = WorkerState.STARTING
         self._paused = 0.0
         self._server = server
         self._memory_bytes = memory_bytes
@@ -79,7 +79,7 @@ class WorkerProcess:
         return pid
 
     @property
-    def is_born(self) -> bool:
+    def is_started(self) -> bool:
         """Whether there is, or was, such a process: its server may have to import first."""
         return self._status.pid(0.0) is not None
 
@@ -98,12 +98,12 @@ class WorkerProcess:
 
     def start(self, call: Call, timeout_secs: float) -> bool:
         """Hands over a call; False where the process turns out to have died while idle."""
-        assert self.state is State.IDLE
+        assert self.state is WorkerState.IDLE
         self.calls += 1
         if not self._send(call, timeout_secs):
             self.kill()
             return False
-        self.state = State.BUSY
+        self.state = WorkerState.BUSY
         return True
 
     def poll(self) -> Reply | None:
@@ -112,9 +112,9 @@ class WorkerProcess:
         if reply is None:
             return None
         if isinstance(reply, (Answer, Raised)):
-            starting, self.state = self.state is State.STARTING, State.IDLE
+            starting, self.state = self.state is WorkerState.STARTING, WorkerState.IDLE
         else:
-            starting = self.state is State.STARTING
+            starting = self.state is WorkerState.STARTING
             self.kill()
         if starting:
             if not isinstance(reply, Answer):
@@ -138,9 +138,9 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Ends the process and whatever it started, at once; a second kill does nothing."""
-        if self.state is State.DEAD:
+        if self.state is WorkerState.DEAD:
             return
-        self.state = State.DEAD
+        self.state = WorkerState.DEAD
         # While its server lives, it is born sooner or later.
         if self._signal(signal.SIGKILL, _BOOT_SECS):
             self._status.returncode(_REAPED_SECS)
@@ -184,7 +184,7 @@ class WorkerProcess:
 
     def _death(self, secs: float) -> Died:
         returncode = self._status.returncode(1.0)
-        if returncode is None and not self.is_born:
+        if returncode is None and not self.is_started:
             returncode = self._server.returncode
         if returncode is None and self._status.is_over:
             # The server died as well, so nobody saw how; what ends both comes from outside.
@@ -205,7 +205,7 @@ class WorkerProcess:
             if not chunk:
                 self._output_open = False
                 return
-            self._tail = (self._tail + chunk)[-_LAST_WORDS_BYTES:]
+            self._tail = (self._tail + chunk)[-_STDERR_TAIL_BYTES:]
 
 
 def _fork(

@@ -18,7 +18,7 @@ class SessionEnd:
     0 where it was not; limit_bytes: what it might have held."""
 
     returncode: int
-    last_words: str
+    stderr_tail: str
     used_bytes: int = 0
     limit_bytes: int = 0
 
@@ -27,7 +27,7 @@ class SessionEnd:
         """What a worker process of this machine would have replied."""
         if self.used_bytes:
             return OverMemory(self.used_bytes, self.limit_bytes, 0.0)
-        return Died(self.returncode, self.last_words, 0.0)
+        return Died(self.returncode, self.stderr_tail, 0.0)
 
     def to_text(self) -> str:
         """A line that `find_session_end` recognises within an error's text."""

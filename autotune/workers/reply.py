@@ -31,7 +31,7 @@ class Died:
     """The process ended during the call. returncode: an exit status, or a signal's number, negated."""
 
     returncode: int
-    last_words: str
+    stderr_tail: str
     secs: float
 
     @property
@@ -46,7 +46,7 @@ class Died:
             how = f"the process was killed by {signal.Signals(-self.returncode).name}"
         else:
             how = f"the process exited with status {self.returncode}"
-        return f"{how}: {self.last_words}" if self.last_words else how
+        return f"{how}: {self.stderr_tail}" if self.stderr_tail else how
 
 
 @dataclass(frozen=True, slots=True)

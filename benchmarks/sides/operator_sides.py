@@ -108,12 +108,12 @@ class OnnxRuntime:
         return run
 
 
-def take_turn(side: Peak | Ours | NumPy | OnnxRuntime, turn_secs: float) -> float:
+def timed_runs(side: Peak | Ours | NumPy | OnnxRuntime, round_secs: float) -> float:
     """The median of as many runs as fit into the time, after one that warms the caches; seconds."""
     run = _opened(side)
     run()
     secs = []
-    while sum(secs) < turn_secs:
+    while sum(secs) < round_secs:
         started = time.perf_counter()
         run()
         secs.append(time.perf_counter() - started)

@@ -53,12 +53,12 @@ class Referee:
             )
             artifacts = [one for one in built if isinstance(one, Artifact)]
             if isinstance(default, Artifact):
-                runner.run([default.twin(0)])
+                runner.run([default.hard_link(0)])
             for turn in range(turns):
                 place = turn % max(len(artifacts), 1)
                 order = artifacts[place:] + artifacts[:place]
                 for artifact, outcome in zip(
-                    order, runner.run([one.twin(turn + 1) for one in order]), strict=True
+                    order, runner.run([one.hard_link(turn + 1) for one in order]), strict=True
                 ):
                     timing = outcome.measurement
                     secs = timing.secs if isinstance(timing, Timing) else math.inf

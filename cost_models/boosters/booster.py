@@ -28,13 +28,13 @@ class Booster:
         labels: NDArray[np.float64],
         *,
         params: Mapping[str, Any],
-        rounds: int,
+        num_boost_round: int,
         card: Mapping[str, Any],
         groups: NDArray[np.int64] | None = None,
         grown_on: Booster | None = None,
         weights: NDArray[np.float64] | None = None,
     ) -> Booster:
-        """Trains `rounds` trees on (n, d) features and (n,) labels; groups (n,), if any, must be sorted.
+        """Trains `num_boost_round` trees on (n, d) features and (n,) labels; groups (n,), if any, must be sorted.
 
         grown_on: the new trees correct what this one says, and stand behind its trees; weights (n,): of the rows.
         """
@@ -44,7 +44,7 @@ class Booster:
         trees = xgboost.train(
             {"nthread": 1, "verbosity": 0, **params},
             matrix,
-            num_boost_round=rounds,
+            num_boost_round=num_boost_round,
             xgb_model=None if grown_on is None else grown_on._trees,
         )
         return cls(trees, {**card, "columns": features.shape[1], "rows": len(labels)})
@@ -57,7 +57,7 @@ class Booster:
             )
         return np.asarray(self._trees.inplace_predict(features), dtype=np.float64)
 
-    def gains(self) -> dict[int, float]:
+    def feature_importance(self) -> dict[int, float]:
         """How much each column in use took off the training loss, as shares of all, the largest first."""
         found = {
             int(name[1:]): float(gain)

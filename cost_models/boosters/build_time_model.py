@@ -20,7 +20,7 @@ class BuildTimeModel:
     """Boosted trees that regress the logarithm of the seconds; it lives for one proposal and is never saved."""
 
     seed: int = 0
-    rounds: int = 30
+    num_boost_round: int = 30
     max_depth: int = 4
     _booster: Booster | None = field(default=None, repr=False)
 
@@ -39,7 +39,7 @@ class BuildTimeModel:
             "seed": self.seed,
         }
         self._booster = Booster.train(
-            features, logs - logs.mean(), params=params, rounds=self.rounds, card={}
+            features, logs - logs.mean(), params=params, num_boost_round=self.num_boost_round, card={}
         )
         return self
 

@@ -151,7 +151,7 @@ def _fit(
         table.features[rows],
         np.log2(table.secs[rows]) - _bound(roofline, table.features[rows]),
         params={**_TREES, "seed": seed},
-        rounds=_ROUNDS,
+        num_boost_round=_ROUNDS,
         card={},
         weights=1.0 / counts[places],
     )

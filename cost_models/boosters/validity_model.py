@@ -25,7 +25,7 @@ class ValidityModel:
     """
 
     seed: int = 0
-    rounds: int = 50
+    num_boost_round: int = 50
     max_depth: int = 4
     _booster: Booster | None = field(default=None, repr=False)
     _constant: float = 1.0
@@ -49,8 +49,8 @@ class ValidityModel:
                 features,
                 valid.astype(np.float64),
                 params=params,
-                rounds=self.rounds,
-                card={"kind": _KIND, "seed": self.seed, "rounds": self.rounds},
+                num_boost_round=self.num_boost_round,
+                card={"kind": _KIND, "seed": self.seed, "rounds": self.num_boost_round},
             )
         return self
 

@@ -20,7 +20,7 @@ _KIND = "xgboost-cost-model"
 _SPEED, _VALIDITY = "speed", "validity"
 
 
-class Objective(StrEnum):
+class Loss(StrEnum):
     """What the trees learn.
 
     RANKING:    which of two configs of a group is faster. Best within one task, where it need not explain how slow
@@ -42,14 +42,14 @@ class XGBoostCostModel:
     """
 
     seed: int = 0
-    rounds: int = 100
+    num_boost_round: int = 100
     learning_rate: float = 0.1
     max_depth: int = 6
-    pairs_per_row: int = 8
-    objective: Objective = Objective.RANKING
-    columns_per_tree: float = 0.8
-    columns_per_split: float = 1.0
-    least_weight: float = 1.0
+    lambdarank_num_pair_per_sample: int = 8
+    objective: Loss = Loss.RANKING
+    colsample_bytree: float = 0.8
+    colsample_bynode: float = 1.0
+    min_child_weight: float = 1.0
     card: dict[str, Any] = field(default_factory=dict)
     validity: ValidityModel | None = None
     _booster: Booster | None = field(default=None, repr=False)
@@ -68,9 +68,9 @@ class XGBoostCostModel:
         """(n,) scores, higher is faster. Raises Misuse before the first fit."""
         return self._fitted().predict(features)
 
-    def gains(self) -> dict[int, float]:
+    def feature_importance(self) -> dict[int, float]:
         """The share of each column in what the trees explain, the largest first."""
-        return self._fitted().gains()
+        return self._fitted().feature_importance()
 
     def save(self, path: Path) -> None:
         """One file: the card as a line of JSON, then trees in XGBoost's own format. Raises Misuse before a fit."""
@@ -87,8 +87,8 @@ class XGBoostCostModel:
         validity = ValidityModel.from_bytes(parts[_VALIDITY], card["columns"]) if _VALIDITY in parts else None
         return cls(
             seed=card["seed"],
-            rounds=card["rounds"],
-            objective=Objective(card["objective"]),
+            num_boost_round=card["rounds"],
+            objective=Loss(card["objective"]),
             card=card,
             validity=validity,
             _booster=Booster.from_bytes(parts[_SPEED], card),
@@ -103,23 +103,28 @@ class XGBoostCostModel:
             "max_depth": self.max_depth,
             "eta": self.learning_rate,
             "subsample": 0.8,
-            "colsample_bytree": self.columns_per_tree,
-            "colsample_bynode": self.columns_per_split,
-            "min_child_weight": self.least_weight,
+            "colsample_bytree": self.colsample_bytree,
+            "colsample_bynode": self.colsample_bynode,
+            "min_child_weight": self.min_child_weight,
             "tree_method": "hist",
             "seed": self.seed,
         }
-        ranks = self.objective is Objective.RANKING
+        ranks = self.objective is Loss.RANKING
         if ranks:
             params["lambdarank_pair_method"] = "mean"
-            params["lambdarank_num_pair_per_sample"] = self.pairs_per_row
+            params["lambdarank_num_pair_per_sample"] = self.lambdarank_num_pair_per_sample
         scores = dataset.scores[order]
         return Booster.train(
             dataset.features[order],
             scores if ranks else np.sqrt(scores),
             params=params,
-            rounds=self.rounds,
-            card={"kind": _KIND, "seed": self.seed, "rounds": self.rounds, "objective": self.objective.value},
+            num_boost_round=self.num_boost_round,
+            card={
+                "kind": _KIND,
+                "seed": self.seed,
+                "rounds": self.num_boost_round,
+                "objective": self.objective.value,
+            },
             groups=dataset.groups[order] if ranks else None,
             grown_on=source,
         )

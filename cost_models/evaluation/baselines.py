@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cost_models.boosters.xgboost_cost_model import Objective
+from cost_models.boosters.xgboost_cost_model import Loss
 from cost_models.dataset import Dataset
 from cost_models.evaluation.held_out import Learner
 from cost_models.program_model import program_model
@@ -22,7 +22,7 @@ from cost_models.record_table import RecordTable
 Floats = NDArray[np.float64]
 
 
-def boosted(objective: Objective, seed: int = 0) -> Learner:
+def boosted(objective: Loss, seed: int = 0) -> Learner:
     """The model that `train` makes, with one objective or the other."""
 
     def learn(train: RecordTable, test: RecordTable) -> Floats:
@@ -31,7 +31,7 @@ def boosted(objective: Objective, seed: int = 0) -> Learner:
     return learn
 
 
-def chance(seed: int = 0) -> Learner:
+def random_baseline(seed: int = 0) -> Learner:
     """An order by lot."""
 
     def learn(_train: RecordTable, test: RecordTable) -> Floats:
@@ -55,11 +55,11 @@ def ridge() -> Learner:
 def baselines(seed: int = 0) -> Mapping[str, Learner]:
     """By the names that tables show."""
     return {
-        "XGBoost, regression": boosted(Objective.REGRESSION, seed),
-        "XGBoost, ranking": boosted(Objective.RANKING, seed),
+        "XGBoost, regression": boosted(Loss.REGRESSION, seed),
+        "XGBoost, ranking": boosted(Loss.RANKING, seed),
         "random forest": forest(seed),
         "ridge": ridge(),
-        "chance": chance(seed),
+        "chance": random_baseline(seed),
     }
 
 

@@ -39,7 +39,7 @@ class Block:
     axes: tuple[Axis, ...]
     accesses: tuple[Access, ...]
     tile: str = ""
-    lane: int = 0
+    execution: int = 0
     is_partial: bool = False
     factors: tuple[int, ...] = ()
 
@@ -170,7 +170,7 @@ class _Placement:
         """Steps of a split sum: those that both halves know, and those that the first half sums over."""
         answer = self._answers.get(block.tile)
         tile = answer if isinstance(answer, tuple) else block.factors
-        return tile[block.lane], tile[1 - block.lane]
+        return tile[block.execution], tile[1 - block.execution]
 
     def _iterators(self, block: Block) -> list[int]:
         """Extents of a block's iterators: TVM puts that of a split sum in front of the others."""
@@ -197,7 +197,7 @@ class _Placement:
         if block.tile:
             split = [0, order[-1]] if block.is_partial else [0]
             order = [place for place in order if place not in split]
-            order += split if block.lane == 0 else split[::-1]
+            order += split if block.execution == 0 else split[::-1]
         return Loops((), tuple((place, extents[place]) for place in order), self._sums(block))
 
     def _reader(self, name: str) -> str | None:

@@ -214,7 +214,7 @@ class _TraceReader:
         if len(makers) == len(outputs):
             self._blocks.update(zip(outputs, makers, strict=True))
 
-    def _split_sum(self, block: str, output: Any, tile: str, lane: int) -> None:
+    def _split_sum(self, block: str, output: Any, tile: str, execution: int) -> None:
         """Before: the block sums; after: `…_rf` sums for each lane, and the block sums that."""
         whole = self._chain.get(block)
         if whole is None:
@@ -223,7 +223,7 @@ class _TraceReader:
         between = replace(whole.written, buffer=name)
         reads = [access for access in whole.accesses if not access.is_output]
         self._blocks[output] = name
-        partial = Block(whole.axes, (*reads, between), tile, lane, is_partial=True, factors=factors)
+        partial = Block(whole.axes, (*reads, between), tile, execution, is_partial=True, factors=factors)
         rest = (replace(between, is_output=False), whole.written)
         self._chain[name] = partial
         self._chain[block] = replace(partial, accesses=rest, is_partial=False)

@@ -82,7 +82,7 @@ class TensorIRSpace:
                 answers.append((decision.name, decision.choices[choose(decision)]))
         return Config(tuple(answers))
 
-    def drafts(self, count: int, rng: np.random.Generator) -> list[Config]:
+    def heuristic_samples(self, count: int, rng: np.random.Generator) -> list[Config]:
         """Configs that block the results in vector registers; none where no sketch can, and on GPUs."""
         blocked = self._blocked
         if not blocked:

@@ -14,4 +14,4 @@ PID = Call(os.getpid)
 def pool_of(
     count: int, environment: dict[str, str] | None = None, memory_bytes: int = GIB, warm_up: Call = PID
 ) -> WorkerPool:
-    return WorkerPool(count, warm_up, environment or {}, memory_bytes, worn_bytes=GIB)
+    return WorkerPool(count, warm_up, environment or {}, memory_bytes, recycle_bytes=GIB)

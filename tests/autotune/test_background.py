@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from autotune.tuning.execution import Background
+from autotune.tuning.execution import BackgroundCall
 
 
 def test_the_caller_goes_on_until_it_asks_for_the_result() -> None:
@@ -14,7 +14,7 @@ def test_the_caller_goes_on_until_it_asks_for_the_result() -> None:
         assert gate.wait(10)
         return "found"
 
-    background = Background(work)
+    background = BackgroundCall(work)
     assert not background.is_done
     gate.set()
     assert background.result() == "found"
@@ -26,4 +26,4 @@ def test_what_the_work_raises_is_raised_where_it_is_waited_for() -> None:
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
-        Background(work).result()
+        BackgroundCall(work).result()

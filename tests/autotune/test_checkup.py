@@ -9,7 +9,7 @@ import numpy
 import pytest
 
 from autotune.devices.machine_state import MachineState, MachineWatch, throttles
-from autotune.doctor.device import check_device, check_pace
+from autotune.doctor.device import check_device, check_drift
 from autotune.doctor.machine import (
     Health,
     check_compiler,
@@ -71,7 +71,7 @@ def test_a_busy_or_hot_machine_is_told() -> None:
 
 
 def test_an_unsteady_pace_is_told() -> None:
-    found = [check_pace("", [1.0] * 16 + [slow] * 4).health for slow in (1.01, 1.3, 2.0)]
+    found = [check_drift("", [1.0] * 16 + [slow] * 4).health for slow in (1.01, 1.3, 2.0)]
     assert found == [Health.GOOD, Health.WARNING, Health.PROBLEM]
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from autotune.search.observations import Evidence
+from autotune.search.observations import Observations
 from autotune.search.proposer import ConfigProposer
 from autotune.search.variation import ConfigVariation
 from search_spaces import Choose, Config, Decision, IllegalSchedule, ToySpace
@@ -36,8 +36,8 @@ class Session:
             return None
 
     def step(self, count: int) -> list[Config]:
-        evidence = Evidence(tuple(self.measured), tuple(self.losses), tuple(self.illegal))
-        proposed = self.proposer.propose(SPACE.answer, evidence, count, self.rng, self.screen)
+        observations = Observations(tuple(self.measured), tuple(self.losses), tuple(self.illegal))
+        proposed = self.proposer.propose(SPACE.answer, observations, count, self.rng, self.screen)
         self.measured += proposed
         self.losses += [SPACE.apply(config).schedule.run_secs for config in proposed]
         return proposed
@@ -99,7 +99,7 @@ def test_a_region_that_fails_is_left_alone() -> None:
     measured = draws(60)
     failed = [config for config in measured if config.by_name["a"] >= 4]
     losses = tuple(math.inf if config in failed else float(1 + config.by_name["b"]) for config in measured)
-    proposed = ConfigProposer(draft=200).propose(flat, Evidence(tuple(measured), losses), 16, rng())
+    proposed = ConfigProposer(draft=200).propose(flat, Observations(tuple(measured), losses), 16, rng())
     assert sum(config.by_name["a"] >= 4 for config in proposed) <= 1
 
 
@@ -108,13 +108,13 @@ def test_illegal_configs_teach_as_much_as_failures() -> None:
     illegal = tuple(config for config in drawn if config.by_name["c"] % 2)
     measured = tuple(dict.fromkeys(config for config in drawn if config not in illegal))
     losses = tuple(float(1 + config.by_name["b"]) for config in measured)
-    proposed = ConfigProposer(draft=200).propose(flat, Evidence(measured, losses, illegal), 16, rng())
+    proposed = ConfigProposer(draft=200).propose(flat, Observations(measured, losses, illegal), 16, rng())
     assert sum(config.by_name["c"] % 2 for config in proposed) <= 3
 
 
 def test_what_is_being_measured_is_not_proposed_again() -> None:
     pending = tuple(draws(40))
-    proposed = ConfigProposer(draft=2000).propose(flat, Evidence(pending=pending), 400, rng())
+    proposed = ConfigProposer(draft=2000).propose(flat, Observations(pending=pending), 400, rng())
     assert not set(proposed) & set(pending)
 
 
@@ -123,14 +123,14 @@ def test_a_space_is_used_up_to_its_end_and_no_further() -> None:
         decision = Decision("only", (1, 2, 3, 4))
         return Config((("only", decision.choices[choose(decision)]),))
 
-    first = ConfigProposer().propose(small, Evidence(), 3, rng())
-    evidence = Evidence(tuple(first), (1.0, 2.0, 3.0))
-    assert len(ConfigProposer(start=2).propose(small, evidence, 3, rng())) == 1
+    first = ConfigProposer().propose(small, Observations(), 3, rng())
+    observations = Observations(tuple(first), (1.0, 2.0, 3.0))
+    assert len(ConfigProposer(start=2).propose(small, observations, 3, rng())) == 1
 
 
 def test_hints_come_first_and_are_completed_where_they_say_nothing() -> None:
-    hint = Config((("a", 5), ("b", 6), ("from another space", "yes")))
-    proposed = ConfigProposer().propose(flat, Evidence(hints=(hint,)), 4, rng())
+    initial = Config((("a", 5), ("b", 6), ("from another space", "yes")))
+    proposed = ConfigProposer().propose(flat, Observations(initial_configs=(initial,)), 4, rng())
     assert proposed[0].answers[:2] == (("a", 5), ("b", 6))
     assert proposed[0].answers[2][0] == "c"
 
@@ -139,7 +139,7 @@ def test_two_names_of_one_program_are_proposed_once() -> None:
     def canonical(config: Config) -> Config:
         return Config((("a", 0), *config.answers[1:]))
 
-    proposed = ConfigProposer().propose(flat, Evidence(), 100, rng(), canonical)
+    proposed = ConfigProposer().propose(flat, Observations(), 100, rng(), canonical)
     assert len(set(proposed)) == len(proposed) == 64
 
 
@@ -173,11 +173,11 @@ def test_mutants_and_children_are_configs_of_the_space() -> None:
 
 def test_new_hints_have_a_share_of_later_batches_too() -> None:
     measured = draws(40)
-    hints = tuple(config for config in draws(80) if config not in measured)[:8]
+    initial_configs = tuple(config for config in draws(80) if config not in measured)[:8]
     losses = tuple(float(1 + config.by_name["b"]) for config in measured)
-    evidence = Evidence(tuple(measured), losses, hints=hints)
+    observations = Observations(tuple(measured), losses, initial_configs=initial_configs)
 
-    unhinted = ConfigProposer(draft=200, hinted=0.0).propose(flat, evidence, 16, rng())
-    hinted = ConfigProposer(draft=200, hinted=0.4).propose(flat, evidence, 16, rng())
+    unhinted = ConfigProposer(draft=200, hinted=0.0).propose(flat, observations, 16, rng())
+    hinted = ConfigProposer(draft=200, hinted=0.4).propose(flat, observations, 16, rng())
 
-    assert len(set(hinted) & set(hints)) > len(set(unhinted) & set(hints))
+    assert len(set(hinted) & set(initial_configs)) > len(set(unhinted) & set(initial_configs))

@@ -12,12 +12,12 @@ import pytest
 from toy_machine import DEVICE, ToyMachine
 
 from autotune.builders.artifact import Artifact
-from autotune.runners.drift import Pace
+from autotune.runners.drift import DriftMonitor
 from autotune.runners.runner import Outcome
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
 from autotune.tuning.finalists import choose_finalists
-from autotune.tuning.finals import Final, Finals, Verdict
+from autotune.tuning.finals import Final, FinalResult, Finals
 from autotune.tuning.provenance import new_job, utc_now
 from autotune.tuning.trial_recorder import TrialRecorder
 from autotune.tuning.tuner import Tuner
@@ -194,7 +194,7 @@ def test_without_a_known_latency_slow_turns_bring_no_times() -> None:
 def test_a_lone_finalist_wins_without_a_test() -> None:
     runner = NoisyRunner({"a": 1.0, "default": math.inf}, noise=0.0)
     verdict = final_of(runner, "default", "a").verdict
-    assert verdict == Verdict(config("a"), 1.0, None, 0.0)
+    assert verdict == FinalResult(config("a"), 1.0, None, 0.0)
 
 
 def test_the_tuner_ends_with_finals_that_pool_with_earlier_records() -> None:
@@ -213,7 +213,7 @@ def test_the_tuner_ends_with_finals_that_pool_with_earlier_records() -> None:
     *_, last = tuner.rounds()
     best = log.best(TASK, DEVICE.fingerprint)
     assert best is not None
-    assert tuner.verdicts[TASK].winner == best.config
+    assert tuner.final_results[TASK].winner == best.config
     assert ToySpace(64).default in [one.config for one in last]
     again = [one for one in log.where(task=TASK) if one.config == best.config]
     assert len(again) == 2
@@ -223,9 +223,9 @@ def test_the_tuner_ends_with_finals_that_pool_with_earlier_records() -> None:
 class DisturbedRunner(NoisyRunner):
     """A NoisyRunner of toy programs whose first best time was luck."""
 
-    def __init__(self, secs: dict[str, float], pace: Pace, slowdowns: Sequence[float]) -> None:
+    def __init__(self, secs: dict[str, float], drift: DriftMonitor, slowdowns: Sequence[float]) -> None:
         super().__init__(secs, 0.005)
-        self.pace = pace
+        self.drift = drift
         self.slowdowns = slowdowns
 
     def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
@@ -236,7 +236,7 @@ class DisturbedRunner(NoisyRunner):
     def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
         slowdown = self.slowdowns[min(len(self.orders), len(self.slowdowns) - 1)]
         self.orders.append([str(artifact.library) for artifact in artifacts])
-        self.pace.take(slowdown)
+        self.drift.take(slowdown)
         return [
             Outcome(
                 Timing((slowdown * self.secs[str(one.library)] * float(self.rng.normal(1, 0.005)),), 0.0),
@@ -263,14 +263,14 @@ def decided(
     champion: Config | None = None,
 ) -> tuple[list[TuningRecord], Config, list[list[str]]]:
     """All records in the end, the winner, and what ran together."""
-    pace = Pace()
-    pace.take(1.0)
-    pace.in_doubt = {(TASK.key, config(name)): slowdown for name, slowdown in doubts.items()}
-    runner = DisturbedRunner(secs, pace, slowdowns)
+    drift = DriftMonitor()
+    drift.take(1.0)
+    drift.unsteady = {(TASK.key, config(name)): slowdown for name, slowdown in doubts.items()}
+    runner = DisturbedRunner(secs, drift, slowdowns)
     recorder = TrialRecorder(DEVICE, JOB, {TASK: "1"})
-    finals = Finals(runner, runner, recorder, pace, lambda: True, {})
+    finals = Finals(runner, runner, recorder, drift, lambda: True, {})
     found = [one for more in finals.decide(TASK, NamedSpace(), records, champion) for one in more]
-    return records + found, finals.verdicts[TASK].winner, runner.orders
+    return records + found, finals.final_results[TASK].winner, runner.orders
 
 
 def best_of(records: list[TuningRecord]) -> Config:
@@ -374,4 +374,4 @@ def test_no_time_for_finals_means_none() -> None:
     machine = ToyMachine()
     tuner = Tuner(job, TuningLog.in_memory(), machine, machine, lambda: 0.0)
     list(tuner.rounds())
-    assert tuner.verdicts == {}
+    assert tuner.final_results == {}

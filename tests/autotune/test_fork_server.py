@@ -143,15 +143,15 @@ def test_a_closed_server_forks_no_more() -> None:
     assert now_held() == before
 
 
-@pytest.mark.parametrize("leave", ["pass", "pool.work([spin, Ticket(Call(time.time), 10.0)], enough=1)"])
+@pytest.mark.parametrize("leave", ["pass", "pool.work([spin, CallFuture(Call(time.time), 10.0)], enough=1)"])
 def test_no_process_is_left_when_the_parent_is_killed(leave: str, tmp_path: Path) -> None:
     program = f"""
 import sys, time
 sys.path[:0] = {sys.path!r}
-from autotune.workers.pool import Ticket, WorkerPool
+from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.process import Call
 pool = WorkerPool(2, Call(time.time), {{}}, {GIB}, {GIB})
-spin = Ticket(Call(exec, ("while True: pass", {{}})), 1000.0)
+spin = CallFuture(Call(exec, ("while True: pass", {{}})), 1000.0)
 {leave}
 print(*pool.pids, flush=True)
 time.sleep(1000)

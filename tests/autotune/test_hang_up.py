@@ -15,7 +15,7 @@ from autotune.cli.console import PatientConsole
 from autotune.cli.progress import TuningProgress
 from autotune.cli.stop_signal import StopSignal
 from autotune.jobs.engine import JobRound
-from autotune.jobs.status import JobStatus, State, read_status
+from autotune.jobs.status import JobState, JobStatus, read_status
 
 
 class Gone(io.StringIO):
@@ -58,7 +58,7 @@ def test_a_hang_up_stops_the_job_in_order(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_progress_is_a_line_a_round_where_there_is_no_terminal(status: JobStatus) -> None:
     text = io.StringIO()
-    status.state, status.eta_secs = State.RUNNING, 90.0
+    status.state, status.eta_secs = JobState.RUNNING, 90.0
     with TuningProgress(Console(file=text, force_terminal=False, width=60)) as progress:
         progress.update(status, JobRound("searching"))
     assert text.getvalue().count("\n") >= 1

@@ -16,14 +16,14 @@ from autotune.devices.device import Device
 from autotune.jobs import engine as job_engine
 from autotune.jobs.engine import JobEngine
 from autotune.jobs.job_file import JobRequest, ModelRequest
-from autotune.jobs.model_builds import EndToEnd
+from autotune.jobs.model_builds import ModelBuilds
 from autotune.jobs.plan import JobPlan, PlannedModel, share_out
-from autotune.jobs.status import ModelStatus, Roofline, State
-from autotune.jobs.status_writer import JobJournal
+from autotune.jobs.status import JobState, ModelStatus, Roofline
+from autotune.jobs.status_writer import StatusWriter
 from autotune.runners.runner import Outcome
 from autotune.search.samplers import SamplerKind
 from autotune.tuning.budget import Budget
-from autotune.tuning.execution import Lane
+from autotune.tuning.execution import Execution
 from autotune.tuning.gain_forecast import GainForecast
 from autotune.tuning.objective import ModelShare, Objective
 from autotune.tuning.task_scheduler import TaskProgress
@@ -73,9 +73,11 @@ def engine(
     request = JobRequest("toys", (), budget, "", batch=8, sampler=SamplerKind.RANDOM)
     plan = JobPlan(request, share_out(list(models.items())), lambda task: SPACES[task])
 
-    def tuner(job: TuningJob, log: RecordStore, turns: Callable[[], float], family: str, lane: Lane) -> Tuner:
+    def tuner(
+        job: TuningJob, log: RecordStore, turns: Callable[[], float], run_prefix: str, execution: Execution
+    ) -> Tuner:
         machine = TimedMachine(clock, (trouble or {}).get(job.device.name, lambda: None))
-        return Tuner(job, log, machine, machine, turns, family, lane)
+        return Tuner(job, log, machine, machine, turns, run_prefix, execution)
 
     return JobEngine(plan, TuningLog.in_memory(), "", make_tuner=tuner, clock=clock)
 
@@ -93,7 +95,7 @@ def test_the_time_is_kept_within_one_per_cent_and_a_measurement(secs: float) -> 
     assert secs * 0.97 <= clock.secs <= secs * 1.01 + 0.25 * 9
 
 
-class TimedEndToEnd(EndToEnd):
+class TimedEndToEnd(ModelBuilds):
     """A build takes two seconds by the clock, half of what is reserved for it; a turn takes one.
 
     turns: how many each model had, by its name.
@@ -136,42 +138,42 @@ def measured_job(budget: Budget) -> tuple[JobEngine, Clock, TimedEndToEnd]:
         PlannedModel(name, (task,), priority, ModelRequest(Path(f"{name}.onnx"), name, ("toy",)))
         for name, task, priority in zip("abc", TASKS[3:6], (3.0, 2.0, 1.0), strict=True)
     ]
-    job, end_to_end = engine(budget, clock, {DEVICE: models}), TimedEndToEnd(clock)
-    job.end_to_end, job.find_roofline = end_to_end, lambda _threads: Roofline(1e9, ())
-    return job, clock, end_to_end
+    job, model_builds = engine(budget, clock, {DEVICE: models}), TimedEndToEnd(clock)
+    job.model_builds, job.find_roofline = model_builds, lambda _threads: Roofline(1e9, ())
+    return job, clock, model_builds
 
 
 def test_models_run_side_by_side_until_the_time_is_up_and_no_longer() -> None:
-    job, clock, end_to_end = measured_job(Budget(secs=100.0))
+    job, clock, model_builds = measured_job(Budget(secs=100.0))
     for _ in job.rounds():
         pass
     assert 99 <= clock.secs <= 100
-    assert min(end_to_end.turns.values()) >= 10
+    assert min(model_builds.turns.values()) >= 10
 
 
 def test_no_model_takes_the_time_that_another_one_waits_for() -> None:
-    job, clock, end_to_end = measured_job(Budget(secs=1000.0, trials=8))
+    job, clock, model_builds = measured_job(Budget(secs=1000.0, trials=8))
     for _ in job.rounds():
         pass
     assert clock.secs <= 1000
-    assert min(end_to_end.turns.values()) >= 10
+    assert min(model_builds.turns.values()) >= 10
 
 
 def test_models_take_no_more_turns_than_needed_where_time_has_no_limit() -> None:
-    job, _, end_to_end = measured_job(Budget(trials=80))
+    job, _, model_builds = measured_job(Budget(trials=80))
     for _ in job.rounds():
         pass
-    assert end_to_end.turns == {"a": 10, "b": 10, "c": 10}
+    assert model_builds.turns == {"a": 10, "b": 10, "c": 10}
 
 
 def test_a_stop_ends_the_turns_however_much_time_is_left() -> None:
-    job, _, end_to_end = measured_job(Budget(secs=1000.0, trials=80))
+    job, _, model_builds = measured_job(Budget(secs=1000.0, trials=80))
     for happened in job.rounds():
         if happened.activity.startswith("building b and"):
             job.stop()
-    assert end_to_end.turns["a"] > 10
-    assert end_to_end.turns["b"] == 10
-    assert "c" not in end_to_end.turns
+    assert model_builds.turns["a"] > 10
+    assert model_builds.turns["b"] == 10
+    assert "c" not in model_builds.turns
 
 
 def test_devices_get_time_by_the_priorities_of_their_models() -> None:
@@ -183,7 +185,7 @@ def test_devices_get_time_by_the_priorities_of_their_models() -> None:
     )
     for _ in job.rounds():
         pass
-    first, second = (part.clock() for part in job.parts)
+    first, second = (run.clock() for run in job.device_runs)
     assert first / second == pytest.approx(3.0, rel=0.1)
     assert clock.secs <= 400 * 1.01 + 2 * 0.25 * 9
 
@@ -192,7 +194,7 @@ def test_trials_are_shared_out_between_devices() -> None:
     job = engine(Budget(trials=80), Clock(), {DEVICE: one_model(*TASKS[3:]), OTHER: one_model(*TASKS[3:])})
     for _ in job.rounds():
         pass
-    assert [part.tuner.trials for part in job.parts if part.tuner] == [40, 40]
+    assert [run.tuner.trials for run in job.device_runs if run.tuner] == [40, 40]
     assert job.trials == 80
 
 
@@ -216,9 +218,9 @@ def test_a_device_in_trouble_is_left_alone_while_the_others_go_on(monkeypatch: p
     assert sum("the cable is out" in activity for activity in activities) == 3
     pauses = [later - earlier for earlier, later in itertools.pairwise(attempts[1:5])]
     assert [pause >= wanted for pause, wanted in zip(pauses, (30, 60, 120), strict=True)] == [True] * 3
-    assert job.state is State.FINISHED
-    assert not any(part.trouble for part in job.parts)
-    assert all(part.tuner and part.tuner.trials > 100 for part in job.parts)
+    assert job.state is JobState.FINISHED
+    assert not any(run.trouble for run in job.device_runs)
+    assert all(run.tuner and run.tuner.trials > 100 for run in job.device_runs)
 
 
 def test_a_device_that_never_comes_back_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +238,7 @@ def test_a_device_that_never_comes_back_is_given_up(monkeypatch: pytest.MonkeyPa
     )
     for _ in job.rounds():
         pass
-    assert job.state is State.FINISHED
+    assert job.state is JobState.FINISHED
     assert [warning for warning in job.warnings if "given up after 5" in warning]
     assert job.trials == 100
 
@@ -262,9 +264,11 @@ def engine_of(machines: dict[Device, ToyMachine], trials: int) -> JobEngine:
     models = [(device, one_model(*TASKS[3:])) for device in machines]
     plan = JobPlan(request, share_out(models), lambda task: SPACES[task])
 
-    def tuner(job: TuningJob, log: RecordStore, turns: Callable[[], float], family: str, lane: Lane) -> Tuner:
+    def tuner(
+        job: TuningJob, log: RecordStore, turns: Callable[[], float], run_prefix: str, execution: Execution
+    ) -> Tuner:
         machine = machines[job.device]
-        return Tuner(job, log, machine, machine, turns, family, lane)
+        return Tuner(job, log, machine, machine, turns, run_prefix, execution)
 
     return JobEngine(plan, TuningLog.in_memory(), "", make_tuner=tuner)
 
@@ -281,7 +285,7 @@ def test_boards_measure_at_the_same_time() -> None:
 def test_a_board_that_hangs_keeps_nobody_from_working() -> None:
     released = threading.Event()
     job = engine_of({DEVICE: ToyMachine(), board("hangs"): Board(lambda: released.wait(30))}, 200)
-    here, there = job.parts
+    here, there = job.device_runs
     for _ in job.rounds():
         if here.tuner and here.tuner.trials == 100 and not released.is_set():
             assert there.tuner and there.tuner.trials == 0
@@ -294,11 +298,11 @@ def test_a_job_that_is_closed_does_not_wait_for_its_boards() -> None:
     released = threading.Event()
     job = engine_of({DEVICE: ToyMachine(), board("hangs"): Board(lambda: released.wait(30))}, 200)
     rounds = job.rounds()
-    while not (job.parts[0].tuner and job.parts[0].tuner.trials > 10):
+    while not (job.device_runs[0].tuner and job.device_runs[0].tuner.trials > 10):
         next(rounds)
     rounds.close()
     assert not released.is_set()
-    assert job.state is State.STOPPED
+    assert job.state is JobState.STOPPED
     released.set()
 
 
@@ -309,7 +313,7 @@ def test_a_job_whose_only_device_never_worked_fails_at_once() -> None:
     job = engine(Budget(trials=200), Clock(), {DEVICE: one_model(TASKS[3])}, {"toy": trouble})
     with pytest.raises(AutotuneError, match="cable"):
         list(job.rounds())
-    assert job.state is State.FAILED
+    assert job.state is JobState.FAILED
 
 
 def test_a_stop_ends_it_after_the_round() -> None:
@@ -317,7 +321,7 @@ def test_a_stop_ends_it_after_the_round() -> None:
     for happened in job.rounds():
         if happened.records:
             job.stop()
-    assert job.state is State.STOPPED
+    assert job.state is JobState.STOPPED
     assert job.trials == 0
 
 
@@ -325,9 +329,9 @@ def test_the_status_adds_up_the_models_and_says_what_is_left() -> None:
     clock = Clock()
     models = {DEVICE: [PlannedModel("a", (TASKS[0], TASKS[1])), PlannedModel("b", (TASKS[2],))]}
     job = engine(Budget(secs=100.0), clock, models)
-    journal = JobJournal(job, None, "", 0)
+    writer = StatusWriter(job, None, "", 0)
     for happened in job.rounds():
-        status = journal.write()
+        status = writer.write()
         if happened.records and job.trials > 100:
             break
     by_key = {task.key: task for task in status.tasks}
@@ -343,7 +347,7 @@ def test_a_search_that_promises_little_ends() -> None:
     job = engine(Budget(gain_per_hour=0.01), clock, {DEVICE: one_model(TASKS[3])})
     for _ in job.rounds():
         pass
-    assert job.state is State.FINISHED
+    assert job.state is JobState.FINISHED
     assert 60 < clock.secs < 3600, "neither before anything is known nor for ever"
 
 
@@ -367,8 +371,8 @@ def test_a_small_model_counts_as_much_as_a_large_one() -> None:
 
 def test_a_task_stands_still_after_many_trials_without_gain() -> None:
     progress = TaskProgress(TASKS[0], 1.0, best_secs=[0.5] * 256)
-    assert not progress.stands_still
+    assert not progress.has_plateaued
     progress.best_secs.append(0.5)
-    assert progress.stands_still
+    assert progress.has_plateaued
     progress.best_secs.append(0.4)
-    assert not progress.stands_still
+    assert not progress.has_plateaued

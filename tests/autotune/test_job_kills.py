@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from toy_job import SPACES, run_toy_job
 
-from autotune.jobs.status import JobStatus, State, read_status
+from autotune.jobs.status import JobState, JobStatus, read_status
 from search_spaces import ToySpace
 from tuning_logs import TuningLog
 
@@ -79,9 +79,9 @@ def test_killed_at_24_moments_the_log_is_whole_and_no_trial_is_done_twice(tmp_pa
     assert all(configs[default] == 1 for default in defaults)
     assert len(configs) - len(defaults) == TRIALS
     status = status_of(tmp_path)
-    assert (status.state, status.trials) == (State.FINISHED, TRIALS)
+    assert (status.state, status.trials) == (JobState.FINISHED, TRIALS)
     assert len({record.provenance.job.id for record in log.iterate()}) > 5
-    assert all(record.provenance.job.id.startswith(status.family) for record in log.iterate())
+    assert all(record.provenance.job.id.startswith(status.run_prefix) for record in log.iterate())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -94,8 +94,8 @@ def test_a_polite_end_is_noted(tmp_path: Path, number: signal.Signals) -> None:
     os.kill(job.pid, number)
     job.join(10)
     status = status_of(tmp_path)
-    assert status.state is State.STOPPED
-    assert status.runs[-1].state is State.STOPPED
+    assert status.state is JobState.STOPPED
+    assert status.runs[-1].state is JobState.STOPPED
     assert 8 <= status.trials < TRIALS
 
 

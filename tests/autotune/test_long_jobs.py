@@ -13,7 +13,7 @@ from toy_machine import DEVICE, ToyMachine
 from autotune.jobs.engine import JobEngine
 from autotune.jobs.job_file import JobRequest
 from autotune.jobs.plan import JobPlan, PlannedModel, share_out
-from autotune.jobs.status_writer import JobJournal
+from autotune.jobs.status_writer import StatusWriter
 from autotune.search.samplers import SamplerKind
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
@@ -52,13 +52,13 @@ def test_memory_and_descriptors_stay_flat_over_thousands_of_trials(
             plan,
             log,
             "soak-",
-            make_tuner=lambda job, log, clock, family, lane: Tuner(
-                job, log, machine, machine, clock, family, lane
+            make_tuner=lambda job, log, clock, run_prefix, execution: Tuner(
+                job, log, machine, machine, clock, run_prefix, execution
             ),
         )
-        journal = JobJournal(engine, tmp_path / "out", str(tmp_path / "out" / "log.jsonl"), os.getpid())
+        writer = StatusWriter(engine, tmp_path / "out", str(tmp_path / "out" / "log.jsonl"), os.getpid())
         for number, _ in enumerate(engine.rounds()):
-            journal.write()
+            writer.write()
             machine.measured.clear()
             if number % 10 == 9:
                 gc.collect()

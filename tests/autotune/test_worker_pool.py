@@ -13,15 +13,15 @@ import psutil
 import pytest
 from small_pools import PID, pool_of
 
-from autotune.workers.pool import Ticket, WorkerPool
+from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Answer, Died, OverMemory, Raised, TimedOut
 
 SPIN = "import time; ends = time.process_time() + {cpu_secs}\nwhile time.process_time() < ends: pass"
 
 
-def spinning(cpu_secs: float) -> Ticket:
-    return Ticket(Call(exec, (SPIN.format(cpu_secs=cpu_secs), {})), 60.0)
+def spinning(cpu_secs: float) -> CallFuture:
+    return CallFuture(Call(exec, (SPIN.format(cpu_secs=cpu_secs), {})), 60.0)
 
 
 def stopped_of(pool: WorkerPool) -> list[psutil.Process]:
@@ -124,7 +124,7 @@ def test_growth_beyond_its_share_ends_a_process() -> None:
 
 
 def test_a_slow_call_is_left_when_enough_are_done_and_goes_on_where_it_stopped() -> None:
-    slow, others = spinning(1.0), [Ticket(PID, 10.0) for _ in range(3)]
+    slow, others = spinning(1.0), [CallFuture(PID, 10.0) for _ in range(3)]
     with pool_of(2) as pool:
         started = time.monotonic()
         pool.work([slow, *others], enough=3)
@@ -142,7 +142,7 @@ def test_a_slow_call_is_left_when_enough_are_done_and_goes_on_where_it_stopped()
 
 
 def test_what_was_left_is_done_while_others_are() -> None:
-    slow, quick = spinning(0.5), Ticket(PID, 10.0)
+    slow, quick = spinning(0.5), CallFuture(PID, 10.0)
     with pool_of(2) as pool:
         pool.work([slow, quick], enough=1)
         assert slow.reply is None
@@ -151,9 +151,9 @@ def test_what_was_left_is_done_while_others_are() -> None:
 
 
 def test_nothing_is_left_unless_a_worker_has_nothing_to_do(pool: WorkerPool) -> None:
-    tickets = [Ticket(PID, 10.0) for _ in range(8)]
-    pool.work(tickets, enough=1)
-    assert all(isinstance(one.reply, Answer) for one in tickets)
+    futures = [CallFuture(PID, 10.0) for _ in range(8)]
+    pool.work(futures, enough=1)
+    assert all(isinstance(one.reply, Answer) for one in futures)
 
 
 def test_ctrl_c_ends_the_calls_under_way_and_the_pool_can_go_on(pool: WorkerPool) -> None:

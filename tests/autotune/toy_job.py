@@ -60,8 +60,8 @@ def run_toy_job(folder: Path, trials: int, trial_secs: float) -> None:
     """Runs, or goes on with, the job of a folder."""
     machine = SlowMachine(trial_secs)
 
-    def tuner(job, log, clock, family, lane):  # type: ignore[no-untyped-def]
-        return Tuner(job, log, machine, machine, clock, family, lane)
+    def tuner(job, log, clock, run_prefix, execution):  # type: ignore[no-untyped-def]
+        return Tuner(job, log, machine, machine, clock, run_prefix, execution)
 
     engine = partial(JobEngine, make_tuner=tuner, find_roofline=lambda _threads: ROOFLINE)
     with contextlib.redirect_stderr(io.StringIO()):

@@ -2,7 +2,7 @@
 
 from tables import table
 
-from cost_models.adaptation import Way, adapt, compare, corrected
+from cost_models.adaptation import AdaptationStrategy, adapt, compare, corrected
 from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
 from cost_models.dataset import Dataset
 from cost_models.evaluation.metrics import pairwise_accuracy
@@ -30,7 +30,7 @@ def test_a_source_that_knows_nothing_of_the_device_is_dropped() -> None:
     opposite = train(table(tasks=12, best=5.0, device="old"))
     records, unseen = table(tasks=8, rows=40, best=-5.0, device="new"), table(best=-5.0, seed=9, first=50)
     model = adapt(opposite, records)
-    assert model.card["adapted"]["way"] != Way.SOURCE.value
+    assert model.card["adapted"]["way"] != AdaptationStrategy.SOURCE.value
     assert accuracy(model, unseen) > 0.95 * accuracy(program_model().fit(Dataset.of(records)), unseen)
 
 
@@ -46,7 +46,7 @@ def test_what_is_compared_is_in_the_card() -> None:
 def test_with_hardly_any_records_the_source_is_corrected() -> None:
     few = table(tasks=1, rows=4, device="new")
     assert compare(SOURCE, few) == {}
-    assert adapt(SOURCE, few).card["adapted"]["way"] == Way.CORRECTED.value
+    assert adapt(SOURCE, few).card["adapted"]["way"] == AdaptationStrategy.CORRECTED.value
 
 
 def test_a_correction_leaves_the_source_as_it_was() -> None:

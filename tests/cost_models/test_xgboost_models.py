@@ -90,11 +90,11 @@ def test_the_classifier_expects_more_of_the_same_until_it_has_seen_both() -> Non
 
 def test_saved_models_predict_the_same(tmp_path: Path) -> None:
     rows = made_up(1).features
-    ranker = XGBoostCostModel(seed=3, rounds=20).fit(made_up(0))
+    ranker = XGBoostCostModel(seed=3, num_boost_round=20).fit(made_up(0))
     ranker.save(tmp_path / "ranker.ubj")
     loaded = XGBoostCostModel.load(tmp_path / "ranker.ubj")
     assert loaded.predict(rows).tolist() == ranker.predict(rows).tolist()
-    assert (loaded.seed, loaded.rounds) == (3, 20)
+    assert (loaded.seed, loaded.num_boost_round) == (3, 20)
     validity = ValidityModel().fit(rows, rows[:, 0] < 0.5)
     validity.save(tmp_path / "validity.ubj")
     assert (
@@ -107,7 +107,7 @@ def test_a_file_that_is_no_such_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.ubj"
     with pytest.raises(Misuse, match="no such file"):
         XGBoostCostModel.load(path)
-    XGBoostCostModel(rounds=5).fit(made_up(0)).save(path)
+    XGBoostCostModel(num_boost_round=5).fit(made_up(0)).save(path)
     with pytest.raises(Misuse, match="expected a model of kind"):
         ValidityModel.load(path)
     whole = path.read_bytes()
@@ -123,7 +123,7 @@ def test_misuse_is_told(tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="at least one row"):
         XGBoostCostModel().fit(made_up(0, rows=0))
     with pytest.raises(Misuse, match="trained on 4 features; found 2"):
-        XGBoostCostModel(rounds=5).fit(made_up(0)).predict(np.zeros((1, 2), dtype=np.float32))
+        XGBoostCostModel(num_boost_round=5).fit(made_up(0)).predict(np.zeros((1, 2), dtype=np.float32))
     with pytest.raises(Misuse, match="nothing to save"):
         ValidityModel().save(tmp_path / "validity.ubj")
     with pytest.raises(Misuse, match="one outcome for each"):

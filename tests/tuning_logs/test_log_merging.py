@@ -188,7 +188,7 @@ def test_outcomes_count_every_way_a_trial_may_end(record):
             record(4),
         ]
     )
-    here, there = log.outcomes()
+    here, there = log.trial_counts()
     assert (here.task, here.device, here.counts) == (
         record(0).task,
         record(0).device,

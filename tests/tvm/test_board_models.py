@@ -14,16 +14,16 @@ import pytest
 from rpc_boards import Boards
 
 from autotune.cli.job_run import run_job
-from autotune.deployment.board_model import BoardPlace
+from autotune.deployment.board_model import BoardModelRunner
 from autotune.deployment.executable import SavedModel
-from autotune.deployment.model_runner import model_place
+from autotune.deployment.model_runner import model_runner
 from autotune.deployment.side_by_side import ModelComparison
 from autotune.devices.device import local_device, remote_device
 from autotune.jobs.engine import JobEngine
 from autotune.jobs.job_file import JobRequest, ModelRequest
-from autotune.jobs.model_builds import EndToEnd
+from autotune.jobs.model_builds import ModelBuilds
 from autotune.jobs.plan import JobPlan, plan_job
-from autotune.jobs.status import State
+from autotune.jobs.status import JobState
 from autotune.models.onnx_file import InputSpec
 from autotune.search.samplers import SamplerKind
 from autotune.tuning.budget import Budget
@@ -63,7 +63,7 @@ def test_a_model_is_built_for_a_board_and_run_there_before_and_after_the_search(
 
     status, log = run_job(plan(boards, "job", small_network, tmp_path), time.monotonic())
 
-    assert status.state is State.FINISHED
+    assert status.state is JobState.FINISHED
     assert not [one for one in status.warnings if "small" in one]
     assert len(list(log.iterate())) > 8
     [model] = status.models
@@ -78,7 +78,7 @@ def test_a_model_is_built_for_a_board_and_run_there_before_and_after_the_search(
     assert Path(model.library).name.endswith("-job.so")
 
 
-class VanishingBoard(BoardPlace):
+class VanishingBoard(BoardModelRunner):
     """A board that is switched off between two turns."""
 
     pid: int
@@ -101,18 +101,18 @@ def test_a_board_that_vanishes_while_a_model_runs_there_is_a_warning(
     boards: Boards, small_network: Path, tmp_path: Path
 ) -> None:
     VanishingBoard.pid = boards.start("vanishing", "--threads", "1").pid
-    end_to_end = EndToEnd(
+    model_builds = ModelBuilds(
         tmp_path, str(tmp_path / "log.jsonl"), lambda device: VanishingBoard(*device.boards, 0)
     )
 
     def engine(
-        plan: JobPlan, log: TuningLog, family: str, _own: EndToEnd, *more: object, **rest: object
+        plan: JobPlan, log: TuningLog, run_prefix: str, _own: ModelBuilds, *more: object, **rest: object
     ) -> JobEngine:
-        return JobEngine(plan, log, family, end_to_end, *more, **rest)
+        return JobEngine(plan, log, run_prefix, model_builds, *more, **rest)
 
     status, _ = run_job(plan(boards, "vanishing", small_network, tmp_path), time.monotonic(), engine)
 
-    assert status.state is State.FINISHED
+    assert status.state is JobState.FINISHED
     [warning] = [one for one in status.warnings if "small" in one]
     assert "small is not measured after the job: expected after on a board under 'vanishing'" in warning
     [model] = status.models
@@ -133,11 +133,11 @@ def test_a_library_that_ends_its_session_is_an_error_with_its_last_words(
     device = remote_device(boards.tracker, "brave", local_device(1).target)
 
     with pytest.raises(AutotuneError, match=r"a board under 'brave'.* killed by SIGABRT: no such luck"):
-        model_place(device).measure(SavedModel(library), (), 1, 0.1)
+        model_runner(device).measure(SavedModel(library), (), 1, 0.1)
 
 
 def test_whole_models_are_refused_for_the_gpu_of_a_board(boards: Boards) -> None:
     here = local_device(1)
     device = replace(here, connection="rpc://127.0.0.1:1/gpu", target=Target.parse("nvidia/nvidia-a100"))
     with pytest.raises(AutotuneError, match="found a board's GPU"):
-        model_place(device)
+        model_runner(device)

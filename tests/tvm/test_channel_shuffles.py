@@ -7,7 +7,7 @@ from shuffling_unit import shuffling_unit
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import draw
 from autotune.deployment.onnxruntime_engine import OnnxRuntime
-from autotune.deployment.side_by_side import judge
+from autotune.deployment.side_by_side import compare_outputs
 from autotune.models.model import load_model
 from autotune.models.task_extraction import extract_tasks
 from search_spaces.target import Target
@@ -23,7 +23,7 @@ def test_the_outputs_are_the_same(tmp_path: Path) -> None:
     ours = compile(model, AVX2, TuningLog.in_memory())(*inputs)
 
     theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
-    check, mistake = judge(ours if isinstance(ours, tuple) else (ours,), theirs)
+    check, mistake = compare_outputs(ours if isinstance(ours, tuple) else (ours,), theirs)
     assert mistake is None, (check, mistake)
 
 

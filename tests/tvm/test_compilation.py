@@ -19,7 +19,7 @@ from autotune.deployment.coverage import CoverageRow, Status
 from autotune.deployment.engine import draw
 from autotune.deployment.executable import SavedModel, load
 from autotune.deployment.onnxruntime_engine import OnnxRuntime
-from autotune.deployment.side_by_side import judge, side_by_side
+from autotune.deployment.side_by_side import compare_outputs, side_by_side
 from autotune.models.lowering import lower
 from autotune.models.model import Model, load_model
 from autotune.models.operators import operator_task
@@ -98,7 +98,7 @@ def test_a_tuned_build_computes_what_onnx_runtime_does_and_packs_weights_ahead_o
     ours = build(*inputs)
 
     assert isinstance(ours, np.ndarray)
-    check, mistake = judge([ours], [theirs])
+    check, mistake = compare_outputs([ours], [theirs])
     assert mistake is None, check
     assert build.coverage.untuned == ()
     assert build.prepacked >= 3, "two convolutions and a dense layer have constant weights"
@@ -297,7 +297,7 @@ def test_engines_side_by_side_are_timed_and_compared(model: Model, target: Targe
     saved = SavedModel(build.save(tmp_path / "small.so"))
     peer = OnnxRuntime(model.path, tuple(model.shapes.items()), 2)
 
-    compared = side_by_side([saved, peer], model.inputs, 2, seed=0, rounds=2, turn_secs=0.01)
+    compared = side_by_side([saved, peer], model.inputs, 2, seed=0, rounds=2, round_secs=0.01)
 
     assert [each.name for each in compared.latencies] == ["autotune", "onnxruntime"]
     assert all(secs > 0 for each in compared.latencies for secs in each.run_secs)
@@ -315,7 +315,7 @@ def test_engines_take_more_turns_while_there_is_time_up_to_ten_times_as_many(
     left = iter(left_secs)
 
     compared = side_by_side(
-        [saved, saved], model.inputs, 2, 0, rounds=2, turn_secs=0.0, spare_secs=lambda: next(left)
+        [saved, saved], model.inputs, 2, 0, rounds=2, round_secs=0.0, spare_secs=lambda: next(left)
     )
 
     # A turn of no time is one run.
@@ -334,8 +334,8 @@ def test_wrong_outputs_are_told_from_rounding() -> None:
     rounded = right * np.float32(1 + 1e-6)
     swapped = right[:, ::-1]
 
-    assert judge([rounded], [right])[1] is None
-    assert "off by more than" in str(judge([swapped], [right])[1])
-    assert "expected 2 outputs, found 1" in str(judge([right], [right, right])[1])
-    assert "output 0 is float32 (100, 10)" in str(judge([right.reshape(100, 10)], [right])[1])
-    assert "NaN" in str(judge([np.full_like(right, np.nan)], [right])[1])
+    assert compare_outputs([rounded], [right])[1] is None
+    assert "off by more than" in str(compare_outputs([swapped], [right])[1])
+    assert "expected 2 outputs, found 1" in str(compare_outputs([right], [right, right])[1])
+    assert "output 0 is float32 (100, 10)" in str(compare_outputs([right.reshape(100, 10)], [right])[1])
+    assert "NaN" in str(compare_outputs([np.full_like(right, np.nan)], [right])[1])

@@ -10,7 +10,7 @@ from tvm import te
 from autotune.builders.artifact import Artifact
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.device import local_device
-from autotune.runners.drift import Pace
+from autotune.runners.drift import DriftMonitor
 from autotune.runners.local_runner import LocalRunner
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
@@ -18,7 +18,7 @@ from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs.records.measurement import Timing
 
 
-class Thermometer(Pace):
+class Thermometer(DriftMonitor):
     """A pace that is told what the pulses were, instead of what they are."""
 
     def __init__(self, slowdowns: list[float]) -> None:
@@ -44,37 +44,37 @@ def artifacts() -> Iterator[list[Artifact]]:
         yield [one for one in built if isinstance(one, Artifact)]
 
 
-def run(pace: Pace, artifacts: list[Artifact]) -> int:
+def run(drift: DriftMonitor, artifacts: list[Artifact]) -> int:
     """How many of the outcomes are timings."""
-    with LocalRunner(local_device(), pace=pace) as runner:
+    with LocalRunner(local_device(), drift=drift) as runner:
         runner._started -= 1000.0  # a runner of long standing may wait for a while
         outcomes = runner.run(artifacts)
     return sum(isinstance(outcome.measurement, Timing) for outcome in outcomes)
 
 
 def test_a_steady_machine_is_asked_before_and_after(artifacts: list[Artifact]) -> None:
-    pace = Thermometer([1.0, 1.02])
-    assert run(pace, artifacts) == 3
-    assert (pace.pulses, pace.measured_anew, len(pace.in_doubt)) == (2, 0, 0)
+    drift = Thermometer([1.0, 1.02])
+    assert run(drift, artifacts) == 3
+    assert (drift.pulses, drift.repeated, len(drift.unsteady)) == (2, 0, 0)
 
 
 def test_what_a_passing_lapse_touched_is_measured_anew(artifacts: list[Artifact]) -> None:
-    pace = Thermometer([1.0, 1.7, 1.0, 1.0])
-    assert run(pace, artifacts) == 3
-    assert (pace.pulses, pace.measured_anew, len(pace.in_doubt)) == (4, 3, 0)
+    drift = Thermometer([1.0, 1.7, 1.0, 1.0])
+    assert run(drift, artifacts) == 3
+    assert (drift.pulses, drift.repeated, len(drift.unsteady)) == (4, 3, 0)
 
 
 def test_a_hog_that_stays_is_reported_and_measuring_goes_on(artifacts: list[Artifact]) -> None:
-    pace = Thermometer([1.0, 1.7, 1.7, 1.7])
-    assert run(pace, artifacts) == 3
-    assert (pace.pulses, pace.measured_anew, len(pace.in_doubt)) == (4, 0, 1)
-    assert set(pace.in_doubt.values()) == {1.7}
-    assert pace.warning is not None
+    drift = Thermometer([1.0, 1.7, 1.7, 1.7])
+    assert run(drift, artifacts) == 3
+    assert (drift.pulses, drift.repeated, len(drift.unsteady)) == (4, 0, 1)
+    assert set(drift.unsteady.values()) == {1.7}
+    assert drift.warning is not None
 
 
 def test_a_hog_that_is_known_is_not_waited_for_again(artifacts: list[Artifact]) -> None:
-    pace = Thermometer([1.0, 1.7, 1.7])
-    pace.take(1.0)
-    pace.take(1.0)
-    assert run(pace, artifacts) == 3
-    assert (pace.pulses, len(pace.in_doubt)) == (3, 1)
+    drift = Thermometer([1.0, 1.7, 1.7])
+    drift.take(1.0)
+    drift.take(1.0)
+    assert run(drift, artifacts) == 3
+    assert (drift.pulses, len(drift.unsteady)) == (3, 1)

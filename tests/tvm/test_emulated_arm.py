@@ -27,7 +27,7 @@ from autotune.builders.artifact import Artifact
 from autotune.builders.local_builder import LocalBuilder
 from autotune.deployment.compilation import compile
 from autotune.deployment.executable import SavedModel
-from autotune.deployment.model_runner import model_place
+from autotune.deployment.model_runner import model_runner
 from autotune.devices.device import Device, parse_device
 from autotune.models.model import load_model
 from autotune.runners.factory import open_builder
@@ -112,7 +112,7 @@ def test_a_model_for_the_board_is_linked_for_it_and_runs_there(
     library = saved.path.read_bytes()
     assert library[:4] == b"\x7fELF"
     assert int.from_bytes(library[18:20], "little") == AARCH64
-    compared = model_place(device).side_by_side([saved, replace(saved, name="twin")], model.inputs, 1, float)
+    compared = model_runner(device).side_by_side([saved, replace(saved, name="twin")], model.inputs, 1, float)
     assert compared.mistake is None
     assert all(one.secs > 0 for one in compared.latencies)
 

@@ -130,11 +130,11 @@ def test_what_takes_the_compiler_long_is_left_while_others_are_measured(
 def test_candidates_of_a_matmul_are_right_and_timed(
     builder: LocalBuilder, runner: LocalRunner, matmul: TensorIRSpace
 ) -> None:
-    earlier = runner.pace.measured_anew
+    earlier = runner.drift.repeated
     reference, *others = measure(builder, runner, candidates(matmul, 5, tuned))
     assert isinstance(reference.measurement, Timing)
     # Where the machine was disturbed, the reference was run again, and compared with its own first outputs.
-    was_run_again = runner.pace.measured_anew > earlier
+    was_run_again = runner.drift.repeated > earlier
     assert reference.check == (Check(0.0, 0.0) if was_run_again else None)
     for outcome in others:
         assert isinstance(outcome.measurement, Timing)

@@ -28,7 +28,7 @@ def product() -> TensorIRSpace:
 
 def draft(space: TensorIRSpace, sketch: str) -> Config:
     rng = np.random.default_rng(0)
-    return next(config for config in space.drafts(200, rng) if config.by_name["sketch"] == sketch)
+    return next(config for config in space.heuristic_samples(200, rng) if config.by_name["sketch"] == sketch)
 
 
 def test_they_come_after_tvms_own_with_the_same_questions(product: TensorIRSpace) -> None:

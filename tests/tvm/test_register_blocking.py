@@ -42,9 +42,9 @@ def operator(name: str) -> tvm.tirx.PrimFunc:
 @pytest.mark.parametrize("name", ["matmul", "one row", "odd", "nchw", "depthwise", "winograd"])
 def test_drafts_are_different_and_legal(name: str) -> None:
     space = space_of(operator(name))
-    drafts = space.drafts(12, np.random.default_rng(0))
-    assert len(set(drafts)) >= 6
-    for config in drafts:
+    heuristic_samples = space.heuristic_samples(12, np.random.default_rng(0))
+    assert len(set(heuristic_samples)) >= 6
+    for config in heuristic_samples:
         assert space.apply(config).config.by_name["sketch"] == config.by_name["sketch"]
 
 
@@ -54,7 +54,7 @@ def test_the_innermost_block_fits_into_the_vector_registers(
 ) -> None:
     """AVX2 keeps two of its 16 registers for scalars that are spread over all lanes."""
     space = space_of(te.create_prim_func(te_workload.matmul(672, 768, 512)), target)
-    for config in space.drafts(50, np.random.default_rng(1)):
+    for config in space.heuristic_samples(50, np.random.default_rng(1)):
         rows, columns = config.by_name["tile-0"], config.by_name["tile-1"]
         assert isinstance(rows, tuple)
         assert isinstance(columns, tuple)
@@ -67,21 +67,23 @@ def test_the_innermost_block_fits_into_the_vector_registers(
 def test_most_tasks_read_few_enough_columns_to_keep_them_in_a_cache() -> None:
     depth = 512
     space = space_of(te.create_prim_func(te_workload.matmul(512, 1024, depth)), AVX2)
-    tilings = [config.by_name["tile-1"] for config in space.drafts(60, np.random.default_rng(2))]
+    tilings = [config.by_name["tile-1"] for config in space.heuristic_samples(60, np.random.default_rng(2))]
     panels = [4 * depth * math.prod(tiling[1:]) for tiling in tilings if isinstance(tiling, tuple)]
     assert np.mean([panel <= 128 << 10 for panel in panels]) > 0.6
 
 
 def test_the_same_seed_draws_the_same() -> None:
     space = space_of(operator("matmul"))
-    assert space.drafts(5, np.random.default_rng(3)) == space.drafts(5, np.random.default_rng(3))
+    assert space.heuristic_samples(5, np.random.default_rng(3)) == space.heuristic_samples(
+        5, np.random.default_rng(3)
+    )
 
 
 def test_nothing_is_drafted_where_there_is_no_block_of_results() -> None:
     softmax = space_of(te.create_prim_func(te_workload.softmax_mn(16, 64)))
     on_gpu = space_of(operator("matmul"), Target("nvidia/nvidia-a100"))
-    assert softmax.drafts(5, np.random.default_rng(0)) == []
-    assert on_gpu.drafts(5, np.random.default_rng(0)) == []
+    assert softmax.heuristic_samples(5, np.random.default_rng(0)) == []
+    assert on_gpu.heuristic_samples(5, np.random.default_rng(0)) == []
 
 
 def test_parallel_tasks_keep_the_cores_about_equally_busy() -> None:

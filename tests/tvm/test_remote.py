@@ -20,7 +20,7 @@ from tvm.s_tir.meta_schedule.testing import te_workload
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.device import Device, local_device, parse_device, remote_device
 from autotune.devices.rpc_tracker import registered_boards
-from autotune.runners.drift import Pace
+from autotune.runners.drift import DriftMonitor
 from autotune.runners.rpc_runner import RemoteRunner
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
@@ -135,7 +135,7 @@ def one_thread(boards: Boards) -> Device:
     return remote_device(boards.tracker, "one-thread", local_device(1).target)
 
 
-class Thermometer(Pace):
+class Thermometer(DriftMonitor):
     """A pace that is told what the pulses were, instead of what they are."""
 
     def __init__(self, slowdowns: list[float]) -> None:
@@ -154,24 +154,24 @@ class Thermometer(Pace):
 )
 def test_a_board_that_becomes_slow_is_noticed(
     slowdowns: list[float],
-    measured_anew: int,
-    in_doubt: list[float],
+    repeated: int,
+    unsteady: list[float],
     boards: Boards,
     one_thread: Device,
     builder: LocalBuilder,
     space: TensorIRSpace,
 ) -> None:
-    pace = Pace()
+    drift = DriftMonitor()
     reference = (one_thread.target, "cc")
-    with RemoteRunner(boards.tracker, "one-thread", 1, reference=reference, pace=pace) as runner:
+    with RemoteRunner(boards.tracker, "one-thread", 1, reference=reference, drift=drift) as runner:
         [board] = registered_boards(boards.tracker, "one-thread")
         runner._paces[board.address] = Thermometer(slowdowns)
         for _ in range(3):
             [outcome] = runner.run(built(builder, space))
             assert isinstance(outcome.measurement, Timing)
-    assert pace.measured_anew == measured_anew
-    assert list(pace.in_doubt.values()) == in_doubt
-    assert pace.is_steady is not bool(in_doubt)
+    assert drift.repeated == repeated
+    assert list(drift.unsteady.values()) == unsteady
+    assert drift.is_steady is not bool(unsteady)
 
 
 def test_the_threads_of_a_board_are_compared(boards: Boards, one_thread: Device) -> None:

@@ -38,7 +38,9 @@ def cut(space: TensorIRSpace) -> set[str]:
 
 def draft(space: TensorIRSpace, sketch: Sketch) -> Config:
     rng = np.random.default_rng(0)
-    return next(config for config in space.drafts(400, rng) if config.by_name["sketch"] == sketch.name)
+    return next(
+        config for config in space.heuristic_samples(400, rng) if config.by_name["sketch"] == sketch.name
+    )
 
 
 @pytest.mark.parametrize(("rows", "height"), [(512, 6), (128, 6), (28, 6), (16, 6), (49, 5), (13, 5)])
@@ -96,7 +98,11 @@ def test_drafts_fill_the_registers_and_give_each_task_all_rows() -> None:
     sketch = uneven(space)[0]
     [(tile, height)] = sketch.rows.items()
     rng = np.random.default_rng(0)
-    drawn = [config.by_name for config in space.drafts(300, rng) if config.by_name["sketch"] == sketch.name]
+    drawn = [
+        config.by_name
+        for config in space.heuristic_samples(300, rng)
+        if config.by_name["sketch"] == sketch.name
+    ]
     for answers in drawn:
         rows, columns = answers[tile], answers["tile-1"]
         assert isinstance(rows, tuple)

@@ -47,7 +47,7 @@ def export_metaschedule(log: RecordStore, folder: Path, top: int = 1) -> list[Ex
     if top < 1:
         raise Misuse(f"expected to export at least one config of each task; found {top}")
     pairs: dict[tuple[str, str], list[tuple[TuningTask, DeviceFingerprint]]] = {}
-    for outcomes in log.outcomes():
+    for outcomes in log.trial_counts():
         key = (str(outcomes.task.target), outcomes.device.key)
         pairs.setdefault(key, []).append((outcomes.task, outcomes.device))
     databases = [_export(log, folder, tasks, top) for tasks in pairs.values()]

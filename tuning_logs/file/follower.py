@@ -16,7 +16,7 @@ from tuning_logs.format.raw_lines import RawLine, raw_lines
 _WORTH_AN_INDEX: Final = 8 << 20
 
 
-class Follower:
+class FileTail:
     """A log file and the contents read from it so far.
 
     The tail is what stands behind the last newline: a line that was cut, one that another process is just
@@ -59,7 +59,7 @@ class Follower:
         elif self._tail is not None:
             self.contents.report(self._tail.number, f"it was cut off after {self._tail.size} bytes")
 
-    def mend_unless_written(self) -> None:
+    def repair_unless_written(self) -> None:
         """Mends the tail, unless another process holds the lock: then the tail is about to be finished."""
         if self._tail is not None and self.file.lock.try_acquire():
             try:

@@ -13,14 +13,14 @@ import numpy as np
 from search_spaces.errors import Misuse
 from search_spaces.task import TuningTask
 from tuning_logs.file.contents import Contents, PlacedLine
-from tuning_logs.file.follower import Follower
+from tuning_logs.file.follower import FileTail
 from tuning_logs.file.log_file import LogFile
 from tuning_logs.file.memory_source import MemorySource
 from tuning_logs.format.line import UnreadableLine, decode_line, encode_line
 from tuning_logs.records.damage import Damage
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
-from tuning_logs.records.outcomes import Outcomes
 from tuning_logs.records.record import Job, TuningRecord, key_of
+from tuning_logs.records.trial_counts import TrialCounts
 from tuning_logs.selection.record_rows import STATUSES, Rows, groups
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class TuningLog:
     ...     fastest = log.best(task, device)
     """
 
-    def __init__(self, contents: Contents, sink: Follower | MemorySource) -> None:
+    def __init__(self, contents: Contents, sink: FileTail | MemorySource) -> None:
         self._contents = contents
         self._sink = sink
         self._accepts = True
@@ -50,11 +50,11 @@ class TuningLog:
         Raises Misuse where the path cannot be written or holds something else than a log, and AutotuneError
         where the log is of a newer schema. Neither changes the file.
         """
-        follower = Follower(LogFile.for_appending(Path(path)))
+        follower = FileTail(LogFile.for_appending(Path(path)))
         try:
             follower.catch_up()
             follower.keep_index()
-            follower.mend_unless_written()
+            follower.repair_unless_written()
         except BaseException:
             follower.file.close()
             raise
@@ -67,7 +67,7 @@ class TuningLog:
         Raises Misuse where there is no such file or it holds something else than a log, and AutotuneError
         where the log is of a newer schema.
         """
-        follower = Follower(LogFile.for_reading(Path(path)))
+        follower = FileTail(LogFile.for_reading(Path(path)))
         try:
             follower.catch_up()
             follower.keep_index()
@@ -87,7 +87,7 @@ class TuningLog:
     @property
     def path(self) -> Path | None:
         """The file, None for a log in memory."""
-        return self._sink.file.path if isinstance(self._sink, Follower) else None
+        return self._sink.file.path if isinstance(self._sink, FileTail) else None
 
     @property
     def damage(self) -> tuple[Damage, ...]:
@@ -109,7 +109,7 @@ class TuningLog:
             raise Misuse(
                 f"expected a log open for appending, found {self.path} read only or closed; open it again"
             )
-        if isinstance(self._sink, Follower):
+        if isinstance(self._sink, FileTail):
             self._sink.prepare()
         definitions = self._contents.definitions.copy()
         offset = self._sink.size
@@ -153,7 +153,7 @@ class TuningLog:
         """
         return self._contents.index.best(key_of(task), device.key if device else None, self._contents.record)
 
-    def outcomes(self) -> list[Outcomes]:
+    def trial_counts(self) -> list[TrialCounts]:
         """How the trials of every task on every device ended, in order of first appearance."""
         index = self._contents.index
         tasks, devices, rows = self.tasks(), self.devices(), index.rows
@@ -166,7 +166,7 @@ class TuningLog:
             statuses = rows["status"][order[starts[place] : starts[place] + counts[place]]]
             numbers = np.bincount(statuses, minlength=len(STATUSES)).tolist()
             ended = {status: number for status, number in zip(STATUSES, numbers, strict=True) if number}
-            found.append(Outcomes(tasks[first["task"]], devices[first["device"]], ended))
+            found.append(TrialCounts(tasks[first["task"]], devices[first["device"]], ended))
         return found
 
     @property
@@ -205,7 +205,7 @@ class TuningLog:
     def close(self) -> None:
         """Gives up the file and the right to append. What was read can still be looked up."""
         self._accepts = False
-        if isinstance(self._sink, Follower):
+        if isinstance(self._sink, FileTail):
             self._sink.file.close()
 
     def __len__(self) -> int:

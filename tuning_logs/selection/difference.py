@@ -52,8 +52,10 @@ def differences(first: RecordStore, second: RecordStore) -> list[Difference]:
     """Every task and device on which a config ran in either log, in order of first appearance."""
     pairs: dict[tuple[tuple[str, str], str], tuple[TuningTask, DeviceFingerprint]] = {}
     for store in (first, second):
-        for outcomes in store.outcomes():
-            pairs.setdefault((key_of(outcomes.task), outcomes.device.key), (outcomes.task, outcomes.device))
+        for trial_counts in store.trial_counts():
+            pairs.setdefault(
+                (key_of(trial_counts.task), trial_counts.device.key), (trial_counts.task, trial_counts.device)
+            )
     found = [
         Difference(task, device, first.best(task, device), second.best(task, device))
         for task, device in pairs.values()

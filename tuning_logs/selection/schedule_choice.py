@@ -18,8 +18,8 @@ from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs.record_store import RecordStore
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
 from tuning_logs.records.measurement import Failure
-from tuning_logs.records.outcomes import Outcomes
 from tuning_logs.records.record import TuningRecord
+from tuning_logs.records.trial_counts import TrialCounts
 from tuning_logs.selection.difference import is_beyond_noise
 from tuning_logs.selection.ranking import ranked, with_all_repeats
 from tuning_logs.selection.similar_tasks import SimilarTasks
@@ -101,7 +101,7 @@ class ScheduleChooser:
         self._device = device
         self._others = others
         self._builds = builds
-        self._outcomes: list[Outcomes] = log.outcomes()
+        self._outcomes: list[TrialCounts] = log.trial_counts()
         self._similar = SimilarTasks()
 
     def choose(self, task: TuningTask) -> Choice:
@@ -173,7 +173,7 @@ class ScheduleChooser:
         found = (record for each in nearest if (record := self._worthwhile(each)) is not None)
         return self._first_that_fits(space, found, Origin.NEAR_MATCH, miss)
 
-    def _neighbours(self, task: TuningTask) -> Iterator[Outcomes]:
+    def _neighbours(self, task: TuningTask) -> Iterator[TrialCounts]:
         usable = [
             each
             for each in self._outcomes
@@ -183,19 +183,19 @@ class ScheduleChooser:
         ]
         return self._similar.nearest(task, usable)
 
-    def _may_use(self, outcomes: Outcomes, task: TuningTask) -> bool:
+    def _may_use(self, trial_counts: TrialCounts, task: TuningTask) -> bool:
         if self._others is OtherDevices.ALLOWED:
             return True
-        is_ours = self._device is None or outcomes.device.key == self._device.key
-        return is_ours and outcomes.task.target == task.target
+        is_ours = self._device is None or trial_counts.device.key == self._device.key
+        return is_ours and trial_counts.task.target == task.target
 
-    def _worthwhile(self, outcomes: Outcomes) -> TuningRecord | None:
+    def _worthwhile(self, trial_counts: TrialCounts) -> TuningRecord | None:
         """The best record of a similar operator, if it is better than leaving that one as it was."""
-        record = self._log.best(outcomes.task, outcomes.device)
+        record = self._log.best(trial_counts.task, trial_counts.device)
         if record is None:
             return None
-        space = TensorIRSpace(outcomes.task)
-        default = with_all_repeats(self._log, outcomes.task, outcomes.device, space.default)
+        space = TensorIRSpace(trial_counts.task)
+        default = with_all_repeats(self._log, trial_counts.task, trial_counts.device, space.default)
         is_better = default is None or is_beyond_noise(record, default)
         return record if is_better and record.config != space.default else None
 

@@ -9,7 +9,7 @@ from search_spaces.errors import AutotuneError
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir.module_digest import structure
 from search_spaces.tensor_ir.modules import load, normalize
-from tuning_logs.records.outcomes import Outcomes
+from tuning_logs.records.trial_counts import TrialCounts
 
 #: Of a log with thousands of tasks, no more than this many are looked into, those of the most similar work first.
 _LOOKED_INTO = 64
@@ -21,7 +21,7 @@ class SimilarTasks:
     def __init__(self) -> None:
         self._structures: dict[str, tuple[str, tuple[int, ...]]] = {}
 
-    def nearest(self, task: TuningTask, among: Sequence[Outcomes]) -> Iterator[Outcomes]:
+    def nearest(self, task: TuningTask, among: Sequence[TrialCounts]) -> Iterator[TrialCounts]:
         """Those with the task's structure that have records that ran, the nearest sizes first."""
         digest, sizes = self._structure(task)
         alike = []

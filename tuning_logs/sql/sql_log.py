@@ -19,8 +19,8 @@ from tuning_logs.format.definitions import Definitions
 from tuning_logs.format.line import RecordLine, UnreadableLine, decode_line, encode_line
 from tuning_logs.records.damage import Damage
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
-from tuning_logs.records.outcomes import Outcomes
 from tuning_logs.records.record import Job, TuningRecord
+from tuning_logs.records.trial_counts import TrialCounts
 from tuning_logs.selection.best_record import best_record, is_better
 from tuning_logs.selection.record_rows import ROW, STATUSES, Rows, program_of, standing_of
 from tuning_logs.sql.sql_reader import LINE_COLUMNS, SqlReader
@@ -111,7 +111,7 @@ class SqlLog:
                 best = record
         return best
 
-    def outcomes(self) -> list[Outcomes]:
+    def trial_counts(self) -> list[TrialCounts]:
         """How the trials of every task on every device ended, in order of first appearance."""
         pair = (RECORDS.c.task, RECORDS.c.target, RECORDS.c.device)
         numbers: dict[tuple[str, ...], dict[str, int]] = {}
@@ -119,7 +119,9 @@ class SqlLog:
         for row in self._store.rows(query.group_by(*pair, RECORDS.c.status)):
             numbers.setdefault((row.task, row.target, row.device), {})[row.status] = row.records
         return [
-            Outcomes(each.task, each.device, numbers[each.task.key, str(each.task.target), each.device.key])
+            TrialCounts(
+                each.task, each.device, numbers[each.task.key, str(each.task.target), each.device.key]
+            )
             for each in self._first_of(*pair)
         ]
 

@@ -15,7 +15,7 @@ from autotune.cli.inputs import read_tasks
 from autotune.cli.values import show_secs
 from autotune.devices.device import Device, parse_device
 from autotune.search.latency_estimate import Estimated, estimate_model, of_like_devices
-from autotune.search.pretrained_model import SHIPPED, find_guidance
+from autotune.search.pretrained_model import SHIPPED, load_pretrained
 from cost_models.boosters.latency_estimator import LatencyEstimator
 from cost_models.record_table import RecordTable
 from search_spaces import Misuse, Target
@@ -51,10 +51,10 @@ def estimate(
     Nothing is measured: the tasks' best configs by the cost model are held against what tuning has reached in the logs.
     """
     device = parse_device("local") if device_card is None else read_device_card(device_card)
-    guidance = find_guidance(cost_model or SHIPPED, device)
-    if guidance is None:
+    pretrained = load_pretrained(cost_model or SHIPPED, device)
+    if pretrained is None:
         raise Misuse(f"no cost model ships for devices like {device.name}; name one with --cost-model")
-    logs = log or ([] if cost_model else shipped_logs(guidance.name))
+    logs = log or ([] if cost_model else shipped_logs(pretrained.name))
     if not logs:
         raise Misuse("expected --log, the logs that the cost model learned from, say; found none")
     learned = of_like_devices(RecordTable.read(logs), device.fingerprint)
@@ -65,7 +65,7 @@ def estimate(
         )
     tasks = read_tasks(model, op, shape, device.target)
     name = op or (model.stem if model else "")
-    found = estimate_model(name, tasks, device.fingerprint, guidance.model, LatencyEstimator.fit(learned))
+    found = estimate_model(name, tasks, device.fingerprint, pretrained.model, LatencyEstimator.fit(learned))
     if json:
         print_json(msgspec.to_builtins(found))
         return

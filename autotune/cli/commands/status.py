@@ -12,7 +12,7 @@ import typer
 from autotune.cli.arguments import JsonOption
 from autotune.cli.console import OUT, print_json
 from autotune.cli.job_view import model_table, offer_table, summary, task_table
-from autotune.jobs.status import State, read_status
+from autotune.jobs.status import JobState, read_status
 from search_spaces import Misuse
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of a job.")]
@@ -23,8 +23,8 @@ def status(folder: FolderArgument, json: JsonOption = False) -> None:
     found = read_status(folder)
     if found is None:
         raise Misuse(f"expected the output folder of a job, with a status.json; found none in {folder}")
-    if found.state is State.RUNNING and not psutil.pid_exists(found.runs[-1].pid):
-        found.state, found.activity = State.STOPPED, "killed; the same command goes on"
+    if found.state is JobState.RUNNING and not psutil.pid_exists(found.runs[-1].pid):
+        found.state, found.activity = JobState.STOPPED, "killed; the same command goes on"
     if json:
         print_json(msgspec.to_builtins(found))
         return

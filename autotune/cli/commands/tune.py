@@ -27,7 +27,7 @@ from autotune.devices.device_file import read_devices
 from autotune.jobs.durations import parse_secs
 from autotune.jobs.job_file import JobRequest, ModelRequest
 from autotune.jobs.plan import JobPlan, PlannedModel, plan_job, share_out
-from autotune.jobs.status import JobStatus, State
+from autotune.jobs.status import JobState, JobStatus
 from autotune.models.operators import operator_task
 from autotune.search.pretrained_model import NO_MODEL, SHIPPED
 from autotune.search.samplers import SamplerKind, sampler_factory
@@ -152,14 +152,14 @@ def print_status(status: JobStatus) -> None:
         if warning:
             OUT.print(f"[yellow]{warning}[/yellow]", highlight=False)
     for task in status.tasks:
-        if task.best_secs is None and status.state is State.FINISHED:
+        if task.best_secs is None and status.state is JobState.FINISHED:
             OUT.print(f"[yellow]{task.name} was not tuned: its default schedule did not run[/yellow]")
     OUT.print(f"{summary(status)} → {status.log}", highlight=False)
 
 
 def check_success(status: JobStatus) -> None:
     """Raises AutotuneError where nothing ran, and exits with 130 where the job was stopped."""
-    if status.state is State.STOPPED:
+    if status.state is JobState.STOPPED:
         raise typer.Exit(_INTERRUPTED)
     nothing_ran = not any(one.trials and one.best_secs for one in status.tasks)
     if nothing_ran or 0 < status.trials <= sum(status.failures.values()):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from autotune.cli.arguments import JsonOption
 from autotune.cli.commands.cost_model.train import LogsArgument, ModelArgument, read_table
 from autotune.cli.console import ERR, OUT, print_json, table
-from cost_models.boosters.xgboost_cost_model import Objective, XGBoostCostModel
+from cost_models.boosters.xgboost_cost_model import Loss, XGBoostCostModel
 from cost_models.evaluation.baselines import baselines, boosted
 from cost_models.evaluation.calibration import calibration
 from cost_models.evaluation.held_out import HeldOut, Quality, held_out_scores, quality, task_scores
@@ -100,7 +100,7 @@ def evaluate(
         pictures["reliability of the validity classifier"] = reliability_curve(validity.reliability)
     if HeldOut.TASKS in folds:
         counts = doublings(max(64, int(len(known) * 0.8)))
-        learned = learning_curve(known, boosted(Objective.REGRESSION), counts)
+        learned = learning_curve(known, boosted(Loss.REGRESSION), counts)
         pictures["learning curve"] = learning_picture(
             counts,
             {"top-1": [each.top1 for each in learned], "pairwise": [each.pairwise for each in learned]},

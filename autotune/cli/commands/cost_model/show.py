@@ -20,9 +20,13 @@ def show(
 ) -> None:
     """Print a model's card and its most important features."""
     loaded = load_program_model(model)
-    gains = {COLUMNS[column]: gain for column, gain in list(loaded.gains().items())[:features]}
+    feature_importance = {
+        COLUMNS[column]: gain for column, gain in list(loaded.feature_importance().items())[:features]
+    }
     if json:
-        print_json({"model": str(model), **card_facts(loaded), "features": gains})
+        print_json({"model": str(model), **card_facts(loaded), "features": feature_importance})
         return
     print_card(loaded)
-    OUT.print(table("", ["feature", "share"], [[name, f"{gain:.1%}"] for name, gain in gains.items()]))
+    OUT.print(
+        table("", ["feature", "share"], [[name, f"{gain:.1%}"] for name, gain in feature_importance.items()])
+    )

@@ -13,7 +13,7 @@ from autotune.cli.log_arguments import LogArgument, matching_device, read
 from autotune.cli.rows import CsvOption, Format, chosen_format, print_rows
 from search_spaces import Misuse
 from tuning_logs import RecordStore, Timing, TuningRecord
-from tuning_logs.records.outcomes import Outcomes
+from tuning_logs.records.trial_counts import TrialCounts
 
 FromOption = Annotated[
     str | None, typer.Option("--device", metavar="KEY", help="Only records of this device, by key or name.")
@@ -24,7 +24,7 @@ def show(log: LogArgument, json: JsonOption = False, csv: CsvOption = False) -> 
     """List tasks and devices of a log: how many trials, the best of them, and failures by kind."""
     format = chosen_format(json, csv)
     store = read(log)
-    outcomes = store.outcomes()
+    outcomes = store.trial_counts()
     rows = [_row(store, each) for each in outcomes]
     failures: Counter[str] = Counter()
     for each in outcomes:
@@ -75,7 +75,7 @@ def best(
     store = read(log)
     only = matching_device(store, device)
     rows = []
-    for each in store.outcomes():
+    for each in store.trial_counts():
         if (task is None or each.task.key.startswith(task) or each.task.name == task) and (
             only is None or each.device.key == only
         ):
@@ -89,7 +89,7 @@ def best(
     print_rows(format, f"The best of {log}", rows)
 
 
-def _row(store: RecordStore, outcomes: Outcomes) -> dict[str, object]:
+def _row(store: RecordStore, outcomes: TrialCounts) -> dict[str, object]:
     task = outcomes.task
     best = store.best(task, outcomes.device)
     return {

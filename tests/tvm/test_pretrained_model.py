@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from autotune.devices.device import Device
-from autotune.search.pretrained_model import SHIPPED, find_guidance, matches
-from autotune.search.pretrained_prior import ProgramPrior
+from autotune.search.pretrained_model import SHIPPED, load_pretrained, matches
+from autotune.search.pretrained_prior import PretrainedPrior
 from search_spaces import Config, Misuse, Target, ToySpace
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import DeviceFingerprint, TuningLog
@@ -45,16 +45,16 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_the_shipped_model_is_for_cpus_with_the_same_vectors(where: Device, is_like: bool) -> None:
-    assert (find_guidance(SHIPPED, where) is not None) == is_like
+    assert (load_pretrained(SHIPPED, where) is not None) == is_like
 
 
 def test_every_shipped_model_has_the_logs_that_it_learned_from_and_none_that_judge_it() -> None:
     models = sorted(SHIPPED.glob("*.ubj"))
     assert models
     for path in models:
-        guidance = find_guidance(path, AVX512)
-        assert guidance is not None
-        card = guidance.model.card
+        pretrained = load_pretrained(path, AVX512)
+        assert pretrained is not None
+        card = pretrained.model.card
         logs = sorted((SHIPPED / path.stem).glob("*.jsonl.gz"))
         assert card["logs"] == {log.name: hashlib.sha256(log.read_bytes()).hexdigest() for log in logs}
         assert not HELD_OUT & set(card["networks"])
@@ -62,29 +62,29 @@ def test_every_shipped_model_has_the_logs_that_it_learned_from_and_none_that_jud
 
 
 def test_a_shipped_model_knows_slow_from_fast_in_the_logs_that_ship_with_it() -> None:
-    guidance = find_guidance(SHIPPED, AVX512)
-    assert guidance is not None
-    log = TuningLog.read(sorted((SHIPPED / guidance.name).glob("*.jsonl.gz"))[0])
+    pretrained = load_pretrained(SHIPPED, AVX512)
+    assert pretrained is not None
+    log = TuningLog.read(sorted((SHIPPED / pretrained.name).glob("*.jsonl.gz"))[0])
     task = max(log.tasks(), key=lambda one: one.workload.flops)
     records = [record for record in log.where(task=task) if len(record.config) > 1 and record.secs < 1]
     space = TensorIRSpace(task)
     known = {sketch.name for sketch in space.sketches}
     records = [record for record in records if record.config.by_name["sketch"] in known]
-    prior = ProgramPrior(space, records[0].device, guidance.model)
+    prior = PretrainedPrior(space, records[0].device, pretrained.model)
     scores, secs = prior([record.config for record in records]), np.array([one.secs for one in records])
     chosen = secs[np.argsort(-scores)[: len(secs) // 10]]
     assert np.median(chosen) < np.quantile(secs, 0.25)
 
 
 def test_a_prior_needs_no_schedule_and_takes_the_untouched_operator_too() -> None:
-    guidance = find_guidance(SHIPPED, AVX512)
-    assert guidance is not None
-    log = TuningLog.read(sorted((SHIPPED / guidance.name).glob("*.jsonl.gz"))[0])
-    prior = guidance.prior(TensorIRSpace(log.tasks()[0]))
+    pretrained = load_pretrained(SHIPPED, AVX512)
+    assert pretrained is not None
+    log = TuningLog.read(sorted((SHIPPED / pretrained.name).glob("*.jsonl.gz"))[0])
+    prior = pretrained.prior(TensorIRSpace(log.tasks()[0]))
     assert prior is not None
     assert np.isfinite(prior([Config((("sketch", "default"),))])).all()
     assert prior([]).shape == (0,)
-    assert guidance.prior(ToySpace(64)) is None
+    assert pretrained.prior(ToySpace(64)) is None
 
 
 def test_tune_says_that_it_is_guided_and_how_to_turn_that_off(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_model_of_other_features_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "old.ubj"
     path.write_bytes(json.dumps({**card, "feature_version": 0}).encode() + b"\n" + body)
     with pytest.raises(Misuse, match="feature version"):
-        find_guidance(path, AVX512)
+        load_pretrained(path, AVX512)
     assert not matches({**card, "feature_version": 0}, AVX512)
     assert not matches({**card, "devices": []}, AVX512)
     assert matches(card, AVX512)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from autotune.search.observations import Evidence
+from autotune.search.observations import Observations
 from autotune.search.proposer import ConfigProposer
 from autotune.search.surrogate import Prior
 from search_spaces import Config, IllegalSchedule, ToySpace
@@ -41,8 +41,8 @@ def best_after(trials: int, seed: int, prior: Prior | None) -> float:
     proposer, rng = ConfigProposer(draft=200, prior=prior), np.random.default_rng(seed)
     measured: list[Config] = []
     while len(measured) < trials:
-        evidence = Evidence(tuple(measured), tuple(secs(config) for config in measured))
-        measured += proposer.propose(SPACE.answer, evidence, 4, rng, screen)
+        observations = Observations(tuple(measured), tuple(secs(config) for config in measured))
+        measured += proposer.propose(SPACE.answer, observations, 4, rng, screen)
     return min(secs(config) for config in measured)
 
 
@@ -54,10 +54,10 @@ def test_with_knowledge_of_the_like_twelve_trials_are_as_good_as_many_without() 
 
 def test_the_very_first_round_follows_the_prior() -> None:
     proposer = ConfigProposer(draft=200, prior=rough_knowledge)
-    first = proposer.propose(SPACE.answer, Evidence(), 4, np.random.default_rng(0), screen)
-    anywhere = proposer.propose(SPACE.answer, Evidence(), 4, np.random.default_rng(0), screen)
+    first = proposer.propose(SPACE.answer, Observations(), 4, np.random.default_rng(0), screen)
+    anywhere = proposer.propose(SPACE.answer, Observations(), 4, np.random.default_rng(0), screen)
     assert first == anywhere  # a function of its arguments
-    at_random = ConfigProposer().propose(SPACE.answer, Evidence(), 40, np.random.default_rng(0), screen)
+    at_random = ConfigProposer().propose(SPACE.answer, Observations(), 40, np.random.default_rng(0), screen)
     assert np.median(rough_knowledge(first)) > np.quantile(rough_knowledge(at_random), 0.9)
 
 
@@ -65,6 +65,8 @@ def test_measurements_win_over_a_prior_that_is_wrong() -> None:
     misled = np.median([best_after(40, seed, wrong) for seed in range(3)])
     at_random = []
     for seed in range(3):
-        drawn = ConfigProposer().propose(SPACE.answer, Evidence(), 40, np.random.default_rng(seed), screen)
+        drawn = ConfigProposer().propose(
+            SPACE.answer, Observations(), 40, np.random.default_rng(seed), screen
+        )
         at_random.append(min(secs(config) for config in drawn))
     assert misled <= np.median(at_random)

@@ -15,7 +15,7 @@ from autotune.deployment.side_by_side import EngineLatency, ModelComparison
 from autotune.devices.roofline import Roof, Roofline, bandwidth, higher, ideal
 from autotune.jobs import model_builds
 from autotune.jobs.job_file import ModelRequest
-from autotune.jobs.model_builds import EndToEnd, latency
+from autotune.jobs.model_builds import ModelBuilds, latency
 from autotune.jobs.status import ModelStatus
 from tuning_logs import Check
 
@@ -55,7 +55,7 @@ def job(
     monkeypatch.setattr(model_builds, "build_apart", build)
     monkeypatch.setattr(model_builds, "_inputs", lambda _request: ())
     status = ModelStatus(name="model", device="toy")
-    made = EndToEnd(folder, "log.jsonl", lambda _device: Bench(tuple(before), tuple(after), mistake))
+    made = ModelBuilds(folder, "log.jsonl", lambda _device: Bench(tuple(before), tuple(after), mistake))
     assert not made.has_before(status)
     made.before(REQUEST, DEVICE, status)
     assert made.has_before(status)

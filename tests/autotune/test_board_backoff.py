@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autotune.devices.rpc_tracker import Address
-from autotune.runners.board_backoff import Quarantine
+from autotune.runners.board_backoff import BoardBackoff
 from autotune.workers.remote_end import SessionEnd, find_session_end
 
 BOARD, OTHER = Address("10.0.0.7", 9090), Address("10.0.0.8", 9090)
@@ -11,12 +11,12 @@ BOARD, OTHER = Address("10.0.0.7", 9090), Address("10.0.0.8", 9090)
 
 def test_a_lost_board_is_left_alone_longer_each_time_and_not_for_ever() -> None:
     now = [0.0]
-    quarantine = Quarantine(lambda: now[0])
+    backoff = BoardBackoff(lambda: now[0])
     pauses = []
     for _ in range(12):
-        quarantine.note_loss(BOARD)
+        backoff.record_failure(BOARD)
         started = now[0]
-        while BOARD in quarantine.closed:
+        while BOARD in backoff.closed:
             now[0] += 1.0
         pauses.append(now[0] - started)
     assert pauses[:4] == [2.0, 4.0, 8.0, 16.0]
@@ -24,13 +24,13 @@ def test_a_lost_board_is_left_alone_longer_each_time_and_not_for_ever() -> None:
 
 
 def test_other_boards_go_on_and_success_is_forgiveness() -> None:
-    quarantine = Quarantine(lambda: 0.0)
-    quarantine.note_loss(BOARD)
-    quarantine.note_loss(BOARD)
-    assert quarantine.closed == {BOARD}
-    assert OTHER not in quarantine.closed
-    quarantine.note_success(BOARD)
-    assert quarantine.closed == frozenset()
+    backoff = BoardBackoff(lambda: 0.0)
+    backoff.record_failure(BOARD)
+    backoff.record_failure(BOARD)
+    assert backoff.closed == {BOARD}
+    assert OTHER not in backoff.closed
+    backoff.record_success(BOARD)
+    assert backoff.closed == frozenset()
 
 
 def test_the_end_of_a_session_is_found_in_an_errors_text() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from autotune.models.operators import operator_task
 from autotune.search.cost_model_sampler import CostModelSampler
 from autotune.search.task_study import TaskStudy
-from autotune.search.warm_start import SimilarConfigs
+from autotune.search.warm_start import WarmStart
 from search_spaces import Config, IllegalSchedule, Target, TuningTask
 from search_spaces.config_transfer import transferred
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
@@ -49,7 +49,7 @@ def test_the_nearest_sizes_best_comes_first_then_others_then_second_bests(target
     tuned(log, near, seed=4, secs=3.0)
     space = TensorIRSpace(operator_task("matmul:64,64,128", target))
 
-    found = SimilarConfigs(log, HERE).of(space)
+    found = WarmStart(log, HERE).of(space)
 
     assert found == [space.answer(transferred(config)) for config in (near_best, far_best, near_second)]
 
@@ -66,7 +66,7 @@ def test_a_sketch_that_this_size_lacks_is_no_advice(target: Target) -> None:
         if tuned(TuningLog.in_memory(), packed, seed, 1.0).by_name["sketch"] not in known
     )
     tuned(log, packed, seed, secs=1.0)
-    assert SimilarConfigs(log, HERE).of(space) == []
+    assert WarmStart(log, HERE).of(space) == []
 
 
 def test_other_devices_other_operators_and_what_was_hardly_searched_teach_nothing(target: Target) -> None:
@@ -79,7 +79,7 @@ def test_other_devices_other_operators_and_what_was_hardly_searched_teach_nothin
     tuned(log, operator_task("matmul_relu:64,64,64", target), seed=1, secs=1.0)
     tuned(log, operator_task("matmul:64,64,32", target), seed=1, secs=1.0, trials=15)
 
-    assert SimilarConfigs(log, HERE).of(TensorIRSpace(operator_task("matmul:64,64,128", target))) == []
+    assert WarmStart(log, HERE).of(TensorIRSpace(operator_task("matmul:64,64,128", target))) == []
 
 
 def test_the_same_operator_on_another_device_comes_before_other_sizes(target: Target) -> None:
@@ -93,7 +93,7 @@ def test_the_same_operator_on_another_device_comes_before_other_sizes(target: Ta
     tuned(log, TuningTask(task.workload, Target("nvidia/nvidia-a100")), seed=5, secs=1.0, device=ELSEWHERE)
     space = TensorIRSpace(task)
 
-    found = SimilarConfigs(log, HERE).of(space)
+    found = WarmStart(log, HERE).of(space)
 
     first = {space.answer(transferred(config)) for config in (there_best, old_target_best)}
     assert set(found[:2]) == first
@@ -105,7 +105,7 @@ def test_a_study_tries_them_before_anything_else(target: Target) -> None:
     config = tuned(log, operator_task("matmul:64,64,64", target), seed=3, secs=1.0)
     space = TensorIRSpace(operator_task("matmul:64,64,128", target))
     study = TaskStudy(
-        space, CostModelSampler(seed=0), np.random.default_rng(0), similar=SimilarConfigs(log, HERE).of
+        space, CostModelSampler(seed=0), np.random.default_rng(0), similar=WarmStart(log, HERE).of
     )
 
     [first, *_] = study.ask(4)

@@ -11,7 +11,7 @@ from tuning_logs.records.measurement import FailureKind
 
 
 @dataclass(frozen=True, slots=True)
-class Outcomes:
+class TrialCounts:
     """counts: how many records of each status (`ok`, `censored`, or the kind of failure), none of zero."""
 
     task: TuningTask
