@@ -28,7 +28,7 @@ from trained_models import TRAINED_MODELS
 from autotune.deployment.compilation import compile
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.onnxruntime_engine import OnnxRuntime
-from autotune.deployment.side_by_side import side_by_side
+from autotune.deployment.side_by_side import TimingSettings, side_by_side
 from autotune.devices.device import local_device
 from autotune.models.model import load_model
 from autotune.models.onnx_file import Shape
@@ -53,7 +53,9 @@ def row(name: str, rounds: int) -> str:
             saved = build.save(Path(scratch) / "model.so")
             built = time.perf_counter()
             peer = OnnxRuntime(path, tuple(model.shapes.items()), device.threads)
-            compared = side_by_side([SavedModel(saved), peer], model.inputs, device.threads, 0, rounds)
+            compared = side_by_side(
+                [SavedModel(saved), peer], TimingSettings(model.inputs, device.threads, rounds)
+            )
         except AutotuneError as error:
             return f"{name:14} {error}"
     ours, theirs = (1e3 * each.secs for each in compared.latencies)

@@ -26,7 +26,7 @@ import seeded_weights
 
 from autotune.deployment.compilation import compile
 from autotune.deployment.executable import SavedModel
-from autotune.deployment.side_by_side import EngineLatency, side_by_side
+from autotune.deployment.side_by_side import EngineLatency, TimingSettings, side_by_side
 from autotune.devices.device import local_device
 from autotune.models.model import Model, load_model
 from autotune.models.task_extraction import extract_tasks
@@ -103,8 +103,8 @@ def examine(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]
             raise SystemExit(f"{path} could not be built:\n{built.stderr[-2000:]}")
         builds[build] = library.absolute()
     builds["again"] = builds["second"]
-    latencies = in_turns(builds, ("untuned", "first", "second", "again"), model, options.rounds)
-    few = in_turns(builds, ("untuned", "few secs", "few trials"), model, options.rounds)
+    latencies = latencies_in_turns(builds, ("untuned", "first", "second", "again"), model, options.rounds)
+    few = latencies_in_turns(builds, ("untuned", "few secs", "few trials"), model, options.rounds)
     return {
         "model": name,
         "seed": seed,
@@ -114,12 +114,12 @@ def examine(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]
     }
 
 
-def in_turns(
+def latencies_in_turns(
     builds: dict[str, Path], names: tuple[str, ...], model: Model, rounds: int
 ) -> dict[str, EngineLatency]:
     """Some of the builds, run in turns."""
     engines = [SavedModel(builds[name], name) for name in names]
-    found = side_by_side(engines, model.inputs, local_device().threads, 0, rounds)
+    found = side_by_side(engines, TimingSettings(model.inputs, local_device().threads, rounds))
     return {each.name: each for each in found.latencies}
 
 
@@ -138,9 +138,10 @@ def compare(latencies: dict[str, EngineLatency], one: str, other: str) -> dict[s
 
 def mistakes(builds: dict[str, Path], model: Model) -> dict[str, str]:
     """What is wrong with outputs, held against those of the untuned build; a build that is right is not in it."""
-    threads, peer = local_device().threads, SavedModel(builds["untuned"], "untuned")
+    peer = SavedModel(builds["untuned"], "untuned")
+    settings = TimingSettings(model.inputs, local_device().threads, rounds=0)
     found = {
-        name: side_by_side([SavedModel(library, name), peer], model.inputs, threads, 0, rounds=0).mistake
+        name: side_by_side([SavedModel(library, name), peer], settings).mistake
         for name, library in builds.items()
         if name not in ("untuned", "again")
     }

@@ -31,7 +31,7 @@ import seeded_weights
 
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.onnxruntime_engine import OnnxRuntime
-from autotune.deployment.side_by_side import side_by_side
+from autotune.deployment.side_by_side import TimingSettings, side_by_side
 from autotune.devices.device import local_device
 from autotune.models.model import load_model
 
@@ -100,7 +100,7 @@ def beside_onnxruntime(folder: Path, name: str) -> dict[str, Any]:
     if not library.exists():
         return {"mistake": "the job had no time to build it"}
     peer = OnnxRuntime(model.path.absolute(), tuple(model.shapes.items()), device.threads)
-    found = side_by_side([SavedModel(library.absolute()), peer], model.inputs, device.threads, 0)
+    found = side_by_side([SavedModel(library.absolute()), peer], TimingSettings(model.inputs, device.threads))
     ours, theirs = found.latencies
     return {
         "latency_secs": ours.secs,

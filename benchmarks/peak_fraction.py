@@ -22,14 +22,16 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from sides.operator_sides import NumPy, OnnxRuntime, Ours, Peak, is_product, result, timed_runs
+from sides.operator_sides import NumPy, OnnxRuntime, Ours, Peak, is_product, median_secs, result
 
 from autotune.devices.device import local_device
 from autotune.jobs.durations import parse_secs
+from autotune.measurement.timing import in_turns
 from autotune.models.operators import operator_task
 from autotune.workers.idle import wait_until_idle
 from search_spaces import Config
@@ -65,7 +67,7 @@ def main() -> None:
         "--time", type=parse_secs, default=parse_secs("5m"), help="of tuning, for each operator"
     )
     parser.add_argument("--turns", type=int, default=11)
-    parser.add_argument("--turn-secs", type=float, default=0.2)
+    parser.add_argument("--round-secs", type=float, default=0.2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, default=None, help="where the numbers go as JSON")
     options = parser.parse_args()
@@ -102,17 +104,18 @@ def measure(name: str, threads: int, options: argparse.Namespace) -> Row:
         sides["numpy"] = NumPy(operator)
     pools = {side: ProcessPoolExecutor(1, get_context("spawn")) for side in sides}
     pids = {side: pool.submit(os.getpid).result() for side, pool in pools.items()}
-    taken: dict[str, list[float]] = {side: [] for side in sides}
-    names = list(sides)
-    for turn in range(options.turns):
-        place = turn % len(names)
-        for side in names[place:] + names[:place]:
-            wait_until_idle(pid for other, pid in pids.items() if other != side)
-            taken[side].append(pools[side].submit(timed_runs, sides[side], options.round_secs).result())
-    row.secs = {side: statistics.median(secs) for side, secs in taken.items()}
+
+    def median_of_round(side: str) -> float:
+        wait_until_idle(pid for other, pid in pids.items() if other != side)
+        return pools[side].submit(median_secs, sides[side], options.round_secs).result()
+
+    samples = in_turns(
+        {side: partial(median_of_round, side) for side in sides}, lambda done: done < options.turns
+    )
+    row.secs = {side: statistics.median(secs) for side, secs in samples.items()}
     for side in ("peak of one core", "peak"):
         row.secs[side] *= row.flops / sides[side].flops
-    results = {side: pools[side].submit(result, sides[side]).result() for side in names[2:]}
+    results = {side: pools[side].submit(result, sides[side]).result() for side in list(sides)[2:]}
     reference = results.get("numpy", results["onnxruntime"])
     scale = float(np.abs(reference).max())
     row.errors = {side: float(np.abs(each - reference).max()) / scale for side, each in results.items()}

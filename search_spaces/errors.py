@@ -11,3 +11,8 @@ class Misuse(AutotuneError):
 
 class IllegalSchedule(AutotuneError):
     """The config answers every question, yet no program can be built from it; the message is the reason."""
+
+
+def last_line(error: BaseException) -> str:
+    """The last line of an exception's text, which is where TVM and LLVM put the reason; its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

@@ -27,7 +27,7 @@ from autotune.models.onnx_file import InputSpec
 from autotune.workers.pool import WorkerPool, lasting_worker
 from autotune.workers.process import Call
 from autotune.workers.remote_end import find_session_end
-from search_spaces.errors import AutotuneError
+from search_spaces.errors import AutotuneError, last_line
 
 # The session of a search that has just ended may still be on its way out.
 _WAIT_SECS = 30.0
@@ -81,18 +81,18 @@ class BoardModelRunner:
         model = BoardModel(build, boards, inputs, self.seed)
         name = f"{build.name} on a board under {self.key!r}"
         return EngineProcess(
-            name, pool, Call(outputs_on_board, (model,)), Call(timed_runs_on_board, (model, round_secs))
+            name, pool, Call(outputs_on_board, (model,)), Call(run_secs_on_board, (model, round_secs))
         )
 
 
 def outputs_on_board(model: BoardModel) -> tuple[Array, ...]:
-    """What the model computes there. Raises AutotuneError where the board or the model fails."""
+    """Outputs of the model on seeded inputs. Raises AutotuneError where the board or the model fails."""
     with _faults_told():
         return _loaded(model).outputs()
 
 
-def timed_runs_on_board(model: BoardModel, round_secs: float) -> list[float]:
-    """Latencies in seconds as the board's clock tells them, one a run, see `autotune.deployment.engine.timed_runs`.
+def run_secs_on_board(model: BoardModel, round_secs: float) -> list[float]:
+    """Latencies in seconds as the board's clock tells them, one a run, see `autotune.deployment.engine.run_secs`.
 
     Raises AutotuneError where the board or the model fails.
     """
@@ -143,8 +143,7 @@ def _faults_told() -> Iterator[None]:
         yield
     except Exception as error:
         end = find_session_end(str(error))
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise AutotuneError(end.fault.message if end else lines[-1]) from error
+        raise AutotuneError(end.fault.message if end else last_line(error)) from error
 
 
 def _pool() -> WorkerPool:

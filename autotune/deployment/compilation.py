@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -16,7 +15,7 @@ from tvm.support import cc
 from autotune.builders.local_builder import LocalBuilder
 from autotune.deployment.coverage import Coverage, coverage
 from autotune.deployment.executable import Array, Executable, SavedModel
-from autotune.deployment.side_by_side import EngineLatency, measure
+from autotune.deployment.side_by_side import EngineLatency, TimingSettings, measure
 from autotune.models.lowering import lower
 from autotune.models.model import Model
 from autotune.models.onnx_file import InputSpec
@@ -24,7 +23,8 @@ from autotune.models.task_extraction import calls
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.space import Candidate
 from search_spaces.target import Target
-from search_spaces.tensor_ir.modules import tvm_target
+from search_spaces.tensor_ir.modules import is_cpu, tvm_target
+from tuning_logs.atomic_file import atomically
 from tuning_logs.exchange.metaschedule_database import database
 from tuning_logs.record_store import RecordStore
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
@@ -59,7 +59,8 @@ class Build:
         """Times the model on seeded inputs, in a process of its own, on as many threads as cores."""
         with tempfile.TemporaryDirectory() as scratch:
             engine = SavedModel(self.save(Path(scratch) / "model.so"))
-            return measure(engine, self.inputs, int(str(self.target.attr("num-cores") or 1)), seed, rounds)
+            threads = int(str(self.target.attr("num-cores") or 1))
+            return measure(engine, TimingSettings(self.inputs, threads, rounds, seed=seed))
 
     def save(self, path: str | Path, linker: str | None = None) -> Path:
         """Writes the model as a shared library that `autotune.load` reads; a file of that name is replaced.
@@ -75,10 +76,14 @@ class Build:
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as scratch:
-                library = Path(scratch) / "model.so"
+            with (
+                atomically(path) as scratch,
+                tempfile.TemporaryDirectory(dir=path.parent, prefix=".build-") as folder,
+            ):
+                # TVM tells by the suffix what to write.
+                library = Path(folder) / "model.so"
                 self.executable.vm_executable.export_library(str(library), fcompile=cc.cross_compiler(linker))
-                os.replace(library, path)
+                library.rename(scratch)
         except (OSError, RuntimeError) as error:
             raise AutotuneError(f"the built model could not be written to {path}: {error}") from error
         return path
@@ -115,7 +120,7 @@ def compile(
             packed = relax.transform.FoldConstant()(split)
     found = coverage([name for name, _ in calls(lowered)], records.lookups, log, device)
     built = relax.build(packed, target=compiled_for, relax_pipeline=_to_executable(compiled_for))
-    executable = Executable(built, _device(compiled_for))
+    executable = Executable(built, "cpu" if is_cpu(target) else str(compiled_for.kind.name))
     to_pack, left = _count_packs(split), _count_packs(packed)
     specs = model.inputs if isinstance(model, Model) else _inputs(module)
     return Build(executable, found, target, specs, to_pack - left, left)
@@ -129,7 +134,7 @@ class _TrialBuild:
         self._builder: LocalBuilder | None = None
 
     def __call__(self, candidate: Candidate) -> bool:
-        if str(candidate.task.target.kind) != "llvm":
+        if not is_cpu(candidate.task.target):
             return True
         self._builder = self._builder or self._stack.enter_context(
             LocalBuilder(workers=1, linker=self._linker)
@@ -160,7 +165,3 @@ def _to_executable(target: tvm.target.Target) -> tvm.transform.Pass:
 
 def _count_packs(module: tvm.IRModule) -> int:
     return sum(name.endswith(_PREPACK) for name, _ in calls(module))
-
-
-def _device(target: tvm.target.Target) -> str:
-    return "cpu" if str(target.kind.name) == "llvm" else str(target.kind.name)

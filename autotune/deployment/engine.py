@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable, Sequence
 from functools import cache
 from typing import Any, Protocol
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from autotune.measurement.timing import timed_runs
 from autotune.models.onnx_file import InputSpec
 
 Array = npt.NDArray[Any]
@@ -34,19 +34,10 @@ def outputs(engine: Engine, inputs: tuple[InputSpec, ...], seed: int) -> tuple[A
     return found if isinstance(found, tuple) else (found,)
 
 
-def timed_runs(engine: Engine, inputs: tuple[InputSpec, ...], seed: int, round_secs: float) -> list[float]:
-    """Latencies in seconds, one a run: as many runs as fit into turn_secs, at least one.
-
-    One run before them wakes the threads and warms the caches, which the other engine's turn has cooled.
-    """
+def run_secs(engine: Engine, inputs: tuple[InputSpec, ...], seed: int, round_secs: float) -> list[float]:
+    """Latencies in seconds of one round on seeded inputs; see `autotune.measurement.timing.timed_runs`."""
     model, arguments = _opened(engine), draw(inputs, seed)
-    model(*arguments)
-    latencies: list[float] = []
-    while not latencies or sum(latencies) + latencies[-1] < round_secs:
-        started = time.perf_counter()
-        model(*arguments)
-        latencies.append(time.perf_counter() - started)
-    return latencies
+    return timed_runs(lambda: model(*arguments), round_secs)
 
 
 def draw(inputs: Sequence[InputSpec], seed: int) -> list[Array]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
-from search_spaces.errors import Misuse
+from search_spaces.errors import Misuse, last_line
 
 Array = npt.NDArray[Any]
 
@@ -44,7 +44,7 @@ class Executable:
         except (RuntimeError, ValueError, TypeError) as error:
             given = ", ".join(f"{value.dtype} {value.shape}" for value in inputs)
             raise Misuse(
-                f"expected inputs that fit the model; found {given or 'none'}: {_last_line(error)}"
+                f"expected inputs that fit the model; found {given or 'none'}: {last_line(error)}"
             ) from error
         if isinstance(found, tvm.runtime.Tensor):
             return np.asarray(found.numpy())
@@ -62,13 +62,7 @@ def load(path: str | Path, device: str = "cpu") -> Executable:
     try:
         return Executable(tvm.runtime.load_module(str(path.absolute())), device)
     except (RuntimeError, ValueError, OSError) as error:
-        raise Misuse(
-            f"expected a built model; {path} cannot be loaded as one: {_last_line(error)}"
-        ) from error
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise Misuse(f"expected a built model; {path} cannot be loaded as one: {last_line(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)

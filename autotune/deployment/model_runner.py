@@ -1,4 +1,4 @@
-"""Where the builds of a whole model are run and timed: on this machine, or on a board."""
+"""Runners of whole models: on this machine, or on a board."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import Protocol
 
 from autotune.deployment.board_model import BoardModelRunner
 from autotune.deployment.executable import SavedModel
-from autotune.deployment.side_by_side import EngineLatency, ModelComparison, measure, side_by_side
+from autotune.deployment.side_by_side import (
+    EngineLatency,
+    ModelComparison,
+    TimingSettings,
+    measure,
+    side_by_side,
+)
 from autotune.devices.device import Device
 from autotune.models.onnx_file import InputSpec
 from search_spaces.errors import AutotuneError
@@ -46,7 +52,7 @@ class LocalModelRunner:
         self, build: SavedModel, inputs: tuple[InputSpec, ...], rounds: int, round_secs: float
     ) -> EngineLatency:
         """See `ModelRunner`."""
-        return measure(build, inputs, self.threads, _SEED, rounds, round_secs)
+        return measure(build, TimingSettings(inputs, self.threads, rounds, round_secs, _SEED))
 
     def side_by_side(
         self,
@@ -56,11 +62,11 @@ class LocalModelRunner:
         spare_secs: Callable[[], float],
     ) -> ModelComparison:
         """See `ModelRunner`."""
-        return side_by_side(builds, inputs, self.threads, _SEED, rounds, spare_secs=spare_secs)
+        return side_by_side(builds, TimingSettings(inputs, self.threads, rounds, seed=_SEED), spare_secs)
 
 
 def model_runner(device: Device) -> ModelRunner:
-    """Where builds for a device run. Raises AutotuneError for the GPU of a board, where only kernels are run."""
+    """The runner of a device's models. Raises AutotuneError for the GPU of a board, where only kernels are run."""
     if device.is_here:
         return LocalModelRunner(device.threads)
     if device.target.is_gpu:

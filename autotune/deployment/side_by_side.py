@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any
 
-from autotune.deployment.engine import Array, Engine, outputs, timed_runs
+from autotune.deployment.engine import Array, Engine, outputs, run_secs
 from autotune.measurement.output_check import compare
+from autotune.measurement.timing import in_turns
 from autotune.models.onnx_file import InputSpec
 from autotune.workers.idle import wait_until_idle
 from autotune.workers.pool import WorkerPool, lasting_worker
@@ -20,10 +23,21 @@ from search_spaces.errors import AutotuneError
 from tuning_logs.records.measurement import Check
 
 _TIMEOUT_SECS = 600.0
-# However much time is left, this many times as many turns are enough.
-_MOST_TURNS = 10
+# However much time is left, this many times as many rounds are enough.
+_MOST_ROUNDS = 10
 # What rounding explains after some hundred layers, relative to an element or the output's root mean square.
 _TOLERANCE = {"float64": 1e-6, "float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
+
+
+@dataclass(frozen=True, slots=True)
+class TimingSettings:
+    """How engines are timed: on seeded inputs, on so many threads, in rounds of round_secs each."""
+
+    inputs: tuple[InputSpec, ...]
+    threads: int
+    rounds: int = 10
+    round_secs: float = 0.2
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +55,12 @@ class EngineLatency:
 
 @dataclass(frozen=True, slots=True)
 class EngineProcess:
-    """An engine in a worker process, and how that is asked for its outputs and for the seconds of one turn's runs."""
+    """An engine in a worker process, with the calls for its outputs and for the latencies of one round."""
 
     name: str
     pool: WorkerPool
     outputs: Call
-    turn: Call
+    round: Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,63 +82,58 @@ class ModelComparison:
 
 
 def side_by_side(
-    engines: Sequence[Engine],
-    inputs: tuple[InputSpec, ...],
-    threads: int,
-    seed: int,
-    rounds: int = 10,
-    round_secs: float = 0.2,
-    spare_secs: Callable[[], float] = lambda: 0.0,
+    engines: Sequence[Engine], settings: TimingSettings, spare_secs: Callable[[], float] = lambda: 0.0
 ) -> ModelComparison:
-    """Runs every engine in a process of its own, in turns of turn_secs, and compares the first two's outputs.
+    """Runs every engine in a process of its own, in turns, and compares the first two's outputs.
 
-    rounds: turns of each engine; up to ten times as many while one more of all fits into spare_secs, the time left.
+    spare_secs: the time left; there are up to ten times as many rounds while one more of all engines fits into it.
 
     The engines take turns so that a change of the machine's clock or load hits all of them; they do not share
     a process because the idle threads of one spin while another runs.
     Raises AutotuneError where an engine fails.
     """
     with ExitStack() as stack:
-        processes = [_engine_process(stack, engine, inputs, threads, seed, round_secs) for engine in engines]
-        return compare_processes(processes, rounds, spare_secs)
+        processes = [_engine_process(stack, engine, settings) for engine in engines]
+        return compare_processes(processes, settings.rounds, spare_secs)
 
 
 def compare_processes(
     processes: Sequence[EngineProcess], rounds: int, spare_secs: Callable[[], float]
 ) -> ModelComparison:
-    """The same for engines that have a seat, wherever they run. Raises AutotuneError where one fails."""
+    """As `side_by_side`, of engines that have a process, here or at a board. Raises AutotuneError where one fails."""
     ours, theirs = [_ask(process, process.outputs) for process in processes[:2]]
     check, mistake = compare_outputs(ours, theirs)
-    taken: list[list[float]] = [[] for _ in processes]
     started = time.monotonic()
-    for turn in range(_MOST_TURNS * rounds):
-        if turn >= rounds and spare_secs() < (time.monotonic() - started) / turn:
-            break
-        for process, secs in zip(processes, taken, strict=True):
-            wait_until_idle(pid for other in processes if other is not process for pid in other.pool.pids)
-            secs.extend(_ask(process, process.turn))
+
+    def has_next_round(done: int) -> bool:
+        if done < rounds:
+            return True
+        return done < _MOST_ROUNDS * rounds and spare_secs() >= (time.monotonic() - started) / done
+
+    sides = {place: partial(_round_secs, processes, place) for place in range(len(processes))}
+    samples = in_turns(sides, has_next_round)
     latencies = tuple(
-        EngineLatency(process.name, tuple(secs)) for process, secs in zip(processes, taken, strict=True)
+        EngineLatency(process.name, tuple(chain(*samples[place]))) for place, process in enumerate(processes)
     )
     return ModelComparison(latencies, check, mistake)
 
 
-def measure(
-    engine: Engine,
-    inputs: tuple[InputSpec, ...],
-    threads: int,
-    seed: int,
-    rounds: int = 5,
-    round_secs: float = 0.2,
-) -> EngineLatency:
+def _round_secs(processes: Sequence[EngineProcess], place: int) -> list[float]:
+    """Latencies of one round of one process, once the threads of all others rest."""
+    process = processes[place]
+    wait_until_idle(pid for other in processes if other is not process for pid in other.pool.pids)
+    return list(_ask(process, process.round))
+
+
+def measure(engine: Engine, settings: TimingSettings) -> EngineLatency:
     """Times one engine in a process of its own. Raises AutotuneError where it fails."""
     with ExitStack() as stack:
-        return time_process(_engine_process(stack, engine, inputs, threads, seed, round_secs), rounds)
+        return time_process(_engine_process(stack, engine, settings), settings.rounds)
 
 
 def time_process(process: EngineProcess, rounds: int) -> EngineLatency:
-    """The same for an engine that has a seat. Raises AutotuneError where it fails."""
-    secs = [each for _ in range(rounds) for each in _ask(process, process.turn)]
+    """As `measure`, of an engine that has a process. Raises AutotuneError where it fails."""
+    secs = [each for _ in range(rounds) for each in _ask(process, process.round)]
     return EngineLatency(process.name, tuple(secs))
 
 
@@ -147,17 +156,12 @@ def compare_outputs(ours: Sequence[Array], theirs: Sequence[Array]) -> tuple[Che
     return worst, "; ".join(mistakes) or None
 
 
-def _engine_process(
-    stack: ExitStack,
-    engine: Engine,
-    inputs: tuple[InputSpec, ...],
-    threads: int,
-    seed: int,
-    round_secs: float,
-) -> EngineProcess:
-    pool = stack.enter_context(_pool(engine, threads))
-    asked = (engine, inputs, seed)
-    return EngineProcess(engine.name, pool, Call(outputs, asked), Call(timed_runs, (*asked, round_secs)))
+def _engine_process(stack: ExitStack, engine: Engine, settings: TimingSettings) -> EngineProcess:
+    pool = stack.enter_context(_pool(engine, settings.threads))
+    asked = (engine, settings.inputs, settings.seed)
+    return EngineProcess(
+        engine.name, pool, Call(outputs, asked), Call(run_secs, (*asked, settings.round_secs))
+    )
 
 
 def _pool(engine: Engine, threads: int) -> WorkerPool:

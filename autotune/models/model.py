@@ -17,7 +17,7 @@ from autotune.models import onnx_file
 from autotune.models.onnx_file import InputSpec, Shape
 from autotune.models.passes.affine_batch_norms import with_affine_batch_norms
 from autotune.models.passes.pairwise_operations import with_pairwise_operations
-from search_spaces.errors import Misuse
+from search_spaces.errors import Misuse, last_line
 
 # Domains whose operators TVM's importer knows; it looks an operator up by its type alone.
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
@@ -81,7 +81,6 @@ def _import(proto: onnx.ModelProto, path: Path) -> tvm.IRModule:
             return with_pairwise_operations(frontend.from_onnx(with_affine_batch_norms(onnxslim.slim(proto))))
     except Exception as error:
         culprit = complaints.getvalue().partition(", with inputs")[0].strip()
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise Misuse(
-            f"TVM {tvm.__version__} cannot import {path.name}: {culprit or 'the graph'}: {reason}"
+            f"TVM {tvm.__version__} cannot import {path.name}: {culprit or 'the graph'}: {last_line(error)}"
         ) from error

@@ -10,7 +10,7 @@ from typing import Any
 from tvm import te, topi
 from tvm.s_tir.meta_schedule.testing import te_workload
 
-from search_spaces.errors import Misuse
+from search_spaces.errors import Misuse, last_line
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir.modules import signature, tvm_target, workload
@@ -92,9 +92,8 @@ def operator_task(text: str, target: Target) -> TuningTask:
             raise ValueError("its output would be empty")
         return TuningTask(found, target)
     except (RuntimeError, ValueError, TypeError, AssertionError, ZeroDivisionError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise Misuse(
-            f"expected sizes that make a {name} ({_signature(operator)}); found {text!r}: {reason}"
+            f"expected sizes that make a {name} ({_signature(operator)}); found {text!r}: {last_line(error)}"
         ) from error
 
 

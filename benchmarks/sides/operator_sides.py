@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from autotune.devices.device import local_device
 from autotune.devices.fma_kernel import multiply_adds, operations
 from autotune.devices.host import cpu_target
+from autotune.measurement.timing import timed_runs
 from autotune.models.operators import operator_task
 from search_spaces import Config
 from search_spaces.tensor_ir.modules import load, signature, tvm_target
@@ -108,16 +108,9 @@ class OnnxRuntime:
         return run
 
 
-def timed_runs(side: Peak | Ours | NumPy | OnnxRuntime, round_secs: float) -> float:
-    """The median of as many runs as fit into the time, after one that warms the caches; seconds."""
-    run = _opened(side)
-    run()
-    secs = []
-    while sum(secs) < round_secs:
-        started = time.perf_counter()
-        run()
-        secs.append(time.perf_counter() - started)
-    return statistics.median(secs)
+def median_secs(side: Peak | Ours | NumPy | OnnxRuntime, round_secs: float) -> float:
+    """The median latency of one round, in seconds; see `autotune.measurement.timing.timed_runs`."""
+    return statistics.median(timed_runs(_opened(side), round_secs))
 
 
 def result(side: Ours | NumPy | OnnxRuntime) -> np.ndarray:

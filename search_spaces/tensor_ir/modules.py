@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 
-from search_spaces.errors import AutotuneError, Misuse
+from search_spaces.errors import AutotuneError, Misuse, last_line
 from search_spaces.target import Target
 from search_spaces.tensor_ir.tvm_version import check_tvm_version
 from search_spaces.workload import Workload
@@ -101,6 +102,7 @@ def signature(module: tvm.IRModule) -> tuple[TensorSpec, ...]:
     )
 
 
+@lru_cache(maxsize=64)
 def tvm_target(target: Target) -> tvm.target.Target:
     """TVM's own object for a target. Raises Misuse where TVM does not know its kind, tag or attributes."""
     config = {name: list(value) if isinstance(value, tuple) else value for name, value in target.attrs}
@@ -109,8 +111,14 @@ def tvm_target(target: Target) -> tvm.target.Target:
             return tvm.target.Target({"tag": target.kind, **config})
         return tvm.target.Target({"kind": target.kind, **config})
     except (RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise Misuse(f"expected a target that TVM knows, found {str(target)!r}: {reason}") from error
+        raise Misuse(
+            f"expected a target that TVM knows, found {str(target)!r}: {last_line(error)}"
+        ) from error
+
+
+def is_cpu(target: Target) -> bool:
+    """Whether code for the target runs on a processor; TVM resolves the kind of a tag."""
+    return str(tvm_target(target).kind.name) == "llvm"
 
 
 def _static_shape(param: tvm.tirx.Var) -> tuple[int, ...]:

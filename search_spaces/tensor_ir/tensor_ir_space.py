@@ -11,7 +11,7 @@ from tvm import s_tir
 
 from search_spaces.config import UNTOUCHED, Config
 from search_spaces.decision import Answer, Choose, Decision
-from search_spaces.errors import IllegalSchedule
+from search_spaces.errors import IllegalSchedule, last_line
 from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
@@ -93,7 +93,7 @@ class TensorIRSpace:
 
     @cached_property
     def _blocked(self) -> dict[str, RegisterBlocking]:
-        if str(self._target.kind.name) != "llvm":
+        if not modules.is_cpu(self._task.target):
             return {}
         unit = vector_unit(self._target)
         found = {
@@ -131,7 +131,7 @@ class TensorIRSpace:
         try:
             sketch = stored_sketch(self._module, trace, config)
         except (RuntimeError, ValueError, TypeError) as error:
-            raise IllegalSchedule(_reason(error)) from error
+            raise IllegalSchedule(last_line(error).strip()[:500]) from error
         taken = self._schedule(schedule, sketch, config)
         moved = [
             decision.name for decision in sketch.decisions if taken[decision.name] != decision.choices[0]
@@ -149,10 +149,5 @@ class TensorIRSpace:
                     if not postproc.apply(schedule):
                         raise IllegalSchedule(f"{type(postproc).__name__} turns the schedule down")
         except (RuntimeError, ValueError, TypeError) as error:
-            raise IllegalSchedule(_reason(error)) from error
+            raise IllegalSchedule(last_line(error).strip()[:500]) from error
         return taken
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:500] if lines else type(error).__name__

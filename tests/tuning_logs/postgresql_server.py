@@ -15,9 +15,7 @@ from pathlib import Path
 
 def binaries() -> Path | None:
     """The folder of the newest server that is installed, None where there is none."""
-    found = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3])
-    )
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
     if found:
         return found[-1].parent
     on_path = shutil.which("postgres")

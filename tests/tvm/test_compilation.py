@@ -19,7 +19,7 @@ from autotune.deployment.coverage import CoverageRow, Status
 from autotune.deployment.engine import draw
 from autotune.deployment.executable import SavedModel, load
 from autotune.deployment.onnxruntime_engine import OnnxRuntime
-from autotune.deployment.side_by_side import compare_outputs, side_by_side
+from autotune.deployment.side_by_side import TimingSettings, compare_outputs, side_by_side
 from autotune.models.lowering import lower
 from autotune.models.model import Model, load_model
 from autotune.models.operators import operator_task
@@ -297,7 +297,7 @@ def test_engines_side_by_side_are_timed_and_compared(model: Model, target: Targe
     saved = SavedModel(build.save(tmp_path / "small.so"))
     peer = OnnxRuntime(model.path, tuple(model.shapes.items()), 2)
 
-    compared = side_by_side([saved, peer], model.inputs, 2, seed=0, rounds=2, round_secs=0.01)
+    compared = side_by_side([saved, peer], TimingSettings(model.inputs, 2, rounds=2, round_secs=0.01))
 
     assert [each.name for each in compared.latencies] == ["autotune", "onnxruntime"]
     assert all(secs > 0 for each in compared.latencies for secs in each.run_secs)
@@ -315,7 +315,7 @@ def test_engines_take_more_turns_while_there_is_time_up_to_ten_times_as_many(
     left = iter(left_secs)
 
     compared = side_by_side(
-        [saved, saved], model.inputs, 2, 0, rounds=2, round_secs=0.0, spare_secs=lambda: next(left)
+        [saved, saved], TimingSettings(model.inputs, 2, rounds=2, round_secs=0.0), lambda: next(left)
     )
 
     # A turn of no time is one run.
@@ -326,7 +326,7 @@ def test_an_engine_that_fails_is_an_error_with_its_words(model: Model, tmp_path:
     missing = SavedModel(tmp_path / "none.so")
 
     with pytest.raises(AutotuneError, match=r"expected autotune to run the model.*no such file"):
-        autotune.deployment.side_by_side.measure(missing, model.inputs, 1, seed=0)
+        autotune.deployment.side_by_side.measure(missing, TimingSettings(model.inputs, 1))
 
 
 def test_wrong_outputs_are_told_from_rounding() -> None:

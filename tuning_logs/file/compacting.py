@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.errors import Misuse
+from tuning_logs.atomic_file import atomically
 from tuning_logs.file.log import TuningLog
 from tuning_logs.records.record import TuningRecord
 from tuning_logs.selection.best_record import best_record
@@ -52,14 +52,9 @@ def compact(path: Path, output: Path, top: int, sample: int) -> Compacted:
         best = best_record(rows[places], log.record)
         best_program = None if best is None else program_of(best.space_version, best.config.answers)
         kept[places[_chosen(rows[places], best_program, top, sample)]] = True
-    draft = output.with_name(f".{output.name}-{os.getpid()}")
-    try:
-        with TuningLog.open(draft) as small:
-            for batch in _batches(log, rows[kept]):
-                small.append(batch)
-        draft.replace(output)
-    finally:
-        draft.unlink(missing_ok=True)
+    with atomically(output) as scratch, TuningLog.open(scratch) as small:
+        for batch in _batches(log, rows[kept]):
+            small.append(batch)
     return Compacted(int(kept.sum()), len(rows))
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from tuning_logs.atomic_file import atomically
 from tuning_logs.file.contents import Contents
 from tuning_logs.file.log_file import LogFile
 from tuning_logs.file.record_index import RecordIndex
@@ -65,17 +66,14 @@ def save_index(file: LogFile, contents: Contents, size: int) -> None:
         rows=len(rows),
         rows_crc=zlib.crc32(rows.tobytes()),
     )
-    path = index_path(file.path)
-    draft = path.with_name(f"{path.name}-{os.getpid()}")
     # The index saves time and nothing else: a folder that does not take it must not be in the way.
-    with contextlib.suppress(OSError):
-        try:
-            with draft.open("wb") as out:
-                out.write(msgspec.json.encode(header) + b"\n")
-                out.write(rows.data)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+    with (
+        contextlib.suppress(OSError),
+        atomically(index_path(file.path)) as scratch,
+        scratch.open("wb") as out,
+    ):
+        out.write(msgspec.json.encode(header) + b"\n")
+        out.write(rows.data)
 
 
 def load_index(file: LogFile) -> tuple[Contents, int] | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from search_spaces.errors import AutotuneError, Misuse
+from tuning_logs.atomic_file import atomically
 from tuning_logs.file.follower import newer_schema
 from tuning_logs.file.log_file import LogFile
 from tuning_logs.format.definitions import Definitions
@@ -44,22 +44,16 @@ def merge(paths: Sequence[Path], output: Path) -> Merged:
     """
     if output.exists():
         raise Misuse(f"expected a new file to merge into, found that {output} exists; name another file")
-    draft = output.with_name(f".{output.name}-{os.getpid()}")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("xb") as stream:
+        with atomically(output) as scratch, scratch.open("xb") as stream:
             merging = _Merging(stream)
             for path in paths:
                 merging.take(path)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(output)
     except OSError as error:
         raise AutotuneError(
             f"expected to write {output}, found: {error.strerror}; name another file"
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)
     return Merged(merging.records, merging.duplicates, merging.damage)
 
 

@@ -26,7 +26,7 @@ from autotune.deployment.compilation import compile
 from autotune.deployment.engine import Engine
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.onnxruntime_engine import OnnxRuntime
-from autotune.deployment.side_by_side import ModelComparison, side_by_side
+from autotune.deployment.side_by_side import ModelComparison, TimingSettings, side_by_side
 from autotune.devices.device_file import find_device
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import TuningLog, read_log
@@ -70,7 +70,7 @@ def bench(
         if Rival.UNTUNED in rivals:
             untuned = compile(network, where.target, TuningLog.in_memory())
             engines.append(SavedModel(untuned.save(Path(scratch) / "untuned.so"), "TVM untuned"))
-        result = side_by_side(engines, network.inputs, where.threads, seed=0)
+        result = side_by_side(engines, TimingSettings(network.inputs, where.threads))
     if json:
         print_json({**_json(result), "threads": where.threads, "coverage": coverage_json(built.coverage)})
     else:

@@ -21,7 +21,7 @@ from autotune.cli.inputs import read_model
 from autotune.cli.values import show_secs
 from autotune.deployment.compilation import Build, compile
 from autotune.deployment.executable import SavedModel
-from autotune.deployment.side_by_side import measure
+from autotune.deployment.side_by_side import TimingSettings, measure
 from autotune.devices.device_file import find_device
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import read_log
@@ -70,7 +70,7 @@ def build(
         )
     saved = built.save(output, linker)
     latency = (
-        measure(SavedModel(saved.absolute()), network.inputs, where.threads, seed=0)
+        measure(SavedModel(saved.absolute()), TimingSettings(network.inputs, where.threads, rounds=5))
         if where.is_here
         else None
     )
