@@ -1,4 +1,4 @@
-"""What each part of the search is worth: random → Optuna TPE → + ranker → + validity → + neighbours → + similar tasks.
+"""Ablation of the search: random → Optuna TPE → + ranker → + validity → + neighbours → + similar tasks.
 
     python benchmarks/ablation.py --folder RECORDED --seeds 25 --json out/ablation.json
     python benchmarks/ablation.py --ops --trials 64 --seeds 3 --json out/ablation_ops.json

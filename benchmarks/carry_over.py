@@ -1,4 +1,4 @@
-"""What one device's log is worth on the next: trials until a search is as good as 95 % of the best that was found.
+"""Transfer of one device's log to the next: trials until a search reaches 95 % of the best speed found.
 
     python benchmarks/carry_over.py squeezenet.onnx --source logs/host.jsonl --mcpu nehalem --json out/carry_over.json
 

@@ -1,4 +1,4 @@
-"""How tuning logs of 10^4, 10^5 and 10^6 records open, answer, grow and merge.
+"""Times of opening, querying, growing and merging tuning logs of 10^4, 10^5 and 10^6 records.
 
     python benchmarks/logs.py [--records 10000 --records 100000] [--folder build/logs] [--json logs.json]
 
@@ -48,7 +48,7 @@ _MODULE_CHARACTERS = 6000
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What a log of a million records must keep to."""
+    """A limit for a log of a million records."""
 
     name: str
     unit: str

@@ -1,4 +1,4 @@
-"""How good the stopwatch is: candidates per second, what slow ones cost, spread, and what a CPU hog does to a winner.
+"""Quality of the stopwatch: candidates per second, cost of slow ones, spread, and the effect of a CPU hog on a winner.
 
     python benchmarks/measuring.py --json out/measuring.json
     python benchmarks/measuring.py --trials 24 --occasions 5 --only throughput spread

@@ -137,7 +137,7 @@ def compare(latencies: dict[str, EngineLatency], one: str, other: str) -> dict[s
 
 
 def mistakes(builds: dict[str, Path], model: Model) -> dict[str, str]:
-    """What is wrong with outputs, held against those of the untuned build; a build that is right is not in it."""
+    """Deviations of outputs from those of the untuned build, by build; builds that are right are left out."""
     peer = SavedModel(builds["untuned"], "untuned")
     settings = TimingSettings(model.inputs, local_device().threads, rounds=0)
     found = {

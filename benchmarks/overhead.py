@@ -1,4 +1,4 @@
-"""What the engine takes besides compiling and running kernels, and how long a proposal takes as trials add up.
+"""Overhead of the engine beside compiling and running kernels, and the time of a proposal as trials add up.
 
     python benchmarks/overhead.py --model squeezenet.onnx --trials 200 --json out/overhead.json
     python benchmarks/overhead.py --trials 0
@@ -87,7 +87,7 @@ class Timed:
         return outcomes
 
     def close(self) -> None:
-        """Whoever opened them closes them."""
+        """Does nothing: the opener closes the wrapped one."""
 
 
 def main() -> None:
@@ -212,7 +212,7 @@ def propose(space: TensorIRSpace, observations: Observations, seed: int) -> list
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
+    """Seconds of one call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

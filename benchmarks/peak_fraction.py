@@ -1,4 +1,4 @@
-"""How near single operators come to the machine's multiply-add peak: ours, OpenBLAS and ONNX Runtime in one run.
+"""Single operators as fractions of the machine's multiply-add peak: ours, OpenBLAS and ONNX Runtime in one run.
 
     python benchmarks/peak_fraction.py --time 5m --json out/peak_fraction.json
     python benchmarks/peak_fraction.py --ops matmul-512 --time 30s
@@ -48,7 +48,7 @@ _TOLERANCE = 1e-3
 
 @dataclass
 class Row:
-    """What became of one operator: seconds by side, and how far outputs are apart."""
+    """The result of one operator: seconds by side, and deviations of the outputs."""
 
     name: str
     operator: str

@@ -76,7 +76,7 @@ class Replay:
         return answered or len(self.secs) >= self.budget or self.idle >= PATIENCE
 
     def regret(self, count: int) -> float:
-        """How much slower than the optimum the best of the first `count` is: 0.1 is 10 %."""
+        """Relative slowdown of the best of the first `count` against the optimum: 0.1 is 10 %."""
         return min(self.secs[:count], default=math.inf) / self.space.best_secs - 1
 
 
@@ -220,7 +220,7 @@ def main() -> int:
 
 
 def earlier_results(file: Path | None, setup: dict[str, Any]) -> dict[str, Any]:
-    """What an earlier run with the same setup found, by search."""
+    """Results of an earlier run with the same setup, by search."""
     if file is None or not file.is_file():
         return {}
     found = json.loads(file.read_text())

@@ -189,7 +189,7 @@ def config(answers: list[list[Any]]) -> Config:
 
 
 def first_as_good(bests: list[dict[str, Any]], secs: float, from_secs: float) -> float | None:
-    """When one of our bests was as fast as that, counted from a moment of the process; None if never."""
+    """Seconds from a moment of the process until one of our bests was as fast as that; None if never."""
     after = [one["after_secs"] - from_secs for one in bests if one["secs"] <= EQUAL * secs]
     return min(after, default=None)
 

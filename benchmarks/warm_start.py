@@ -1,4 +1,4 @@
-"""What a trained cost model is worth at the start: trials until a search with it is as good as one without after 64.
+"""Warm start by a trained cost model: trials until a search with it is as good as one without after 64.
 
     python benchmarks/warm_start.py squeezenet.onnx --model MODEL.ubj --json out/warm_start.json
 
@@ -148,7 +148,7 @@ def best(records: list[TuningRecord]) -> Config:
 
 
 def needed(secs: list[float], goal_secs: float) -> float:
-    """How many trials it took to reach a latency, infinite where it was not reached."""
+    """The number of trials until a latency was reached; infinite where it was not."""
     return next((number for number, one in enumerate(secs, 1) if one <= goal_secs), math.inf)
 
 

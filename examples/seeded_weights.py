@@ -42,7 +42,7 @@ def light_model(name: str) -> Path:
 
 
 def with_seeded_weights(model: onnx.ModelProto, seed: int = 0) -> onnx.ModelProto:
-    """The same network with weights drawn by their part in it.
+    """A copy of the network with weights drawn by their role.
 
     Kernels are He-normal, so that activations keep their size from layer to layer; biases are small; scales
     and variances of batch norms are around one. The last kernel is scaled for outputs around one: a softmax

@@ -24,7 +24,7 @@ class TrainedModel:
 
     @property
     def path(self) -> Path:
-        """Where the file is. Raises PackageNotFoundError where its distribution is not installed."""
+        """The path of the file. Raises PackageNotFoundError where its distribution is not installed."""
         for file in metadata.files(self.distribution) or []:
             if file.as_posix().endswith(self.file):
                 return Path(str(file.locate()))

@@ -50,7 +50,7 @@ STAMP = "complete"
 
 
 def command(folder: Path) -> list[str]:
-    """What runs the board's Python. Raises SystemExit where there is no emulator."""
+    """The command that runs the board's Python. Raises SystemExit where there is no emulator."""
     if shutil.which(QEMU) is None:
         raise SystemExit(f"expected {QEMU} on the PATH, found none; apt-get install qemu-user-static")
     environment = {"PYTHONHOME": folder / "usr", "PYTHONPATH": folder / "site"}

@@ -1,4 +1,4 @@
-"""What may we choose? Workloads, targets, tasks, decisions, configs, and the spaces that ask the questions."""
+"""Schedule search spaces: workloads, targets, tasks, decisions, configs, and the spaces that ask for decisions."""
 
 from search_spaces.config import Config
 from search_spaces.decision import Answer, Choose, Decision

@@ -1,8 +1,8 @@
-"""What can go wrong for a user, in one family of exceptions."""
+"""Exceptions that users see."""
 
 
 class AutotuneError(Exception):
-    """Something the user or the world did wrong: says what was expected, what was found and what to do next."""
+    """Base class of errors that a user can act on: what was expected, what was found, what to do next."""
 
 
 class Misuse(AutotuneError):

@@ -1,4 +1,4 @@
-"""What every search space can do, whatever it is made of."""
+"""The interface of a search space."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SearchSpace(Protocol):
 
     @property
     def task(self) -> TuningTask:
-        """What the space's candidates compute, and for what."""
+        """The workload and target of the space's candidates."""
         ...
 
     @property
@@ -44,7 +44,7 @@ class SearchSpace(Protocol):
 
     @property
     def size(self) -> int:
-        """How many lists of answers there are, illegal ones included."""
+        """The number of configs, illegal ones included."""
         ...
 
     @property

@@ -28,7 +28,7 @@ _RAN = "ok"
 
 @dataclass(frozen=True, slots=True)
 class RecordedOutcome:
-    """What happened to one config when the table was made; it stands in for the program of a candidate.
+    """A recorded measurement of one config, in place of a candidate's program.
 
     status: "ok", or the class of the failure.
     secs: mean seconds per call, infinite for a failure.
@@ -92,7 +92,7 @@ class TabularSpace:
 
     @property
     def size(self) -> int:
-        """How many combinations there are, illegal ones included."""
+        """The number of configs, illegal ones included."""
         return prod(len(decision.choices) for decision in self._decisions)
 
     @property

@@ -1,4 +1,4 @@
-"""What to compile for, as a value that needs no compiler to be read, compared or written down."""
+"""A compilation target as a plain value; reading, comparing and writing it need no compiler."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Target:
         return self.kind == "cuda" or self.kind.startswith("nvidia/")
 
     def with_attr(self, name: str, value: AttrValue) -> Target:
-        """The same target with one attribute set."""
+        """A copy of the target with one attribute set."""
         return Target(self.kind, tuple({**dict(self.attrs), name: value}.items()))
 
     def __str__(self) -> str:

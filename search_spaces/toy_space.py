@@ -18,7 +18,7 @@ from search_spaces.workload import Workload
 
 @dataclass(frozen=True, slots=True)
 class ToyProgram:
-    """What a toy config stands for: tiles of a square loop nest, and the time it takes on the made-up machine."""
+    """The program of a toy config: tiles of a square loop nest, and its time on a simulated machine."""
 
     tile_x: int
     tile_y: int

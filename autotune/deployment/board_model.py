@@ -111,13 +111,13 @@ class _Loaded:
         self._device = device
 
     def outputs(self) -> tuple[Array, ...]:
-        """What it computes."""
+        """The model's outputs."""
         self._machine.invoke_stateful("main")
         found = self._machine.get_outputs("main")
         return tuple(np.asarray(one.numpy()) for one in (found if isinstance(found, tuple) else (found,)))
 
     def timed_runs(self, round_secs: float) -> list[float]:
-        """As many runs as fit, at least one, each time after one that warms the caches."""
+        """Latencies in seconds: as many runs as fit, at least one, after one that warms the caches."""
         [first] = self._run_secs(1)
         more = int(round_secs / first) - 1
         return [first] if more < 1 else self._run_secs(more)

@@ -1,4 +1,4 @@
-"""How much of a model a tuning log covers: every operator, tuned or why not, and its share of the time."""
+"""Coverage of a model by a tuning log: for each operator the schedule's origin, and its share of the time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAIVE_FLOPS = 1e9
 
 
 class Status(StrEnum):
-    """What a build uses for an operator."""
+    """The origin of an operator's schedule in a build."""
 
     TUNED = "tuned"
     DEFAULT_IS_BEST = "default is best"
@@ -56,7 +56,7 @@ class CoverageRow:
 
     @property
     def secs(self) -> float | None:
-        """What all its calls take in one run of the model, as far as the log knows."""
+        """Seconds of all its calls in one run of the model; None where the log has no time for it."""
         known = self.tuned_secs if self.tuned_secs is not None else self.default_secs
         return None if known is None else known * self.calls
 
@@ -91,7 +91,7 @@ def coverage(
     log: RecordStore,
     device: DeviceFingerprint | None,
 ) -> Coverage:
-    """What a build used for each of its calls, given by function name.
+    """The coverage of a build, from the database lookups of its calls by function name.
 
     The time of an operator that was never measured is expected from its operations: at the rate at which the log's
     other untouched operators run, or that of the operator whose schedule it borrows.
@@ -144,7 +144,7 @@ def _row(name: str, lookup: Lookup, log: RecordStore, device: DeviceFingerprint 
 
 
 def _expected(rows: Sequence[CoverageRow], lookups: Mapping[str, Lookup]) -> dict[str, float | None]:
-    """What all calls of each operator are expected to take, in seconds, by name."""
+    """Expected seconds of all calls of each operator, by name; None for a dynamic shape."""
     rates = [row.flops / row.default_secs for row in rows if row.default_secs and row.flops]
     naive = statistics.median(rates) if rates else _NAIVE_FLOPS
     return {row.name: _expected_secs(row, lookups[row.name], naive) for row in rows}

@@ -1,4 +1,4 @@
-"""What a worker process does for one engine when several take turns: it opens the model once and runs it."""
+"""An inference engine, and its calls in a worker process: opened once, then run on seeded inputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Engine(Hashable, Protocol):
 
     @property
     def name(self) -> str:
-        """What the engine is called in a table."""
+        """The engine's name in tables."""
         ...
 
     def open(self) -> Callable[..., Array | tuple[Array, ...]]:
@@ -29,7 +29,7 @@ class Engine(Hashable, Protocol):
 
 
 def outputs(engine: Engine, inputs: tuple[InputSpec, ...], seed: int) -> tuple[Array, ...]:
-    """What the engine computes from seeded inputs."""
+    """The engine's outputs for seeded inputs."""
     found = _opened(engine)(*draw(inputs, seed))
     return found if isinstance(found, tuple) else (found,)
 

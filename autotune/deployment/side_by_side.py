@@ -31,7 +31,7 @@ _TOLERANCE = {"float64": 1e-6, "float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-
 
 @dataclass(frozen=True, slots=True)
 class TimingSettings:
-    """How engines are timed: on seeded inputs, on so many threads, in rounds of round_secs each."""
+    """The settings of a latency measurement: inputs drawn with a seed, threads, and rounds of round_secs each."""
 
     inputs: tuple[InputSpec, ...]
     threads: int
@@ -42,7 +42,7 @@ class TimingSettings:
 
 @dataclass(frozen=True, slots=True)
 class EngineLatency:
-    """What one engine took: seconds, one number a run, in the order of the runs."""
+    """An engine's latencies in seconds, one a run, in the order of the runs."""
 
     name: str
     run_secs: tuple[float, ...]
@@ -77,7 +77,7 @@ class ModelComparison:
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        """How many times faster than each engine the first one is (1.0 for itself)."""
+        """Speedup of the first engine over each engine (1.0 over itself)."""
         return tuple(each.secs / self.latencies[0].secs for each in self.latencies)
 
 
@@ -138,7 +138,7 @@ def time_process(process: EngineProcess, rounds: int) -> EngineLatency:
 
 
 def compare_outputs(ours: Sequence[Array], theirs: Sequence[Array]) -> tuple[Check, str | None]:
-    """How far outputs are from the peer's: the largest errors of all, and what is wrong, if anything."""
+    """The largest errors of outputs against the peer's, and the deviations beyond the tolerance as text, if any."""
     if len(ours) != len(theirs):
         return Check(float("inf"), float("inf")), f"expected {len(theirs)} outputs, found {len(ours)}"
     checks = [Check(0.0, 0.0)]

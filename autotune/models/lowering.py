@@ -15,7 +15,7 @@ from search_spaces.tensor_ir.vector_unit import vector_unit
 
 
 def lower(model: Model | tvm.IRModule, target: Target) -> tvm.IRModule:
-    """A module whose `main` calls one scheduled-by-nobody PrimFunc for each group of fused operators.
+    """A module whose `main` calls one unscheduled PrimFunc for each group of fused operators.
 
     The same passes run before tasks are extracted and before a build, so that a record is found again.
     A reshape in the middle of the graph becomes a view here: once scheduled, TVM would not know it for one.

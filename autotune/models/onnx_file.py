@@ -46,7 +46,7 @@ def read(path: Path, shapes: Mapping[str, Shape]) -> onnx.ModelProto:
 
 
 def inputs(model: onnx.ModelProto) -> tuple[InputSpec, ...]:
-    """What has to be fed to a model that `read` returned, in the order of the file."""
+    """The inputs of a model that `read` returned, in the order of the file."""
     return tuple(
         InputSpec(
             value.name,

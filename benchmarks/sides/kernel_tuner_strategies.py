@@ -26,14 +26,14 @@ class ReplayingRunner(Runner):
         self.names = [decision.name for decision in replay.space.decisions]
 
     def get_device_info(self) -> None:
-        """There is no device."""
+        """An empty device description."""
 
     def get_environment(self, _tuning_options: Options) -> dict[str, Any]:
-        """There is nothing to tell."""
+        """An empty environment."""
         return {}
 
     def shutdown(self) -> None:
-        """There is nothing to end."""
+        """Does nothing."""
 
     def run(
         self, parameter_space: Iterable[Iterable[Any]], tuning_options: Options

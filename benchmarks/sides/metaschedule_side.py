@@ -30,7 +30,7 @@ _BUILD_SECS = 30.0
 
 
 def preload() -> None:
-    """What every process needs that builds or tunes."""
+    """Imports that every building or tuning process needs."""
     import tvm.s_tir.tensor_intrin  # noqa: F401 - 20 s of parsing, which is why it is done once
     import xgboost  # noqa: F401
 

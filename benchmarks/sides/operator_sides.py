@@ -39,7 +39,7 @@ class Peak:
 
     @property
     def flops(self) -> float:
-        """Of one run."""
+        """Floating-point operations of one run."""
         return operations(vector_unit(tvm_target(cpu_target(self.threads))))
 
 
@@ -114,7 +114,7 @@ def median_secs(side: Peak | Ours | NumPy | OnnxRuntime, round_secs: float) -> f
 
 
 def result(side: Ours | NumPy | OnnxRuntime) -> np.ndarray:
-    """What a side computes."""
+    """The output of a side."""
     return np.array(_opened(side)())
 
 

@@ -34,7 +34,7 @@ class DesignSpace:
 
 
 def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace:
-    """What MetaSchedule's `PostOrderApply` generates for a normalised module, in its order: `sketch-0`, `sketch-1`…
+    """MetaSchedule's schedules (`PostOrderApply`) of a normalised module, in its order: `sketch-0`, `sketch-1`…
 
     On CPUs the same with a packed operand come after them, and `uneven-0`, `uneven-1`… are all of them with uneven
     rows; both only where they may pay, so operators of other sizes may lack them.

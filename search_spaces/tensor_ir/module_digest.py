@@ -36,7 +36,7 @@ def digest(func: tvm.tirx.PrimFunc) -> str:
 
 
 def structure(func: tvm.tirx.PrimFunc) -> tuple[str, tuple[int, ...]]:
-    """What a function computes but for its sizes: a digest that is the same for every shape of one operator, and
+    """A digest of a function without its sizes: the same for every shape of one operator, and
     the sizes, strides and offsets it is blind to, in the order in which they occur."""
     walk = _SizelessWalk()
     walk.visit(func)

@@ -182,7 +182,7 @@ def tile_heights(unit: VectorUnit) -> list[int]:
 
 
 def idle_rows(remainder: int) -> int:
-    """How many more rows of two vectors a last tile could have in the time that it takes."""
+    """The number of additional rows of two vectors that a partial last tile could hold in the time that it takes."""
     return max(_IN_FLIGHT // VECTORS - remainder, 0) if remainder else 0
 
 

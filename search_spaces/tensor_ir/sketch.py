@@ -36,7 +36,7 @@ class Sketch:
 
     @property
     def size(self) -> int:
-        """How many configs the sketch has, illegal ones included."""
+        """The number of the sketch's configs, illegal ones included."""
         return prod(len(decision.choices) for decision in self.decisions)
 
     @cached_property
@@ -54,7 +54,7 @@ class Sketch:
 
     @cached_property
     def text(self) -> str:
-        """What `stored_sketch` rebuilds the sketch from, whatever sketches TVM generates by then."""
+        """The trace as text: `stored_sketch` rebuilds the sketch from it, whatever sketches TVM generates by then."""
         return pack(plain(self.trace.as_json(remove_postproc=True)))
 
     def replay(self, schedule: Any, answers: Mapping[str, Answer]) -> dict[str, Answer]:
@@ -103,7 +103,7 @@ class Sketch:
 
 
 def piece_rows(instruction: Any) -> int:
-    """How large the pieces of constant size are into which an instruction cuts a loop, 1 where it does not."""
+    """The size of the constant-size pieces into which an instruction splits a loop; 1 for any other instruction."""
     inputs = list(instruction.inputs)
     is_cut = instruction.kind.name == "Split" and len(inputs) == 3 and inputs[1] is None
     return int(inputs[2]) if is_cut and isinstance(inputs[2], int | tvm.tirx.IntImm) else 1
@@ -245,7 +245,7 @@ def _candidates(instruction: Any) -> list[Answer]:
 
 
 def _use(later: list[Any], sample: Any) -> str:
-    """What a sampled number is for: "unroll" where it annotates an unrolling, else "categorical"."""
+    """The use of a sampled number: "unroll" where it annotates an unrolling, else "categorical"."""
     drawn = sample.outputs[0]
     for instruction in later:
         if instruction.kind.name == "Annotate" and any(drawn.same_as(value) for value in instruction.inputs):

@@ -65,7 +65,7 @@ class TensorIRSpace:
 
     @cached_property
     def size(self) -> int:
-        """How many configs there are, illegal ones and the default included."""
+        """The number of configs, illegal ones and the default included."""
         return 1 + sum(sketch.size for sketch in self._sketches.values())
 
     @property

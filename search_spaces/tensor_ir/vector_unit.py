@@ -21,7 +21,7 @@ class VectorUnit:
 
 
 def vector_unit(target: tvm.target.Target) -> VectorUnit:
-    """What the target's instruction set has; the least of its family where its attributes do not tell."""
+    """The target's vector unit; the smallest of its architecture where the attributes do not tell."""
     cores = int(target.attrs.get("num-cores", 1))
     if codegen.target_has_features("avx512f", target):
         return VectorUnit(16, 32, 0, cores)

@@ -29,7 +29,10 @@ def with_full_vectors(module: tvm.IRModule, unit: VectorUnit) -> tvm.IRModule:
 
 
 def padded_channels(channels: int, lanes: int) -> int:
-    """How many channels to compute instead; as many as before where they fill the vectors, or adding is too much."""
+    """The number of output channels rounded up to whole vectors.
+
+    Unchanged where they fill the vectors already, or where rounding adds too much work.
+    """
     if channels % lanes == 0 or channels < _LEAST_CHANNELS:
         return channels
     pairs = -(-channels // (2 * lanes)) * 2 * lanes
@@ -96,7 +99,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         return cut
 
     def _whole(self, operand: Any) -> Any:
-        """What the operand is the first channels of, where this pass cut the others off; else None."""
+        """The padded tensor that the operand was sliced from by this pass; None for any other operand."""
         while isinstance(operand, relax.Var) and operand not in self._uncut:
             operand = self.lookup_binding(operand)
         return self._uncut.get(operand) if isinstance(operand, relax.Var) else None

@@ -69,6 +69,6 @@ def _axes(permutation: Any) -> list[int]:
 
 
 def _sizes(tensor: Any) -> tuple[int, ...]:
-    """Nothing where a size is not known before the model runs."""
+    """The shape as integers; empty for a dynamic shape."""
     sizes = tuple(tensor.ty.shape)
     return tuple(map(int, sizes)) if all(isinstance(size, tvm.tirx.IntImm) for size in sizes) else ()

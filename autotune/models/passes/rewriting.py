@@ -1,5 +1,4 @@
-"""What rewriters of Relax modules have in common: the way through a module, and what they ask of expressions
-(imports TVM)."""
+"""Traversal of Relax modules and predicates on expressions, shared by the graph passes (imports TVM)."""
 
 from __future__ import annotations
 
@@ -35,7 +34,7 @@ def is_plain_nhwc(convolution: Any) -> bool:
 
 
 def bound(expr: Any, lookup: Lookup) -> Any:
-    """What a variable stands for, through other variables; anything else is itself."""
+    """The expression that a variable is bound to, through other variables; any other expression itself."""
     while isinstance(expr, relax.Var):
         found = lookup(expr)
         if found is None:

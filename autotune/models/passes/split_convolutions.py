@@ -71,7 +71,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         return written * _LEAST_SHRINKING <= read and is_constant(call.args[1], self.lookup_binding)
 
     def _parts(self, operand: Any) -> list[Any]:
-        """What the operand concatenates along its channels; nothing where it does not."""
+        """The operands of a concatenation along the channels; empty for any other expression."""
         value = bound(operand, self.lookup_binding)
         if not is_call(value, "relax.concat") or len(value.ty.shape) != _CHANNELS + 1:
             return []
@@ -81,7 +81,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
 
 
 def _uses(module: tvm.IRModule) -> Counter[Any]:
-    """How often each variable of the module's functions is read."""
+    """The number of reads of each variable in the module's functions."""
     found: Counter[Any] = Counter()
 
     def count(expr: Any) -> None:
