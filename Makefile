@@ -1,5 +1,6 @@
 # Everything from a fresh machine: `make tune` and `make test` make .venv and install what they need.
 PYTHON ?= python3
+SHELL := /bin/bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 TUNE_TIME ?= 5m
@@ -7,7 +8,7 @@ MODEL := out/squeezenet.onnx
 LOG := logs/squeezenet.jsonl
 EXTRAS := test,dev
 
-.PHONY: tune test lint wheel system pretrained clean
+.PHONY: tune quick tvm test nightly lint wheel system pretrained clean
 
 tune: $(VENV)/.installed $(MODEL)
 	$(BIN)/autotune tune $(MODEL) --log $(LOG) --time $(TUNE_TIME)
@@ -30,8 +31,23 @@ pretrained: $(PRETRAINED_NETWORKS:%=out/%.onnx)
 	done
 	$(BIN)/python scripts/pretrained.py $(PRETRAINED) $(PRETRAINED_NETWORKS:%=logs/pretrained/%.jsonl)
 
+PYTEST := $(BIN)/python -m pytest
+
+# Values, toy spaces and toy runners: no process, no connection, no TVM build.
+quick: $(VENV)/.installed
+	$(PYTEST) tests/unit -n 2
+
+# TVM in this process: spaces, features, passes, lowering.
+tvm: $(VENV)/.installed
+	$(PYTEST) tests/tvm -n 2
+
+# Everything but what takes minutes; what starts processes or takes timings has the machine to itself.
 test: $(VENV)/.installed system
-	$(BIN)/python -m pytest
+	$(PYTEST) tests/unit tests/tvm -n 2 --durations=0 | tee durations.txt; exit $${PIPESTATUS[0]}
+	$(PYTEST) tests/system --durations=0 | tee -a durations.txt; exit $${PIPESTATUS[0]}
+
+nightly: $(VENV)/.installed system
+	$(PYTEST) -m long
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -68,11 +84,11 @@ system:
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	else \
-		echo "not installed:$$missing; without gcc and g++ tests/tvm cannot run," \
-			"without postgresql the tests of PostgreSQL in tests/tuning_logs/test_sql_log.py are not run," \
-			"without chromium the test of the report in a browser in tests/autotune/test_report.py is not run," \
-			"without qemu and the arm64 compiler tests/tvm/test_emulated_arm.py," \
-			"without PoCL the OpenCL tests of tests/tvm"; \
+		echo "not installed:$$missing; without gcc and g++ tests/tvm and tests/system cannot run," \
+			"without postgresql the tests of PostgreSQL in tests/system/tuning_logs are not run," \
+			"without chromium the test of the report in a browser in tests/system/autotune/reports is not run," \
+			"without qemu and the arm64 compiler tests/system/autotune/runners/test_emulated_arm.py," \
+			"without PoCL the OpenCL tests of tests/system/autotune/builders/test_cuda.py"; \
 	fi
 
 clean:

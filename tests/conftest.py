@@ -1,6 +1,12 @@
-"""What holds for every test."""
+"""Fixtures and settings of every test."""
 
+import os
 import signal
+
+# XGBoost's threads wait for each other by spinning, which takes minutes where more of them run than there are cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+pytest_plugins = ["model_fixtures", "record_fixtures", "space_fixtures"]
 
 # A shell starts what runs in its background with Ctrl-C ignored, and children inherit that: some tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
