@@ -5,6 +5,7 @@ from autotune.models.lowering import lower
 from autotune.models.model import Model, load_model
 from autotune.models.operators import operator_task
 from autotune.models.task_extraction import extract_tasks
+from autotune.search.cost_model_sampler import CostModelSampler
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
 from autotune.tuning.collection import Collection
@@ -22,6 +23,7 @@ __all__ = [
     "Build",
     "Collection",
     "Config",
+    "CostModelSampler",
     "Device",
     "Failure",
     "FailureKind",
