@@ -6,9 +6,9 @@ BIN := $(VENV)/bin
 TUNE_TIME ?= 5m
 MODEL := out/squeezenet.onnx
 LOG := logs/squeezenet.jsonl
-EXTRAS := test,dev
+EXTRAS := test,dev,docs
 
-.PHONY: tune quick tvm test nightly lint wheel system pretrained clean
+.PHONY: tune quick tvm test nightly lint docs wheel system pretrained clean
 
 tune: $(VENV)/.installed $(MODEL)
 	$(BIN)/autotune tune $(MODEL) --log $(LOG) --time $(TUNE_TIME)
@@ -55,6 +55,10 @@ lint: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The site in site/: built without a network; a broken link, anchor or reference is an error.
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # Builds the wheel, installs it alone in an environment of its own, and uses it there.
 wheel: $(VENV)/.installed
 	rm -rf dist $(VENV)-wheel
@@ -92,4 +96,4 @@ system:
 	fi
 
 clean:
-	rm -rf $(VENV) $(VENV)-wheel dist out
+	rm -rf $(VENV) $(VENV)-wheel dist out site
