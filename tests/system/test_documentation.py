@@ -156,7 +156,7 @@ def test_commands_are_accepted(
     ["retune model.onnx", "tune model.onnx --tryals 3", "log shew a.jsonl", "run", "tune --trials x"],
 )
 def test_a_wrong_command_is_refused(arguments: str, parse: Callable[[list[str]], None]) -> None:
-    with pytest.raises(Exception, match="No such|Missing|valid integer"):
+    with pytest.raises(Exception, match=r"No such|Missing|valid integer"):
         parse(arguments.split())
 
 
