@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -23,6 +24,12 @@ ROOT = Path(__file__).parents[2]
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 PACKAGES = (autotune, cost_models, search_spaces, tuning_logs)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+# The changelog names what was, too.
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+)
+_FOLDERS = (*(package.__name__ for package in PACKAGES), "benchmarks", "examples", "scripts", "tests")
 # A path in backticks, with or without the name of a definition in it.
 _PATH = re.compile(r"`((?:\w+/)+(?:\*?\w*\.\w+)?)(?::([\w.]+))?`")
 
@@ -34,6 +41,21 @@ def test_paths_and_definitions_of_the_architecture_page_exist() -> None:
         assert list(ROOT.glob(path.rstrip("/"))), f"there is no {path}"
         if name:
             assert name in _definitions(ROOT / path), f"{path} defines no {name}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_paths_of_every_page_exist(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    for path in re.findall(r"(?<![\w/.*])((?:" + "|".join(_FOLDERS) + r")/[\w/-]+\.(?:py|json|txt))\b", text):
+        assert (ROOT / path).exists(), f"there is no {path}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_dotted_names_of_every_page_exist(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    packages = "|".join(package.__name__ for package in PACKAGES)
+    for name in re.findall(rf"`((?:{packages})(?:\.\w+)+)", text):
+        assert pkgutil.resolve_name(name) is not None
 
 
 def test_every_layer_is_in_a_table() -> None:
@@ -80,6 +102,11 @@ def test_the_license_is_named() -> None:
 def test_links_of_pages_outside_the_site_lead_somewhere(page: str) -> None:
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text("utf-8")):
         assert link.startswith("https://") or (ROOT / page).parent.joinpath(link).exists(), link
+
+
+def test_no_target_of_the_makefile_is_defined_twice() -> None:
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert len(targets) == len(set(targets))
 
 
 def test_hooks_and_workflow_call_what_there_is() -> None:
