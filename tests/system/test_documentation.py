@@ -88,7 +88,8 @@ def _blocks(page: str, lines: list[str]) -> Iterator[Block]:
             end = next(each for each in range(number + 1, len(lines)) if lines[each].strip() == mark)
             text = "\n".join(line.removeprefix(indent) for line in lines[number + 1 : end])
             marker = _MARKER.match(lines[number - 1]) if number else None
-            yield Block(f"{page}:{number + 1}", language.strip(), text, marker.group(1) if marker else None)
+            reason = marker.group(1) if marker else None
+            yield Block(f"{page}:{number + 1}", language.partition(" ")[0], text, reason)
             number = end
         number += 1
 

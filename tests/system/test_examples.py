@@ -36,6 +36,10 @@ def test_every_example_is_run_and_listed() -> None:
     assert files - FIXTURES == set(RUNS)
     listed = set(re.findall(r"^\| `(\w+\.py)`", (EXAMPLES / "README.md").read_text("utf-8"), re.MULTILINE))
     assert listed == set(RUNS)
+    shown = re.findall(
+        r'^--8<-- "examples/(\w+\.py)"', (ROOT / "docs/examples.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert sorted(shown) == sorted(RUNS)
 
 
 @pytest.mark.parametrize("name", RUNS)
