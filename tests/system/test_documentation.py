@@ -23,6 +23,7 @@ import onnx
 import pytest
 import typer.core
 from onnx import TensorProto, helper, numpy_helper
+from repository import ROOT
 
 import cost_models
 from autotune.cli import lazy_commands
@@ -31,7 +32,6 @@ from autotune.devices.device_file import read_devices
 from autotune.jobs.job_file import read_job_file
 from tuning_logs import TuningLog
 
-ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     str(path.relative_to(ROOT))
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "examples" / "README.md"]

@@ -14,13 +14,13 @@ from types import ModuleType
 
 import pytest
 import yaml
+from repository import ROOT
 
 import autotune
 import cost_models
 import search_spaces
 import tuning_logs
 
-ROOT = Path(__file__).parents[2]
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 PACKAGES = (autotune, cost_models, search_spaces, tuning_logs)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 # Files of the folder that other tests, benchmarks and the Makefile use.
 FIXTURES = {"seeded_weights.py", "trained_models.py"}
