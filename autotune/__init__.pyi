@@ -1,6 +1,9 @@
 from autotune.deployment.compilation import Build, compile
 from autotune.deployment.executable import load
 from autotune.devices.device import Device, local_device, parse_device
+from autotune.jobs.job_file import JobRequest, ModelRequest, read_job_file
+from autotune.jobs.plan import JobPlan, plan_job
+from autotune.jobs.run import JobResult, open_job, run_job
 from autotune.models.lowering import lower
 from autotune.models.model import Model, load_model
 from autotune.models.operators import operator_task
@@ -28,8 +31,12 @@ __all__ = [
     "Failure",
     "FailureKind",
     "IllegalSchedule",
+    "JobPlan",
+    "JobRequest",
+    "JobResult",
     "Misuse",
     "Model",
+    "ModelRequest",
     "OtherDevices",
     "RecordStore",
     "SamplerKind",
@@ -48,9 +55,13 @@ __all__ = [
     "load_model",
     "local_device",
     "lower",
+    "open_job",
     "open_log",
     "operator_task",
     "parse_device",
+    "plan_job",
+    "read_job_file",
+    "run_job",
     "sampler_factory",
     "tvm_target",
 ]

@@ -1,4 +1,4 @@
-"""The options that commands have in common: what they are about, and where. Light, as every command imports it."""
+"""Arguments and options that several commands share. Imports nothing heavy: every command imports this module."""
 
 from __future__ import annotations
 
@@ -33,3 +33,4 @@ LogOption = Annotated[
     str, typer.Option("--log", metavar="LOG", help="The tuning log: a file, or the URL of a database.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of a job.")]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from autotune.cli.console import table
+from autotune.cli.console import ERR, table
 from autotune.cli.values import show_secs
+from autotune.deployment.compilation import Build
 from autotune.deployment.coverage import Coverage, CoverageRow
 
 _COLUMNS = ["task", "calls", "schedule", "default", "used", "share"]
@@ -37,6 +38,22 @@ def coverage_json(coverage: Coverage) -> list[dict[str, object]]:
         }
         for row in coverage.rows
     ]
+
+
+def warn_of_gaps(built: Build) -> None:
+    """Warns of operators that run untuned or with a schedule of another device, and of weights packed in each run."""
+    untuned = built.coverage.untuned
+    if untuned:
+        names = ", ".join(row.name for row in untuned)
+        ERR.print(
+            f"[bold yellow]{len(untuned)} operators run untuned, which may be very slow:[/bold yellow] {names}"
+        )
+    borrowed = built.coverage.borrowed
+    if borrowed:
+        names = ", ".join(f"{row.name} from {row.source}" for row in borrowed)
+        ERR.print(f"[yellow]{len(borrowed)} operators run a schedule found elsewhere:[/yellow] {names}")
+    if built.runtime_packs:
+        ERR.print(f"[yellow]{built.runtime_packs} weights are packed anew in every run[/yellow]")
 
 
 def _row(row: CoverageRow) -> list[str]:

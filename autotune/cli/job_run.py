@@ -1,101 +1,82 @@
-"""Running a job from the command line: the engine, and everybody who watches it."""
+"""Running a job from the command line: progress on stderr, Ctrl-C as a request to stop."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import closing
 from functools import partial
+
+import typer
 
 from autotune.cli.console import ERR
 from autotune.cli.progress import TuningProgress
 from autotune.cli.stop_signal import StopSignal
 from autotune.jobs.device_run import default_tuner
 from autotune.jobs.engine import JobEngine
-from autotune.jobs.folder_lock import held
-from autotune.jobs.model_builds import ModelBuilds
 from autotune.jobs.plan import JobPlan
-from autotune.jobs.resume import resume
+from autotune.jobs.run import JobResult, open_job
 from autotune.jobs.status import JobState, JobStatus
-from autotune.jobs.status_writer import StatusWriter
-from autotune.jobs.webhook import post
-from autotune.search.dashboard import Dashboard
 from autotune.workers.fork_server import ForkServer
-from tuning_logs import RecordStore, open_log
+from search_spaces import AutotuneError
+from tuning_logs import RecordStore
+
+# The exit code that shells expect of a command that Ctrl-C ended.
+_INTERRUPTED = 130
 
 
 def engine_on(server: ForkServer) -> Callable[..., JobEngine]:
-    """A job's engine whose worker processes all come from one server."""
+    """A factory of job engines whose worker processes all come from one server."""
     return partial(JobEngine, make_tuner=partial(default_tuner, server=server))
 
 
-def run_job(
+def run_with_progress(
     plan: JobPlan, started: float, make_engine: Callable[..., JobEngine] = JobEngine
-) -> tuple[JobStatus, RecordStore]:
-    """Runs a job, or goes on with it where its folder says that it has been running before.
+) -> JobResult:
+    """Runs or resumes a job, showing its rounds; the first Ctrl-C stops it politely, the second at once.
 
-    started: when the command began, on the monotonic clock; the job's time counts from there. Returns how the job
-    ended, and its log, which can still be read. Raises AutotuneError where the log or the folder cannot be written
-    to, and what `JobEngine.rounds` raises.
+    started: when the command began, on the monotonic clock. Raises what `open_job` and `JobRun.rounds` raise.
     """
-    request = plan.request
-    with ExitStack() as stack:
-        log = stack.enter_context(open_log(request.log))
-        log.append([])  # finds out now whether another process is writing
-        if request.output:
-            stack.enter_context(held(request.output))
-        _warn_of_strangers(log, plan)
-        _tell_guidance(plan)
-        found = resume(request, log)
-        engine = make_engine(
-            plan,
-            log,
-            found.run_prefix,
-            ModelBuilds(request.output, request.log) if request.output else None,
-            found.earlier,
-            started=started,
-            spent_secs=found.spent_secs,
-        )
-        writer = StatusWriter(engine, request.output, request.log, os.getpid())
-        dashboard = None
-        if request.dashboard:
-            dashboard = stack.enter_context(Dashboard(request.dashboard, request.name, plan.space))
-            dashboard.add(found.records(log))
+    with open_job(plan, make_engine, started) as job:
+        _warn_of_the_log(job.log, plan)
+        _name_the_cost_models(plan)
         try:
-            _go(engine, writer, dashboard)
+            with (
+                closing(job.rounds()) as rounds,
+                StopSignal(job.stop),
+                TuningProgress(ERR) as progress,
+            ):
+                for status, happened in rounds:
+                    progress.update(status, happened)
+        except KeyboardInterrupt:  # the second Ctrl-C: the round under way is given up
+            if job.result is None:
+                raise
         finally:
-            status = writer.write()
-            if request.webhook and (trouble := post(request.webhook, status)):
-                ERR.print(f"[yellow]{trouble}[/yellow]")
-        return status, log
+            if job.result and job.result.webhook_error:
+                ERR.print(f"[yellow]{job.result.webhook_error}[/yellow]")
+    assert job.result is not None
+    return job.result
 
 
-def _go(engine: JobEngine, writer: StatusWriter, dashboard: Dashboard | None) -> None:
-    rounds = engine.rounds()
-    try:
-        with StopSignal(engine.stop), TuningProgress(ERR) as progress:
-            for happened in rounds:
-                progress.update(writer.write(), happened)
-                if dashboard:
-                    dashboard.add(happened.records)
-                    if dashboard.trouble and dashboard.trouble not in engine.warnings:
-                        engine.warnings.append(dashboard.trouble)
-    except KeyboardInterrupt:
-        pass  # the second Ctrl-C: the round under way is given up
-    finally:
-        rounds.close()  # ends the worker processes, whatever ended the loop
-        if engine.state is JobState.RUNNING:
-            engine.state, engine.activity = JobState.STOPPED, "stopped"
+def check_success(status: JobStatus) -> None:
+    """Raises AutotuneError where no candidate ran; exits with 130 where the job was stopped."""
+    if status.state is JobState.STOPPED:
+        raise typer.Exit(_INTERRUPTED)
+    nothing_ran = not any(one.trials and one.best_secs for one in status.tasks)
+    if nothing_ran or 0 < status.trials <= sum(status.failures.values()):
+        counts = ", ".join(f"{kind} {count}" for kind, count in status.failures.items())
+        why = counts or f"the budget ended after {status.secs:.1f} s, before the first; give it more"
+        raise AutotuneError(f"expected at least one candidate to run, found none that did: {why}")
 
 
-def _tell_guidance(plan: JobPlan) -> None:
+def _name_the_cost_models(plan: JobPlan) -> None:
     found = [pretrained for run in plan.devices if (pretrained := plan.pretrained(run.device))]
     for line in dict.fromkeys(pretrained.line for pretrained in found):
         how = '--cost-model none, or cost_model = "none" in a job file, turns it off'
         ERR.print(f"{line}; {how}", highlight=False, markup=False)
 
 
-def _warn_of_strangers(log: RecordStore, plan: JobPlan) -> None:
+def _warn_of_the_log(log: RecordStore, plan: JobPlan) -> None:
+    """Warns of damaged lines, and of a log that was written for other targets alone."""
     for damage in log.damage:
         ERR.print(f"[yellow]line {damage.line} of the log was skipped: {damage.reason}[/yellow]")
     targets = {str(task.target) for task in log.tasks()}

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from autotune.cli.console import table
+from autotune.cli.console import OUT, table
 from autotune.cli.values import show_secs
 from autotune.jobs.device_choice import verdict
 from autotune.jobs.durations import show_duration
 from autotune.jobs.status import JobState, JobStatus, Latency, ModelStatus, Offer, TaskStatus
-
-_NEVER = float("inf")
 
 
 def summary(status: JobStatus) -> str:
@@ -91,6 +89,32 @@ def offer_table(status: JobStatus) -> Table | None:
     ]
     columns = ["model", "device", "latency", "price per hour", "per million runs", "needed", "verdict"]
     return table("Devices compared: the cheapest that is fast enough", columns, rows)
+
+
+def print_status(status: JobStatus) -> None:
+    """Prints how a job ended."""
+    OUT.print(task_table(status))
+    if any(one.before for one in status.models):
+        OUT.print(model_table(status))
+        for one in status.models:
+            if one.library:
+                OUT.print(f"{one.name}: {one.library}", highlight=False)
+    if (offers := offer_table(status)) is not None:
+        OUT.print(offers)
+    decided = [one.winner_p_value for one in status.tasks if one.winner_p_value is not None]
+    if decided:
+        clear = sum(p_value < 0.05 for p_value in decided)
+        OUT.print(
+            f"finalists of {len(decided)} tasks were measured again: {clear} winners are faster than the "
+            "next beyond luck, the others are as fast as it, as far as can be told"
+        )
+    for warning in [*(one.warning for one in status.devices), *status.warnings]:
+        if warning:
+            OUT.print(f"[yellow]{warning}[/yellow]", highlight=False)
+    for task in status.tasks:
+        if task.best_secs is None and status.state is JobState.FINISHED:
+            OUT.print(f"[yellow]{task.name} was not tuned: its default schedule did not run[/yellow]")
+    OUT.print(f"{summary(status)} → {status.log}", highlight=False)
 
 
 def _latency(one: Offer) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from toy_machine import DEVICE, ToyMachine
 
 from autotune.builders.artifact import Artifact
-from autotune.cli.job_run import run_job
+from autotune.cli.job_run import run_with_progress
 from autotune.devices.roofline import Roof, Roofline
 from autotune.jobs.engine import JobEngine
 from autotune.jobs.job_file import JobRequest
@@ -56,13 +56,18 @@ def toy_plan(folder: Path, budget: Budget, **more: object) -> JobPlan:
     return JobPlan(request, share_out([(DEVICE, models)]), lambda task: SPACES[task])
 
 
-def run_toy_job(folder: Path, trials: int, trial_secs: float) -> None:
-    """Runs, or goes on with, the job of a folder."""
+def toy_engine(trial_secs: float) -> Callable[..., JobEngine]:
+    """A factory of engines that measure on the toy machine, which needs so many seconds for a build."""
     machine = SlowMachine(trial_secs)
 
     def tuner(job, log, clock, run_prefix, execution):  # type: ignore[no-untyped-def]
         return Tuner(job, log, machine, machine, clock, run_prefix, execution)
 
-    engine = partial(JobEngine, make_tuner=tuner, find_roofline=lambda _threads: ROOFLINE)
+    return partial(JobEngine, make_tuner=tuner, find_roofline=lambda _threads: ROOFLINE)
+
+
+def run_toy_job(folder: Path, trials: int, trial_secs: float) -> None:
+    """Runs, or goes on with, the job of a folder."""
+    plan = toy_plan(folder, Budget(trials=trials))
     with contextlib.redirect_stderr(io.StringIO()):
-        run_job(toy_plan(folder, Budget(trials=trials)), time.monotonic(), engine)
+        run_with_progress(plan, time.monotonic(), toy_engine(trial_secs))

@@ -17,9 +17,8 @@ from autotune.cli.arguments import (
     ModelArgument,
     ShapeOption,
 )
-from autotune.cli.commands.build import warn_of_gaps
 from autotune.cli.console import OUT, print_json, table
-from autotune.cli.coverage_table import coverage_json, coverage_table
+from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
 from autotune.cli.inputs import read_model
 from autotune.cli.values import show_secs
 from autotune.deployment.compilation import compile

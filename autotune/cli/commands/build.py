@@ -16,10 +16,10 @@ from autotune.cli.arguments import (
     ShapeOption,
 )
 from autotune.cli.console import ERR, OUT, print_json
-from autotune.cli.coverage_table import coverage_json, coverage_table
+from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
 from autotune.cli.inputs import read_model
 from autotune.cli.values import show_secs
-from autotune.deployment.compilation import Build, compile
+from autotune.deployment.compilation import compile
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.side_by_side import TimingSettings, measure
 from autotune.devices.device_file import find_device
@@ -95,19 +95,3 @@ def build(
         f"{output}: {show_secs(latency.secs)} a run, measured "
         f"(median of {len(latency.run_secs)}, {where.threads} threads)"
     )
-
-
-def warn_of_gaps(built: Build) -> None:
-    """Says loudly what a build could not make fast."""
-    untuned = built.coverage.untuned
-    if untuned:
-        names = ", ".join(row.name for row in untuned)
-        ERR.print(
-            f"[bold yellow]{len(untuned)} operators run untuned, which may be very slow:[/bold yellow] {names}"
-        )
-    borrowed = built.coverage.borrowed
-    if borrowed:
-        names = ", ".join(f"{row.name} from {row.source}" for row in borrowed)
-        ERR.print(f"[yellow]{len(borrowed)} operators run a schedule found elsewhere:[/yellow] {names}")
-    if built.runtime_packs:
-        ERR.print(f"[yellow]{built.runtime_packs} weights are packed anew in every run[/yellow]")

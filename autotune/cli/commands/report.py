@@ -10,8 +10,7 @@ import msgspec
 import numpy as np
 import typer
 
-from autotune.cli.arguments import JsonOption
-from autotune.cli.commands.status import FolderArgument
+from autotune.cli.arguments import FolderArgument, JsonOption
 from autotune.cli.console import OUT, print_json
 from autotune.jobs.status import read_status
 from autotune.reports.page import page

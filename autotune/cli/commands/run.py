@@ -11,9 +11,9 @@ import msgspec
 import typer
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.commands.tune import check_success, print_status
 from autotune.cli.console import ERR, OUT, print_json, table
-from autotune.cli.job_run import engine_on, run_job
+from autotune.cli.job_run import check_success, engine_on, run_with_progress
+from autotune.cli.job_view import print_status
 from autotune.cli.values import show_secs
 from autotune.jobs.dry_run import JobEstimate, estimate
 from autotune.jobs.durations import show_duration
@@ -56,7 +56,7 @@ def run(
         else:
             _print(found)
         return
-    status, _ = run_job(plan, started, engine_on(context.obj))
+    status = run_with_progress(plan, started, engine_on(context.obj)).status
     if json:
         print_json(msgspec.to_builtins(status))
     else:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import msgspec
 import psutil
-import typer
 
-from autotune.cli.arguments import JsonOption
+from autotune.cli.arguments import FolderArgument, JsonOption
 from autotune.cli.console import OUT, print_json
 from autotune.cli.job_view import model_table, offer_table, summary, task_table
 from autotune.jobs.status import JobState, read_status
 from search_spaces import Misuse
-
-FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of a job.")]
 
 
 def status(folder: FolderArgument, json: JsonOption = False) -> None:

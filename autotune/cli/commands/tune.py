@@ -18,27 +18,24 @@ from autotune.cli.arguments import (
     OptionalModelArgument,
     ShapeOption,
 )
-from autotune.cli.console import OUT, print_json
-from autotune.cli.job_run import engine_on, run_job
-from autotune.cli.job_view import model_table, offer_table, summary, task_table
+from autotune.cli.console import print_json
+from autotune.cli.job_run import check_success, engine_on, run_with_progress
+from autotune.cli.job_view import print_status
 from autotune.cli.values import parse_shapes
 from autotune.devices.device import parse_device
 from autotune.devices.device_file import read_devices
 from autotune.jobs.durations import parse_secs
 from autotune.jobs.job_file import JobRequest, ModelRequest
 from autotune.jobs.plan import JobPlan, PlannedModel, plan_job, share_out
-from autotune.jobs.status import JobState, JobStatus
+from autotune.jobs.status import JobStatus
 from autotune.models.operators import operator_task
 from autotune.search.pretrained_model import NO_MODEL, SHIPPED
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
-from search_spaces import AutotuneError, Misuse
+from search_spaces import Misuse
 from search_spaces.config import UNTOUCHED
 from tuning_logs import Failure, RecordStore, Timing
 from tuning_logs.selection.ranking import with_all_repeats
-
-# What a shell expects of a command that Ctrl-C ended.
-_INTERRUPTED = 130
 
 
 def tune(
@@ -123,49 +120,12 @@ def tune(
         described=described,
         cost_model=_cost_model(cost_model, sampler),
     )
-    status, records = run_job(_plan(request, op, device), started, engine_on(context.obj))
+    result = run_with_progress(_plan(request, op, device), started, engine_on(context.obj))
     if json:
-        print_json(_summary(request, status, records))
+        print_json(_summary(request, result.status, result.log))
     else:
-        print_status(status)
-    check_success(status)
-
-
-def print_status(status: JobStatus) -> None:
-    """How a job ended, for people."""
-    OUT.print(task_table(status))
-    if any(one.before for one in status.models):
-        OUT.print(model_table(status))
-        for one in status.models:
-            if one.library:
-                OUT.print(f"{one.name}: {one.library}", highlight=False)
-    if (offers := offer_table(status)) is not None:
-        OUT.print(offers)
-    decided = [one.winner_p_value for one in status.tasks if one.winner_p_value is not None]
-    if decided:
-        clear = sum(p_value < 0.05 for p_value in decided)
-        OUT.print(
-            f"finalists of {len(decided)} tasks were measured again: {clear} winners are faster than the "
-            "next beyond luck, the others are as fast as it, as far as can be told"
-        )
-    for warning in [*(one.warning for one in status.devices), *status.warnings]:
-        if warning:
-            OUT.print(f"[yellow]{warning}[/yellow]", highlight=False)
-    for task in status.tasks:
-        if task.best_secs is None and status.state is JobState.FINISHED:
-            OUT.print(f"[yellow]{task.name} was not tuned: its default schedule did not run[/yellow]")
-    OUT.print(f"{summary(status)} → {status.log}", highlight=False)
-
-
-def check_success(status: JobStatus) -> None:
-    """Raises AutotuneError where nothing ran, and exits with 130 where the job was stopped."""
-    if status.state is JobState.STOPPED:
-        raise typer.Exit(_INTERRUPTED)
-    nothing_ran = not any(one.trials and one.best_secs for one in status.tasks)
-    if nothing_ran or 0 < status.trials <= sum(status.failures.values()):
-        counts = ", ".join(f"{kind} {count}" for kind, count in status.failures.items())
-        why = counts or f"the budget ended after {status.secs:.1f} s, before the first; give it more"
-        raise AutotuneError(f"expected at least one candidate to run, found none that did: {why}")
+        print_status(result.status)
+    check_success(result.status)
 
 
 def _cost_model(text: str | None, sampler: SamplerKind) -> Path | None:

@@ -12,8 +12,8 @@ import typer
 from numpy.typing import NDArray
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.commands.cost_model.train import LogsArgument, ModelArgument, read_table
 from autotune.cli.console import ERR, OUT, print_json, table
+from autotune.cli.cost_model_arguments import LogsArgument, ModelArgument, read_table
 from cost_models.boosters.xgboost_cost_model import Loss, XGBoostCostModel
 from cost_models.evaluation.baselines import baselines, boosted
 from cost_models.evaluation.calibration import calibration

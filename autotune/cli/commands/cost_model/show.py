@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.commands.cost_model.train import ModelArgument, card_facts, print_card
 from autotune.cli.console import OUT, print_json, table
+from autotune.cli.cost_model_arguments import ModelArgument
+from autotune.cli.model_card import card_facts, print_card
 from cost_models.features.program_features import COLUMNS
 from cost_models.program_model import load_program_model
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 from rpc_boards import Boards
 
-from autotune.cli.job_run import run_job
 from autotune.deployment.board_model import BoardModelRunner
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.model_runner import model_runner
@@ -23,6 +21,7 @@ from autotune.jobs.engine import JobEngine
 from autotune.jobs.job_file import JobRequest, ModelRequest
 from autotune.jobs.model_builds import ModelBuilds
 from autotune.jobs.plan import JobPlan, plan_job
+from autotune.jobs.run import run_job
 from autotune.jobs.status import JobState
 from autotune.models.onnx_file import InputSpec
 from autotune.search.samplers import SamplerKind
@@ -61,8 +60,9 @@ def test_a_model_is_built_for_a_board_and_run_there_before_and_after_the_search(
 ) -> None:
     boards.start("job", "--threads", "1")
 
-    status, log = run_job(plan(boards, "job", small_network, tmp_path), time.monotonic())
+    result = run_job(plan(boards, "job", small_network, tmp_path))
 
+    status, log = result.status, result.log
     assert status.state is JobState.FINISHED
     assert not [one for one in status.warnings if "small" in one]
     assert len(list(log.iterate())) > 8
@@ -110,7 +110,7 @@ def test_a_board_that_vanishes_while_a_model_runs_there_is_a_warning(
     ) -> JobEngine:
         return JobEngine(plan, log, run_prefix, model_builds, *more, **rest)
 
-    status, _ = run_job(plan(boards, "vanishing", small_network, tmp_path), time.monotonic(), engine)
+    status = run_job(plan(boards, "vanishing", small_network, tmp_path), engine).status
 
     assert status.state is JobState.FINISHED
     [warning] = [one for one in status.warnings if "small" in one]

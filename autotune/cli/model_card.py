@@ -1,0 +1,37 @@
+"""The card of a cost model: its training data, quality and versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autotune.cli.console import OUT
+from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
+
+
+def card_facts(model: XGBoostCostModel) -> dict[str, Any]:
+    """A model's card without the keys of its tasks."""
+    return {name: value for name, value in model.card.items() if name != "task_keys"}
+
+
+def print_card(model: XGBoostCostModel) -> None:
+    """Prints a model's card."""
+    card = model.card
+    OUT.print(f"{card['records']:,} records of {card['tasks']} tasks, {card['date']}", highlight=False)
+    for device in card["measured_on"]:
+        OUT.print(f"measured on {device}", highlight=False, markup=False)
+    for name, digest in card["logs"].items():
+        OUT.print(f"log {name}: {digest[:16]}", highlight=False, markup=False)
+    adaptation = card.get("adapted")
+    if adaptation:
+        ways = ", ".join(f"{way} {accuracy:.3f}" for way, accuracy in adaptation["held_out_pairwise"].items())
+        OUT.print(f"adapted: {adaptation['way']} ({ways or 'too few records to compare'})", highlight=False)
+    metrics = card["metrics"].get("held_out_tasks")
+    if metrics:
+        OUT.print(
+            f"on {metrics['tasks']} held-out tasks: top-1 {metrics['top1']:.3f}, top-5 {metrics['top5']:.3f}, "
+            f"pairwise {metrics['pairwise']:.3f}, Spearman {metrics['spearman']:.3f}; "
+            f"weighted top-1 {metrics['weighted_top1']:.3f}, top-5 {metrics['weighted_top5']:.3f}",
+            highlight=False,
+        )
+    versions = ", ".join(f"{name} {version}" for name, version in card["versions"].items())
+    OUT.print(f"features version {card['feature_version']}; {versions}", highlight=False, markup=False)

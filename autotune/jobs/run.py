@@ -1,0 +1,119 @@
+"""Running a planned job: opens its log and folder, resumes it, drives the engine, keeps its status up to date."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+
+from autotune.jobs.engine import JobEngine, JobRound
+from autotune.jobs.folder_lock import held
+from autotune.jobs.model_builds import ModelBuilds
+from autotune.jobs.plan import JobPlan
+from autotune.jobs.resume import resume
+from autotune.jobs.status import JobState, JobStatus
+from autotune.jobs.status_writer import StatusWriter
+from autotune.jobs.webhook import post
+from autotune.search.dashboard import Dashboard
+from tuning_logs import RecordStore, open_log
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """The last status of a job's run, its log (closed, still readable), and why the webhook was not told, if so."""
+
+    status: JobStatus
+    log: RecordStore
+    webhook_error: str | None
+
+
+@dataclass
+class JobRun:
+    """An opened job, to be driven by iterating over `rounds` once; `result` is available afterwards.
+
+    webhook: the URL that is told the last status, None for none.
+    """
+
+    plan: JobPlan
+    log: RecordStore
+    engine: JobEngine
+    writer: StatusWriter
+    dashboard: Dashboard | None
+    webhook: str | None
+    result: JobResult | None = None
+
+    def stop(self) -> None:
+        """Requests an end after the round under way; safe in a signal handler."""
+        self.engine.stop()
+
+    def rounds(self) -> Generator[tuple[JobStatus, JobRound], None, None]:
+        """Yields the written status and the round after each round of the engine.
+
+        However it ends (budget, `stop`, an exception, the generator being closed), the worker processes are ended,
+        the last status is written, and the webhook is told. Raises what `JobEngine.rounds` and
+        `StatusWriter.write` raise.
+        """
+        try:
+            with closing(self.engine.rounds()) as rounds:
+                for happened in rounds:
+                    if self.dashboard:
+                        self._mirror(self.dashboard, happened)
+                    yield self.writer.write(), happened
+        finally:
+            if self.engine.state is JobState.RUNNING:
+                self.engine.state, self.engine.activity = JobState.STOPPED, "stopped"
+            status = self.writer.write()
+            self.result = JobResult(status, self.log, post(self.webhook, status) if self.webhook else None)
+
+    def _mirror(self, dashboard: Dashboard, happened: JobRound) -> None:
+        dashboard.add(happened.records)
+        if dashboard.trouble and dashboard.trouble not in self.engine.warnings:
+            self.engine.warnings.append(dashboard.trouble)
+
+
+@contextmanager
+def open_job(
+    plan: JobPlan, make_engine: Callable[..., JobEngine] = JobEngine, started: float | None = None
+) -> Iterator[JobRun]:
+    """Opens a job's log and folder for one run, resuming the job whose folder says that it has run before.
+
+    started: when the run began, on the monotonic clock, from which its time budget counts; by default now.
+    Raises AutotuneError where the log or the folder cannot be written to or belongs to a running job.
+    """
+    request = plan.request
+    with ExitStack() as stack:
+        log = stack.enter_context(open_log(request.log))
+        log.append([])  # finds out now whether another process is writing
+        if request.output:
+            stack.enter_context(held(request.output))
+        found = resume(request, log)
+        engine = make_engine(
+            plan,
+            log,
+            found.run_prefix,
+            ModelBuilds(request.output, request.log) if request.output else None,
+            found.earlier,
+            started=started,
+            spent_secs=found.spent_secs,
+        )
+        dashboard = None
+        if request.dashboard:
+            dashboard = stack.enter_context(Dashboard(request.dashboard, request.name, plan.space))
+            dashboard.add(found.records(log))
+        writer = StatusWriter(engine, request.output, request.log, os.getpid())
+        yield JobRun(plan, log, engine, writer, dashboard, request.webhook)
+
+
+def run_job(
+    plan: JobPlan, make_engine: Callable[..., JobEngine] = JobEngine, started: float | None = None
+) -> JobResult:
+    """Runs a job until its budget is spent, or resumes it; see `open_job`. Raises what its rounds raise.
+
+    >>> result = run_job(plan_job(read_job_file(Path("jobs.toml"))))  # doctest: +SKIP
+    """
+    with open_job(plan, make_engine, started) as job:
+        for _ in job.rounds():
+            pass
+    assert job.result is not None
+    return job.result
