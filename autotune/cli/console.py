@@ -1,4 +1,4 @@
-"""Where the command line writes: results to stdout, everything else to stderr."""
+"""Where the command line writes: results to stdout, everything else to stderr; texts come out literally."""
 
 from __future__ import annotations
 
@@ -6,36 +6,32 @@ import json
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 
 class PatientConsole(Console):
-    """Falls silent where nobody reads any more; Rich's own would end the program, and stdout with it."""
+    """Ignores a closed pipe from then on; Rich's own console would end the program, and stdout with it."""
 
     def on_broken_pipe(self) -> None:
         """Writes nothing from now on."""
         self.quiet = True
 
 
+#: Options of a console that prints names and messages as they are: no markup, no emoji codes, no coloured numbers.
+LITERAL: Any = {"soft_wrap": True, "markup": False, "emoji": False, "highlight": False}
 #: Results.
-OUT = Console(soft_wrap=True)
+OUT = Console(**LITERAL)
 #: Progress, warnings and errors.
-ERR = PatientConsole(stderr=True, soft_wrap=True)
+ERR = PatientConsole(stderr=True, **LITERAL)
+
+
+def warn(text: str) -> None:
+    """Prints a warning on stderr."""
+    ERR.print(text, style="yellow")
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout, for machines; infinite and undefined numbers become null."""
+    """Prints one JSON document on stdout; infinite and undefined numbers become null."""
     OUT.out(json.dumps(_finite(value), indent=2), highlight=False)
-
-
-def table(title: str, columns: list[str], rows: list[list[str]]) -> Table:
-    """A table whose first column is text and whose other columns are numbers."""
-    result = Table(title=title, title_justify="left", header_style="bold")
-    for number, column in enumerate(columns):
-        result.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
-    for row in rows:
-        result.add_row(*row)
-    return result
 
 
 def _finite(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from autotune.cli.console import ERR
+from autotune.cli.console import warn
 from cost_models.record_table import RecordTable
 
 LogsArgument = Annotated[
@@ -24,7 +24,5 @@ def read_table(logs: list[str]) -> RecordTable:
     """The records of logs with their features; warns of those whose programs cannot be rebuilt."""
     table = RecordTable.read(logs, processes=os.cpu_count() or 1)
     if table.left_out:
-        ERR.print(
-            f"[yellow]{table.left_out} records stand for programs that this version cannot rebuild[/yellow]"
-        )
+        warn(f"{table.left_out} records stand for programs that this version cannot rebuild")
     return table

@@ -1,29 +1,35 @@
-"""What a build used for each operator, as a table."""
+"""The coverage of a build: the schedule used for each operator, as a table, as JSON and as warnings."""
 
 from __future__ import annotations
 
-from rich.table import Table
-
-from autotune.cli.console import ERR, table
-from autotune.cli.values import show_secs
+from autotune.cli.console import ERR, warn
 from autotune.deployment.compilation import Build
 from autotune.deployment.coverage import Coverage, CoverageRow
+from autotune.jobs.durations import show_secs
+from autotune.jobs.table import Cell, Column, Table
 
-_COLUMNS = ["task", "calls", "schedule", "default", "used", "share"]
+_COLUMNS = (
+    Column("task", 9, 20),
+    Column("calls", 2),
+    Column("schedule", 7, 20),
+    Column("default", 3),
+    Column("used", 5),
+    Column("share", 6),
+)
 
 
 def coverage_table(coverage: Coverage) -> Table:
-    """The operators of a build, the one with the largest share of the time first."""
+    """The operators of a build by their share of the time, the largest first."""
     own = len(coverage.rows) - len(coverage.untuned) - len(coverage.borrowed)
     title = (
         f"Coverage: {own} of {len(coverage.rows)} operators have a record of their own, "
         f"with {1 - coverage.missed_share:.1%} of the expected time"
     )
-    return table(title, _COLUMNS, [_row(row) for row in coverage.rows])
+    return Table(title, _COLUMNS, tuple(_row(row) for row in coverage.rows))
 
 
 def coverage_json(coverage: Coverage) -> list[dict[str, object]]:
-    """The same rows for machines."""
+    """The rows of the table as JSON objects."""
     return [
         {
             "name": row.name,
@@ -45,26 +51,25 @@ def warn_of_gaps(built: Build) -> None:
     untuned = built.coverage.untuned
     if untuned:
         names = ", ".join(row.name for row in untuned)
-        ERR.print(
-            f"[bold yellow]{len(untuned)} operators run untuned, which may be very slow:[/bold yellow] {names}"
-        )
+        message = f"{len(untuned)} operators run untuned, which may be very slow: {names}"
+        ERR.print(message, style="bold yellow")
     borrowed = built.coverage.borrowed
     if borrowed:
         names = ", ".join(f"{row.name} from {row.source}" for row in borrowed)
-        ERR.print(f"[yellow]{len(borrowed)} operators run a schedule found elsewhere:[/yellow] {names}")
+        warn(f"{len(borrowed)} operators run a schedule found elsewhere: {names}")
     if built.runtime_packs:
-        ERR.print(f"[yellow]{built.runtime_packs} weights are packed anew in every run[/yellow]")
+        warn(f"{built.runtime_packs} weights are packed anew in every run")
 
 
-def _row(row: CoverageRow) -> list[str]:
-    return [
+def _row(row: CoverageRow) -> tuple[Cell, ...]:
+    return (
         row.name,
         str(row.calls),
         _schedule(row),
-        "–" if row.default_secs is None else show_secs(row.default_secs),
-        "–" if row.tuned_secs is None else show_secs(row.tuned_secs),
-        "–" if row.share is None else f"{row.share:.1%}",
-    ]
+        show_secs(row.default_secs),
+        show_secs(row.tuned_secs),
+        "–" if row.share is None else row.share,
+    )
 
 
 def _schedule(row: CoverageRow) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 
 import typer
 
-from autotune.cli.console import ERR
+from autotune.cli.console import ERR, warn
 from autotune.cli.progress import TuningProgress
 from autotune.cli.stop_signal import StopSignal
 from autotune.jobs.device_run import default_tuner
@@ -52,7 +52,7 @@ def run_with_progress(
                 raise
         finally:
             if job.result and job.result.webhook_error:
-                ERR.print(f"[yellow]{job.result.webhook_error}[/yellow]")
+                warn(f"{job.result.webhook_error}")
     assert job.result is not None
     return job.result
 
@@ -72,18 +72,18 @@ def _name_the_cost_models(plan: JobPlan) -> None:
     found = [pretrained for run in plan.devices if (pretrained := plan.pretrained(run.device))]
     for line in dict.fromkeys(pretrained.line for pretrained in found):
         how = '--cost-model none, or cost_model = "none" in a job file, turns it off'
-        ERR.print(f"{line}; {how}", highlight=False, markup=False)
+        ERR.print(f"{line}; {how}")
 
 
 def _warn_of_the_log(log: RecordStore, plan: JobPlan) -> None:
     """Warns of damaged lines, and of a log that was written for other targets alone."""
     for damage in log.damage:
-        ERR.print(f"[yellow]line {damage.line} of the log was skipped: {damage.reason}[/yellow]")
+        warn(f"line {damage.line} of the log was skipped: {damage.reason}")
     targets = {str(task.target) for task in log.tasks()}
     for run in plan.devices:
         wanted = str(run.device.target)
         if targets and wanted not in targets:
-            ERR.print(
-                f"[yellow]the log holds records for {', '.join(sorted(targets))} and none for {wanted}; "
-                "they are kept, and the search starts afresh[/yellow]"
+            warn(
+                f"the log holds records for {', '.join(sorted(targets))} and none for {wanted}; "
+                "they are kept, and the search starts afresh"
             )

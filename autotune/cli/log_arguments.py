@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autotune.cli.console import ERR
+from autotune.cli.console import warn
 from search_spaces import Misuse
 from tuning_logs import RecordStore, read_log
 
@@ -24,7 +24,7 @@ def read(log: str) -> RecordStore:
     """Opens the log of a command line for reading, and says what of it could not be read."""
     store = read_log(log)
     for damage in store.damage:
-        ERR.print(f"[yellow]{log}: {damage}; it was skipped[/yellow]", highlight=False)
+        warn(f"{log}: {damage}; it was skipped")
     return store
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from rich.markup import escape
+from rich.text import Text
 
 from autotune.cli.console import ERR
 from autotune.cli.lazy_commands import command_group
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _fail(error: AutotuneError, code: int) -> None:
-    ERR.print("[bold red]autotune:[/bold red]", escape(str(error)), highlight=False)
+    ERR.print(Text.assemble(("autotune: ", "bold red"), str(error)))
     sys.exit(code)
 
 

@@ -16,15 +16,15 @@ def card_facts(model: XGBoostCostModel) -> dict[str, Any]:
 def print_card(model: XGBoostCostModel) -> None:
     """Prints a model's card."""
     card = model.card
-    OUT.print(f"{card['records']:,} records of {card['tasks']} tasks, {card['date']}", highlight=False)
+    OUT.print(f"{card['records']:,} records of {card['tasks']} tasks, {card['date']}")
     for device in card["measured_on"]:
-        OUT.print(f"measured on {device}", highlight=False, markup=False)
+        OUT.print(f"measured on {device}")
     for name, digest in card["logs"].items():
-        OUT.print(f"log {name}: {digest[:16]}", highlight=False, markup=False)
+        OUT.print(f"log {name}: {digest[:16]}")
     adaptation = card.get("adapted")
     if adaptation:
         ways = ", ".join(f"{way} {accuracy:.3f}" for way, accuracy in adaptation["held_out_pairwise"].items())
-        OUT.print(f"adapted: {adaptation['way']} ({ways or 'too few records to compare'})", highlight=False)
+        OUT.print(f"adapted: {adaptation['way']} ({ways or 'too few records to compare'})")
     metrics = card["metrics"].get("held_out_tasks")
     if metrics:
         OUT.print(
@@ -34,4 +34,4 @@ def print_card(model: XGBoostCostModel) -> None:
             highlight=False,
         )
     versions = ", ".join(f"{name} {version}" for name, version in card["versions"].items())
-    OUT.print(f"features version {card['feature_version']}; {versions}", highlight=False, markup=False)
+    OUT.print(f"features version {card['feature_version']}; {versions}")

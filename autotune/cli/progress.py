@@ -8,9 +8,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from autotune.cli.job_view import summary, task_table
+from autotune.cli.job_view import summary
+from autotune.cli.tables import TableView
 from autotune.jobs.engine import JobRound
 from autotune.jobs.status import JobStatus
+from autotune.jobs.status_tables import task_table
 
 # More rows than this do not fit a terminal: the heaviest tasks are shown.
 _ROWS = 20
@@ -46,9 +48,10 @@ class TuningProgress:
             return
         try:
             if self._live:
-                self._live.update(Group(Text(summary(status)), task_table(status, _ROWS)), refresh=True)
+                table = TableView(task_table(status, _ROWS))
+                self._live.update(Group(Text(summary(status)), table), refresh=True)
             else:
-                self._console.print(_line(status, happened), highlight=False, markup=False)
+                self._console.print(Text(_line(status, happened)))
         except OSError:
             self._is_gone = True
 

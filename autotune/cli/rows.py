@@ -1,4 +1,4 @@
-"""Rows as a table for people, or as JSON or CSV for machines."""
+"""Rows with equal keys, printed as a table for people, or as JSON or CSV for machines."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from typing import Annotated
 
 import typer
 
-from autotune.cli.console import OUT, print_json, table
-from autotune.cli.values import show_secs
+from autotune.cli.console import OUT, print_json
+from autotune.cli.tables import print_table
+from autotune.jobs.durations import show_secs
+from autotune.jobs.table import Column, Table
 from search_spaces import Misuse
 
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print the rows as CSV instead of tables.")]
 Row = Mapping[str, object]
+
+_LEAST_CHARS = 20
+# Keys are recognised by their first characters.
+_KEY_CHARS = 12
 
 
 class Format(Enum):
@@ -28,16 +34,19 @@ class Format(Enum):
 
 
 def chosen_format(json: bool, csv: bool) -> Format:
-    """What the flags of a command ask for. Raises Misuse where they ask for two things."""
+    """The format that the flags of a command ask for. Raises Misuse where they ask for two."""
     if json and csv:
         raise Misuse("print either --json or --csv; found both")
     return Format.JSON if json else Format.CSV if csv else Format.TABLE
 
 
-def print_rows(format: Format, title: str, rows: Sequence[Row], facts: Row | None = None) -> None:
-    """Prints rows with equal keys; facts: what else the JSON document holds beside its `rows`.
+def print_rows(
+    format: Format, title: str, rows: Sequence[Row], order: Sequence[str], facts: Row | None = None
+) -> None:
+    """Prints rows with equal keys; facts: the other members of the JSON document beside its `rows`.
 
-    Keys that end in `_secs` are shown as times; in tables, `key` columns are cut.
+    order: keys from the most to the least important, for narrow terminals; those not named are least important.
+    In tables, values of keys that end in `_secs` are latencies, and `key` columns are cut.
     """
     match format:
         case Format.JSON:
@@ -49,10 +58,20 @@ def print_rows(format: Format, title: str, rows: Sequence[Row], facts: Row | Non
             writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
             OUT.out(text.getvalue(), end="", highlight=False)
         case Format.TABLE if not rows:
-            OUT.print(title, highlight=False)
+            OUT.print(title)
         case Format.TABLE:
-            columns = [name.removesuffix("_secs").replace("_", " ") for name in rows[0]]
-            OUT.print(table(title, columns, [[_shown(*item) for item in row.items()] for row in rows]))
+            print_table(_table(title, rows, order))
+
+
+def _table(title: str, rows: Sequence[Row], order: Sequence[str]) -> Table:
+    columns = []
+    for name, value in rows[0].items():
+        importance = len(order) - order.index(name) if name in order else 0
+        is_long = isinstance(value, str | dict) and name != "key"
+        heading = name.removesuffix("_secs").replace("_", " ")
+        columns.append(Column(heading, importance, _LEAST_CHARS if is_long else None))
+    shown = tuple(tuple(_shown(*item) for item in row.items()) for row in rows)
+    return Table(title, tuple(columns), shown)
 
 
 def _plain(value: object) -> object:
@@ -70,5 +89,5 @@ def _shown(name: str, value: object) -> str:
         case dict():
             return ", ".join(f"{key} {number}" for key, number in value.items()) or "–"
         case str() if name == "key":
-            return value[:12]
+            return value[:_KEY_CHARS]
     return str(value)

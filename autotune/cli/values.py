@@ -1,4 +1,4 @@
-"""How values are written on the command line."""
+"""Parsers of values that are written on the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from search_spaces import Misuse
 
 
 def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Shapes by input name, each written `name:1,3,320,320`. Raises Misuse for anything else."""
+    """Parses shapes by input name, each written `name:1,3,320,320`. Raises Misuse for anything else."""
     shapes: dict[str, tuple[int, ...]] = {}
     for text in texts:
         name, _, sizes = text.rpartition(":")
@@ -23,13 +23,3 @@ def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
             raise Misuse(f"input {name!r} has one shape; found two")
         shapes[name] = shape
     return shapes
-
-
-def show_secs(secs: float) -> str:
-    """A latency for people: three digits and the unit that suits."""
-    if secs == float("inf"):
-        return "–"
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if secs >= scale or unit == "µs":
-            return f"{secs / scale:.3g} {unit}"
-    raise AssertionError("unreachable: the last unit takes every number")

@@ -17,16 +17,18 @@ from autotune.cli.arguments import (
     ModelArgument,
     ShapeOption,
 )
-from autotune.cli.console import OUT, print_json, table
+from autotune.cli.console import OUT, print_json
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
 from autotune.cli.inputs import read_model
-from autotune.cli.values import show_secs
+from autotune.cli.tables import print_table
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import Engine
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.onnxruntime_engine import OnnxRuntime
 from autotune.deployment.side_by_side import ModelComparison, TimingSettings, side_by_side
 from autotune.devices.device_file import find_device
+from autotune.jobs.durations import show_secs
+from autotune.jobs.table import Column, Table
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import TuningLog, read_log
 
@@ -73,7 +75,7 @@ def bench(
     if json:
         print_json({**_json(result), "threads": where.threads, "coverage": coverage_json(built.coverage)})
     else:
-        OUT.print(coverage_table(built.coverage))
+        print_table(coverage_table(built.coverage))
         warn_of_gaps(built)
         _print(result, where.threads)
     if result.mistake:
@@ -81,12 +83,17 @@ def bench(
 
 
 def _print(result: ModelComparison, threads: int) -> None:
-    rows = [
-        [each.name, show_secs(each.secs), f"{ratio:.2f}×", str(len(each.run_secs))]
+    rows = tuple(
+        (each.name, show_secs(each.secs), f"{ratio:.2f}×", str(len(each.run_secs)))
         for each, ratio in zip(result.latencies, result.ratios, strict=True)
-    ]
-    columns = ["engine", "latency", "autotune is faster by", "runs"]
-    OUT.print(table(f"Latency of one run, {threads} threads, engines in turns, medians", columns, rows))
+    )
+    columns = (
+        Column("engine", 9),
+        Column("latency", 8),
+        Column("autotune is faster by", 7),
+        Column("runs", 2),
+    )
+    print_table(Table(f"Latency of one run, {threads} threads, engines in turns, medians", columns, rows))
     verdict = "equal within rounding" if result.mistake is None else "DIFFERENT"
     OUT.print(
         f"outputs against ONNX Runtime: {verdict} "

@@ -18,11 +18,12 @@ from autotune.cli.arguments import (
 from autotune.cli.console import ERR, OUT, print_json
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
 from autotune.cli.inputs import read_model
-from autotune.cli.values import show_secs
+from autotune.cli.tables import TableView, print_table
 from autotune.deployment.compilation import compile
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.side_by_side import TimingSettings, measure
 from autotune.devices.device_file import find_device
+from autotune.jobs.durations import show_secs
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import read_log
 from tuning_logs.selection.schedule_choice import OtherDevices
@@ -63,7 +64,7 @@ def build(
     linker = None if where.is_here else where.linker
     built = compile(network, where.target, records, where.fingerprint, others, linker=linker)
     if strict is not None and built.coverage.missed_share > strict:
-        ERR.print(coverage_table(built.coverage))
+        ERR.print(TableView(coverage_table(built.coverage)))
         raise AutotuneError(
             f"expected operators without a record of their own to take at most {strict:.1%} of the time, found "
             f"{built.coverage.missed_share:.1%}; tune the model for this device, or raise --strict"
@@ -87,9 +88,9 @@ def build(
             }
         )
         return
-    OUT.print(coverage_table(built.coverage))
+    print_table(coverage_table(built.coverage))
     if latency is None:
-        OUT.print(f"{output}: for {where.fingerprint.name}, not measured here", highlight=False)
+        OUT.print(f"{output}: for {where.fingerprint.name}, not measured here")
         return
     OUT.print(
         f"{output}: {show_secs(latency.secs)} a run, measured "

@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from autotune.cli.arguments import DevicesOption, JsonOption
-from autotune.cli.console import OUT, print_json, table
+from autotune.cli.console import print_json
+from autotune.cli.tables import print_table
 from autotune.devices.device import Device
 from autotune.devices.device_file import find_device, read_devices
+from autotune.jobs.table import Column, Table
 from autotune.runners.factory import thread_speedup
 
 
@@ -28,18 +30,26 @@ def devices(
     if json:
         print_json([_row(device, speedups[device.connection]) for device in found])
         return
-    rows = [
-        [
+    rows = tuple(
+        (
             device.connection,
             device.fingerprint.name,
             str(device.target),
             str(device.threads),
             _show(speedups[device.connection]),
             device.fingerprint.key,
-        ]
+        )
         for device in found
-    ]
-    OUT.print(table("Devices", ["device", "machine", "target", "threads", "speed-up", "fingerprint"], rows))
+    )
+    columns = (
+        Column("device", 9, 16),
+        Column("machine", 4, 16),
+        Column("target", 6, 20),
+        Column("threads", 7),
+        Column("speed-up", 8),
+        Column("fingerprint", 2),
+    )
+    print_table(Table("Devices", columns, rows))
 
 
 def _show(speedup: float | None) -> str:

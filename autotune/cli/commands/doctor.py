@@ -9,11 +9,13 @@ import msgspec
 import typer
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.console import OUT, print_json, table
+from autotune.cli.console import OUT, print_json
+from autotune.cli.tables import print_table
 from autotune.doctor.device import check_device
 from autotune.doctor.machine import Health, check_machine
+from autotune.jobs.table import Column, Table
 
-_COLOURS = {Health.GOOD: "green", Health.WARNING: "yellow", Health.PROBLEM: "bold red"}
+_STYLES = {Health.GOOD.value: "green", Health.WARNING.value: "yellow", Health.PROBLEM.value: "bold red"}
 
 
 def doctor(
@@ -32,13 +34,11 @@ def doctor(
     if json:
         print_json(msgspec.to_builtins(found))
     else:
-        rows = [
-            [one.what, f"[{_COLOURS[one.health]}]{one.health}[/]", one.found.replace("[", r"\[")]
-            for one in found
-        ]
-        OUT.print(table("Doctor", ["what", "health", "found"], rows))
+        rows = tuple((one.what, one.health.value, one.found) for one in found)
+        columns = (Column("what", 9, 20), Column("health", 8), Column("found", 7, 24))
+        print_table(Table("Doctor", columns, rows), _STYLES)
         for one in found:
             if one.remedy:
-                OUT.print(f"{one.what}: {one.remedy}", highlight=False, markup=False)
+                OUT.print(f"{one.what}: {one.remedy}")
     if any(one.health is Health.PROBLEM for one in found):
         raise typer.Exit(1)

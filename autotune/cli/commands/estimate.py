@@ -10,10 +10,12 @@ import msgspec
 import typer
 
 from autotune.cli.arguments import JsonOption, OperatorOption, OptionalModelArgument, ShapeOption
-from autotune.cli.console import OUT, print_json, table
+from autotune.cli.console import OUT, print_json
 from autotune.cli.inputs import read_tasks
-from autotune.cli.values import show_secs
+from autotune.cli.tables import print_table
 from autotune.devices.device import Device, parse_device
+from autotune.jobs.durations import show_secs
+from autotune.jobs.table import Cell, Column, Table
 from autotune.search.latency_estimate import Estimated, estimate_model, of_like_devices
 from autotune.search.pretrained_model import SHIPPED, load_pretrained
 from cost_models.boosters.latency_estimator import LatencyEstimator
@@ -69,12 +71,13 @@ def estimate(
     if json:
         print_json(msgspec.to_builtins(found))
         return
-    rows = [_row(one) for one in found.tasks]
-    OUT.print(table(f"{name} on {device.name}, tuned", ["task", "calls", "estimate", "90 % interval"], rows))
+    columns = (Column("task", 9, 20), Column("calls", 2), Column("estimate", 8), Column("90 % interval", 7))
+    rows = tuple(map(_row, found.tasks))
+    print_table(Table(f"{name} on {device.name}, tuned", columns, rows))
     total = found.total
     between = f"between {show_secs(total.low_secs)} and {show_secs(total.high_secs)}"
     off = f"half of the held-out tasks were off by a factor of {found.error:.2f} or less"
-    OUT.print(f"{name}: {show_secs(total.secs)}, {between}; {off}", highlight=False)
+    OUT.print(f"{name}: {show_secs(total.secs)}, {between}; {off}")
 
 
 def shipped_logs(name: str) -> list[str]:
@@ -96,6 +99,6 @@ def read_device_card(path: Path) -> Device:
         ) from error
 
 
-def _row(one: Estimated) -> list[str]:
+def _row(one: Estimated) -> tuple[Cell, ...]:
     interval = f"{show_secs(one.low_secs)} … {show_secs(one.high_secs)}"
-    return [one.name, str(one.calls), show_secs(one.secs), interval]
+    return one.name, str(one.calls), show_secs(one.secs), interval

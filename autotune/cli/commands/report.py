@@ -46,7 +46,7 @@ def report(
     except OSError as error:
         raise AutotuneError(f"the report could not be written to {path}: {error}") from error
     if not json:
-        OUT.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, opens in any browser", highlight=False)
+        OUT.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, opens in any browser")
 
 
 def moved_bytes(task: TuningTask) -> int:

@@ -11,15 +11,16 @@ import msgspec
 import typer
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.console import ERR, OUT, print_json, table
+from autotune.cli.console import ERR, OUT, print_json
 from autotune.cli.job_run import check_success, engine_on, run_with_progress
 from autotune.cli.job_view import print_status
-from autotune.cli.values import show_secs
+from autotune.cli.tables import print_table
 from autotune.jobs.dry_run import JobEstimate, estimate
-from autotune.jobs.durations import show_duration
+from autotune.jobs.durations import show_duration, show_secs
 from autotune.jobs.job_file import read_job_file
 from autotune.jobs.plan import plan_job
 from autotune.jobs.status import read_status
+from autotune.jobs.table import Column, Table
 from tuning_logs import TuningLog, read_log
 from tuning_logs.address import is_url
 
@@ -61,21 +62,28 @@ def run(
         print_json(msgspec.to_builtins(status))
     else:
         print_status(status)
-        ERR.print(f"autotune report {request.output} -o report.html   shows what was found", highlight=False)
+        ERR.print(f"autotune report {request.output} -o report.html   shows what was found")
     check_success(status)
 
 
 def _print(found: JobEstimate) -> None:
-    rows = [
-        [
+    rows = tuple(
+        (
             one.name if len(found.devices) == 1 else f"{one.name} on {one.device}",
             str(one.calls),
-            "–" if one.known_secs is None else show_secs(one.known_secs),
+            show_secs(one.known_secs),
             "–" if one.trials is None else f"{one.trials:.0f}",
             "–" if one.secs is None else show_duration(one.secs),
-        ]
+        )
         for one in found.tasks
-    ]
-    OUT.print(table(f"{found.name}: plan", ["task", "calls", "best known", "trials", "time"], rows))
+    )
+    columns = (
+        Column("task", 9, 20),
+        Column("calls", 2),
+        Column("best known", 5),
+        Column("trials", 8),
+        Column("time", 7),
+    )
+    print_table(Table(f"{found.name}: plan", columns, rows))
     for line in found.lines:
-        OUT.print(line, highlight=False)
+        OUT.print(line)

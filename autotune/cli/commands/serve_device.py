@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from autotune.boards import program
-from autotune.cli.console import ERR
+from autotune.cli.console import warn
 from autotune.devices.rpc_tracker import parse_address
 
 
@@ -30,9 +30,7 @@ def serve_device(
     where = parse_address(listen)
     parse_address(tracker)
     if where.host not in ("127.0.0.1", "localhost", "::1"):
-        ERR.print(
-            f"[yellow]listening on {where}: every machine that reaches it can run programs here[/yellow]"
-        )
+        warn(f"listening on {where}: every machine that reaches it can run programs here")
     options = ["--tracker", tracker, "--key", key, "--listen", listen]
     options += ["--threads", str(threads)] if threads else []
     options += ["--memory-mib", str(memory_mib)] if memory_mib else []

@@ -7,7 +7,7 @@ import psutil
 
 from autotune.cli.arguments import FolderArgument, JsonOption
 from autotune.cli.console import OUT, print_json
-from autotune.cli.job_view import model_table, offer_table, summary, task_table
+from autotune.cli.job_view import print_tables, print_warnings, summary
 from autotune.jobs.status import JobState, read_status
 from search_spaces import Misuse
 
@@ -22,12 +22,6 @@ def status(folder: FolderArgument, json: JsonOption = False) -> None:
     if json:
         print_json(msgspec.to_builtins(found))
         return
-    OUT.print(task_table(found))
-    if any(one.path for one in found.models):
-        OUT.print(model_table(found))
-    if (offers := offer_table(found)) is not None:
-        OUT.print(offers)
-    for warning in [*(one.warning for one in found.devices), *found.warnings]:
-        if warning:
-            OUT.print(f"[yellow]{warning}[/yellow]", highlight=False)
-    OUT.print(f"{found.state} · {summary(found)} · {found.updated}", highlight=False)
+    print_tables(found)
+    print_warnings(found)
+    OUT.print(f"{found.state} · {summary(found)} · {found.updated}")

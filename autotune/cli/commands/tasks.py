@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from autotune.cli.arguments import JsonOption, OperatorOption, OptionalModelArgument, ShapeOption
-from autotune.cli.console import OUT, print_json, table
+from autotune.cli.console import print_json
 from autotune.cli.inputs import read_tasks
+from autotune.cli.tables import print_table
 from autotune.devices.device import parse_device
+from autotune.jobs.table import Column, Table
 from search_spaces import Target, TuningTask
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 
@@ -35,13 +37,18 @@ def tasks(
     if json:
         print_json({"target": str(compile_for), "tasks": [_row(task, sizes[task]) for task in found]})
         return
-    rows = [
-        [task.name, str(task.weight), f"{task.workload.flops / 1e6:.2f}", f"{sizes[task]:.1e}", task.key[:12]]
+    rows = tuple(
+        (task.name, str(task.weight), f"{task.workload.flops / 1e6:.2f}", f"{sizes[task]:.1e}", task.key[:12])
         for task in found
-    ]
-    OUT.print(
-        table(f"{len(found)} tasks for {compile_for}", ["task", "calls", "MFLOP", "configs", "key"], rows)
     )
+    columns = (
+        Column("task", 9, 20),
+        Column("calls", 7),
+        Column("MFLOP", 6),
+        Column("configs", 5),
+        Column("key", 4),
+    )
+    print_table(Table(f"{len(found)} tasks for {compile_for}", columns, rows))
 
 
 def _row(task: TuningTask, size: int) -> dict[str, object]:

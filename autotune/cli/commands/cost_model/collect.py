@@ -19,9 +19,8 @@ from autotune.cli.arguments import (
 from autotune.cli.console import ERR, OUT, print_json
 from autotune.cli.inputs import read_tasks
 from autotune.cli.stop_signal import StopSignal
-from autotune.cli.values import show_secs
 from autotune.devices.device_file import find_device
-from autotune.jobs.durations import parse_secs
+from autotune.jobs.durations import parse_secs, show_secs
 from autotune.tuning.budget import Budget
 from autotune.tuning.collection import Collection
 from search_spaces import AutotuneError
@@ -57,7 +56,7 @@ def collect(
             with StopSignal(collection.stop):
                 for records in rounds:
                     failures.update(_failures(records))
-                    ERR.print(_line(collection.trials, trials, records), highlight=False, markup=False)
+                    ERR.print(_line(collection.trials, trials, records))
         finally:
             rounds.close()  # ends the worker processes, whatever ended the loop
         if not collection.trials:
@@ -69,7 +68,7 @@ def collect(
     if json:
         print_json(found)
         return
-    OUT.print(f"{collection.trials} trials of {len(tasks)} tasks → {log}", highlight=False)
+    OUT.print(f"{collection.trials} trials of {len(tasks)} tasks → {log}")
 
 
 def _failures(records: list[TuningRecord]) -> list[str]:

@@ -12,8 +12,10 @@ import typer
 from numpy.typing import NDArray
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.console import ERR, OUT, print_json, table
+from autotune.cli.console import ERR, OUT, print_json, warn
 from autotune.cli.cost_model_arguments import LogsArgument, ModelArgument, read_table
+from autotune.cli.tables import print_table
+from autotune.jobs.table import Column, Table
 from cost_models.boosters.xgboost_cost_model import Loss, XGBoostCostModel
 from cost_models.evaluation.baselines import baselines, boosted
 from cost_models.evaluation.calibration import calibration
@@ -27,6 +29,8 @@ from cost_models.record_table import RecordTable
 from search_spaces import Misuse
 
 Floats = NDArray[np.float64]
+# Of the columns in a narrow terminal.
+_IMPORTANCE = {"pairwise": 8, "weighted_top1": 7, "top1": 6, "top5": 5, "tasks": 4, "spearman": 3}
 
 
 def evaluate(
@@ -123,9 +127,7 @@ def _unseen(model: XGBoostCostModel, known: RecordTable) -> RecordTable:
     fresh = np.array([known.facts[group].task.key not in seen for group in known.groups])
     if fresh.any():
         return known.rows(fresh)
-    ERR.print(
-        "[yellow]the model learned from every task in these logs: it is better here than elsewhere[/yellow]"
-    )
+    warn("the model learned from every task in these logs: it is better here than elsewhere")
     return known
 
 
@@ -134,15 +136,16 @@ def _folds(known: RecordTable, kind: HeldOut) -> dict[str, Quality]:
 
 
 def _print(title: str, qualities: Mapping[str, Quality]) -> None:
-    columns = ["model", *(name.replace("_", " ") for name in asdict(next(iter(qualities.values()))))]
-    rows = [
-        [
+    names = list(asdict(next(iter(qualities.values()))))
+    columns = [Column(name.replace("_", " "), _IMPORTANCE.get(name, 0)) for name in names]
+    rows = tuple(
+        (
             name,
             *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in asdict(each).values()),
-        ]
+        )
         for name, each in qualities.items()
-    ]
-    OUT.print(table(title, columns, rows))
+    )
+    print_table(Table(title, (Column("model", 9, 20), *columns), rows))
 
 
 def _facts(model: XGBoostCostModel) -> dict[str, str]:
@@ -167,11 +170,11 @@ def _write(
         if report is not None:
             report.parent.mkdir(parents=True, exist_ok=True)
             report.write_text(page, encoding="utf-8")
-            ERR.print(f"→ {report}", highlight=False)
+            ERR.print(f"→ {report}")
         if plots is not None:
             plots.mkdir(parents=True, exist_ok=True)
             for caption, png in pictures.items():
                 (plots / f"{caption.replace(' ', '-')}.png").write_bytes(png)
-            ERR.print(f"→ {plots}", highlight=False)
+            ERR.print(f"→ {plots}")
     except OSError as error:
         raise Misuse(f"expected a place for the report and its pictures, found: {error.strerror}") from error

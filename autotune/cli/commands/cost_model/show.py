@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.console import OUT, print_json, table
+from autotune.cli.console import print_json
 from autotune.cli.cost_model_arguments import ModelArgument
 from autotune.cli.model_card import card_facts, print_card
+from autotune.cli.tables import print_table
+from autotune.jobs.table import Column, Table
 from cost_models.features.program_features import COLUMNS
 from cost_models.program_model import load_program_model
 
@@ -28,6 +30,5 @@ def show(
         print_json({"model": str(model), **card_facts(loaded), "features": feature_importance})
         return
     print_card(loaded)
-    OUT.print(
-        table("", ["feature", "share"], [[name, f"{gain:.1%}"] for name, gain in feature_importance.items()])
-    )
+    columns = (Column("feature", 9, 20), Column("share", 8))
+    print_table(Table("", columns, tuple(feature_importance.items())))

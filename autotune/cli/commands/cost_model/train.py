@@ -41,4 +41,4 @@ def _finish(model: XGBoostCostModel, output: Path, json: bool) -> None:
         print_json({"model": str(output), **card_facts(model)})
         return
     print_card(model)
-    OUT.print(f"→ {output}", highlight=False)
+    OUT.print(f"→ {output}")

@@ -12,6 +12,9 @@ from autotune.cli.log_arguments import LogArgument, read
 from autotune.cli.rows import CsvOption, chosen_format, print_rows
 from tuning_logs.selection.difference import Difference, differences
 
+# The columns from the most to the least important.
+_ORDER = ("task", "change", "speedup", "second_secs", "first_secs", "device", "key", "target")
+
 
 def diff(
     first: LogArgument,
@@ -27,7 +30,11 @@ def diff(
         ", ".join(f"{number} {change}" for change, number in changes.items()) or "no task ran in either log"
     )
     print_rows(
-        format, f"{first} → {second}: {title}", [_row(each) for each in found], {"changes": dict(changes)}
+        format,
+        f"{first} → {second}: {title}",
+        [_row(each) for each in found],
+        _ORDER,
+        {"changes": dict(changes)},
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.console import ERR, OUT, print_json
+from autotune.cli.console import OUT, print_json, warn
 from autotune.cli.log_arguments import LogArgument, read
 from autotune.devices.device import parse_device
 from search_spaces import AutotuneError, Misuse
@@ -69,7 +69,7 @@ def export(
     for each in databases:
         OUT.print(f"{each.folder}: {each.records} records for {each.target} on {each.device.name}")
         for reason in each.left_out:
-            ERR.print(f"[yellow]left out: {reason}[/yellow]", highlight=False)
+            warn(f"left out: {reason}")
 
 
 def import_(
@@ -98,7 +98,7 @@ def import_(
         return
     OUT.print(f"{log}: {added} records added, {len(found.records) - added} were there")
     for reason, number in found.left_out.most_common():
-        ERR.print(f"[yellow]{number} left out: {reason}[/yellow]", highlight=False)
+        warn(f"{number} left out: {reason}")
 
 
 def push(log: LogArgument, url: UrlArgument, json: JsonOption = False) -> None:

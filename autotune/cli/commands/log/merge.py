@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.console import ERR, OUT, print_json
+from autotune.cli.console import OUT, print_json, warn
 from autotune.cli.log_arguments import OutputOption
 from tuning_logs.file.compacting import compact as compact_log
 from tuning_logs.file.merging import merge as merge_logs
@@ -23,7 +23,7 @@ def merge(
     merged = merge_logs(logs, output)
     for path, damage in merged.damage.items():
         for each in damage:
-            ERR.print(f"[yellow]{path}: {each}; it was skipped[/yellow]", highlight=False)
+            warn(f"{path}: {each}; it was skipped")
     if json:
         damaged = {str(path): len(damage) for path, damage in merged.damage.items()}
         print_json(

@@ -15,6 +15,20 @@ from search_spaces import Misuse
 from tuning_logs import RecordStore, Timing, TuningRecord
 from tuning_logs.records.trial_counts import TrialCounts
 
+# The columns from the most to the least important.
+_ORDER = (
+    "task",
+    "best_secs",
+    "trials",
+    "failures",
+    "gflops_per_sec",
+    "calls",
+    "config",
+    "key",
+    "device",
+    "target",
+)
+
 FromOption = Annotated[
     str | None, typer.Option("--device", metavar="KEY", help="Only records of this device, by key or name.")
 ]
@@ -51,13 +65,13 @@ def show(log: LogArgument, json: JsonOption = False, csv: CsvOption = False) -> 
         "jobs": jobs,
         "damage": damage,
     }
-    print_rows(format, f"{log}: {len(store)} records of {len(store.tasks())} tasks", rows, facts)
+    print_rows(format, f"{log}: {len(store)} records of {len(store.tasks())} tasks", rows, _ORDER, facts)
     if format is Format.TABLE:
         for device in store.devices():
             facts_text = ", ".join(f"{name} {value}" for name, value in device.facts.items())
-            OUT.print(f"device {device.key}: {device.name} ({facts_text})", highlight=False)
+            OUT.print(f"device {device.key}: {device.name} ({facts_text})")
         for job in store.jobs():
-            OUT.print(f"job {job.id}: {job.sampler}, seed {job.seed}, {job.started}", highlight=False)
+            OUT.print(f"job {job.id}: {job.sampler}, seed {job.seed}, {job.started}")
 
 
 def best(
@@ -86,7 +100,7 @@ def best(
         raise Misuse(
             f"expected a task with a record that ran, found none in {log}" + (f" for {task}" if task else "")
         )
-    print_rows(format, f"The best of {log}", rows)
+    print_rows(format, f"The best of {log}", rows, _ORDER)
 
 
 def _row(store: RecordStore, outcomes: TrialCounts) -> dict[str, object]:

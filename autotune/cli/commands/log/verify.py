@@ -14,6 +14,9 @@ from autotune.tuning.verification import Verification, verified
 from search_spaces import AutotuneError
 from tuning_logs import Failure
 
+# The columns from the most to the least important.
+_ORDER = ("task", "verdict", "drift", "measured_secs", "recorded_secs", "key", "config")
+
 
 def verify(
     log: LogArgument,
@@ -29,7 +32,7 @@ def verify(
     """
     format = chosen_format(json, csv)
     found = list(verified(read(log), find_device(device, devices), top))
-    print_rows(format, f"{log} on {device}", [_row(each) for each in found])
+    print_rows(format, f"{log} on {device}", [_row(each) for each in found], _ORDER)
     failed = [each for each in found if isinstance(each.measured, Failure)]
     if failed:
         names = ", ".join(each.record.task.name for each in failed)

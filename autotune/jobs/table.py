@@ -1,0 +1,40 @@
+"""Tables as values: made once, then shown in a terminal, in a pipe or on a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: A text; a share from 0 to 1, which a page draws as a bar; or several lines of text.
+Cell = str | float | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's heading and how it yields in a narrow terminal.
+
+    importance:  the columns with the lowest are left out first; the first column of a table always stays;
+    least_chars: the length to which texts may be shortened in the middle, None for values that are never shortened.
+    """
+
+    name: str
+    importance: int = 1
+    least_chars: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows with one cell for each column."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def cell_text(cell: Cell) -> str:
+    """The text of a cell on one line: a share in per cent, lines joined by semicolons."""
+    match cell:
+        case str():
+            return cell
+        case float() | int():
+            return f"{cell:.1%}"
+    return "; ".join(cell)
