@@ -26,6 +26,9 @@ def main() -> None:
         assert list((shipped / model.stem).glob("*.jsonl.gz")), f"{model.name} ships without its logs"
     size = sum(path.stat().st_size for path in shipped.rglob("*") if path.is_file())
     assert size < 20_000_000, f"what was trained beforehand takes {size} bytes of the wheel"
+    for package in ("autotune.reports", "cost_models.evaluation"):
+        folder = Path(importlib.util.find_spec(package).origin).parent / "templates"
+        assert list(folder.glob("*.html.j2")), f"{package} ships no templates"
     import autotune
 
     missing = [name for name in autotune.__all__ if not hasattr(autotune, name)]

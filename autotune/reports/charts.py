@@ -1,4 +1,4 @@
-"""The pictures of a report, as SVG text (imports Matplotlib)."""
+"""The charts of a report as SVG elements (imports Matplotlib)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,6 +16,7 @@ from autotune.devices.machine_state import MachineState
 from autotune.devices.roofline import Roofline, bandwidth
 from autotune.jobs.status import DeviceStatus, Latency, ModelStatus
 from autotune.reports.report import Curve, OperatorQuality, OperatorReport
+from cost_models.evaluation.plots import literal_label
 
 _WIDTH, _HEIGHT = 8.0, 3.6
 _SHOWN_OPERATORS = 12
@@ -30,7 +32,7 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def latency_chart(models: Sequence[ModelStatus]) -> str | None:
+def latency_chart(models: Sequence[ModelStatus]) -> Markup | None:
     """Before and after of every model that was measured, with intervals; None where none was."""
     measured = [one for one in models if one.before and one.after]
     if not measured:
@@ -45,14 +47,16 @@ def latency_chart(models: Sequence[ModelStatus]) -> str | None:
                 axes.text(
                     1e3 * latency.high_secs, place + offset, f"  {1e3 * latency.secs:.3g} ms", va="center"
                 )
-        axes.set_yticks(range(len(measured)), [f"{one.name} on {one.device}" for one in measured])
+        axes.set_yticks(
+            range(len(measured)), [literal_label(f"{one.name} on {one.device}") for one in measured]
+        )
         axes.invert_yaxis()
         axes.margins(x=0.15)
         axes.set_xlabel("latency of one run in ms, median and 95 % interval; grey before, blue after")
     return svg()
 
 
-def curve_chart(curves: Sequence[Curve]) -> str | None:
+def curve_chart(curves: Sequence[Curve]) -> Markup | None:
     """The sums of the models' tasks over the time of the job."""
     if not curves:
         return None
@@ -60,7 +64,7 @@ def curve_chart(curves: Sequence[Curve]) -> str | None:
     with _picture("curves") as (axes, svg):
         for one in curves:
             times, secs = zip(*one.points, strict=True)
-            label = f"{one.model} on {one.device}"
+            label = literal_label(f"{one.model} on {one.device}")
             axes.step(
                 [time / unit for time in times], [1e3 * each for each in secs], where="post", label=label
             )
@@ -71,7 +75,7 @@ def curve_chart(curves: Sequence[Curve]) -> str | None:
     return svg()
 
 
-def task_chart(operators: Sequence[OperatorReport]) -> str | None:
+def task_chart(operators: Sequence[OperatorReport]) -> Markup | None:
     """How the heaviest tasks got faster, trial by trial."""
     moved = [one for one in operators if len(one.improvements) > 1][:_SHOWN_OPERATORS]
     if not moved:
@@ -81,7 +85,7 @@ def task_chart(operators: Sequence[OperatorReport]) -> str | None:
             trials, secs = zip(*one.improvements, strict=True)
             last = max(one.trials, trials[-1])
             gains = [secs[0] / each for each in (*secs, secs[-1])]
-            axes.step([*trials, last], gains, where="post", label=one.name[:40])
+            axes.step([*trials, last], gains, where="post", label=literal_label(one.name[:40]))
         axes.set_yscale("log")
         axes.set_xlabel("trials")
         axes.set_ylabel("times faster than the first")
@@ -89,7 +93,7 @@ def task_chart(operators: Sequence[OperatorReport]) -> str | None:
     return svg()
 
 
-def roofline_chart(device: DeviceStatus, operators: Sequence[OperatorReport]) -> str | None:
+def roofline_chart(device: DeviceStatus, operators: Sequence[OperatorReport]) -> Markup | None:
     """The device's roofs, and where its tasks are under them, untuned and tuned."""
     roofline = device.roofline
     shown = [
@@ -120,14 +124,14 @@ def roofline_chart(device: DeviceStatus, operators: Sequence[OperatorReport]) ->
     return svg()
 
 
-def quality_chart(quality: Sequence[OperatorQuality]) -> str | None:
+def quality_chart(quality: Sequence[OperatorQuality]) -> Markup | None:
     """How well the cost model ordered what came next, over the trials."""
     if not quality:
         return None
     with _picture("quality") as (axes, svg):
         for one in quality:
             trials, accuracy = zip(*one.points, strict=True)
-            axes.plot(trials, accuracy, marker="o", ms=3, label=one.task[:40])
+            axes.plot(trials, accuracy, marker="o", ms=3, label=literal_label(one.task[:40]))
         axes.axhline(0.5, color="#999999", ls=":", lw=1)
         axes.set_ylim(0.3, 1.0)
         axes.set_xlabel("trials that it had learnt from")
@@ -136,7 +140,7 @@ def quality_chart(quality: Sequence[OperatorQuality]) -> str | None:
     return svg()
 
 
-def machine_chart(looks: Sequence[MachineState]) -> str | None:
+def machine_chart(looks: Sequence[MachineState]) -> Markup | None:
     """What others did to the machine meanwhile."""
     if len(looks) < 2:
         return None
@@ -179,17 +183,18 @@ def _picture(name: str, height: float = _HEIGHT) -> Iterator[tuple[Axes, Svg]]:
 
 
 class Svg:
-    """A finished picture's text, without the head that only a file of its own needs."""
+    """The SVG element of a figure, without the XML head of a file of its own; call it when the figure is complete."""
 
     def __init__(self, figure: Figure, name: str) -> None:
         self._figure = figure
         self._name = name
 
-    def __call__(self) -> str:
-        """The element, with the class by which the page and its tests know it."""
+    def __call__(self) -> Markup:
+        """The element, with its class and name as attributes, safe to stand in a page."""
         file = io.StringIO()
         # Names within a picture are unique on the page.
         with mpl.rc_context({**_STYLE, "svg.hashsalt": self._name}):
             self._figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
         text = file.getvalue()
-        return text[text.index("<svg") :].replace("<svg", f'<svg class="chart" data-chart="{self._name}"', 1)
+        start = Markup('<svg class="chart" data-chart="{}"').format(self._name)
+        return start + Markup(text[text.index("<svg") + len("<svg") :])  # matplotlib has escaped its texts

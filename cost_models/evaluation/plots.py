@@ -17,6 +17,11 @@ Floats = NDArray[np.float64]
 _SIZE = (5.2, 4.0)
 
 
+def literal_label(text: str) -> str:
+    """A label in which matplotlib finds no mathematics, whatever dollar signs it has."""
+    return text.replace("$", r"\$")
+
+
 def predicted_against_measured(table: RecordTable, predicted: Floats) -> bytes:
     """Each config's share of its task's best speed against the share of predictions in its task that are lower."""
     figure, axes = _figure("measured: best time / time", "predicted: rank within the task")
@@ -34,7 +39,8 @@ def top_k_curve(table: RecordTable, predicted: Mapping[str, Floats], most: int =
     figure, axes = _figure("k: configs that are measured", "best found / best there is")
     sizes = np.arange(1, most + 1)
     for name, said in predicted.items():
-        axes.plot(sizes, [top_k_score(table.scores, said, table.groups, int(k)) for k in sizes], label=name)
+        found = [top_k_score(table.scores, said, table.groups, int(k)) for k in sizes]
+        axes.plot(sizes, found, label=literal_label(name))
     axes.set_ylim(0, 1.01)
     axes.legend(fontsize=7)
     return _png(figure)
@@ -44,7 +50,7 @@ def learning_curve(counts: Sequence[int], found: Mapping[str, Sequence[float]], 
     """A metric against the number of measurements that were learned from, for each model by name."""
     figure, axes = _figure("measurements", what)
     for name, values in found.items():
-        axes.plot(counts, values, "o-", markersize=3, label=name)
+        axes.plot(counts, values, "o-", markersize=3, label=literal_label(name))
     axes.set_xscale("log")
     axes.legend(fontsize=7)
     return _png(figure)

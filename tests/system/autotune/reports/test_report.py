@@ -6,20 +6,26 @@ import json
 import re
 import shutil
 import subprocess
+from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from toy_job import run_toy_job
+from literal_texts import LITERAL, literal_status
+from toy_job import ROOFLINE, run_toy_job
 
 from autotune.devices.machine_state import MachineState
 from autotune.devices.roofline import ideal
 from autotune.jobs.device_choice import compare_devices
 from autotune.jobs.model_builds import latency
 from autotune.jobs.status import JobStatus, Operator, read_status
+from autotune.reports.charts import curve_chart, latency_chart, quality_chart, roofline_chart, task_chart
 from autotune.reports.page import page
-from autotune.reports.report import Report, make_report
+from autotune.reports.report import Curve, OperatorQuality, Report, make_report
+from cost_models.evaluation.held_out import Quality
 from cost_models.evaluation.over_trials import quality_over_trials
+from cost_models.evaluation.page import evaluation_page
 from tuning_logs import TuningLog
 
 CHROMIUM = shutil.which("chromium")
@@ -151,6 +157,66 @@ def test_the_page_compares_devices_where_there_is_a_price(report: Report) -> Non
     assert "Which device" in text
     # A hundredth of a second of 0.36 an hour, a million times.
     assert "<td>1.02</td>" in text
+
+
+class Texts(HTMLParser):
+    """The texts of a page, as a reader sees them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found = ""
+        self.feed(page)
+
+    def handle_data(self, data: str) -> None:
+        self.found += data
+
+
+def test_names_that_look_like_markup_come_out_literally_in_the_page() -> None:
+    status = literal_status()
+    text = page(make_report(status, TuningLog.in_memory(), lambda _task: 1))
+    shown = Texts(text).found
+    for kind in ("job", "model", "task", "device", "warning", "trouble", "error", "fact"):
+        assert f"{kind} {LITERAL}" in shown, kind
+    assert "<b>x</b>" not in text
+
+
+def test_names_that_look_like_markup_come_out_literally_in_charts() -> None:
+    status = literal_status()
+    [found] = make_report(status, TuningLog.in_memory(), lambda _task: 1).operators
+    [device] = status.devices
+    device.connection, device.roofline = f"toy {LITERAL}", ROOFLINE
+    operator = msgspec.structs.replace(
+        found,
+        device=device.connection,
+        intensity=1.0,
+        flops_per_sec=1e9,
+        improvements=((0, 0.01), (1, 0.005)),
+    )
+    texts = {
+        latency_chart(status.models): f"model {LITERAL} on toy",
+        curve_chart(
+            [Curve(f"model {LITERAL}", "toy", ((0.0, 0.02), (60.0, 0.01)))]
+        ): f"model {LITERAL} on toy",
+        task_chart([operator]): f"task {LITERAL}",
+        quality_chart([OperatorQuality(LITERAL, ((32, 0.5), (64, 0.7)))]): LITERAL,
+    }
+    for chart, text in texts.items():
+        assert chart is not None
+        found_texts = ["".join(one.itertext()) for one in ElementTree.fromstring(chart).iter()]
+        assert text in [one.strip() for one in found_texts], found_texts
+    roofline = roofline_chart(device, [operator])
+    assert roofline is not None
+    assert ElementTree.fromstring(roofline).attrib["data-chart"] == f"roofline-toy {LITERAL}"
+
+
+def test_names_that_look_like_markup_come_out_literally_in_an_evaluation() -> None:
+    quality = Quality(1, 8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    text = evaluation_page(
+        f"title {LITERAL}", {"fact": LITERAL}, {f"model {LITERAL}": quality}, [], {LITERAL: b""}
+    )
+    assert "<b>x</b>" not in text
+    for kind in ("title", "model"):
+        assert f"{kind} {LITERAL}" in Texts(text).found
 
 
 @pytest.mark.skipif(
