@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from literal_texts import LITERAL, literal_status
+from repository import GOLDEN
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -20,7 +21,6 @@ from autotune.jobs.status_tables import device_table, model_table, offer_table, 
 from autotune.jobs.table import Cell, Column, Table
 from search_spaces import Misuse
 
-GOLDEN = next(one / "golden" for one in Path(__file__).parents if (one / "golden").is_dir())
 ROWS: tuple[tuple[Cell, ...], ...] = (
     (
         "fused_conv2d_add_relu_max_pool_17_with_a_long_name",
