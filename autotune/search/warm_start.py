@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import chain, islice, zip_longest
 from typing import Final
 
@@ -17,6 +18,19 @@ _TASKS: Final = 4
 _BEST_OF_EACH: Final = 2
 #: The best of a few random trials is no advice.
 _SEARCHED_TRIALS: Final = 16
+
+#: Initial configs of a space, the most promising first.
+InitialConfigs = Callable[[SearchSpace], list[Config]]
+
+
+def similar_configs(log: RecordStore, device: DeviceFingerprint) -> InitialConfigs:
+    """Initial configs from similar tasks of a log, whatever is in it when they are asked for."""
+    return WarmStart(log, device).of
+
+
+def no_initial_configs(_log: RecordStore, _device: DeviceFingerprint) -> InitialConfigs:
+    """A search from nothing: initial configs of no space."""
+    return lambda _space: []
 
 
 class WarmStart:

@@ -1,30 +1,31 @@
-"""Which task gets the next round: where the model's latency can be expected to fall most."""
+"""Task scheduling: which task gets the next round, by expected fall of the objective or by turns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from autotune.tuning.objective import Objective
 from search_spaces import TuningTask
 from tuning_logs import TuningRecord
 
-# How much the last rounds' improvement counts against the hope that a little-searched task still has room.
+# Weight of the last rounds' improvement against the expectation that a little-searched task still has room.
 _RECENT_SHARE = 0.3
 # Trials that a task gets before any task gets more.
 _START_TRIALS = 4
 # A round is no larger than a quarter of the trials before it: while little is known, look at the outcome soon.
 _TRIALS_PER_PROPOSAL = 4
-# A task stands still when neither so many trials in a row nor half of all made it faster by this share.
+# A task has plateaued when neither so many trials in a row nor half of all made it faster by this share.
 _PLATEAU_TRIALS = 256
 _PLATEAU_GAIN = 0.01
 
 
 @dataclass
 class TaskProgress:
-    """What is known of one task: its baseline, and its best latency after each trial (seconds, inf: none yet).
+    """The search of one task so far: the baseline, and the best latency after each trial (seconds, inf: none yet).
 
-    waiting: candidates that were asked for, whose measurement is still to come.
+    waiting: candidates that were proposed, whose measurement is still to come.
     """
 
     task: TuningTask
@@ -52,15 +53,38 @@ class TaskProgress:
         return self.best > (1 - _PLATEAU_GAIN) * min(self.best_secs[-window - 1], self.default_secs)
 
     def note(self, record: TuningRecord) -> None:
-        """Takes in one searched candidate."""
+        """Adds the record of one searched candidate."""
         self.best_secs.append(min([record.secs, *self.best_secs[-1:]]))
+
+
+#: A task and the number of candidates to propose for it.
+Choice = tuple[TaskProgress, int]
+
+
+class Scheduler(Protocol):
+    """Divides a job's trials among its tasks, whose progress it reads."""
+
+    def next_task(self) -> Choice | None:
+        """The task of the next round and its number of candidates; None where every task is exhausted."""
+        ...
+
+    def next_after(self, under_way: TaskProgress, count: int) -> Choice | None:
+        """The round after one of `count` candidates that is under way, if that brings no improvement.
+
+        None where it would be the same task's: its next candidates depend on the outcome.
+        """
+        ...
+
+
+#: Makes a scheduler from the progress of a job's tasks, the most candidates of a round, and the job's objective.
+SchedulerFactory = Callable[[Sequence[TaskProgress], int, Objective], Scheduler]
 
 
 class TaskScheduler:
     """Gradient-based: the expected fall of the objective per trial, as in Ansor (OSDI 2020, section 6).
 
-    Every task first gets a start of a few trials, the heaviest first. A task whose space is used up gets no more, one
-    that stands still gets none while another moves.
+    Every task first gets a start of a few trials, the heaviest first. An exhausted task gets no more, one that has
+    plateaued gets none while another improves.
     """
 
     def __init__(
@@ -73,13 +97,8 @@ class TaskScheduler:
         self.batch = batch
         self.objective = objective or Objective.of_tasks([one.task for one in progress])
 
-    @property
-    def value(self) -> float:
-        """The objective at the best latencies so far."""
-        return self.objective.value({one.task.key: one.best for one in self.progress})
-
-    def next_task(self) -> tuple[TaskProgress, int] | None:
-        """The task of the next round and how many candidates to ask for; None where every task is used up."""
+    def next_task(self) -> Choice | None:
+        """See `Scheduler.next_task`."""
         active = [one for one in self.progress if not one.is_exhausted]
         if not active:
             return None
@@ -92,13 +111,9 @@ class TaskScheduler:
         chosen = max(moving or active, key=lambda one: worth[one.task.key] * self._expected_fall(one))
         return chosen, min(self.batch, max(_START_TRIALS, chosen.trials // _TRIALS_PER_PROPOSAL))
 
-    def next_after(self, under_way: TaskProgress, count: int) -> tuple[TaskProgress, int] | None:
-        """The round after one of `count` candidates that is under way, if that brings nothing.
-
-        None where it would be the same task's: what it is to measure next depends on the outcome.
-        """
-        ahead = replace(under_way, best_secs=[*under_way.best_secs, *[under_way.best] * count])
-        progress = [ahead if one is under_way else one for one in self.progress]
+    def next_after(self, under_way: TaskProgress, count: int) -> Choice | None:
+        """See `Scheduler.next_after`."""
+        progress, ahead = _without_improvement(self.progress, under_way, count)
         choice = TaskScheduler(progress, self.batch, self.objective).next_task()
         return None if choice is None or choice[0] is ahead else choice
 
@@ -109,3 +124,35 @@ class TaskScheduler:
         recent = max(before - one.best, 0.0) / min(window, one.trials)
         hope = one.best / one.trials
         return _RECENT_SHARE * recent + (1 - _RECENT_SHARE) * hope
+
+
+@dataclass(frozen=True)
+class RoundRobin:
+    """Every task gets as many trials as the others: the one with the fewest is next, with a whole batch."""
+
+    progress: Sequence[TaskProgress]
+    batch: int
+
+    def next_task(self) -> Choice | None:
+        """See `Scheduler.next_task`."""
+        active = [one for one in self.progress if not one.is_exhausted]
+        return (min(active, key=lambda one: one.trials), self.batch) if active else None
+
+    def next_after(self, under_way: TaskProgress, count: int) -> Choice | None:
+        """See `Scheduler.next_after`."""
+        progress, ahead = _without_improvement(self.progress, under_way, count)
+        choice = replace(self, progress=progress).next_task()
+        return None if choice is None or choice[0] is ahead else choice
+
+
+def round_robin(progress: Sequence[TaskProgress], batch: int, _objective: Objective) -> RoundRobin:
+    """A factory in the sense of `SchedulerFactory`: turns follow no objective."""
+    return RoundRobin(progress, batch)
+
+
+def _without_improvement(
+    progress: Sequence[TaskProgress], under_way: TaskProgress, count: int
+) -> tuple[list[TaskProgress], TaskProgress]:
+    """The progress after `count` more trials of one task that bring no improvement, and that task's."""
+    ahead = replace(under_way, best_secs=[*under_way.best_secs, *[under_way.best] * count])
+    return [ahead if one is under_way else one for one in progress], ahead

@@ -14,13 +14,13 @@ from autotune.runners.drift import DriftMonitor
 from autotune.runners.factory import enter_runner, open_builder
 from autotune.runners.runner import Runner
 from autotune.search.task_study import TaskStudy
-from autotune.search.warm_start import WarmStart
+from autotune.search.warm_start import InitialConfigs
 from autotune.tuning.execution import Execution, Inline
 from autotune.tuning.finals import FinalResult, Finals
 from autotune.tuning.gain_forecast import GainForecast
 from autotune.tuning.provenance import new_job
 from autotune.tuning.retries import RetryQueue
-from autotune.tuning.task_scheduler import TaskProgress, TaskScheduler
+from autotune.tuning.task_scheduler import TaskProgress
 from autotune.tuning.trial_recorder import TrialRecorder, without_lost_devices
 from autotune.tuning.tuning_job import TuningJob
 from autotune.workers.fork_server import ForkServer, kernel_server
@@ -52,14 +52,15 @@ class Tuner:
         builder: Builder | None = None,
         runner: Runner | None = None,
         clock: Callable[[], float] = time.monotonic,
-        run_prefix: str = "",
+        run_prefix: str | None = None,
         execution: Execution | None = None,
         server: ForkServer | None = None,
     ) -> None:
         """builder and runner: those of the job's device, made and closed by `rounds`, unless given; server: what starts
         their processes, likewise.
 
-        run_prefix: how the ids of this run and of the earlier ones that it continues begin; their trials count.
+        run_prefix: of the ids of this run and of the earlier ones that it continues: their trials count; by default no
+        earlier run's.
 
         clock: seconds; the job's time is counted from here.
 
@@ -70,7 +71,7 @@ class Tuner:
         """
         self.job = job
         self.log = log
-        self.provenance = new_job(job.seed, job.sampler_name, run_prefix)
+        self.provenance = new_job(job.seed, job.sampler_name, run_prefix or "")
         self.progress: dict[TuningTask, TaskProgress] = {}
         self.trials = 0
         self.drift = DriftMonitor()
@@ -109,22 +110,28 @@ class Tuner:
             # Its processes start while the runner is looked at.
             builder = self._builder or stack.enter_context(open_builder(device, server))
             runner = self._runner or (
-                yield from self._execution.run(lambda: enter_runner(stack, device, self.drift, server=server))
+                yield from self._execution.run(
+                    lambda: enter_runner(stack, device, self.drift, self.job.stopwatch, server)
+                )
             )
-            similar = WarmStart(self.log, device.fingerprint)
+            initial_configs = self.job.initial_configs(self.log, device.fingerprint)
             studies: dict[TuningTask, TaskStudy] = {}
-            yield from self._baselines(studies, similar, builder, runner)
+            yield from self._baselines(studies, initial_configs, builder, runner)
             yield from self._search(studies, builder, runner)
             yield from self._finals(studies, builder, runner)
 
     def _baselines(
-        self, studies: dict[TuningTask, TaskStudy], similar: WarmStart, builder: Builder, runner: Runner
+        self,
+        studies: dict[TuningTask, TaskStudy],
+        initial_configs: InitialConfigs,
+        builder: Builder,
+        runner: Runner,
     ) -> Generator[list[TuningRecord], None, None]:
         """Runs every task's default schedule: the reference for numerics, and the time to beat. Their studies begin
         while others' defaults are compiled."""
 
         def begin(tasks: Sequence[TuningTask]) -> None:
-            studies.update((task, self._study(task, similar)) for task in tasks)
+            studies.update((task, self._study(task, initial_configs)) for task in tasks)
 
         tasks, size = self.job.tasks, _BASELINES_AT_ONCE
         begin(tasks[:size])
@@ -150,7 +157,7 @@ class Tuner:
             if fresh:
                 yield fresh
 
-    def _study(self, task: TuningTask, similar: WarmStart) -> TaskStudy:
+    def _study(self, task: TuningTask, initial_configs: InitialConfigs) -> TaskStudy:
         space, known = self.job.space(task), self._earlier(task)
         self._space_versions[task] = space.version
         if (best := self.log.best(task, self.job.device.fingerprint)) is not None:
@@ -158,12 +165,13 @@ class Tuner:
         rng = _task_rng(self.job.seed, task, len(known))
         sampler = self.job.sampler(space, int(rng.integers(2**31)))
         self.trials += self._continued(known, space.default)
-        return TaskStudy(space, sampler, rng, known, similar.of)
+        return TaskStudy(space, sampler, rng, known, initial_configs)
 
     def _search(
         self, studies: dict[TuningTask, TaskStudy], builder: Builder, runner: Runner
     ) -> Generator[list[TuningRecord], None, None]:
-        scheduler = TaskScheduler(list(self.progress.values()), self.job.batch, self.job.objective)
+        objective = self.job.objective
+        scheduler = self.job.scheduler(list(self.progress.values()), self.job.batch, objective)
         started, before = self.elapsed_secs, self.trials
         lost = RetryQueue()
         ahead: tuple[TaskProgress, list[Candidate]] | None = None
@@ -179,7 +187,8 @@ class Tuner:
                 ahead = ask(choice[0], min(choice[1], affordable - len(candidates)))
 
         while (affordable := self._affordable(started, self.trials - before)) > 0:
-            self.forecast.note(self.elapsed_secs - started, scheduler.value)
+            best_secs = {one.task.key: one.best for one in self.progress.values()}
+            self.forecast.note(self.elapsed_secs - started, objective.value(best_secs))
             if ahead is None:
                 choice = scheduler.next_task()
                 if choice is None:
@@ -250,8 +259,8 @@ class Tuner:
         return min(trials_left, max(secs_left // max(secs_per_trial, 1e-6), 1))
 
     def _continued(self, known: list[TuningRecord], default: Config) -> int:
-        """How many trials of the runs that this one continues are among a task's records."""
-        if not self._run_prefix:
+        """The number of trials of continued runs among a task's records."""
+        if self._run_prefix is None:
             return 0
         configs = {one.config for one in known if one.provenance.job.id.startswith(self._run_prefix)}
         return len(configs - {default})

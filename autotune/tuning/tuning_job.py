@@ -1,4 +1,4 @@
-"""What is to be tuned, on what, how, and for how long."""
+"""Tuning jobs: the tasks, the device, the budget, and the search policy."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from autotune.devices.device import Device
+from autotune.measurement.stopwatch import Stopwatch
 from autotune.search.samplers import SamplerFactory, SamplerKind, sampler_factory
+from autotune.search.warm_start import InitialConfigs, similar_configs
 from autotune.tuning.budget import Budget
 from autotune.tuning.objective import ModelShare, Objective
+from autotune.tuning.task_scheduler import SchedulerFactory, TaskScheduler
 from search_spaces import Misuse, SearchSpace, TuningTask
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from tuning_logs import DeviceFingerprint, RecordStore
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,11 @@ class TuningJob:
              so that the winner is not the luckiest; nothing is measured again where that is less than a second.
     space:   makes a task's search space.
     sampler: makes a task's sampler; `sampler_factory(SamplerKind.…)` for those with a name.
-    models:  whose latencies count, and how much; by default all tasks are one model.
+    sampler_name: the sampler in the provenance of the job's records.
+    models:  the models whose latencies are minimised, with priorities; by default all tasks are one model.
+    scheduler: divides the trials among the tasks.
+    initial_configs: makes a space's initial configs from the log and the device.
+    stopwatch: the effort of one measurement, by default a search's.
     seed:    decides every random choice of the search; measured times still differ from run to run.
     """
 
@@ -36,6 +44,9 @@ class TuningJob:
     sampler_name: str = SamplerKind.COST_MODEL.value
     finals_share: float = 0.1
     models: tuple[ModelShare, ...] = ()
+    scheduler: SchedulerFactory = TaskScheduler
+    initial_configs: Callable[[RecordStore, DeviceFingerprint], InitialConfigs] = similar_configs
+    stopwatch: Stopwatch | None = None
 
     def __post_init__(self) -> None:
         if not self.tasks:
@@ -52,5 +63,5 @@ class TuningJob:
 
     @property
     def objective(self) -> Objective:
-        """What is to be made small."""
+        """The weighted latency that the scheduler minimises."""
         return Objective(self.models) if self.models else Objective.of_tasks(self.tasks)

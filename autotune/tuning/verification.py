@@ -1,17 +1,17 @@
-"""Measures again what a log says is fastest, and holds the two against each other."""
+"""Verification of a log: the fastest schedules measured again, and compared with the recorded times."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.device import Device
 from autotune.runners.drift import DriftMonitor
 from autotune.runners.factory import open_builder, open_runner
-from autotune.runners.runner import Runner
-from search_spaces import IllegalSchedule, Misuse
+from autotune.tuning.provenance import new_job
+from autotune.tuning.trial_recorder import TrialRecorder
+from search_spaces import Candidate, Config, IllegalSchedule, Misuse, SearchSpace
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import Failure, FailureKind, Measurement, RecordStore, Timing, TuningRecord
 from tuning_logs.selection.difference import is_beyond_noise
@@ -19,10 +19,12 @@ from tuning_logs.selection.ranking import ranked
 
 # Two measurements of one program may differ by this much on a quiet machine.
 _NOISE = 0.05
+# The sampler's name in the provenance of the new records, which are not kept.
+_VERIFICATION = "verification"
 
 
 class VerificationResult(StrEnum):
-    """What became of a recorded time; `holds`: within what repeats scatter, or within a twentieth."""
+    """The outcome of a verification; `holds`: within the noise of the repeats, or within a twentieth."""
 
     HOLDS = "holds"
     FASTER = "faster"
@@ -32,7 +34,7 @@ class VerificationResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """A record, with the repeats of all records of its config, and what was measured now."""
+    """A record, with the repeats of all records of its config, and its new measurement."""
 
     record: TuningRecord
     measured: Measurement
@@ -49,7 +51,7 @@ class Verification:
 
     @property
     def verdict(self) -> VerificationResult:
-        """What became of the recorded time."""
+        """The comparison of the new latency with the recorded one."""
         if self.drift is None:
             return VerificationResult.FAILED
         now = TuningRecord(
@@ -88,15 +90,24 @@ def verified(log: RecordStore, device: Device, top: int = 1) -> Iterator[Verific
             f"expected records that ran on this device, {device.fingerprint.key}, for {device.target}; found none, "
             f"only of these devices: {known}"
         )
+    spaces = {task: TensorIRSpace(task) for task in chosen}
+    versions = {task: space.version for task, space in spaces.items()}
+    recorder = TrialRecorder(device, new_job(0, _VERIFICATION), versions)
     with open_builder(device) as builder, open_runner(device, DriftMonitor()) as runner:
         for task, records in chosen.items():
-            yield from _remeasured(TensorIRSpace(task), records, builder, runner)
+            space = spaces[task]
+            candidates, gone = _candidates(space, records)
+            # Outputs are compared with the untuned program's, so that one runs first.
+            measured = recorder.measure([space.apply(space.default), *candidates], builder, runner)
+            now = {each.config: each.measurement for each in measured} | gone
+            yield from (Verification(record, now[record.config]) for record in records)
 
 
-def _remeasured(
-    space: TensorIRSpace, records: list[TuningRecord], builder: LocalBuilder, runner: Runner
-) -> Iterator[Verification]:
-    candidates, measured = [space.apply(space.default)], {}
+def _candidates(
+    space: SearchSpace, records: Sequence[TuningRecord]
+) -> tuple[list[Candidate], dict[Config, Measurement]]:
+    """The records' schedules but the default one, and a failure for each that the space does not have any more."""
+    candidates, gone = [], dict[Config, Measurement]()
     for record in records:
         try:
             if record.space_version != space.version:
@@ -106,12 +117,5 @@ def _remeasured(
             if record.config != space.default:
                 candidates.append(space.apply(record.config))
         except IllegalSchedule as reason:
-            measured[record.config] = Failure(FailureKind.BUILD_ERROR, str(reason))
-    built = builder.build(candidates)
-    outcomes = iter(runner.run([each for each in built if not isinstance(each, Failure)]))
-    now: dict[object, Measurement] = {
-        candidate.config: each if isinstance(each, Failure) else next(outcomes).measurement
-        for candidate, each in zip(candidates, built, strict=True)
-    }
-    for record in records:
-        yield Verification(record, measured.get(record.config) or now[record.config])
+            gone[record.config] = Failure(FailureKind.BUILD_ERROR, str(reason))
+    return candidates, gone
