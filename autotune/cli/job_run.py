@@ -11,7 +11,6 @@ import typer
 from autotune.cli.console import ERR, warn
 from autotune.cli.progress import TuningProgress
 from autotune.cli.stop_signal import StopSignal
-from autotune.jobs.device_run import default_tuner
 from autotune.jobs.engine import JobEngine
 from autotune.jobs.plan import JobPlan
 from autotune.jobs.run import JobResult, open_job
@@ -26,7 +25,7 @@ _INTERRUPTED = 130
 
 def engine_on(server: ForkServer) -> Callable[..., JobEngine]:
     """A factory of job engines whose worker processes all come from one server."""
-    return partial(JobEngine, make_tuner=partial(default_tuner, server=server))
+    return partial(JobEngine, server=server)
 
 
 def run_with_progress(

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from autotune.devices.roofline import Roofline
 from autotune.jobs.plan import DevicePlan
-from autotune.tuning.execution import Execution
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
-from autotune.workers.fork_server import ForkServer
 from search_spaces import AutotuneError
 from tuning_logs import RecordStore, TuningRecord
 
@@ -41,20 +39,13 @@ class TurnClock:
         self._before, self._since = self(), None
 
 
-#: Makes the tuner of one device: the job, the log, a clock, how the ids of its runs begin, and where it measures.
-TunerFactory = Callable[[TuningJob, RecordStore, Callable[[], float], str, Execution], Tuner]
+#: Makes the tuner of one device from the job, the log and a clock.
+TunerFactory = Callable[[TuningJob, RecordStore, Callable[[], float]], Tuner]
 
 
-def default_tuner(
-    job: TuningJob,
-    log: RecordStore,
-    clock: Callable[[], float],
-    run_prefix: str,
-    execution: Execution,
-    server: ForkServer | None = None,
-) -> Tuner:
-    """A tuner with the builder and runner of its device; server: what starts their processes, by default its own."""
-    return Tuner(job, log, clock=clock, run_prefix=run_prefix, execution=execution, server=server)
+def default_tuner(job: TuningJob, log: RecordStore, clock: Callable[[], float]) -> Tuner:
+    """A tuner with the builder and runner of its device."""
+    return Tuner(job, log, clock=clock)
 
 
 @dataclass

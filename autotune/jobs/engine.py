@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autotune.devices.roofline import Roofline, higher
 from autotune.devices.roofline_measurement import measure_roofline
@@ -14,6 +14,7 @@ from autotune.jobs.model_builds import ModelBuilds
 from autotune.jobs.plan import JobPlan
 from autotune.jobs.status import JobState, JobStatus, ModelStatus
 from autotune.tuning.execution import InBackground, Inline
+from autotune.workers.fork_server import ForkServer
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import Failure, RecordStore, TuningRecord
 
@@ -41,6 +42,7 @@ class JobEngine:
 
     log:        open for appending; model_builds: builds and measures models, None for a job that only searches;
     earlier:    the status that the last run of the same job left;
+    server:     starts the tuners' worker processes, by default one of each tuner's own;
     make_tuner: the tuner of one device; find_roofline: what so many threads can do at most;
     clock:      seconds; this run began at `started`, by default now, and the earlier ones took spent_secs.
     """
@@ -55,6 +57,7 @@ class JobEngine:
     clock: Callable[[], float] = time.monotonic
     started: float | None = None
     spent_secs: float = 0.0
+    server: ForkServer | None = None
     models: dict[tuple[str, str], ModelStatus] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
@@ -215,11 +218,9 @@ class JobEngine:
         if secs is not None and secs <= 0:
             run.is_done = True
             return
-        job = self.plan.job_of(run.plan, secs)
-        run.tuner = self.make_tuner(
-            job, self.log, run.clock, self.run_prefix, InBackground() if run.plan.is_remote else Inline()
-        )
-        run.rounds = run.tuner.rounds()
+        job = replace(self.plan.job_of(run.plan, secs), run_prefix=self.run_prefix or None)
+        run.tuner = self.make_tuner(job, self.log, run.clock)
+        run.rounds = run.tuner.rounds(InBackground() if run.plan.is_remote else Inline(), self.server)
         if self.is_stopping:
             run.tuner.stop()
 

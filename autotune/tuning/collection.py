@@ -61,7 +61,7 @@ class Collection:
     _tuner: Tuner = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._tuner = Tuner(self.job, self.log, self.builder, self.runner, self.clock, _ANY_RUN)
+        self._tuner = Tuner(self.job, self.log, self.builder, self.runner, self.clock)
 
     @property
     def job(self) -> TuningJob:
@@ -85,6 +85,7 @@ class Collection:
             scheduler=round_robin,
             initial_configs=no_initial_configs,
             stopwatch=LABELS,
+            run_prefix=_ANY_RUN,
         )
 
     @property

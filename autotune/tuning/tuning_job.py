@@ -31,6 +31,8 @@ class TuningJob:
     scheduler: divides the trials among the tasks.
     initial_configs: makes a space's initial configs from the log and the device.
     stopwatch: the effort of one measurement, by default a search's.
+    run_prefix: of the ids of this run and of the earlier ones that it continues: their trials count against the
+             budget; by default no earlier run's.
     seed:    decides every random choice of the search; measured times still differ from run to run.
     """
 
@@ -47,6 +49,7 @@ class TuningJob:
     scheduler: SchedulerFactory = TaskScheduler
     initial_configs: Callable[[RecordStore, DeviceFingerprint], InitialConfigs] = similar_configs
     stopwatch: Stopwatch | None = None
+    run_prefix: str | None = None
 
     def __post_init__(self) -> None:
         if not self.tasks:

@@ -60,8 +60,8 @@ def toy_engine(trial_secs: float) -> Callable[..., JobEngine]:
     """A factory of engines that measure on the toy machine, which needs so many seconds for a build."""
     machine = SlowMachine(trial_secs)
 
-    def tuner(job, log, clock, run_prefix, execution):  # type: ignore[no-untyped-def]
-        return Tuner(job, log, machine, machine, clock, run_prefix, execution)
+    def tuner(job, log, clock):  # type: ignore[no-untyped-def]
+        return Tuner(job, log, machine, machine, clock)
 
     return partial(JobEngine, make_tuner=tuner, find_roofline=lambda _threads: ROOFLINE)
 

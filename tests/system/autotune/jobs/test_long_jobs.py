@@ -52,9 +52,7 @@ def test_memory_and_descriptors_stay_flat_over_thousands_of_trials(
             plan,
             log,
             "soak-",
-            make_tuner=lambda job, log, clock, run_prefix, execution: Tuner(
-                job, log, machine, machine, clock, run_prefix, execution
-            ),
+            make_tuner=lambda job, log, clock: Tuner(job, log, machine, machine, clock),
         )
         writer = StatusWriter(engine, tmp_path / "out", str(tmp_path / "out" / "log.jsonl"), os.getpid())
         for number, _ in enumerate(engine.rounds()):

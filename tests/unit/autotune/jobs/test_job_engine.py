@@ -23,7 +23,6 @@ from autotune.jobs.status_writer import StatusWriter
 from autotune.runners.runner import Outcome
 from autotune.search.samplers import SamplerKind
 from autotune.tuning.budget import Budget
-from autotune.tuning.execution import Execution
 from autotune.tuning.gain_forecast import GainForecast
 from autotune.tuning.objective import ModelShare, Objective
 from autotune.tuning.task_scheduler import TaskProgress
@@ -73,11 +72,9 @@ def engine(
     request = JobRequest("toys", (), budget, "", batch=8, sampler=SamplerKind.RANDOM)
     plan = JobPlan(request, share_out(list(models.items())), lambda task: SPACES[task])
 
-    def tuner(
-        job: TuningJob, log: RecordStore, turns: Callable[[], float], run_prefix: str, execution: Execution
-    ) -> Tuner:
+    def tuner(job: TuningJob, log: RecordStore, turns: Callable[[], float]) -> Tuner:
         machine = TimedMachine(clock, (trouble or {}).get(job.device.name, lambda: None))
-        return Tuner(job, log, machine, machine, turns, run_prefix, execution)
+        return Tuner(job, log, machine, machine, turns)
 
     return JobEngine(plan, TuningLog.in_memory(), "", make_tuner=tuner, clock=clock)
 
@@ -264,11 +261,9 @@ def engine_of(machines: dict[Device, ToyMachine], trials: int) -> JobEngine:
     models = [(device, one_model(*TASKS[3:])) for device in machines]
     plan = JobPlan(request, share_out(models), lambda task: SPACES[task])
 
-    def tuner(
-        job: TuningJob, log: RecordStore, turns: Callable[[], float], run_prefix: str, execution: Execution
-    ) -> Tuner:
+    def tuner(job: TuningJob, log: RecordStore, turns: Callable[[], float]) -> Tuner:
         machine = machines[job.device]
-        return Tuner(job, log, machine, machine, turns, run_prefix, execution)
+        return Tuner(job, log, machine, machine, turns)
 
     return JobEngine(plan, TuningLog.in_memory(), "", make_tuner=tuner)
 
