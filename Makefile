@@ -35,7 +35,7 @@ PYTEST := $(BIN)/python -m pytest
 
 # Values, toy spaces and toy runners: no process, no connection, no TVM build.
 quick: $(VENV)/.installed
-	$(PYTEST) tests/unit -n 2
+	$(PYTEST) tests/unit -n 2 --dist worksteal --hypothesis-profile=quick
 
 # TVM in this process: spaces, features, passes, lowering.
 tvm: $(VENV)/.installed

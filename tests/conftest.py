@@ -3,8 +3,12 @@
 import os
 import signal
 
+import hypothesis_profiles  # noqa: F401  registers them before Hypothesis is asked for one
+
 # XGBoost's threads wait for each other by spinning, which takes minutes where more of them run than there are cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 pytest_plugins = ["model_fixtures", "record_fixtures", "space_fixtures"]
 

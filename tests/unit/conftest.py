@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import _posixsubprocess  # through which multiprocessing starts servers
 import os
+import platform
 import socket
 import subprocess
 from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
+
+# Python asks a process once for the processor's name.
+platform.processor()
 
 
 def _forbidden(name: str) -> Callable[..., NoReturn]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import repository
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 
 from search_spaces.errors import AutotuneError
 from tuning_logs import TuningLog, TuningRecord
@@ -49,7 +50,7 @@ def read_and_mend(content: bytes) -> list[TuningRecord]:
         return read
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(EDITS)
 def test_an_edited_log_gives_only_records_that_were_in_it(edits):
     content = GOLDEN
@@ -61,14 +62,14 @@ def test_an_edited_log_gives_only_records_that_were_in_it(edits):
     assert {repr(record) for record in read_and_mend(content)} <= set(before)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.binary(max_size=300))
 def test_bytes_of_any_kind_are_read_or_refused(content):
     read_and_mend(content)
     read_and_mend(GOLDEN + content)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.integers(0, len(LINES) - 1), st.data())
 def test_a_forged_line_with_a_true_checksum_is_read_or_named(number, data):
     fields = json.loads(LINES[number])

@@ -140,7 +140,7 @@ def test_every_named_sampler_searches_and_beats_the_default(kind: SamplerKind) -
 
 def test_the_same_seed_and_measurements_give_the_same_trials() -> None:
     def configs(seed: int) -> list[Config]:
-        budget = Budget(trials=40)
+        budget = Budget(trials=24)
         return [
             r.config
             for r in run(job(64, 256, budget=budget, seed=seed, kind=SamplerKind.TPE), TuningLog.in_memory())

@@ -4,8 +4,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 
 from search_spaces.config import Config
 from search_spaces.target import Target
@@ -59,7 +60,7 @@ def write(path: Path, batches: Sequence[Sequence[TuningRecord]]) -> None:
             log.append(batch)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(BATCHES)
 def test_records_come_back_as_they_were_in_the_same_order(batches: list[list[TuningRecord]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +76,7 @@ def test_records_come_back_as_they_were_in_the_same_order(batches: list[list[Tun
     assert read.damage == ()
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(BATCHES, BATCHES)
 def test_files_put_together_are_a_log_of_both(
     first: list[list[TuningRecord]], second: list[list[TuningRecord]]
@@ -91,7 +92,7 @@ def test_files_put_together_are_a_log_of_both(
     assert joined.damage == ()
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(BATCHES, BATCHES)
 def test_a_log_goes_on_where_an_earlier_job_left_it(
     first: list[list[TuningRecord]], second: list[list[TuningRecord]]

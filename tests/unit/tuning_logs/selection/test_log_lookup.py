@@ -5,8 +5,9 @@ import statistics
 from collections import defaultdict
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 
 from search_spaces.errors import Misuse
 from tuning_logs import Check, Failure, FailureKind, Timing, TuningLog
@@ -233,7 +234,7 @@ TRIALS = st.lists(
 
 
 @given(trials=TRIALS)
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_the_best_record_is_the_one_found_by_looking_at_all_of_them(record, trials):
     log = TuningLog.in_memory()
     records = [
