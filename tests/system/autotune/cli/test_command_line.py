@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import zlib
 from pathlib import Path
@@ -13,21 +12,10 @@ import numpy as np
 import onnx
 import psutil
 import pytest
+from command_line import COMMAND, run_apart, run_here
 from onnx import TensorProto, helper, numpy_helper
 
 import autotune
-
-COMMAND = [sys.executable, "-m", "autotune.cli.main"]
-
-
-def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "COLUMNS": "200", **(env or {})},
-    )
 
 
 def _measured(log: autotune.TuningLog) -> set[tuple[str, autotune.Config]]:
@@ -62,7 +50,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def log(model: Path) -> Path:
     path = model.with_name("log.jsonl")
-    done = run("tune", model, "--log", path, "--trials", 12, "--batch", 4, "--json", "--sampler", "random")
+    done = run_here(
+        "tune", model, "--log", path, "--trials", 12, "--batch", 4, "--json", "--sampler", "random"
+    )
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["trials"] == 12
@@ -71,7 +61,7 @@ def log(model: Path) -> Path:
 
 
 def test_tasks_lists_the_operators_of_a_model(model: Path) -> None:
-    done = run("tasks", model, "--json")
+    done = run_apart("tasks", model, "--json")
     assert done.returncode == 0, done.stderr
     tasks = json.loads(done.stdout)["tasks"]
     assert any("conv2d" in task["name"] for task in tasks)
@@ -79,14 +69,14 @@ def test_tasks_lists_the_operators_of_a_model(model: Path) -> None:
 
 
 def test_tasks_needs_no_device_of_the_target() -> None:
-    done = run("tasks", "--op", "matmul:64,64,64", "--target", "nvidia/nvidia-a100", "--json")
+    done = run_here("tasks", "--op", "matmul:64,64,64", "--target", "nvidia/nvidia-a100", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["target"] == "nvidia/nvidia-a100"
 
 
 def test_a_second_tune_goes_on_and_does_not_measure_again(model: Path, log: Path) -> None:
     before = autotune.TuningLog.read(log)
-    done = run("tune", model, "--log", log, "--trials", 4, "--json", "--sampler", "random", "--seed", 1)
+    done = run_here("tune", model, "--log", log, "--trials", 4, "--json", "--sampler", "random", "--seed", 1)
     assert done.returncode == 0, done.stderr
     after = autotune.TuningLog.read(log)
     # Finalists of a machine that was disturbed have several records; a trial is a config that nobody has measured.
@@ -95,7 +85,7 @@ def test_a_second_tune_goes_on_and_does_not_measure_again(model: Path, log: Path
 
 def test_build_writes_a_library_that_is_called_with_the_input_alone(model: Path, log: Path) -> None:
     library = model.with_name("small.so")
-    done = run("build", model, "--log", log, "--output", library, "--json")
+    done = run_here("build", model, "--log", log, "--output", library, "--json")
     assert done.returncode == 0, done.stderr
     built = json.loads(done.stdout)
     assert built["latency_secs"] > 0
@@ -105,7 +95,7 @@ def test_build_writes_a_library_that_is_called_with_the_input_alone(model: Path,
 
 
 def test_bench_says_that_the_outputs_are_onnx_runtimes(model: Path, log: Path) -> None:
-    done = run("bench", model, "--log", log, "--against", "onnxruntime", "--json")
+    done = run_here("bench", model, "--log", log, "--against", "onnxruntime", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert [engine["name"] for engine in result["engines"]] == ["autotune", "onnxruntime"]
@@ -115,7 +105,9 @@ def test_bench_says_that_the_outputs_are_onnx_runtimes(model: Path, log: Path) -
 
 def test_one_operator_is_tuned_without_a_model(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
-    done = run("tune", "--op", "matmul:64,64,64", "--log", log, "--trials", 6, "--sampler", "tpe", "--json")
+    done = run_here(
+        "tune", "--op", "matmul:64,64,64", "--log", log, "--trials", 6, "--sampler", "tpe", "--json"
+    )
     assert done.returncode == 0, done.stderr
     # The untuned program and six trials.
     assert len(_measured(autotune.TuningLog.read(log))) == 7
@@ -149,7 +141,7 @@ def test_when_nothing_builds_it_says_why_and_fails(tmp_path: Path) -> None:
     broken.chmod(0o755)
     log = tmp_path / "log.jsonl"
     path = f"{broken.parent}{os.pathsep}{os.environ['PATH']}"
-    done = run("tune", "--op", "matmul:16,16,16", "--log", log, "--trials", 4, env={"PATH": path})
+    done = run_here("tune", "--op", "matmul:16,16,16", "--log", log, "--trials", 4, env={"PATH": path})
     assert done.returncode == 1
     assert "build_error" in done.stderr
 
@@ -166,13 +158,13 @@ def test_bad_models_are_misuse(model: Path, tmp_path: Path) -> None:
     text.write_text("this is no model")
     cut.write_bytes(model.read_bytes()[: model.stat().st_size // 2])
     for path in (text, cut, absent):
-        one_sentence(run("tasks", path), 2, str(path.name))
+        one_sentence(run_here("tasks", path), 2, str(path.name))
 
 
 def test_a_shape_that_does_not_fit_is_misuse(model: Path) -> None:
-    one_sentence(run("tasks", model, "--shape", "x:1,4,8"), 2, "x")
-    one_sentence(run("tasks", model, "--shape", "nobody:1,4,8,8"), 2, "nobody")
-    one_sentence(run("tasks", model, "--shape", "x=1,4,8,8"), 2, "input:1,3,320,320")
+    one_sentence(run_apart("tasks", model, "--shape", "x:1,4,8"), 2, "x")
+    one_sentence(run_here("tasks", model, "--shape", "nobody:1,4,8,8"), 2, "nobody")
+    one_sentence(run_here("tasks", model, "--shape", "x=1,4,8,8"), 2, "input:1,3,320,320")
 
 
 @pytest.mark.parametrize(
@@ -189,7 +181,7 @@ def test_a_shape_that_does_not_fit_is_misuse(model: Path) -> None:
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_runs(arguments: list[str], words: list[str]) -> None:
-    one_sentence(run("tune", *arguments), 2, *words)
+    one_sentence(run_here("tune", *arguments), 2, *words)
 
 
 def test_a_log_of_a_newer_schema_is_refused_and_left_alone(model: Path, log: Path, tmp_path: Path) -> None:
@@ -197,8 +189,8 @@ def test_a_log_of_a_newer_schema_is_refused_and_left_alone(model: Path, log: Pat
     body = '{"schema":"99.0","kind":"record"'
     newer.write_text(f'{body},"crc":"{zlib.crc32(body.encode()):08x}"}}\n')
     before = newer.read_bytes()
-    one_sentence(run("tune", model, "--log", newer, "--trials", 1), 1, "99")
-    one_sentence(run("build", model, "--log", newer, "-o", tmp_path / "x.so"), 1, "99")
+    one_sentence(run_here("tune", model, "--log", newer, "--trials", 1), 1, "99")
+    one_sentence(run_here("build", model, "--log", newer, "-o", tmp_path / "x.so"), 1, "99")
     assert newer.read_bytes() == before
     assert not (tmp_path / "x.so").exists()
 
@@ -206,15 +198,15 @@ def test_a_log_of_a_newer_schema_is_refused_and_left_alone(model: Path, log: Pat
 def test_a_log_of_another_target_builds_nothing_tuned_and_says_so(
     model: Path, log: Path, tmp_path: Path
 ) -> None:
-    done = run("build", model, "--log", log, "--device", "local?threads=1", "-o", tmp_path / "x.so")
+    done = run_here("build", model, "--log", log, "--device", "local?threads=1", "-o", tmp_path / "x.so")
     assert done.returncode == 0, done.stderr
     assert "untuned" in done.stderr
 
 
 def test_devices_are_listed_with_what_their_threads_bring() -> None:
-    done = run("devices", "local?threads=1", "--json")
+    done = run_here("devices", "local?threads=1", "--json")
     assert done.returncode == 0, done.stderr
     [device] = json.loads(done.stdout)
     assert (device["connection"], device["threads"], device["speedup"]) == ("local?threads=1", 1, 1.0)
     assert "-num-cores=1" in device["target"]
-    one_sentence(run("devices", "gopher://x"), 2, "local")
+    one_sentence(run_here("devices", "gopher://x"), 2, "local")

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,11 +16,11 @@ import numpy as np
 import optuna
 import psutil
 import pytest
+from command_line import COMMAND, run_here
 
 import autotune
 from tuning_logs import TuningLog
 
-COMMAND = [sys.executable, "-m", "autotune.cli.main"]
 TRIALS = 40
 
 
@@ -60,9 +59,7 @@ class Job:
         )
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=300)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        return run_here(*arguments)
 
     def status(self) -> dict[str, object]:
         done = self.run("status", self.output, "--json")

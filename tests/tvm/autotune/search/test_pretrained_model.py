@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import run_here
 
 from autotune.devices.device import Device
 from autotune.search.pretrained_model import SHIPPED, load_pretrained, matches
@@ -16,7 +15,6 @@ from search_spaces import Config, Misuse, Target, ToySpace
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import DeviceFingerprint, TuningLog
 
-COMMAND = [sys.executable, "-m", "autotune.cli.main"]
 HELD_OUT = {"squeezenet", "resnet50"}
 
 
@@ -26,12 +24,6 @@ def device(target: str, isa: str = "x86_64", threads: int = 2) -> Device:
 
 
 AVX512 = device("llvm -mcpu=skylake-avx512 -num-cores=2")
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False
-    )
 
 
 @pytest.mark.parametrize(
@@ -90,10 +82,10 @@ def test_a_prior_needs_no_schedule_and_takes_the_untouched_operator_too() -> Non
 def test_tune_says_that_it_is_guided_and_how_to_turn_that_off(tmp_path: Path) -> None:
     shared = ["tune", "--op", "matmul:16,16,16", "--trials", 2, "--batch", 2]
     model = next(SHIPPED.glob("*.ubj"))
-    guided = run(*shared, "--cost-model", model, "--log", tmp_path / "a.jsonl")
+    guided = run_here(*shared, "--cost-model", model, "--log", tmp_path / "a.jsonl")
     assert guided.returncode == 0, guided.stderr
     assert model.stem in guided.stderr and "--cost-model none" in guided.stderr
-    free = run(*shared, "--cost-model", "none", "--log", tmp_path / "b.jsonl")
+    free = run_here(*shared, "--cost-model", "none", "--log", tmp_path / "b.jsonl")
     assert free.returncode == 0, free.stderr
     assert model.stem not in free.stderr
 
@@ -107,7 +99,9 @@ def test_tune_says_that_it_is_guided_and_how_to_turn_that_off(tmp_path: Path) ->
     ],
 )
 def test_what_is_no_cost_model_is_misuse(arguments: list[str], word: str, tmp_path: Path) -> None:
-    done = run("tune", "--op", "matmul:16,16,16", "--trials", 2, "--log", tmp_path / "c.jsonl", *arguments)
+    done = run_here(
+        "tune", "--op", "matmul:16,16,16", "--trials", 2, "--log", tmp_path / "c.jsonl", *arguments
+    )
     assert done.returncode == 2
     assert word in done.stderr and "Traceback" not in done.stderr
 
@@ -137,7 +131,7 @@ def device_card(tmp_path: Path) -> Path:
 
 
 def test_an_estimate_has_seconds_and_an_interval_for_every_task_and_the_whole(device_card: Path) -> None:
-    done = run("estimate", "--op", "matmul:256,256,256", "--device-card", device_card, "--json")
+    done = run_here("estimate", "--op", "matmul:256,256,256", "--device-card", device_card, "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     [task] = found["tasks"]
@@ -151,7 +145,9 @@ def test_an_estimate_has_seconds_and_an_interval_for_every_task_and_the_whole(de
 def test_a_larger_operator_is_estimated_to_take_longer(device_card: Path) -> None:
     secs = []
     for size in (64, 512):
-        done = run("estimate", "--op", f"matmul:{size},{size},{size}", "--device-card", device_card, "--json")
+        done = run_here(
+            "estimate", "--op", f"matmul:{size},{size},{size}", "--device-card", device_card, "--json"
+        )
         secs.append(json.loads(done.stdout)["total"]["secs"])
     assert secs[1] > 10 * secs[0]
 
@@ -160,10 +156,11 @@ def test_devices_that_no_log_tells_of_are_not_estimated(tmp_path: Path) -> None:
     facts = {**AVX512.fingerprint.facts, "threads": 96}
     path = tmp_path / "large.json"
     path.write_text(json.dumps([{"connection": "local", "target": str(AVX512.target), "facts": facts}]))
-    done = run("estimate", "--op", "matmul:64,64,64", "--device-card", path)
+    done = run_here("estimate", "--op", "matmul:64,64,64", "--device-card", path)
     assert done.returncode == 2
     assert "96 threads" in done.stderr or "threads" in done.stderr
     path.write_text("{}")
     assert (
-        "autotune devices --json" in run("estimate", "--op", "matmul:64,64,64", "--device-card", path).stderr
+        "autotune devices --json"
+        in run_here("estimate", "--op", "matmul:64,64,64", "--device-card", path).stderr
     )
