@@ -21,7 +21,8 @@ from typing import Any
 
 from autotune.boards.session import return_error, serve_session
 from autotune.devices.rpc_tracker import Address, TrackerConnection
-from autotune.workers.remote_end import SessionEnd
+from autotune.workers.remote_end import session_end_line
+from autotune.workers.reply import Died, OverMemory
 from search_spaces.errors import AutotuneError
 
 _MAGIC = 0xFF271
@@ -133,12 +134,12 @@ class BoardServer:
             os.close(output)
             shutil.rmtree(folder, ignore_errors=True)
         if end is not None:
-            self._say(f"a session ended: {end}")
+            self._say(f"a session ended: {end.message}")
             # The client waits for an answer that nobody will give: this is it. It may have left meanwhile.
             with suppress(Exception):
-                return_error(client.fileno(), end.to_text())
+                return_error(client.fileno(), session_end_line(end))
 
-    def _watch(self, child: int, client: socket.socket, output: int) -> SessionEnd | None:
+    def _watch(self, child: int, client: socket.socket, output: int) -> Died | OverMemory | None:
         """Waits for the end of a session, or makes it; None where the client left, as clients should.
 
         The process is gone when this returns.
@@ -154,11 +155,11 @@ class BoardServer:
                 if leaving.poll(_LEAVE_SECS * 1000):
                     return None
                 words = _drain(output, tail).decode(errors="replace").strip()
-                return SessionEnd(os.waitstatus_to_exitcode(status), words)
+                return Died(os.waitstatus_to_exitcode(status), words, 0.0)
             used = _resident_bytes(child)
             if left or used > self._memory_bytes:
                 _kill(child)
-                return None if left else SessionEnd(-9, "", used, self._memory_bytes)
+                return None if left else OverMemory(used, self._memory_bytes, 0.0)
 
 
 def _kill(child: int) -> None:

@@ -15,10 +15,11 @@ from autotune.builders.artifact import Artifact
 from autotune.builders.cpu_build import compile_kernel, warm_up
 from autotune.builders.gpu_build import KEEP_SOURCE, compile_gpu_kernel
 from autotune.workers.closeable import Closeable
+from autotune.workers.failure import failure_of
 from autotune.workers.fork_server import ForkServer
 from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.process import Call
-from autotune.workers.reply import Answer, Died, Fault, OverMemory, Reply, TimedOut
+from autotune.workers.reply import Reply, Returned
 from search_spaces.config import UNTOUCHED, Config
 from search_spaces.errors import AutotuneError
 from search_spaces.space import Candidate
@@ -137,7 +138,7 @@ class LocalBuilder(Closeable):
         return self._signatures[task.key]
 
     def _outcome(self, candidate: Candidate, library: Path, reply: Reply) -> Artifact | Failure:
-        if isinstance(reply, Answer):
+        if isinstance(reply, Returned):
             return Artifact(
                 candidate.task,
                 candidate.config,
@@ -151,21 +152,8 @@ class LocalBuilder(Closeable):
             )
         for rest in (library, library.with_suffix(".o")):
             rest.unlink(missing_ok=True)
-        return Failure(_kind(reply), reply.message, reply.secs)
+        return failure_of(reply, reply.secs, FailureKind.BUILD_TIMEOUT, FailureKind.BUILD_ERROR)
 
 
 def _key(candidate: Candidate) -> tuple[str, Config]:
     return candidate.task.key, candidate.config
-
-
-def _kind(fault: Fault) -> FailureKind:
-    match fault:
-        case TimedOut():
-            return FailureKind.BUILD_TIMEOUT
-        case OverMemory():
-            return FailureKind.OUT_OF_MEMORY
-        # Twice killed by somebody else: that is how the system ends what takes too much of its memory.
-        case Died(from_outside=True):
-            return FailureKind.OUT_OF_MEMORY
-        case _:
-            return FailureKind.BUILD_ERROR

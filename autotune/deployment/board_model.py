@@ -143,7 +143,7 @@ def _faults_told() -> Iterator[None]:
         yield
     except Exception as error:
         end = find_session_end(str(error))
-        raise AutotuneError(end.fault.message if end else last_line(error)) from error
+        raise AutotuneError(end.message if end else last_line(error)) from error
 
 
 def _pool() -> WorkerPool:

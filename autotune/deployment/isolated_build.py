@@ -11,7 +11,7 @@ from autotune.deployment.coverage import Coverage
 from autotune.models.model import load_model
 from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call
-from autotune.workers.reply import Answer
+from autotune.workers.reply import Returned
 from search_spaces import AutotuneError, Target
 from tuning_logs import DeviceFingerprint, read_log
 
@@ -41,7 +41,7 @@ def build_apart(request: BuildRequest) -> Coverage:
     """
     with lasting_worker(Call(_warm_up), {}) as pool:
         [reply] = pool.map([(Call(_build, (request,)), _TIMEOUT_SECS)])
-    if not isinstance(reply, Answer):
+    if not isinstance(reply, Returned):
         raise AutotuneError(f"expected {request.model.name} to build, found {reply.message}")
     coverage: Coverage = reply.value
     return coverage

@@ -18,7 +18,7 @@ from autotune.models.onnx_file import InputSpec
 from autotune.workers.idle import wait_until_idle
 from autotune.workers.pool import WorkerPool, lasting_worker
 from autotune.workers.process import Call
-from autotune.workers.reply import Answer
+from autotune.workers.reply import Returned
 from search_spaces.errors import AutotuneError
 from tuning_logs.records.measurement import Check
 
@@ -180,6 +180,6 @@ def _warm_up(engine: Engine) -> None:
 
 def _ask(process: EngineProcess, call: Call) -> Any:
     reply = process.pool.map([(call, _TIMEOUT_SECS)])[0]
-    if not isinstance(reply, Answer):
+    if not isinstance(reply, Returned):
         raise AutotuneError(f"expected {process.name} to run the model; found {reply.message}")
     return reply.value

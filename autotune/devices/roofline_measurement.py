@@ -14,7 +14,7 @@ from autotune.devices.host import cpu_target
 from autotune.devices.roofline import Roof, Roofline
 from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call
-from autotune.workers.reply import Answer
+from autotune.workers.reply import Returned
 from search_spaces import AutotuneError
 from search_spaces.tensor_ir.modules import signature, tvm_target
 from search_spaces.tensor_ir.vector_unit import vector_unit
@@ -34,7 +34,7 @@ def measure_roofline(threads: int) -> Roofline:
     environment = {"TVM_NUM_THREADS": str(threads), "TVM_BIND_THREADS": "0"}
     with lasting_worker(Call(_warm_up), environment) as pool:
         [reply] = pool.map([(Call(_measure, (threads,)), _TIMEOUT_SECS)])
-    if not isinstance(reply, Answer):
+    if not isinstance(reply, Returned):
         raise AutotuneError(f"expected multiply-adds to run, found {reply.message}")
     found: Roofline = reply.value
     return found

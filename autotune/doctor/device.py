@@ -12,7 +12,7 @@ from autotune.measurement.local_reference import pulse
 from autotune.runners.factory import thread_speedup
 from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call
-from autotune.workers.reply import Answer
+from autotune.workers.reply import Returned
 from search_spaces import AutotuneError
 
 _PULSES = 40
@@ -65,7 +65,7 @@ def _pulses(device: Device) -> list[float]:
     environment = {"TVM_NUM_THREADS": str(device.threads), "TVM_BIND_THREADS": "0"}
     with lasting_worker(Call(_warm_up), environment) as pool:
         replies = pool.map([(Call(pulse, (device.target,)), _PULSE_SECS)] * _PULSES)
-    return [float(reply.value) for reply in replies if isinstance(reply, Answer)] or [float("inf")]
+    return [float(reply.value) for reply in replies if isinstance(reply, Returned)] or [float("inf")]
 
 
 def _warm_up() -> None:

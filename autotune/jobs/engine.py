@@ -21,8 +21,6 @@ from tuning_logs import Failure, RecordStore, TuningRecord
 # Of a job's time no more than this goes into builds before the search starts; the first model is always built.
 _BEFORE_SHARE = 0.1
 _TURNS = 10
-# How the message of a failure begins that took its worker process along.
-_CRASHED = "the process "
 # How often boards are looked after while there is nothing else to do.
 _LOOK_SECS = 0.05
 
@@ -201,7 +199,7 @@ class JobEngine:
         run.failures, run.trouble = 0, None
         failed = [one.measurement for one in records if isinstance(one.measurement, Failure)]
         self.failures.update(str(failure.kind) for failure in failed)
-        self.crashes += sum(failure.message.startswith(_CRASHED) for failure in failed)
+        self.crashes += sum(failure.ended_process for failure in failed)
         self.activity = "searching"
         yield JobRound(self.activity, run, tuple(records))
 

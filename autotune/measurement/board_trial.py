@@ -25,7 +25,8 @@ from autotune.measurement.device_kernel import DeviceInputs, DeviceKernel
 from autotune.measurement.gpu_memory import GpuMemory
 from autotune.measurement.inputs import Signs
 from autotune.measurement.kernel_trial import TrialOptions, try_kernel
-from autotune.workers.remote_end import SessionEnd, find_session_end
+from autotune.workers.remote_end import find_session_end
+from autotune.workers.reply import Died, OverMemory
 from tuning_logs.records.measurement import Check, Failure, Measurement, Timing
 
 _CONNECT_SECS = 5.0
@@ -58,10 +59,10 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The trial ended its session, and the board told how."""
+    """The trial ended its session on the board at an address."""
 
     address: Address
-    end: SessionEnd
+    fault: Died | OverMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,10 @@ def try_on_board(artifact: Artifact, options: TrialOptions, request: BoardReques
     measurement, check = try_kernel(artifact, options, session.open_kernel)
     if isinstance(measurement, Failure) and not session.is_alive:
         _held.clear()
-        end = find_session_end(measurement.message)
-        return Lost(session.address, measurement.message) if end is None else Ended(session.address, end)
+        fault = find_session_end(measurement.message)
+        if fault is None:
+            return Lost(session.address, measurement.message)
+        return Ended(session.address, fault)
     if request.reference is None or not isinstance(measurement, Timing):
         return Tried(session.address, measurement, check)
     try:

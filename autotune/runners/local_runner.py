@@ -23,7 +23,7 @@ from autotune.workers.closeable import Closeable
 from autotune.workers.fork_server import ForkServer
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
-from autotune.workers.reply import Answer, Reply
+from autotune.workers.reply import Reply, Returned
 from search_spaces.errors import AutotuneError
 from tuning_logs.records.measurement import Failure, Measurement, Timing
 
@@ -118,7 +118,7 @@ class LocalRunner(Closeable):
         Raises AutotuneError where the kernel does not run at all.
         """
         [reply] = self._pool.map([(Call(thread_speedup, (self._target,)), _PULSE_SECS)])
-        if isinstance(reply, Answer):
+        if isinstance(reply, Returned):
             return float(reply.value)
         raise AutotuneError(
             f"expected a small matmul to run, found {reply.message}; check that the target fits the processor: "
@@ -179,7 +179,7 @@ class LocalRunner(Closeable):
     def _take_pulse(self) -> bool:
         """Whether the machine is as fast as usual; a worker that was killed meanwhile tells nothing."""
         [reply] = self._pool.map([(Call(pulse, (self._target,)), _PULSE_SECS)])
-        return self.drift.take(reply.value) if isinstance(reply, Answer) else self.drift.is_steady
+        return self.drift.take(reply.value) if isinstance(reply, Returned) else self.drift.is_steady
 
     def _run(self, artifact: Artifact, best_secs: float) -> Outcome:
         key = artifact.task.key
@@ -201,7 +201,7 @@ class LocalRunner(Closeable):
 
 
 def _outcome(artifact: Artifact, reply: Reply) -> Outcome:
-    if isinstance(reply, Answer):
+    if isinstance(reply, Returned):
         measurement, check = reply.value
         return Outcome(measurement, check)
     return failed(artifact, reply)

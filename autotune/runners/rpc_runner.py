@@ -29,7 +29,7 @@ from autotune.runners.runner import Outcome, best_times, failed, unchecked
 from autotune.workers.closeable import Closeable
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
-from autotune.workers.reply import Answer, Died, Reply
+from autotune.workers.reply import Died, Reply, Returned
 from search_spaces.errors import AutotuneError
 from search_spaces.target import Target
 from tuning_logs.records.measurement import Failure, FailureKind, is_device_lost
@@ -143,7 +143,7 @@ class RemoteRunner(Closeable):
                     outcomes[place] = outcome
                     self._remember(artifacts[place], outcome)
             pending = again
-            if pending and any(isinstance(one, Answer) and isinstance(one.value, Lost) for one in replies):
+            if pending and any(isinstance(one, Returned) and isinstance(one.value, Lost) for one in replies):
                 self._wait_for_boards()
         return [outcomes[place] for place in range(len(artifacts))]
 
@@ -184,7 +184,7 @@ class RemoteRunner(Closeable):
         [reply] = self._pool.map(
             [(Call(speedup_on_board, (self._request(_WAIT_SECS),)), self._reference_timeout_secs)]
         )
-        value = reply.value if isinstance(reply, Answer) else Lost(None, reply.message)
+        value = reply.value if isinstance(reply, Returned) else Lost(None, reply.message)
         if isinstance(value, Lost):
             raise AutotuneError(
                 f"expected a small matmul to run on a board under {self._key!r}, found {value.message}; check that "
@@ -196,7 +196,7 @@ class RemoteRunner(Closeable):
         self, artifact: Artifact, reply: Reply, losses: list[int], deaths: list[int], place: int
     ) -> Outcome | None:
         """The outcome, None where the candidate is to be tried again."""
-        value = reply.value if isinstance(reply, Answer) else None
+        value = reply.value if isinstance(reply, Returned) else None
         if isinstance(value, Lost):
             if value.address is not None:
                 self._backoff.record_failure(value.address)
@@ -212,13 +212,12 @@ class RemoteRunner(Closeable):
             return Outcome(value.measurement, value.check)
         if isinstance(value, Ended):
             self._backoff.record_success(value.address)
-            fault = value.end.fault
-            if isinstance(fault, Died) and fault.from_outside:
+            if isinstance(value.fault, Died) and value.fault.from_outside:
                 deaths[place] += 1
                 if deaths[place] < 2:
                     return None
-            return failed(artifact, fault)
-        assert not isinstance(reply, Answer)
+            return failed(artifact, value.fault)
+        assert not isinstance(reply, Returned)
         return failed(artifact, reply)
 
     def _remember(self, artifact: Artifact, outcome: Outcome) -> None:

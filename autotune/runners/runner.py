@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from autotune.builders.artifact import Artifact
-from autotune.workers.reply import Died, Fault, OverMemory, TimedOut
+from autotune.workers.failure import failure_of
+from autotune.workers.reply import Fault
 from search_spaces.errors import AutotuneError
 from tuning_logs.records.measurement import Check, Failure, FailureKind, Measurement, Timing
 
@@ -65,24 +66,12 @@ def best_times(
 
 
 def failed(artifact: Artifact, fault: Fault) -> Outcome:
-    """The outcome of a trial that ended its process."""
-    return Outcome(Failure(_kind(fault), fault.message, artifact.build_secs), None)
+    """The outcome of a trial whose call ended in a fault."""
+    failure = failure_of(fault, artifact.build_secs, FailureKind.RUN_TIMEOUT, FailureKind.RUN_ERROR)
+    return Outcome(failure, None)
 
 
 def note_best(best: dict[str, float], artifact: Artifact, outcome: Outcome) -> None:
     if isinstance(outcome.measurement, Timing):
         key = artifact.task.key
         best[key] = min(best.get(key, math.inf), outcome.measurement.secs)
-
-
-def _kind(fault: Fault) -> FailureKind:
-    match fault:
-        case TimedOut():
-            return FailureKind.RUN_TIMEOUT
-        case OverMemory():
-            return FailureKind.OUT_OF_MEMORY
-        # Twice killed by somebody else: that is how the system ends what takes too much of its memory.
-        case Died(from_outside=True):
-            return FailureKind.OUT_OF_MEMORY
-        case _:
-            return FailureKind.RUN_ERROR

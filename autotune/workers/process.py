@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from autotune.workers.fork_server import ForkServer, WorkerNeeds, WorkerStatus
-from autotune.workers.reply import Answer, Died, OverMemory, Raised, Reply, TimedOut
+from autotune.workers.reply import Died, OverMemory, Raised, Reply, Returned, TimedOut
 from search_spaces.errors import AutotuneError
 
 _BOOT_SECS = 60.0
@@ -111,13 +111,13 @@ class WorkerProcess:
         reply = self._reply()
         if reply is None:
             return None
-        if isinstance(reply, (Answer, Raised)):
+        if isinstance(reply, (Returned, Raised)):
             starting, self.state = self.state is WorkerState.STARTING, WorkerState.IDLE
         else:
             starting = self.state is WorkerState.STARTING
             self.kill()
         if starting:
-            if not isinstance(reply, Answer):
+            if not isinstance(reply, Returned):
                 self.kill()
                 raise AutotuneError(
                     f"expected a worker process to start, but {reply.message}; "
@@ -172,7 +172,7 @@ class WorkerProcess:
         try:
             if self._connection.poll():
                 kind, value = self._connection.recv()
-                return Answer(value, secs) if kind == "value" else Raised(value, secs)
+                return Returned(value, secs) if kind == "value" else Raised(value, secs)
         except (EOFError, ConnectionError):
             return self._death(secs)
         if secs > self._timeout_secs:

@@ -1,10 +1,9 @@
-"""How a session on a board ended, as the board tells its client."""
+"""How a session on a board ended, as a line in the error that its client gets."""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
 
 from autotune.workers.reply import Died, OverMemory
 
@@ -12,34 +11,29 @@ _MARK = "autotune session ended "
 _PATTERN = re.compile(re.escape(_MARK) + r"(\{[^\n]*?\})(?:\n|$)")
 
 
-@dataclass(frozen=True, slots=True)
-class SessionEnd:
-    """returncode: of the process, negative for a signal; used_bytes: what it held when it was killed for its memory,
-    0 where it was not; limit_bytes: what it might have held."""
-
-    returncode: int
-    stderr_tail: str
-    used_bytes: int = 0
-    limit_bytes: int = 0
-
-    @property
-    def fault(self) -> Died | OverMemory:
-        """What a worker process of this machine would have replied."""
-        if self.used_bytes:
-            return OverMemory(self.used_bytes, self.limit_bytes, 0.0)
-        return Died(self.returncode, self.stderr_tail, 0.0)
-
-    def to_text(self) -> str:
-        """A line that `find_session_end` recognises within an error's text."""
-        return _MARK + json.dumps(asdict(self))
+def session_end_line(fault: Died | OverMemory) -> str:
+    """A line that `find_session_end` recognises within an error's text."""
+    fields: dict[str, int | str]
+    match fault:
+        case Died():
+            fields = {"returncode": fault.returncode, "stderr_tail": fault.stderr_tail}
+        case OverMemory():
+            # Clients of an earlier version look for the first two in every line.
+            used, limit = fault.used_bytes, fault.limit_bytes
+            fields = {"returncode": -9, "stderr_tail": "", "used_bytes": used, "limit_bytes": limit}
+    return _MARK + json.dumps(fields)
 
 
-def find_session_end(text: str) -> SessionEnd | None:
-    """How the session ended, where an error's text tells it."""
+def find_session_end(text: str) -> Died | OverMemory | None:
+    """The fault that ended the session, where an error's text holds its line; its secs are 0.0."""
     match = _PATTERN.search(text)
     if match is None:
         return None
     try:
-        return SessionEnd(**json.loads(match[1]))
-    except (ValueError, TypeError):
+        fields = json.loads(match[1])
+        # Boards of an earlier version name all four, with a used_bytes of 0 where memory was not the reason.
+        if fields.get("used_bytes"):
+            return OverMemory(fields["used_bytes"], fields["limit_bytes"], 0.0)
+        return Died(fields["returncode"], fields["stderr_tail"], 0.0)
+    except (ValueError, KeyError):
         return None

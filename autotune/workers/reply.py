@@ -1,4 +1,4 @@
-"""What comes back when a worker process is handed a call."""
+"""Replies to a call that a worker process was handed: its result, or the fault that ended it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The call returned. secs, here and in the other replies: how long it took, as the parent saw it."""
+class Returned:
+    """The call returned a value. secs, here and in the faults: wall time of the call, by the parent's clock."""
 
     value: Any
     secs: float
@@ -36,12 +36,12 @@ class Died:
 
     @property
     def from_outside(self) -> bool:
-        """Whether somebody else killed the process, as far as its signal tells."""
+        """Whether its signal is one that another process sends."""
         return -self.returncode in _OUTSIDE_SIGNALS
 
     @property
     def message(self) -> str:
-        """How it ended, and the last it wrote."""
+        """The exit status or signal, and the end of stdout and stderr."""
         if self.returncode < 0:
             how = f"the process was killed by {signal.Signals(-self.returncode).name}"
         else:
@@ -51,20 +51,20 @@ class Died:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """The call took longer than it was given, and was killed."""
+    """The call exceeded its time limit, and the process was killed."""
 
     timeout_secs: float
     secs: float
 
     @property
     def message(self) -> str:
-        """The limit that it hit."""
+        """The limit that was exceeded."""
         return f"the process was killed after more than {self.timeout_secs:g} s"
 
 
 @dataclass(frozen=True, slots=True)
 class OverMemory:
-    """The process grew beyond its share of memory, and was killed."""
+    """The process exceeded its memory limit, and was killed."""
 
     used_bytes: int
     limit_bytes: int
@@ -72,10 +72,12 @@ class OverMemory:
 
     @property
     def message(self) -> str:
-        """The limit that it hit."""
+        """The memory held, and the limit that it exceeded."""
         used, limit = self.used_bytes >> 20, self.limit_bytes >> 20
         return f"the process was killed at {used} MiB of memory, where {limit} MiB are its share"
 
 
-Fault = Raised | Died | TimedOut | OverMemory
-Reply = Answer | Fault
+#: Faults that end the process: here, and of a session on a board.
+ProcessEnd = Died | OverMemory | TimedOut
+Fault = Raised | ProcessEnd
+Reply = Returned | Fault

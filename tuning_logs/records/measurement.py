@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -55,11 +55,16 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A candidate that did not run, or ran wrong: a value, not an exception."""
+    """A candidate that did not run, or ran wrong: a value, not an exception.
+
+    ended_process: whether the trial ended its worker process or session. Known where it was measured only: a log does
+                   not hold it, and it does not tell failures apart.
+    """
 
     kind: FailureKind
     message: str
     build_secs: float = 0.0
+    ended_process: bool = field(default=False, compare=False)
 
 
 Measurement = Timing | Failure

@@ -19,7 +19,7 @@ from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
-from autotune.workers.reply import Answer, Died
+from autotune.workers.reply import Died, Returned
 from search_spaces import ToySpace
 from tuning_logs import TuningLog
 
@@ -85,7 +85,7 @@ def test_workers_that_crash_a_hundred_times_leave_nothing_behind() -> None:
             ]
         )
         assert sum(isinstance(reply, Died) for reply in replies) == 100
-        assert sum(isinstance(reply, Answer) for reply in replies) == 300
+        assert sum(isinstance(reply, Returned) for reply in replies) == 300
         assert len(pool.pids) <= 2
     assert descriptors() <= opened + 1
     children = psutil.Process().children(recursive=True)

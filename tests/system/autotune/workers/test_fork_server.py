@@ -16,7 +16,7 @@ from small_pools import GIB, PID, pool_of
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call, WorkerProcess
-from autotune.workers.reply import Answer, Died
+from autotune.workers.reply import Died, Returned
 from search_spaces import AutotuneError
 
 SLOW_MODULE = """
@@ -58,7 +58,7 @@ def test_what_workers_need_is_imported_once_however_many_there_are(slow_module: 
         for _ in range(3):
             [died] = pool.map([(Call(os._exit, (3,)), 10.0)])
             assert isinstance(died, Died)
-        assert isinstance(pool.map([(PID, 10.0)])[0], Answer)
+        assert isinstance(pool.map([(PID, 10.0)])[0], Returned)
         assert importers(slow_module) == [os.getpid(), server_of(pool).pid]
 
 
@@ -72,13 +72,13 @@ def test_pools_share_a_server_and_have_what_each_of_them_needs(slow_module: Path
         ]
         for whose, pool in zip(("first", "second"), pools, strict=True):
             [reply] = pool.map([(Call(os.getenv, ("WHOSE",)), 10.0)])
-            assert isinstance(reply, Answer)
+            assert isinstance(reply, Returned)
             assert reply.value == whose
         assert len({server_of(pool).pid for pool in pools}) == 1
         assert importers(slow_module) == [os.getpid(), server_of(pools[0]).pid]
         pools[0].close()
         assert isinstance(pools[1].map([(Call(os._exit, (3,)), 10.0)])[0], Died)
-        assert isinstance(pools[1].map([(PID, 10.0)])[0], Answer)
+        assert isinstance(pools[1].map([(PID, 10.0)])[0], Returned)
         pools[1].close()
 
 
@@ -100,7 +100,7 @@ def test_workers_live_on_without_their_server_and_the_next_one_has_a_new_one() -
         server.kill()
         server.wait(10.0)
         [same, left] = pool.map([(PID, 10.0), (Call(os._exit, (3,)), 10.0)])
-        assert isinstance(same, Answer)
+        assert isinstance(same, Returned)
         assert same.value == before
         # It is given to a second worker, as after a kill from outside, because nobody saw how the first one ended.
         assert isinstance(left, Died)

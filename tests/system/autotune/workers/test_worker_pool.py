@@ -15,7 +15,7 @@ from small_pools import PID, pool_of
 
 from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.process import Call
-from autotune.workers.reply import Answer, Died, OverMemory, Raised, TimedOut
+from autotune.workers.reply import Died, OverMemory, Raised, Returned, TimedOut
 
 SPIN = "import time; ends = time.process_time() + {cpu_secs}\nwhile time.process_time() < ends: pass"
 
@@ -46,25 +46,25 @@ def pool() -> Iterator[WorkerPool]:
 def test_replies_come_in_the_order_of_the_calls() -> None:
     with pool_of(2) as pool:
         replies = pool.map([(Call(math.sqrt, (float(i * i),)), 10.0) for i in range(50)])
-    assert [reply.value for reply in replies if isinstance(reply, Answer)] == list(range(50))
+    assert [reply.value for reply in replies if isinstance(reply, Returned)] == list(range(50))
 
 
 def test_calls_are_spread_over_the_workers() -> None:
     with pool_of(2) as pool:
         replies = pool.map([(Call(time.sleep, (0.2,)), 10.0), (PID, 10.0), (PID, 10.0)])
         first, second = replies[1:]
-        assert isinstance(first, Answer)
-        assert isinstance(second, Answer)
+        assert isinstance(first, Returned)
+        assert isinstance(second, Returned)
         assert first.value in pool.pids
         assert len(pool.pids) == 2
 
 
 def test_a_worker_is_warm_from_one_call_to_the_next(pool: WorkerPool) -> None:
-    assert len({reply.value for reply in pool.map([(PID, 10.0)] * 5) if isinstance(reply, Answer)}) == 1
+    assert len({reply.value for reply in pool.map([(PID, 10.0)] * 5) if isinstance(reply, Returned)}) == 1
 
 
 def test_a_worn_worker_is_replaced(pool: WorkerPool) -> None:
-    pids = [reply.value for reply in pool.map([(PID, 10.0)] * 301) if isinstance(reply, Answer)]
+    pids = [reply.value for reply in pool.map([(PID, 10.0)] * 301) if isinstance(reply, Returned)]
     assert len(pids) == 301
     assert len(set(pids[:300])) == 1
     assert pids[300] != pids[0]
@@ -73,7 +73,7 @@ def test_a_worn_worker_is_replaced(pool: WorkerPool) -> None:
 def test_the_environment_is_set_before_the_program_starts() -> None:
     with pool_of(1, {"TVM_NUM_THREADS": "3"}) as pool:
         [reply] = pool.map([(Call(os.getenv, ("TVM_NUM_THREADS",)), 10.0)])
-    assert isinstance(reply, Answer)
+    assert isinstance(reply, Returned)
     assert reply.value == "3"
     assert os.environ.get("TVM_NUM_THREADS") != "3"
 
@@ -82,7 +82,7 @@ def test_an_exception_leaves_the_worker_alive(pool: WorkerPool) -> None:
     raised, before = pool.map([(Call(math.sqrt, (-1.0,)), 10.0), (PID, 10.0)])
     assert isinstance(raised, Raised)
     assert raised.message.startswith("ValueError: ")
-    assert isinstance(before, Answer)
+    assert isinstance(before, Returned)
     assert before.value == pool.pids[0]
 
 
@@ -111,7 +111,7 @@ def test_what_ruins_a_process_is_told_apart(pool: WorkerPool) -> None:
     assert isinstance(slept, TimedOut)
     assert isinstance(killed, Died)
     assert killed.from_outside
-    assert isinstance(fine, Answer)
+    assert isinstance(fine, Returned)
 
 
 def test_growth_beyond_its_share_ends_a_process() -> None:
@@ -120,7 +120,7 @@ def test_growth_beyond_its_share_ends_a_process() -> None:
         big, fine = pool.map([(Call(exec, (forever, {})), 30.0), (PID, 10.0)])
     assert isinstance(big, OverMemory)
     assert big.used_bytes > big.limit_bytes == 200 << 20
-    assert isinstance(fine, Answer)
+    assert isinstance(fine, Returned)
 
 
 def test_a_slow_call_is_left_when_enough_are_done_and_goes_on_where_it_stopped() -> None:
@@ -128,7 +128,7 @@ def test_a_slow_call_is_left_when_enough_are_done_and_goes_on_where_it_stopped()
     with pool_of(2) as pool:
         started = time.monotonic()
         pool.work([slow, *others], enough=3)
-        assert all(isinstance(one.reply, Answer) for one in others)
+        assert all(isinstance(one.reply, Returned) for one in others)
         assert slow.reply is None
         [stopped] = wait_for_stopped(pool)
         used = stopped.cpu_times().user
@@ -136,7 +136,7 @@ def test_a_slow_call_is_left_when_enough_are_done_and_goes_on_where_it_stopped()
         assert stopped.cpu_times().user == used
         pool.work([slow], enough=1)
         total_secs = time.monotonic() - started
-        assert isinstance(slow.reply, Answer)
+        assert isinstance(slow.reply, Returned)
         assert slow.reply.secs < total_secs - 0.9
         assert stopped_of(pool) == []
 
@@ -147,13 +147,13 @@ def test_what_was_left_is_done_while_others_are() -> None:
         pool.work([slow, quick], enough=1)
         assert slow.reply is None
         pool.map([(spinning(3.0).call, 60.0)])
-        assert isinstance(slow.reply, Answer)
+        assert isinstance(slow.reply, Returned)
 
 
 def test_nothing_is_left_unless_a_worker_has_nothing_to_do(pool: WorkerPool) -> None:
     futures = [CallFuture(PID, 10.0) for _ in range(8)]
     pool.work(futures, enough=1)
-    assert all(isinstance(one.reply, Answer) for one in futures)
+    assert all(isinstance(one.reply, Returned) for one in futures)
 
 
 def test_ctrl_c_ends_the_calls_under_way_and_the_pool_can_go_on(pool: WorkerPool) -> None:
@@ -163,7 +163,7 @@ def test_ctrl_c_ends_the_calls_under_way_and_the_pool_can_go_on(pool: WorkerPool
     with pytest.raises(KeyboardInterrupt):
         pool.map([(Call(time.sleep, (1000,)), 1000.0)])
     assert not psutil.pid_exists(busy)
-    assert isinstance(pool.map([(PID, 10.0)])[0], Answer)
+    assert isinstance(pool.map([(PID, 10.0)])[0], Returned)
 
 
 def test_closing_ends_every_process_and_can_be_repeated() -> None:

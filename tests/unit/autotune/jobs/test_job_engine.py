@@ -29,7 +29,7 @@ from autotune.tuning.task_scheduler import TaskProgress
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
 from search_spaces import AutotuneError, Candidate, Target, ToySpace, TuningTask
-from tuning_logs import DeviceFingerprint, Failure, RecordStore, TuningLog
+from tuning_logs import DeviceFingerprint, Failure, FailureKind, RecordStore, TuningLog
 
 SPACES = {space.task: space for space in (ToySpace(1 << size) for size in range(6, 20))}
 TASKS = list(SPACES)
@@ -309,6 +309,30 @@ def test_a_job_whose_only_device_never_worked_fails_at_once() -> None:
     with pytest.raises(AutotuneError, match="cable"):
         list(job.rounds())
     assert job.state is JobState.FAILED
+
+
+def test_crashes_are_trials_that_ended_their_process_whatever_their_messages_say() -> None:
+    clock = Clock()
+    job = engine(Budget(trials=40), clock, {DEVICE: [PlannedModel("a", tuple(TASKS[:1]))]})
+    found = itertools.cycle(
+        [
+            Failure(FailureKind.RUN_ERROR, "killed", ended_process=True),
+            Failure(FailureKind.BUILD_ERROR, "the process of compiling went wrong"),
+        ]
+    )
+
+    class Crashing(TimedMachine):
+        def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
+            built = super().build(candidates)
+            return [one if len(built) == 1 else next(found) for one in built]
+
+    job.make_tuner = lambda job, log, turns, prefix, execution: Tuner(
+        job, log, Crashing(clock), Crashing(clock), turns, prefix, execution
+    )
+    list(job.rounds())
+    assert job.failures["run_error"] > 0
+    assert job.failures["build_error"] > 0
+    assert job.crashes == job.failures["run_error"]
 
 
 def test_a_stop_ends_it_after_the_round() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from autotune.devices.rpc_tracker import Address
 from autotune.runners.board_backoff import BoardBackoff
-from autotune.workers.remote_end import SessionEnd, find_session_end
+from autotune.workers.remote_end import find_session_end, session_end_line
+from autotune.workers.reply import Died, OverMemory
 
 BOARD, OTHER = Address("10.0.0.7", 9090), Address("10.0.0.8", 9090)
 
@@ -34,7 +35,8 @@ def test_other_boards_go_on_and_success_is_forgiveness() -> None:
 
 
 def test_the_end_of_a_session_is_found_in_an_errors_text() -> None:
-    end = SessionEnd(-11, 'last "words"\nof {two} lines', 5 << 30, 1 << 30)
-    assert find_session_end(f"RPCError: Error caught\n{end.to_text()}\nStack trace: {{}}") == end
+    for fault in (Died(-11, 'last "words"\nof {two} lines', 0.0), OverMemory(5 << 30, 1 << 30, 0.0)):
+        text = f"RPCError: Error caught\n{session_end_line(fault)}\nStack trace: {{}}"
+        assert find_session_end(text) == fault
     assert find_session_end("RPCError: connection reset") is None
     assert find_session_end("autotune session ended {broken}\n") is None

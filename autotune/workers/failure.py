@@ -1,0 +1,19 @@
+"""The failure of a candidate whose call in a worker process, or session on a board, ended in a fault."""
+
+from __future__ import annotations
+
+from autotune.workers.reply import Died, Fault, OverMemory, Raised, TimedOut
+from tuning_logs.records.measurement import Failure, FailureKind
+
+
+def failure_of(fault: Fault, build_secs: float, timeout: FailureKind, error: FailureKind) -> Failure:
+    """Converts a fault; timeout: the kind for a time limit, error: the kind for everything without one of its own."""
+    match fault:
+        case TimedOut():
+            kind = timeout
+        # Twice killed from outside: so the system ends a process that takes too much of its memory.
+        case OverMemory() | Died(from_outside=True):
+            kind = FailureKind.OUT_OF_MEMORY
+        case _:
+            kind = error
+    return Failure(kind, fault.message, build_secs, ended_process=not isinstance(fault, Raised))
