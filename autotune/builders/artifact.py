@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.config import Config
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir.modules import TensorSpec
 from tuning_logs.records.gpu_resources import GpuResources
+from tuning_logs.records.measurement import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Artifact:
 
     library:      a shared library with the function `main`; or, where prepacked names weights, with
                   `main_weight_prepack` (the weights in that order, then their new layouts likewise) and
-                  `main_prepacked` (all parameters, new layouts for old). Deleted once it has run.
+                  `main_prepacked` (all parameters, new layouts for old). It lives until `discard`.
     signature:    the parameters of the workload.
     gpu, cubin:   what the kernel takes of a GPU, and its machine code, which the library lacks; None on other devices.
     is_reference: the untuned program, whose outputs the other candidates of its task are held against.
@@ -52,13 +53,13 @@ class Artifact:
     gpu: GpuResources | None = None
     cubin: bytes | None = None
 
-    def hard_link(self, number: int) -> Artifact:
-        """The same library under another name, for a run more than the one after which it is deleted.
 
-        An artifact without a file, as of a recorded space, is its own twin.
-        """
-        if not self.library.is_file():
-            return self
-        hard_link = self.library.with_name(f"{self.library.stem}-{number}{self.library.suffix}")
-        os.link(self.library, hard_link)
-        return replace(self, library=hard_link)
+def discard(built: Iterable[Artifact | Failure | None]) -> None:
+    """Deletes the libraries that a builder made, once they have run for the last time.
+
+    Whoever has candidates built does this: a builder's scratch directory would grow during a long job. Artifacts of a
+    recorded space have no library.
+    """
+    for one in built:
+        if isinstance(one, Artifact) and one.library.is_file():
+            one.library.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ class Builder(Protocol):
     """Compiles candidates for the target of their task."""
 
     def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
-        """One artifact or failure for each candidate, in their order."""
+        """One artifact or failure for each candidate, in their order; `discard` deletes the artifacts' libraries."""
         ...
 
     def close(self) -> None:

@@ -46,8 +46,8 @@ class LocalBuilder(Closeable):
     linker:       a C compiler driver that makes a shared library of an object file for the target;
     server:       what starts the processes, by default one of the builder's own.
 
-    Raises AutotuneError where there is no such linker. Artifacts live in a scratch directory until they have
-    run, and no longer than the builder.
+    Raises AutotuneError where there is no such linker. Artifacts live in a scratch directory until they are
+    discarded, and no longer than the builder.
     """
 
     def __init__(

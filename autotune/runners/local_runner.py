@@ -91,25 +91,21 @@ class LocalRunner(Closeable):
         return self._pool.pids
 
     def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
-        """Measures one artifact after the other and deletes their libraries.
+        """Measures one artifact after the other.
 
         Within the call, each task's best_secs follows the best seen. Raises AutotuneError where a task's
         untuned program has never run: measure the space's default config first.
         """
         outcomes: list[Outcome] = []
         best: dict[str, float] = {}
-        try:
-            if artifacts and self.drift.baseline_secs is None:
-                self._take_pulse()
-            for first in range(0, len(artifacts), _TRIALS_A_PULSE):
-                group = artifacts[first : first + _TRIALS_A_PULSE]
-                found = self._run_steadily(group, best_secs, best)
-                for artifact, outcome in zip(group, found, strict=True):
-                    note_best(best, artifact, outcome)
-                outcomes.extend(found)
-        finally:
-            for artifact in artifacts:
-                artifact.library.unlink(missing_ok=True)
+        if artifacts and self.drift.baseline_secs is None:
+            self._take_pulse()
+        for first in range(0, len(artifacts), _TRIALS_A_PULSE):
+            group = artifacts[first : first + _TRIALS_A_PULSE]
+            found = self._run_steadily(group, best_secs, best)
+            for artifact, outcome in zip(group, found, strict=True):
+                note_best(best, artifact, outcome)
+            outcomes.extend(found)
         return outcomes
 
     def thread_speedup(self) -> float:

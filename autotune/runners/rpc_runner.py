@@ -91,26 +91,22 @@ class RemoteRunner(Closeable):
         return self._pool.pids
 
     def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
-        """Measures the artifacts on as many boards as there are, and deletes their libraries.
+        """Measures the artifacts on as many boards as there are.
 
         Raises AutotuneError where a task's untuned program has never run, and where no board has answered for
         longer than patience_secs.
         """
-        try:
-            self._follow_boards()
-            self.drift.slowdown = 1.0
-            # What the others are checked against comes first, by itself.
-            first = [place for place, one in enumerate(artifacts) if one.is_reference]
-            rest = [place for place, one in enumerate(artifacts) if not one.is_reference]
-            found: dict[int, Outcome] = {}
-            for places in (first, rest):
-                best = best_times(artifacts, found, best_secs)
-                outcomes = self._run_all([artifacts[place] for place in places], best, best_secs)
-                found |= zip(places, outcomes, strict=True)
-            return [found[place] for place in range(len(artifacts))]
-        finally:
-            for artifact in artifacts:
-                artifact.library.unlink(missing_ok=True)
+        self._follow_boards()
+        self.drift.slowdown = 1.0
+        # What the others are checked against comes first, by itself.
+        first = [place for place, one in enumerate(artifacts) if one.is_reference]
+        rest = [place for place, one in enumerate(artifacts) if not one.is_reference]
+        found: dict[int, Outcome] = {}
+        for places in (first, rest):
+            best = best_times(artifacts, found, best_secs)
+            outcomes = self._run_all([artifacts[place] for place in places], best, best_secs)
+            found |= zip(places, outcomes, strict=True)
+        return [found[place] for place in range(len(artifacts))]
 
     def close(self) -> None:
         """Ends the worker processes, and with them the sessions."""

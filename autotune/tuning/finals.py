@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from autotune.builders.artifact import Artifact
+from autotune.builders.artifact import Artifact, discard
 from autotune.builders.builder import Builder
 from autotune.runners.drift import DriftMonitor
 from autotune.runners.runner import Outcome, Runner
@@ -80,7 +80,7 @@ class Final:
                 return
             first = turn % len(running)
             order = running[first:] + running[:first]
-            outcomes = runner.run([self.artifacts[place].hard_link(turn) for place in order], best_secs)
+            outcomes = runner.run([self.artifacts[place] for place in order], best_secs)
             found = dict(zip(order, outcomes, strict=True))
             if is_steady():
                 self._note(found, self.turns, self._timings)
@@ -258,14 +258,15 @@ class Finals:
         candidates = {config: space.apply(config) for config in configs}
         built = self.builder.build(list(candidates.values()))
         final = Final(tuple(one for one in built if isinstance(one, Artifact)), known_secs)
-        final.run(
-            self.runner,
-            lambda: self.drift.is_steady,
-            self.has_time,
-            min(known_secs.values(), default=float("inf")),
-        )
-        for artifact in final.artifacts:
-            artifact.library.unlink(missing_ok=True)
+        try:
+            final.run(
+                self.runner,
+                lambda: self.drift.is_steady,
+                self.has_time,
+                min(known_secs.values(), default=float("inf")),
+            )
+        finally:
+            discard(built)
         found = [
             self.recorder.record(candidates[artifact.config], outcome, artifact.gpu)
             for artifact, outcome in final.outcomes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 
-from autotune.builders.artifact import Artifact
+from autotune.builders.artifact import Artifact, discard
 from autotune.builders.builder import Builder
 from autotune.devices.device import Device
 from autotune.runners.runner import Outcome, Runner
@@ -40,7 +40,11 @@ class TrialRecorder:
     ) -> list[TuningRecord]:
         """Builds in parallel, then runs; one record per candidate, in order."""
         built = builder.build(candidates)
-        return self._records(candidates, built, runner.run(_artifacts(built), best_secs))
+        try:
+            outcomes = runner.run(_artifacts(built), best_secs)
+        finally:
+            discard(built)
+        return self._records(candidates, built, outcomes)
 
     def measure_on(
         self,
@@ -58,7 +62,10 @@ class TrialRecorder:
         building = BackgroundCall(lambda: build(candidates))
         meanwhile()
         built = building.result()
-        outcomes = yield from execution.run(lambda: runner.run(_artifacts(built), best_secs))
+        try:
+            outcomes = yield from execution.run(lambda: runner.run(_artifacts(built), best_secs))
+        finally:
+            discard(built)
         return self._records(candidates, built, outcomes)
 
     def _records(

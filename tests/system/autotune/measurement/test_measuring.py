@@ -13,7 +13,7 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.meta_schedule import relax_integration
 from tvm.s_tir.meta_schedule.testing import te_workload
 
-from autotune.builders.artifact import Artifact
+from autotune.builders.artifact import Artifact, discard
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.device import Device, local_device
 from autotune.measurement.stopwatch import Stopwatch
@@ -276,14 +276,18 @@ def test_a_time_that_no_processor_can_reach_is_refused(
     assert outcome.measurement.message.startswith("implausible")
 
 
-def test_libraries_are_deleted_once_they_have_run(
+def test_libraries_live_until_they_are_discarded(
     builder: LocalBuilder, runner: LocalRunner, matmul: TensorIRSpace
 ) -> None:
     artifacts = [a for a in builder.build([matmul.apply(matmul.default)]) if isinstance(a, Artifact)]
-    scratch = artifacts[0].library.parent
-    assert artifacts[0].library.exists()
+    [library] = [one.library for one in artifacts]
     runner.run(artifacts)
-    assert not any(Path(scratch).iterdir())
+    runner.run(artifacts)
+    before = set(library.parent.iterdir())
+    assert library in before
+    discard(artifacts)
+    assert set(library.parent.iterdir()) == before - {library}
+    assert not list(library.parent.glob(f"{library.stem}.*"))
 
 
 def test_a_flushed_cache_still_gives_a_timing(
