@@ -39,10 +39,6 @@ def compile_kernel(module: str, outputs: int, target: Target, library: Path, lin
     return Compiled(prepacked)
 
 
-def warm_up() -> None:
-    """Nothing but the imports of this module."""
-
-
 def _split(func: tvm.tirx.PrimFunc, outputs: int) -> _Split:
     whole = {"main": func.with_attr("global_symbol", "main")}
     if "layout_free_buffers" not in func.attrs:

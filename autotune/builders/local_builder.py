@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autotune.builders.artifact import Artifact
-from autotune.builders.cpu_build import compile_kernel, warm_up
+from autotune.builders.cpu_build import compile_kernel
 from autotune.builders.gpu_build import KEEP_SOURCE, compile_gpu_kernel
 from autotune.workers.closeable import Closeable
 from autotune.workers.failure import failure_of
-from autotune.workers.fork_server import ForkServer
+from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Reply, Returned
@@ -71,17 +71,19 @@ class LocalBuilder(Closeable):
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-build-")
         self._pool = WorkerPool(
             workers or len(os.sched_getaffinity(0)),
-            Call(warm_up),
-            # A compiler needs no pool of kernel threads.
-            {
-                "TVM_NUM_THREADS": "1",
-                "OMP_NUM_THREADS": "1",
-                "OPENBLAS_NUM_THREADS": "1",
-                **KEEP_SOURCE,
-            },
+            WorkerNeeds(
+                compile_kernel.__module__,
+                # A compiler needs no pool of kernel threads.
+                {
+                    "TVM_NUM_THREADS": "1",
+                    "OMP_NUM_THREADS": "1",
+                    "OPENBLAS_NUM_THREADS": "1",
+                    **KEEP_SOURCE,
+                },
+                Path(self._scratch.name),
+            ),
             memory_bytes,
             recycle_bytes=memory_bytes // 4,
-            scratch=Path(self._scratch.name),
             server=server,
         )
 

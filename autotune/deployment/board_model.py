@@ -22,8 +22,9 @@ from autotune.deployment.side_by_side import (
     time_process,
 )
 from autotune.devices.rpc_tracker import Address
-from autotune.measurement.board_trial import BoardRequest, Lost, held_session, warm_up
+from autotune.measurement.board_trial import BoardRequest, Lost, held_session
 from autotune.models.onnx_file import InputSpec
+from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import WorkerPool, lasting_worker
 from autotune.workers.process import Call
 from autotune.workers.remote_end import find_session_end
@@ -148,4 +149,4 @@ def _faults_told() -> Iterator[None]:
 
 def _pool() -> WorkerPool:
     """One process, so that there is one session for all it is asked."""
-    return lasting_worker(Call(warm_up), {})
+    return lasting_worker(WorkerNeeds(held_session.__module__))

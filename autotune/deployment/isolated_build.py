@@ -9,6 +9,7 @@ from pathlib import Path
 from autotune.deployment.compilation import compile
 from autotune.deployment.coverage import Coverage
 from autotune.models.model import load_model
+from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
@@ -39,16 +40,12 @@ def build_apart(request: BuildRequest) -> Coverage:
 
     Raises AutotuneError where it does not build.
     """
-    with lasting_worker(Call(_warm_up), {}) as pool:
+    with lasting_worker(WorkerNeeds(__name__)) as pool:
         [reply] = pool.map([(Call(_build, (request,)), _TIMEOUT_SECS)])
     if not isinstance(reply, Returned):
         raise AutotuneError(f"expected {request.model.name} to build, found {reply.message}")
     coverage: Coverage = reply.value
     return coverage
-
-
-def _warm_up() -> None:
-    """Unpickling the call has imported what it needs."""
 
 
 def _build(request: BuildRequest) -> Coverage:

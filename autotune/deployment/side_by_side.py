@@ -15,6 +15,7 @@ from autotune.deployment.engine import Array, Engine, outputs, run_secs
 from autotune.measurement.output_check import compare
 from autotune.measurement.timing import in_turns
 from autotune.models.onnx_file import InputSpec
+from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.idle import wait_until_idle
 from autotune.workers.pool import WorkerPool, lasting_worker
 from autotune.workers.process import Call
@@ -157,25 +158,21 @@ def compare_outputs(ours: Sequence[Array], theirs: Sequence[Array]) -> tuple[Che
 
 
 def _engine_process(stack: ExitStack, engine: Engine, settings: TimingSettings) -> EngineProcess:
-    pool = stack.enter_context(_pool(engine, settings.threads))
+    pool = stack.enter_context(_pool(settings.threads))
     asked = (engine, settings.inputs, settings.seed)
     return EngineProcess(
         engine.name, pool, Call(outputs, asked), Call(run_secs, (*asked, settings.round_secs))
     )
 
 
-def _pool(engine: Engine, threads: int) -> WorkerPool:
+def _pool(threads: int) -> WorkerPool:
     environment = {
         "TVM_NUM_THREADS": str(threads),
         # TVM's own binding puts two threads on one core.
         "TVM_BIND_THREADS": "0",
         "OMP_NUM_THREADS": str(threads),
     }
-    return lasting_worker(Call(_warm_up, (engine,)), environment)
-
-
-def _warm_up(engine: Engine) -> None:
-    """Unpickling the engine has imported what it runs with."""
+    return lasting_worker(WorkerNeeds(__name__, environment))
 
 
 def _ask(process: EngineProcess, call: Call) -> Any:

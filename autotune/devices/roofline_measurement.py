@@ -12,6 +12,7 @@ import tvm
 from autotune.devices.fma_kernel import multiply_adds, operations
 from autotune.devices.host import cpu_target
 from autotune.devices.roofline import Roof, Roofline
+from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
@@ -32,16 +33,12 @@ def measure_roofline(threads: int) -> Roofline:
     Raises AutotuneError where they do not run.
     """
     environment = {"TVM_NUM_THREADS": str(threads), "TVM_BIND_THREADS": "0"}
-    with lasting_worker(Call(_warm_up), environment) as pool:
+    with lasting_worker(WorkerNeeds(__name__, environment)) as pool:
         [reply] = pool.map([(Call(_measure, (threads,)), _TIMEOUT_SECS)])
     if not isinstance(reply, Returned):
         raise AutotuneError(f"expected multiply-adds to run, found {reply.message}")
     found: Roofline = reply.value
     return found
-
-
-def _warm_up() -> None:
-    """Unpickling the call has imported NumPy and TVM."""
 
 
 def _measure(threads: int) -> Roofline:

@@ -10,6 +10,7 @@ from autotune.devices.device import Device, parse_device
 from autotune.doctor.machine import Finding, Health
 from autotune.measurement.local_reference import pulse
 from autotune.runners.factory import thread_speedup
+from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
@@ -63,10 +64,6 @@ def check_drift(what: str, pulses_secs: list[float]) -> Finding:
 
 def _pulses(device: Device) -> list[float]:
     environment = {"TVM_NUM_THREADS": str(device.threads), "TVM_BIND_THREADS": "0"}
-    with lasting_worker(Call(_warm_up), environment) as pool:
+    with lasting_worker(WorkerNeeds(pulse.__module__, environment)) as pool:
         replies = pool.map([(Call(pulse, (device.target,)), _PULSE_SECS)] * _PULSES)
     return [float(reply.value) for reply in replies if isinstance(reply, Returned)] or [float("inf")]
-
-
-def _warm_up() -> None:
-    """Unpickling the call has imported TVM."""

@@ -125,10 +125,6 @@ class Session:
 _held: list[Session] = []
 
 
-def warm_up() -> None:
-    """Nothing but the imports of this module."""
-
-
 def try_on_board(artifact: Artifact, options: TrialOptions, request: BoardRequest) -> Tried | Ended | Lost:
     """Measures an artifact on the board that this process holds, or on the next that is free."""
     try:

@@ -20,10 +20,6 @@ from search_spaces.tensor_ir.modules import TensorSpec
 from tuning_logs.records.measurement import Check, Measurement
 
 
-def warm_up() -> None:
-    """Nothing but the imports of this module."""
-
-
 def try_on_cpu(artifact: Artifact, options: TrialOptions) -> tuple[Measurement, Check | None]:
     """Measures an artifact in this process."""
     return try_kernel(artifact, options, LoadedKernel)

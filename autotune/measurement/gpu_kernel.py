@@ -18,10 +18,6 @@ from autotune.measurement.kernel_trial import TrialOptions, try_kernel
 from tuning_logs.records.measurement import Check, Measurement
 
 
-def warm_up() -> None:
-    """Nothing but the imports of this module."""
-
-
 def try_on_gpu(artifact: Artifact, options: TrialOptions) -> tuple[Measurement, Check | None]:
     """Measures an artifact on the first GPU that the process sees."""
     return try_kernel(artifact, options, _open)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from autotune.devices.device import Device
-from autotune.measurement.gpu_kernel import try_on_gpu, warm_up
+from autotune.measurement.gpu_kernel import try_on_gpu
 from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.local_runner import LocalRunner
 from autotune.workers.fork_server import ForkServer
@@ -24,7 +24,6 @@ class GpuRunner(LocalRunner):
     index: of the GPU, as the driver counts.
     """
 
-    _warm_up: ClassVar[Callable[..., None]] = staticmethod(warm_up)
     _trial: ClassVar[Callable[..., object]] = staticmethod(try_on_gpu)
 
     def __init__(

@@ -13,14 +13,14 @@ import psutil
 
 from autotune.builders.artifact import Artifact
 from autotune.devices.device import Device
-from autotune.measurement.cpu_kernel import try_on_cpu, warm_up
+from autotune.measurement.cpu_kernel import try_on_cpu
 from autotune.measurement.kernel_trial import TrialOptions
 from autotune.measurement.local_reference import pulse, thread_speedup
 from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.drift import DriftMonitor
 from autotune.runners.runner import Outcome, failed, note_best, unchecked
 from autotune.workers.closeable import Closeable
-from autotune.workers.fork_server import ForkServer
+from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Reply, Returned
@@ -54,7 +54,6 @@ class LocalRunner(Closeable):
     The first reference artifact of a task sets the outputs that its other candidates are held against.
     """
 
-    _warm_up: ClassVar[Callable[..., None]] = staticmethod(warm_up)
     _trial: ClassVar[Callable[..., object]] = staticmethod(try_on_cpu)
 
     def __init__(
@@ -80,10 +79,8 @@ class LocalRunner(Closeable):
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
         memory_bytes = memory_bytes or psutil.virtual_memory().total // 2
         recycle_bytes = min(2 * _GIB, memory_bytes // 2)
-        scratch = Path(self._scratch.name)
-        self._pool = WorkerPool(
-            1, Call(self._warm_up), self._environment(), memory_bytes, recycle_bytes, scratch, server
-        )
+        needs = WorkerNeeds(self._trial.__module__, self._environment(), Path(self._scratch.name))
+        self._pool = WorkerPool(1, needs, memory_bytes, recycle_bytes, server)
 
     @property
     def pids(self) -> list[int]:

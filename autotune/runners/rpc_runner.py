@@ -19,7 +19,6 @@ from autotune.measurement.board_trial import (
     Tried,
     speedup_on_board,
     try_on_board,
-    warm_up,
 )
 from autotune.measurement.kernel_trial import TrialOptions
 from autotune.measurement.stopwatch import Stopwatch
@@ -27,6 +26,7 @@ from autotune.runners.board_backoff import BoardBackoff
 from autotune.runners.drift import DriftMonitor
 from autotune.runners.runner import Outcome, best_times, failed, unchecked
 from autotune.workers.closeable import Closeable
+from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Died, Reply, Returned
@@ -253,11 +253,5 @@ class RemoteRunner(Closeable):
             self._pool = self._open_pool()
 
     def _open_pool(self) -> WorkerPool:
-        return WorkerPool(
-            max(self._boards, 1),
-            Call(warm_up),
-            {},
-            4 * _GIB,
-            recycle_bytes=2 * _GIB,
-            scratch=Path(self._scratch.name),
-        )
+        needs = WorkerNeeds(try_on_board.__module__, scratch=Path(self._scratch.name))
+        return WorkerPool(max(self._boards, 1), needs, 4 * _GIB, recycle_bytes=2 * _GIB)

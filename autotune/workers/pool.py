@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
-from pathlib import Path
 
 import psutil
 
@@ -32,33 +31,31 @@ class CallFuture:
 
 
 class WorkerPool(Closeable):
-    """Worker processes, forked at once from one that has imported what warm_up needs, replaced when dead or worn.
+    """Worker processes, forked at once from one that has imported the module they need; replaced when dead or worn.
 
-    server: what forks them, its owner's to close; by default one of the pool's own. environment is added to the
-    server's. scratch is the owner's directory, deleted by the workers if the owner is killed before it can.
-    memory_bytes is what one process may use; one that holds more than worn_bytes after a call, or has served
-    300, is replaced before its next. close() ends all of them; so does the parent's own end.
+    memory_bytes:  what one process may use;
+    recycle_bytes: one that holds more after a call, or has served 300 calls, is replaced before its next;
+    server:        forks them, and is its owner's to close; by default one of the pool's own.
+
+    close() ends all of them; so does the parent's own end.
     """
 
     def __init__(
         self,
         count: int,
-        warm_up: Call,
-        environment: Mapping[str, str],
+        needs: WorkerNeeds,
         memory_bytes: int,
         recycle_bytes: int,
-        scratch: Path | None = None,
         server: ForkServer | None = None,
     ) -> None:
-        self._warm_up = warm_up
         self._memory_bytes = memory_bytes
         self._recycle_bytes = recycle_bytes
         self._is_closed = False
-        self._needs = WorkerNeeds(warm_up.function.__module__, environment, scratch)
+        self._needs = needs
         #: What a worker is at, also while it is stopped.
         self._taken: dict[WorkerProcess, CallFuture] = {}
         self._owns_server = server is None
-        self._server = server or ForkServer(self._needs.module, environment)
+        self._server = server or ForkServer(needs.module, needs.environment)
         self._workers = [self._spawn() for _ in range(count)]
 
     @property
@@ -122,7 +119,7 @@ class WorkerPool(Closeable):
             worker.kill()
 
     def _spawn(self) -> WorkerProcess:
-        return WorkerProcess(self._server, self._needs, self._warm_up, self._memory_bytes)
+        return WorkerProcess(self._server, self._needs, self._memory_bytes)
 
     def _is_enough(self, futures: Sequence[CallFuture], pending: Sequence[CallFuture], enough: int) -> bool:
         if pending or any(worker.state is WorkerState.STARTING for worker in self._workers):
@@ -149,7 +146,7 @@ class WorkerPool(Closeable):
         return worker.calls >= _MAX_CALLS or worker.used_bytes() > self._recycle_bytes
 
 
-def lasting_worker(warm_up: Call, environment: Mapping[str, str]) -> WorkerPool:
+def lasting_worker(needs: WorkerNeeds) -> WorkerPool:
     """One process that may use all of this machine's memory and is not replaced for holding much of it."""
     memory_bytes = int(psutil.virtual_memory().total)
-    return WorkerPool(1, warm_up, environment, memory_bytes, recycle_bytes=memory_bytes)
+    return WorkerPool(1, needs, memory_bytes, recycle_bytes=memory_bytes)

@@ -45,11 +45,11 @@ class WorkerState(Enum):
 class WorkerProcess:
     """A forked process in a session of its own, so that neither Ctrl-C reaches it nor its children escape it.
 
-    warm_up is called first. What the process writes to stdout and stderr is drained; the last 2 kB are kept for
-    Died.last_words.
+    It starts by importing the module that it needs. What it writes to stdout and stderr is drained; the last 2 kB are
+    kept for Died.stderr_tail.
     """
 
-    def __init__(self, server: ForkServer, needs: WorkerNeeds, warm_up: Call, memory_bytes: int) -> None:
+    def __init__(self, server: ForkServer, needs: WorkerNeeds, memory_bytes: int) -> None:
         self.calls = 0
         self.state = WorkerState.STARTING
         self._paused = 0.0
@@ -68,7 +68,7 @@ class WorkerProcess:
         except AutotuneError:
             self.kill()
             raise
-        self._send(warm_up, _BOOT_SECS)
+        self._start_clock(_BOOT_SECS)
 
     @property
     def pid(self) -> int:
@@ -157,9 +157,12 @@ class WorkerProcess:
             os.killpg(pid, number)
         return True
 
-    def _send(self, call: Call, timeout_secs: float) -> bool:
+    def _start_clock(self, timeout_secs: float) -> None:
         self._timeout_secs = timeout_secs
         self._started = time.monotonic()
+
+    def _send(self, call: Call, timeout_secs: float) -> bool:
+        self._start_clock(timeout_secs)
         try:
             self._connection.send((call.function, call.arguments))
         except ConnectionError:

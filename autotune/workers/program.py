@@ -20,8 +20,9 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from struct import Struct
 from types import ModuleType
@@ -34,19 +35,33 @@ _MESSAGE_CHARS = 2000
 _REQUEST_BYTES = 1 << 20
 
 
-def serve(connection: Connection) -> None:
-    """Takes pickled (function, arguments) and answers ("value", result) or ("raised", text)."""
-    while True:
-        try:
+def serve(connection: Connection, module: str) -> None:
+    """Imports the module, then makes calls: takes pickled (function, arguments) until the parent is gone.
+
+    Each of them, the import first, is answered by a pickled ("value", result) or ("raised", text).
+    """
+    reply = _reply(partial(_import, module))
+    with suppress(EOFError, ConnectionError):
+        while True:
+            connection.send_bytes(reply)
             request = connection.recv_bytes()
-        except (EOFError, ConnectionError):
-            return
-        try:
-            function, arguments = pickle.loads(request)
-            reply = pickle.dumps(("value", function(*arguments)))
-        except Exception as error:  # noqa: BLE001 - whatever the call raises is the parent's to judge
-            reply = pickle.dumps(("raised", _describe(error)))
-        connection.send_bytes(reply)
+            reply = _reply(partial(_call, request))
+
+
+def _import(module: str) -> None:
+    importlib.import_module(module)
+
+
+def _call(request: bytes) -> object:
+    function, arguments = pickle.loads(request)
+    return function(*arguments)
+
+
+def _reply(call: Callable[[], object]) -> bytes:
+    try:
+        return pickle.dumps(("value", call()))
+    except Exception as error:  # noqa: BLE001 - whatever the call raises is the parent's to judge
+        return pickle.dumps(("raised", _describe(error)))
 
 
 def _describe(error: BaseException) -> str:
@@ -68,11 +83,11 @@ def _leave_with_parent(descriptor: int, scratch: Sequence[str]) -> None:
     os._exit(0)
 
 
-def _work(descriptor: int, scratch: Sequence[str]) -> None:
+def _work(descriptor: int, module: str, scratch: Sequence[str]) -> None:
     """Serves the parent at the other end of the socket until it is gone."""
     leaving = threading.Thread(target=_leave_with_parent, args=(descriptor, scratch), daemon=True)
     leaving.start()
-    serve(Connection(descriptor))
+    serve(Connection(descriptor), module)
     leaving.join()
 
 
@@ -106,7 +121,7 @@ def _fork_on_request(requests: socket.socket) -> None:
                 inherited = (woken, wake, requests.detach(), *statuses.values())
                 _become_worker(output, status, inherited)
                 os.environ.update(request["environment"])
-                _work(connection, request["scratch"])
+                _work(connection, request["module"], request["scratch"])
                 os._exit(0)
             os.close(connection)
             os.close(output)
@@ -157,7 +172,7 @@ def import_for_good(module: str) -> ModuleType:
 
 
 def _import_for_workers(module: str) -> None:
-    """What is wrong with the module is told by the worker that calls it."""
+    """Ignores errors: the worker imports the module as well, and replies with what it raises."""
     if module not in sys.modules:
         with suppress(Exception):
             import_for_good(module)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
 
@@ -12,6 +13,6 @@ PID = Call(os.getpid)
 
 
 def pool_of(
-    count: int, environment: dict[str, str] | None = None, memory_bytes: int = GIB, warm_up: Call = PID
+    count: int, environment: dict[str, str] | None = None, memory_bytes: int = GIB, module: str = "os"
 ) -> WorkerPool:
-    return WorkerPool(count, warm_up, environment or {}, memory_bytes, recycle_bytes=GIB)
+    return WorkerPool(count, WorkerNeeds(module, environment or {}), memory_bytes, recycle_bytes=GIB)

@@ -17,6 +17,7 @@ from autotune.jobs.status_writer import StatusWriter
 from autotune.search.samplers import SamplerKind
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
+from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Died, Returned
@@ -77,7 +78,7 @@ def test_memory_and_descriptors_stay_flat_over_thousands_of_trials(
 
 def test_workers_that_crash_a_hundred_times_leave_nothing_behind() -> None:
     opened = descriptors()
-    with WorkerPool(2, Call(print), {}, 8 << 30, 8 << 30) as pool:
+    with WorkerPool(2, WorkerNeeds("os"), 8 << 30, 8 << 30) as pool:
         replies = pool.map(
             [
                 (Call(os._exit, (3,)) if number % 4 == 0 else Call(abs, (-number,)), 60.0)

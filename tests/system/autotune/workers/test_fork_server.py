@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -25,19 +24,16 @@ from pathlib import Path
 with Path(__file__).with_suffix(".imports").open("a") as imports:
     imports.write(f"{os.getpid()}\\n")
 time.sleep(0.5)
-def warm_up():
-    pass
 """
 
 
 @pytest.fixture
-def slow_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A module that takes half a second to import and notes who did."""
+def slow_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module that takes half a second to import and notes who did: its server alone, if all is well."""
     path = tmp_path / "slow_to_import.py"
     path.write_text(SLOW_MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
-    yield path
-    sys.modules.pop("slow_to_import", None)
+    return path
 
 
 def importers(module: Path) -> list[int]:
@@ -51,23 +47,19 @@ def server_of(pool: WorkerPool) -> psutil.Process:
 
 
 def test_what_workers_need_is_imported_once_however_many_there_are(slow_module: Path) -> None:
-    from slow_to_import import warm_up  # type: ignore[import-not-found]
-
-    with pool_of(3, warm_up=Call(warm_up)) as pool:
+    with pool_of(3, module="slow_to_import") as pool:
         pool.map([(PID, 10.0)] * 3)
         for _ in range(3):
             [died] = pool.map([(Call(os._exit, (3,)), 10.0)])
             assert isinstance(died, Died)
         assert isinstance(pool.map([(PID, 10.0)])[0], Returned)
-        assert importers(slow_module) == [os.getpid(), server_of(pool).pid]
+        assert importers(slow_module) == [server_of(pool).pid]
 
 
 def test_pools_share_a_server_and_have_what_each_of_them_needs(slow_module: Path) -> None:
-    from slow_to_import import warm_up
-
     with ForkServer("slow_to_import", {}) as server:
         pools = [
-            WorkerPool(1, Call(warm_up), {"WHOSE": whose}, GIB, GIB, server=server)
+            WorkerPool(1, WorkerNeeds("slow_to_import", {"WHOSE": whose}), GIB, GIB, server)
             for whose in ("first", "second")
         ]
         for whose, pool in zip(("first", "second"), pools, strict=True):
@@ -75,7 +67,7 @@ def test_pools_share_a_server_and_have_what_each_of_them_needs(slow_module: Path
             assert isinstance(reply, Returned)
             assert reply.value == whose
         assert len({server_of(pool).pid for pool in pools}) == 1
-        assert importers(slow_module) == [os.getpid(), server_of(pools[0]).pid]
+        assert importers(slow_module) == [server_of(pools[0]).pid]
         pools[0].close()
         assert isinstance(pools[1].map([(Call(os._exit, (3,)), 10.0)])[0], Died)
         assert isinstance(pools[1].map([(PID, 10.0)])[0], Returned)
@@ -83,14 +75,20 @@ def test_pools_share_a_server_and_have_what_each_of_them_needs(slow_module: Path
 
 
 def test_a_pool_that_is_closed_while_it_imports_is_closed_at_once(slow_module: Path) -> None:
-    from slow_to_import import warm_up
-
-    pool = pool_of(2, warm_up=Call(warm_up))
+    pool = pool_of(2, module="slow_to_import")
     [server] = [child for child in psutil.Process().children() if "slow_to_import" in child.cmdline()]
     started = time.monotonic()
     pool.close()
     assert time.monotonic() - started < 0.3
     assert not server.is_running()
+
+
+def test_a_module_that_cannot_be_imported_is_an_error_that_says_why() -> None:
+    with (
+        pool_of(1, module="autotune.no_such_module") as pool,
+        pytest.raises(AutotuneError, match="start, but ModuleNotFoundError: No module named"),
+    ):
+        pool.map([(PID, 10.0)])
 
 
 def test_workers_live_on_without_their_server_and_the_next_one_has_a_new_one() -> None:
@@ -129,7 +127,7 @@ def test_a_server_that_dies_while_it_is_asked_is_an_error_of_the_machine(
     with ForkServer("os", {}) as server:
         while not deaf.exists():
             time.sleep(0.01)
-        worker = WorkerProcess(server, WorkerNeeds("os"), PID, GIB)
+        worker = WorkerProcess(server, WorkerNeeds("os"), GIB)
         with pytest.raises(AutotuneError, match="start, but the process exited with status 3"):
             worker.poll()
 
@@ -139,7 +137,7 @@ def test_a_closed_server_forks_no_more() -> None:
     server.close()
     before = now_held()
     with pytest.raises(AutotuneError, match="it was closed"):
-        WorkerProcess(server, WorkerNeeds("os"), PID, GIB)
+        WorkerProcess(server, WorkerNeeds("os"), GIB)
     assert now_held() == before
 
 
@@ -148,9 +146,10 @@ def test_no_process_is_left_when_the_parent_is_killed(leave: str, tmp_path: Path
     program = f"""
 import sys, time
 sys.path[:0] = {sys.path!r}
+from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.process import Call
-pool = WorkerPool(2, Call(time.time), {{}}, {GIB}, {GIB})
+pool = WorkerPool(2, WorkerNeeds("time"), {GIB}, {GIB})
 spin = CallFuture(Call(exec, ("while True: pass", {{}})), 1000.0)
 {leave}
 print(*pool.pids, flush=True)
