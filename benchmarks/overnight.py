@@ -12,13 +12,13 @@ however it was: the job ends with this program.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import signal
 import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,12 @@ from autotune.deployment.onnxruntime_engine import OnnxRuntime
 from autotune.deployment.side_by_side import TimingSettings, side_by_side
 from autotune.devices.device import local_device
 from autotune.models.model import load_model
+from autotune.workers.child import die_with_parent
 
 COMMAND = [sys.executable, "-m", "autotune.cli.main"]
 MODELS = ("squeezenet", "shufflenet", "resnet50")
 ROWS = 8
 _WIDTHS = (6, 5, 6, 8, 7, 8, 8)
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -55,7 +55,10 @@ def main() -> None:
     memory = MemoryWatch()
     started = time.monotonic()
     job = subprocess.Popen(
-        [*COMMAND, "run", str(jobs), "--json"], stdout=subprocess.PIPE, text=True, preexec_fn=end_with_parent
+        [*COMMAND, "run", str(jobs), "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(die_with_parent, signal.SIGTERM),
     )
     memory.follow(job.pid)
     output, _ = job.communicate()
@@ -86,11 +89,6 @@ def write_job(options: argparse.Namespace) -> Path:
     jobs = options.folder / "jobs.toml"
     jobs.write_text("\n".join(lines) + "\n")
     return jobs
-
-
-def end_with_parent() -> None:
-    """The job is told to end when this program is gone, even if it was killed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def beside_onnxruntime(folder: Path, name: str) -> dict[str, Any]:

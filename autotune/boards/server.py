@@ -21,6 +21,7 @@ from typing import Any
 
 from autotune.boards.session import return_error, serve_session
 from autotune.devices.rpc_tracker import Address, TrackerConnection
+from autotune.workers.child import OutputTail, kill_child, resident_bytes, signal_group
 from autotune.workers.remote_end import session_end_line
 from autotune.workers.reply import Died, OverMemory
 from search_spaces.errors import AutotuneError
@@ -34,7 +35,6 @@ _UNTAKEN_PINGS = 3
 _WATCH_SECS = 0.05
 # A session that ends by itself does so because its client leaves, who may take a moment to do it.
 _LEAVE_SECS = 0.1
-_STDERR_TAIL_BYTES = 2000
 _MAX_KEY_BYTES = 4096
 
 
@@ -114,24 +114,23 @@ class BoardServer:
 
     def _serve(self, client: socket.socket) -> None:
         folder = Path(tempfile.mkdtemp(prefix=f"autotune-board-{os.getpid()}-"))
-        output, written = os.pipe()
+        read_end, written = os.pipe()
         child = os.fork()
         if child == 0:
             try:
                 os.setsid()
                 self._socket.close()
-                os.close(output)
+                os.close(read_end)
                 serve_session(client.fileno(), written, folder)
             finally:
                 os._exit(1)
         os.close(written)
-        os.set_blocking(output, False)
+        output = OutputTail(read_end)
         try:
             end = self._watch(child, client, output)
         finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(child, signal.SIGKILL)
-            os.close(output)
+            signal_group(child, signal.SIGKILL)
+            output.close()
             shutil.rmtree(folder, ignore_errors=True)
         if end is not None:
             self._say(f"a session ended: {end.message}")
@@ -139,55 +138,25 @@ class BoardServer:
             with suppress(Exception):
                 return_error(client.fileno(), session_end_line(end))
 
-    def _watch(self, child: int, client: socket.socket, output: int) -> Died | OverMemory | None:
+    def _watch(self, child: int, client: socket.socket, output: OutputTail) -> Died | OverMemory | None:
         """Waits for the end of a session, or makes it; None where the client left, as clients should.
 
         The process is gone when this returns.
         """
         leaving = select.poll()
         leaving.register(client, select.POLLRDHUP)
-        tail = b""
         while True:
             left = leaving.poll(_WATCH_SECS * 1000)
-            tail = _drain(output, tail)
+            output.drain()
             gone, status = os.waitpid(child, os.WNOHANG)
             if gone:
                 if leaving.poll(_LEAVE_SECS * 1000):
                     return None
-                words = _drain(output, tail).decode(errors="replace").strip()
-                return Died(os.waitstatus_to_exitcode(status), words, 0.0)
-            used = _resident_bytes(child)
+                return Died(os.waitstatus_to_exitcode(status), output.text(), 0.0)
+            used = resident_bytes(child)
             if left or used > self._memory_bytes:
-                _kill(child)
+                kill_child(child)
                 return None if left else OverMemory(used, self._memory_bytes, 0.0)
-
-
-def _kill(child: int) -> None:
-    # A child that has not come as far as setsid has no group yet.
-    for kill in (os.killpg, os.kill):
-        with suppress(ProcessLookupError, PermissionError):
-            kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-
-
-def _drain(output: int, tail: bytes) -> bytes:
-    # Bounded, so that a flood cannot keep the server from watching.
-    for _ in range(64):
-        try:
-            chunk = os.read(output, 65536)
-        except BlockingIOError:
-            break
-        if not chunk:
-            break
-        tail = (tail + chunk)[-_STDERR_TAIL_BYTES:]
-    return tail
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        return 0
 
 
 def _receive(client: socket.socket, size: int) -> bytes:

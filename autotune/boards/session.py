@@ -20,11 +20,11 @@ import tvm_ffi
 
 from autotune.devices.gpu_facts import Facts, gpu_facts
 from autotune.measurement.guarded_array import GuardedArray
+from autotune.workers.child import die_with_parent
 
 _RUNTIME = ("libtvm_runtime.so", "libtvm_runtime_extra.so")
 # Loads where NVIDIA's driver and runtime are, and registers them with TVM.
 _CUDA_RUNTIME = "libtvm_runtime_cuda.so"
-_PR_SET_PDEATHSIG = 1
 
 
 def load_runtime() -> list[ctypes.CDLL]:
@@ -81,7 +81,7 @@ def serve_session(descriptor: int, output: int, folder: Path) -> None:
     output: where stdout and stderr go; folder: where the client's files go.
     """
     # Killed with the server, even if that is killed itself.
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -7,14 +7,12 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from multiprocessing.connection import Connection
 from typing import Any
 
-import psutil
-
+from autotune.workers.child import OutputTail, resident_bytes, signal_group
 from autotune.workers.fork_server import ForkServer, WorkerNeeds, WorkerStatus
 from autotune.workers.reply import Died, OverMemory, Raised, Reply, Returned, TimedOut
 from search_spaces.errors import AutotuneError
@@ -22,7 +20,6 @@ from search_spaces.errors import AutotuneError
 _BOOT_SECS = 60.0
 # A process that is killed is gone in no time, unless the system is stuck.
 _REAPED_SECS = 10.0
-_STDERR_TAIL_BYTES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +52,9 @@ class WorkerProcess:
         self._paused = 0.0
         self._server = server
         self._memory_bytes = memory_bytes
-        self._tail = b""
         ours, theirs = socket.socketpair()
-        self._output, output = os.pipe()
-        self._output_open = True
-        os.set_blocking(self._output, False)
+        read_end, output = os.pipe()
+        self._output = OutputTail(read_end)
         told, status = os.pipe()
         self._status = WorkerStatus(told)
         self._connection = Connection(ours.detach())
@@ -86,15 +81,12 @@ class WorkerProcess:
     @property
     def descriptors(self) -> list[int]:
         """What becomes readable when the process answers, writes or dies."""
-        return [self._connection.fileno(), *([self._output] if self._output_open else [])]
+        return [self._connection.fileno(), *self._output.descriptors]
 
     def used_bytes(self) -> int:
         """Resident memory, 0 where the process is gone, or not there yet."""
         pid = self._status.pid(0.0)
-        try:
-            return int(psutil.Process(pid).memory_info().rss) if pid else 0
-        except psutil.Error:
-            return 0
+        return resident_bytes(pid) if pid else 0
 
     def start(self, call: Call, timeout_secs: float) -> bool:
         """Hands over a call; False where the process turns out to have died while idle."""
@@ -146,15 +138,14 @@ class WorkerProcess:
             self._status.returncode(_REAPED_SECS)
         self._status.close()
         self._connection.close()
-        os.close(self._output)
+        self._output.close()
 
-    def _signal(self, number: int, wait_secs: float) -> bool:
+    def _signal(self, number: signal.Signals, wait_secs: float) -> bool:
         """Sends a signal to the process and whatever it started; False where it is not born within that time."""
         pid = self._status.pid(wait_secs)
         if pid is None:
             return False
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, number)
+        signal_group(pid, number)
         return True
 
     def _start_clock(self, timeout_secs: float) -> None:
@@ -170,7 +161,7 @@ class WorkerProcess:
         return True
 
     def _reply(self) -> Reply | None:
-        self._drain()
+        self._output.drain()
         secs = time.monotonic() - self._started
         try:
             if self._connection.poll():
@@ -195,20 +186,7 @@ class WorkerProcess:
         if returncode is None:
             # It closed its end and lingers: as good as dead, and nobody else's doing.
             return Died(0, "the process closed its connection", secs)
-        self._drain()
-        return Died(returncode, self._tail.decode(errors="replace").strip(), secs)
-
-    def _drain(self) -> None:
-        # Bounded, so that a flood cannot keep the parent from watching the clock.
-        for _ in range(64):
-            try:
-                chunk = os.read(self._output, 65536)
-            except BlockingIOError:
-                return
-            if not chunk:
-                self._output_open = False
-                return
-            self._tail = (self._tail + chunk)[-_STDERR_TAIL_BYTES:]
+        return Died(returncode, self._output.text(), secs)
 
 
 def _fork(
