@@ -99,9 +99,10 @@ def run_autotune(trials: int) -> dict[str, float]:
 def run_metaschedule(trials: int) -> dict[str, float]:
     """MetaSchedule as shipped, on the same operator and target."""
     from autotune import local_device
+    from autotune.workers.threads import kernel_threads
 
     device = local_device()
-    environment = {**os.environ, "TVM_NUM_THREADS": str(device.threads), "TVM_BIND_THREADS": "0"}
+    environment = {**os.environ, **kernel_threads(device.threads)}
     with tempfile.TemporaryDirectory() as folder:
         clock = time.monotonic()
         done = subprocess.run(

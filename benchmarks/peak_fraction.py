@@ -34,6 +34,7 @@ from autotune.jobs.durations import parse_secs
 from autotune.measurement.timing import in_turns
 from autotune.models.operators import operator_task
 from autotune.workers.idle import wait_until_idle
+from autotune.workers.threads import kernel_threads
 from search_spaces import Config
 
 #: Products m,n,k, and convolutions n,h,w,ci,co,kernel,stride,padding; the last number is the least fraction.
@@ -72,9 +73,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=None, help="where the numbers go as JSON")
     options = parser.parse_args()
     device = local_device()
-    os.environ.update(
-        TVM_NUM_THREADS=str(device.threads), TVM_BIND_THREADS="0", OPENBLAS_NUM_THREADS=str(device.threads)
-    )
+    # OpenBLAS is one of the sides, so it has as many threads as the kernels.
+    os.environ.update(kernel_threads(device.threads), OPENBLAS_NUM_THREADS=str(device.threads))
     os.environ.pop("OPENBLAS_CORETYPE", None)
     print(
         f"{device.fingerprint.name}, {device.threads} threads, {options.time:.0f} s of tuning each",

@@ -34,6 +34,7 @@ from sides.referee import Referee
 
 from autotune.devices.device import Device, local_device
 from autotune.models.operators import operator_task
+from autotune.workers.threads import kernel_threads
 from search_spaces import Config
 
 OPERATORS = {
@@ -166,8 +167,7 @@ def run_side(program: str, arguments: Sequence[str], seed: int, device: Device) 
     """One side in a fresh process, with thread settings that make a kernel use all cores."""
     environment = {
         **os.environ,
-        "TVM_NUM_THREADS": str(device.threads),
-        "TVM_BIND_THREADS": "0",
+        **kernel_threads(device.threads),
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
     }
     with tempfile.TemporaryDirectory() as folder:

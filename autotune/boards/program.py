@@ -51,16 +51,10 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--memory-mib", type=int, default=None, help="of a session; default: half of all")
     options = parser.parse_args(arguments)
-    # TVM's runtime reads these once, when it loads.
-    os.environ |= {
-        "TVM_NUM_THREADS": str(options.threads),
-        "TVM_BIND_THREADS": "0",
-        "OMP_NUM_THREADS": str(options.threads),
-        "OPENBLAS_NUM_THREADS": "1",
-    }
+    _open_packages()
+    os.environ |= importlib.import_module("autotune.workers.threads").kernel_threads(options.threads)
     if options.gpu is not None:
         os.environ |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(options.gpu)}
-    _open_packages()
     processor = importlib.import_module("autotune.devices.processor")
     session = importlib.import_module("autotune.boards.session")
     server = importlib.import_module("autotune.boards.server")

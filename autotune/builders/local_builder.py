@@ -20,6 +20,7 @@ from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Reply, Returned
+from autotune.workers.threads import compiler_threads
 from search_spaces.config import UNTOUCHED, Config
 from search_spaces.errors import AutotuneError
 from search_spaces.space import Candidate
@@ -73,13 +74,7 @@ class LocalBuilder(Closeable):
             workers or len(os.sched_getaffinity(0)),
             WorkerNeeds(
                 compile_kernel.__module__,
-                # A compiler needs no pool of kernel threads.
-                {
-                    "TVM_NUM_THREADS": "1",
-                    "OMP_NUM_THREADS": "1",
-                    "OPENBLAS_NUM_THREADS": "1",
-                    **KEEP_SOURCE,
-                },
+                {**compiler_threads(), **KEEP_SOURCE},
                 Path(self._scratch.name),
             ),
             memory_bytes,

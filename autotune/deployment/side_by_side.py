@@ -20,6 +20,7 @@ from autotune.workers.idle import wait_until_idle
 from autotune.workers.pool import WorkerPool, lasting_worker
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
+from autotune.workers.threads import kernel_threads
 from search_spaces.errors import AutotuneError
 from tuning_logs.records.measurement import Check
 
@@ -166,13 +167,7 @@ def _engine_process(stack: ExitStack, engine: Engine, settings: TimingSettings) 
 
 
 def _pool(threads: int) -> WorkerPool:
-    environment = {
-        "TVM_NUM_THREADS": str(threads),
-        # TVM's own binding puts two threads on one core.
-        "TVM_BIND_THREADS": "0",
-        "OMP_NUM_THREADS": str(threads),
-    }
-    return lasting_worker(WorkerNeeds(__name__, environment))
+    return lasting_worker(WorkerNeeds(__name__, kernel_threads(threads)))
 
 
 def _ask(process: EngineProcess, call: Call) -> Any:

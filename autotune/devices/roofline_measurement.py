@@ -16,6 +16,7 @@ from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
+from autotune.workers.threads import kernel_threads
 from search_spaces import AutotuneError
 from search_spaces.tensor_ir.modules import signature, tvm_target
 from search_spaces.tensor_ir.vector_unit import vector_unit
@@ -32,8 +33,7 @@ def measure_roofline(threads: int) -> Roofline:
 
     Raises AutotuneError where they do not run.
     """
-    environment = {"TVM_NUM_THREADS": str(threads), "TVM_BIND_THREADS": "0"}
-    with lasting_worker(WorkerNeeds(__name__, environment)) as pool:
+    with lasting_worker(WorkerNeeds(__name__, kernel_threads(threads))) as pool:
         [reply] = pool.map([(Call(_measure, (threads,)), _TIMEOUT_SECS)])
     if not isinstance(reply, Returned):
         raise AutotuneError(f"expected multiply-adds to run, found {reply.message}")

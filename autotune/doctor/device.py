@@ -14,6 +14,7 @@ from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
+from autotune.workers.threads import kernel_threads
 from search_spaces import AutotuneError
 
 _PULSES = 40
@@ -63,7 +64,7 @@ def check_drift(what: str, pulses_secs: list[float]) -> Finding:
 
 
 def _pulses(device: Device) -> list[float]:
-    environment = {"TVM_NUM_THREADS": str(device.threads), "TVM_BIND_THREADS": "0"}
-    with lasting_worker(WorkerNeeds(pulse.__module__, environment)) as pool:
+    needs = WorkerNeeds(pulse.__module__, kernel_threads(device.threads))
+    with lasting_worker(needs) as pool:
         replies = pool.map([(Call(pulse, (device.target,)), _PULSE_SECS)] * _PULSES)
     return [float(reply.value) for reply in replies if isinstance(reply, Returned)] or [float("inf")]

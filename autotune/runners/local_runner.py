@@ -24,6 +24,7 @@ from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Reply, Returned
+from autotune.workers.threads import kernel_threads
 from search_spaces.errors import AutotuneError
 from tuning_logs.records.measurement import Failure, Measurement, Timing
 
@@ -124,13 +125,7 @@ class LocalRunner(Closeable):
         self._scratch.cleanup()
 
     def _environment(self) -> dict[str, str]:
-        # Unless told before it loads, TVM takes half of the processors, and binds two threads to one of them.
-        return {
-            "TVM_NUM_THREADS": str(self._threads),
-            "TVM_BIND_THREADS": "0",
-            "OMP_NUM_THREADS": str(self._threads),
-            "OPENBLAS_NUM_THREADS": "1",
-        }
+        return kernel_threads(self._threads)
 
     def _run_steadily(
         self, artifacts: Sequence[Artifact], best_secs: float, best: Mapping[str, float]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from autotune.workers import program
 from autotune.workers.closeable import Closeable
+from autotune.workers.threads import compiler_threads
 from search_spaces.errors import AutotuneError
 
 
@@ -138,9 +139,7 @@ class WorkerStatus:
 def kernel_server() -> ForkServer:
     """Workers for a `LocalBuilder` and a `LocalRunner` at once: TVM is loaded once for both. Started before this
     process loads TVM, it does so on another core meanwhile."""
-    return ForkServer(
-        "autotune.measurement.cpu_kernel", {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    )
+    return ForkServer("autotune.measurement.cpu_kernel", compiler_threads())
 
 
 def _message(needs: WorkerNeeds) -> bytes:
