@@ -326,9 +326,7 @@ def test_crashes_are_trials_that_ended_their_process_whatever_their_messages_say
             built = super().build(candidates)
             return [one if len(built) == 1 else next(found) for one in built]
 
-    job.make_tuner = lambda job, log, turns, prefix, execution: Tuner(
-        job, log, Crashing(clock), Crashing(clock), turns, prefix, execution
-    )
+    job.make_tuner = lambda job, log, turns: Tuner(job, log, Crashing(clock), Crashing(clock), turns)
     list(job.rounds())
     assert job.failures["run_error"] > 0
     assert job.failures["build_error"] > 0
