@@ -33,7 +33,7 @@ class Format(Enum):
     CSV = auto()
 
 
-def chosen_format(json: bool, csv: bool) -> Format:
+def chosen_format(*, json: bool, csv: bool) -> Format:
     """The format that the flags of a command ask for. Raises Misuse where they ask for two."""
     if json and csv:
         raise Misuse("print either --json or --csv; found both")

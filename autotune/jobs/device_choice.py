@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from autotune.jobs.status import DeviceStatus, ModelStatus, Offer
 
 _HOUR_SECS = 3600.0
@@ -12,8 +14,8 @@ _HOUR_SECS = 3600.0
 def compare_devices(models: Sequence[ModelStatus], devices: Sequence[DeviceStatus]) -> list[Offer]:
     """One offer for each model on each of its devices, the models in their order and the cheapest first.
 
-    Chosen is, for each model, the one with the lowest price of an inference among those that are fast enough, and of
-    equal ones the fastest: a device without a price costs nothing. None is where none is fast enough, or not yet known.
+    For each model, the offer with the lowest price of an inference among those that are fast enough is chosen, of
+    equally cheap ones the fastest; a device without a price costs nothing. None is chosen where none is fast enough.
     """
     prices = {one.connection: one for one in devices}
     found: list[Offer] = []
@@ -23,14 +25,12 @@ def compare_devices(models: Sequence[ModelStatus], devices: Sequence[DeviceStatu
         fit = next(
             (place for place, one in enumerate(ranked) if one.secs and one.is_enough is not False), None
         )
-        for place, one in enumerate(ranked):
-            one.is_chosen = place == fit
-        found += ranked
+        found += [msgspec.structs.replace(one, is_chosen=place == fit) for place, one in enumerate(ranked)]
     return found
 
 
 def verdict(one: Offer) -> str:
-    """What is to be said of an offer, in a word or two."""
+    """A label for a table: `chosen`, `dearer or slower`, `too slow`, `not known yet`."""
     if one.secs is None:
         return "not known yet"
     if one.is_enough is False:

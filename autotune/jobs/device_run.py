@@ -1,15 +1,20 @@
-"""A device's part of a running job: its tuner, and a clock that runs only while it has its turn."""
+"""One device in a running job: its tuner, its clock, its status."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
-from autotune.devices.roofline import Roofline
+import msgspec
+
+from autotune.devices.roofline import Roofline, higher
 from autotune.jobs.plan import DevicePlan
+from autotune.jobs.status import DeviceStatus, JobStatus, ModelStatus, TaskStatus
+from autotune.tuning.task_scheduler import TaskProgress
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
-from search_spaces import AutotuneError
+from search_spaces import AutotuneError, TuningTask
 from tuning_logs import RecordStore, TuningRecord
 
 # A device that fails is left alone for half a minute, then for longer and longer, and given up after the fifth time.
@@ -18,7 +23,7 @@ ATTEMPTS = 5
 
 
 class TurnClock:
-    """Seconds of a device's own turns; it stands while others have theirs."""
+    """A stopwatch of a device's own turns, which is stopped while other devices have theirs."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -50,14 +55,16 @@ def default_tuner(job: TuningJob, log: RecordStore, clock: Callable[[], float]) 
 
 @dataclass
 class DeviceRun:
-    """A device, its tuner, and how it does.
+    """One device in a running job: its tuner, and the trouble with it; the status is read by `snapshot`.
 
-    rounds:  what the tuner yields, None before it starts and while the device is left alone;
+    earlier: the status that the last run of the job left, which counts for what this run has not come to yet;
+    rounds:  of the tuner, None before it starts and while the device is left alone;
     trouble: why the device was left alone last; failures: how often in a row, until retry_at (seconds of the run).
     """
 
     plan: DevicePlan
     clock: TurnClock
+    earlier: JobStatus | None = None
     tuner: Tuner | None = None
     rounds: Generator[list[TuningRecord], None, None] | None = None
     roofline: Roofline | None = None
@@ -66,9 +73,92 @@ class DeviceRun:
     trouble: str | None = None
     is_done: bool = False
 
+    def __post_init__(self) -> None:
+        device, devices = self.plan.device, self.earlier.devices if self.earlier else ()
+        tasks = self.earlier.tasks if self.earlier else ()
+        self._known = next((one for one in devices if one.connection == device.connection), None)
+        self._known_tasks = {one.key: one for one in tasks if one.device == device.connection}
+        same_machine = (one.roofline for one in devices if one.fingerprint == device.fingerprint.key)
+        self.roofline = self.roofline or next(same_machine, None)
+
+    @property
+    def gain_per_hour(self) -> float:
+        """The expected gain of another hour as a share of the latency; infinite before it can be told."""
+        return self.tuner.forecast.per_hour if self.tuner else math.inf
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of packages that measure, empty before the tuner starts."""
+        return dict(self.tuner.provenance.versions) if self.tuner else {}
+
     def set_aside(self, error: AutotuneError, now_secs: float) -> None:
         """Leaves the device alone for a while, and gives it up after the fifth time in a row."""
         self.rounds, self.failures, self.trouble = None, self.failures + 1, str(error)
         self.is_done = self.failures >= ATTEMPTS
         self.retry_at = now_secs + _BACKOFF_SECS * 2 ** (self.failures - 1)
         self.clock.stop()
+
+    def note_roofline(self, measured: Roofline) -> None:
+        """Takes in a measured roofline; of several the higher counts."""
+        self.roofline = higher(self.roofline, measured) if self.roofline else measured
+
+    def snapshot(self) -> DeviceStatus:
+        """The device as it stands."""
+        device, tuner, known = self.plan.device, self.tuner, self._known
+        return DeviceStatus(
+            name=device.name,
+            connection=device.connection,
+            target=str(device.target),
+            fingerprint=device.fingerprint.key,
+            threads=device.threads,
+            facts=dict(device.fingerprint.facts),
+            trials=tuner.trials if tuner and tuner.trials else known.trials if known else 0,
+            slowdown=tuner.drift.slowdown if tuner else 1.0,
+            warning=tuner.drift.warning if tuner else known.warning if known else None,
+            roofline=self.roofline,
+            quarantine=self.trouble,
+            price_per_hour=device.price_per_hour,
+        )
+
+    def task_snapshots(self) -> list[TaskStatus]:
+        """The tasks of the device as they stand, in the order of the plan."""
+        return [self._task(task) for task in self.plan.tasks]
+
+    def estimated(self, name: str, status: ModelStatus) -> ModelStatus:
+        """The status of a model with the sums of its tasks' latencies, once all of them have been measured."""
+        share = next(model.share for model in self.plan.models if model.name == name)
+        progress = {task.key: one for task, one in self.tuner.progress.items()} if self.tuner else {}
+        if not all(key in progress for key in share.calls):
+            return status
+        return msgspec.structs.replace(
+            status,
+            estimated_secs=share.latency_secs({key: one.best for key, one in progress.items()}),
+            estimated_start_secs=share.latency_secs({key: one.default_secs for key, one in progress.items()}),
+        )
+
+    def _task(self, task: TuningTask) -> TaskStatus:
+        progress = self.tuner.progress.get(task) if self.tuner else None
+        final = self.tuner.final_results.get(task) if self.tuner else None
+        known = self._known_tasks.get(task.key)
+        if progress is None and known is not None:
+            return known
+        return TaskStatus(
+            name=task.name,
+            key=task.key,
+            device=self.plan.device.connection,
+            calls=task.weight,
+            flops=task.workload.flops,
+            trials=progress.trials if progress else 0,
+            default_secs=progress.default_secs if progress else None,
+            best_secs=progress.best if progress else None,
+            winner_p_value=final.p_value if final else None,
+            state="winner confirmed" if final else _search_state(progress),
+        )
+
+
+def _search_state(progress: TaskProgress | None) -> str:
+    if progress is None:
+        return "waiting"
+    if progress.is_exhausted:
+        return "exhausted"
+    return "plateaued" if progress.has_plateaued else "searching"

@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 
-from autotune.devices.roofline import Roofline, higher
+import msgspec
+
+from autotune.devices.roofline import Roofline
 from autotune.devices.roofline_measurement import measure_roofline
 from autotune.jobs.device_run import ATTEMPTS, DeviceRun, TunerFactory, TurnClock, default_tuner
 from autotune.jobs.model_builds import ModelBuilds
@@ -66,17 +68,20 @@ class JobEngine:
 
     def __post_init__(self) -> None:
         self._began = self.clock() if self.started is None else self.started
-        self.device_runs = [DeviceRun(plan, TurnClock(self.clock)) for plan in self.plan.devices]
+        self.device_runs = [
+            DeviceRun(plan, TurnClock(self.clock), self.earlier) for plan in self.plan.devices
+        ]
         known = {(one.name, one.device): one for one in self.earlier.models} if self.earlier else {}
         for run in self.device_runs:
             for model in run.plan.models:
                 key = (model.name, run.plan.device.connection)
                 path = str(model.request.path) if model.request else None
-                fresh = ModelStatus(name=model.name, device=key[1], path=path)
-                self.models[key] = known.get(key, fresh)
-                self.models[key].priority = model.priority
-                self.models[key].calls = dict(model.share.calls)
-                self.models[key].needed_secs = model.request.needed_secs if model.request else None
+                self.models[key] = msgspec.structs.replace(
+                    known.get(key, ModelStatus(name=model.name, device=key[1], path=path)),
+                    priority=model.priority,
+                    calls=dict(model.share.calls),
+                    needed_secs=model.request.needed_secs if model.request else None,
+                )
         if self.earlier:
             self.failures.update(self.earlier.failures)
             self.crashes = self.earlier.crashes
@@ -96,6 +101,14 @@ class JobEngine:
     def trials(self) -> int:
         """Trials of this run and of those it continues."""
         return sum(run.tuner.trials for run in self.device_runs if run.tuner)
+
+    def model_snapshots(self) -> tuple[ModelStatus, ...]:
+        """The models on their devices as they stand."""
+        return tuple(
+            run.estimated(model.name, self.models[model.name, run.plan.device.connection])
+            for run in self.device_runs
+            for model in run.plan.models
+        )
 
     def stop(self) -> None:
         """Asks for an end once the round under way is in the log; no build is started any more."""
@@ -133,8 +146,7 @@ class JobEngine:
         here = [run for run in self.device_runs if not run.plan.is_remote]
         for run in here:
             yield self._doing(f"measuring what {run.plan.device.name} can do at most")
-            found, known = self.find_roofline(run.plan.device.threads), self._known_roofline(run)
-            run.roofline = higher(known, found) if known else found
+            run.note_roofline(self.find_roofline(run.plan.device.threads))
         for run, status in self._in_order():
             request = next(one.request for one in run.plan.models if one.name == status.name)
             if self.is_stopping or request is None or self.model_builds.has_before(status):
@@ -145,7 +157,7 @@ class JobEngine:
                 continue
             yield self._doing(f"building {status.name} as it is before the job")
             try:
-                self.model_builds.before(request, run.plan.device, status)
+                self._note(self.model_builds.before(request, run.plan.device, status))
             except AutotuneError as error:
                 self.warnings.append(f"{status.name} is not measured as a whole: {error}")
 
@@ -239,7 +251,7 @@ class JobEngine:
             return
         for run in self.device_runs:
             if run.roofline and run.clock() and not self.is_stopping:
-                run.roofline = higher(run.roofline, self.find_roofline(run.plan.device.threads))
+                run.note_roofline(self.find_roofline(run.plan.device.threads))
         waiting = self._in_order()
         while waiting:
             run, status = waiting.pop(0)
@@ -250,9 +262,10 @@ class JobEngine:
                 continue
             yield self._doing(f"building {status.name} and running it beside the build from before")
             try:
-                warning = self.model_builds.after(
+                found, warning = self.model_builds.after(
                     request, run.plan.device, status, _TURNS, lambda: self._spare_secs(waiting) or 0.0
                 )
+                self._note(found)
             except AutotuneError as error:
                 warning = f"{status.name} is not measured after the job: {error}"
             if warning:
@@ -283,10 +296,8 @@ class JobEngine:
         ]
         return sorted(found, key=lambda one: -one[1].priority)
 
-    def _known_roofline(self, run: DeviceRun) -> Roofline | None:
-        devices = self.earlier.devices if self.earlier else []
-        key = run.plan.device.fingerprint.key
-        return next((one.roofline for one in devices if one.fingerprint == key), None)
+    def _note(self, status: ModelStatus) -> None:
+        self.models[status.name, status.device] = status
 
     def _doing(self, activity: str) -> JobRound:
         self.activity = activity

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from autotune.deployment.coverage import Coverage
@@ -31,27 +32,30 @@ _FEWEST_TURNS = 3
 
 
 class ModelBuilds:
-    """Builds the models of a job in its folder, and says how long their runs take where `open_runner` runs them."""
+    """Builds the models of a job in its folder and measures their latencies where `open_runner` runs them."""
 
     def __init__(
         self, folder: Path, log: str, open_runner: Callable[[Device], ModelRunner] = model_runner
     ) -> None:
         self._folder, self._log, self._open_runner = folder, log, open_runner
 
-    def before(self, request: ModelRequest, device: Device, status: ModelStatus) -> None:
-        """Builds a model with the log as it is, and runs it a few times; the status takes it in.
+    def before(self, request: ModelRequest, device: Device, status: ModelStatus) -> ModelStatus:
+        """Builds a model with the log as it is and runs it a few times; returns the status with what was found.
 
         Raises AutotuneError where it does not build or run.
         """
         place, library = self._open_runner(device), self._library(status, "before")
         started = time.monotonic()
         coverage = build_apart(self._request(request, device, library))
-        status.operators = _operators(coverage)
         taken = place.measure(
             SavedModel(library.absolute(), "before"), _inputs(request), rounds=1, round_secs=0.05
         )
-        status.first_secs = taken.secs
-        status.before_secs = time.monotonic() - started
+        return msgspec.structs.replace(
+            status,
+            operators=_operators(coverage),
+            first_secs=taken.secs,
+            before_secs=time.monotonic() - started,
+        )
 
     def after(
         self,
@@ -60,12 +64,13 @@ class ModelBuilds:
         status: ModelStatus,
         turns: int,
         spare_secs: Callable[[], float],
-    ) -> str | None:
+    ) -> tuple[ModelStatus, str | None]:
         """Builds a model with the log as it has become, and runs it in turns with the build from before.
 
         turns: of each build, more where spare_secs, the time left, allows; fewer of a slow model.
-        The faster of the two is the job's library. A warning where it is not the new one, or where the two do not
-        compute the same. Raises AutotuneError where the model does not build or run.
+        The faster of the two becomes the job's library. Returns the status with what was found, and a warning where
+        the library is not the new build, or where the two do not compute the same. Raises AutotuneError where the
+        model does not build or run.
         """
         old, new = self._library(status, "before"), self._library(status, "after")
         coverage = build_apart(self._request(request, device, new))
@@ -73,25 +78,30 @@ class ModelBuilds:
         slow = (status.first_secs or 0.0) > _SLOW_SECS
         rounds = _FEWEST_TURNS if slow else turns
         compared = self._open_runner(device).side_by_side(builds, _inputs(request), rounds, spare_secs)
-        status.after, status.before = (latency(each.run_secs) for each in compared.latencies)
-        status.outputs_equal = compared.mistake is None
+        after, before = (latency(each.run_secs) for each in compared.latencies)
         kept, warning = new, None
         if compared.mistake is not None:
             kept, warning = old, f"{status.name}: the tuned build computes something else: {compared.mistake}"
-        elif status.after.low_secs > status.before.high_secs:
+        elif after.low_secs > before.high_secs:
             kept, warning = old, f"{status.name}: the build from before the job is faster, and is kept"
-        if kept is new:
-            status.operators = _operators(coverage)
-        status.library = str(self._library(status, None))
-        os.replace(_copy(kept), status.library)
-        return warning
+        library = self._library(status, None)
+        os.replace(_copy(kept), library)
+        found = msgspec.structs.replace(
+            status,
+            before=before,
+            after=after,
+            outputs_equal=compared.mistake is None,
+            library=str(library),
+            operators=_operators(coverage) if kept is new else status.operators,
+        )
+        return found, warning
 
     def has_before(self, status: ModelStatus) -> bool:
         """Whether an earlier run of the job has built the model already."""
         return status.first_secs is not None and self._library(status, "before").is_file()
 
     def remaining_secs(self, status: ModelStatus, turns: int) -> float:
-        """What `after` will take, judged by what `before` took."""
+        """An estimate of the duration of `after` from that of `before`."""
         run_secs = status.first_secs or 0.0
         taken = _FEWEST_TURNS if run_secs > _SLOW_SECS else turns
         return 1.5 * (status.before_secs or 0.0) + taken * (0.5 + 4 * run_secs)
@@ -108,7 +118,7 @@ class ModelBuilds:
         )
 
     def _library(self, status: ModelStatus, when: str | None) -> Path:
-        """Where a build goes: the name of the model, and the device's where it is not the local one."""
+        """The path of a build: named after the model, and the device where that is not the local one."""
         place = (
             ""
             if status.device == "local"
@@ -156,7 +166,7 @@ def _finite(secs: float | None) -> float | None:
 
 
 def _copy(library: Path) -> Path:
-    """A second name for a library, in its folder."""
+    """Makes a hard link to a library in its folder."""
     name = library.with_name(f".{library.name}")
     name.unlink(missing_ok=True)
     os.link(library, name)

@@ -1,4 +1,4 @@
-"""Where a job stands, as its folder tells other programs, and the next run of the same job: status.json."""
+"""The status of a job as other programs and its next run read it: status.json."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA = 1
 
 
 class JobState(StrEnum):
-    """What became of a job, or of its last run."""
+    """The state of a job, or how a run of it ended."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -35,7 +35,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Operator(msgspec.Struct, frozen=True):
-    """What the build uses for one operator; see `CoverageRow`."""
+    """The schedule that a build uses for one operator; see `CoverageRow`."""
 
     name: str
     key: str | None
@@ -47,7 +47,7 @@ class Operator(msgspec.Struct, frozen=True):
     share: float | None
 
 
-class ModelStatus(msgspec.Struct, kw_only=True):
+class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One model on one device.
 
     estimated_start_secs, estimated_secs: the sums of its tasks' latencies, untuned and now;
@@ -76,7 +76,7 @@ class ModelStatus(msgspec.Struct, kw_only=True):
     calls: dict[str, int] = {}
 
 
-class TaskStatus(msgspec.Struct, kw_only=True):
+class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One task on one device: calls in one run of all models, trials, latencies in seconds, what is going on."""
 
     name: str
@@ -91,8 +91,11 @@ class TaskStatus(msgspec.Struct, kw_only=True):
     state: str = "waiting"
 
 
-class DeviceStatus(msgspec.Struct, kw_only=True):
-    """One device, its trials, what is known of its speed, and its price in whatever money the user counts."""
+class DeviceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One device: its trials, speed and price (in the user's currency).
+
+    quarantine: why it is left alone for now or was given up, None while it works.
+    """
 
     name: str
     connection: str
@@ -108,8 +111,8 @@ class DeviceStatus(msgspec.Struct, kw_only=True):
     price_per_hour: float | None = None
 
 
-class Offer(msgspec.Struct, kw_only=True):
-    """What a model does on a device, and what that costs.
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """The latency of a model on a device, and its cost.
 
     secs:              of one inference: the library's measured latency, or else the sum of its tasks;
     price_per_million: of so many inferences, one after the other; None where the latency is not known;
@@ -129,7 +132,7 @@ class Offer(msgspec.Struct, kw_only=True):
     is_chosen: bool = False
 
 
-class RunStatus(msgspec.Struct, kw_only=True):
+class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One start of the job: how long it took and how it ended."""
 
     started: str
@@ -138,7 +141,7 @@ class RunStatus(msgspec.Struct, kw_only=True):
     state: JobState
 
 
-class BudgetStatus(msgspec.Struct, kw_only=True):
+class BudgetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of the job; see `Budget`."""
 
     trials: int | None
@@ -146,7 +149,7 @@ class BudgetStatus(msgspec.Struct, kw_only=True):
     gain_per_hour: float | None
 
 
-class JobStatus(msgspec.Struct, kw_only=True):
+class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a job; times are UTC in ISO 8601.
 
     run_prefix: how the ids of all its runs begin in the log; `family` in the file, as in every version;
@@ -167,20 +170,20 @@ class JobStatus(msgspec.Struct, kw_only=True):
     budget: BudgetStatus
     trials: int
     expected_gain_per_hour: float | None
-    runs: list[RunStatus]
-    models: list[ModelStatus]
-    devices: list[DeviceStatus]
-    offers: list[Offer] = []
-    tasks: list[TaskStatus]
+    runs: tuple[RunStatus, ...]
+    models: tuple[ModelStatus, ...]
+    devices: tuple[DeviceStatus, ...]
+    offers: tuple[Offer, ...] = ()
+    tasks: tuple[TaskStatus, ...]
     failures: dict[str, int]
     crashes: int = 0
-    machine: list[MachineState] = []
-    warnings: list[str] = []
+    machine: tuple[MachineState, ...] = ()
+    warnings: tuple[str, ...] = ()
     versions: dict[str, str] = {}
 
 
 def write_status(folder: Path, status: JobStatus) -> None:
-    """Replaces the status of a folder in one step: who reads it finds the old one or the new one, never a part.
+    """Replaces the status of a folder atomically.
 
     Raises AutotuneError where the folder cannot be written to.
     """

@@ -1,10 +1,11 @@
-"""What a job found, in numbers: from its folder's status and its log, for people and for programs."""
+"""The results of a job in numbers, from its status and its log."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -28,7 +29,7 @@ class OperatorReport(msgspec.Struct, frozen=True):
     peak_share:      its ideal time, by the measured roofline, over its best; above 1 where it works in caches that
                      are faster than what was measured;
     intensity:       floating-point operations for each byte of inputs and outputs; bound: "memory" or "compute";
-    schedule:        what the build uses for it.
+    schedule:        the schedule that the build uses for it.
     """
 
     name: str
@@ -74,7 +75,7 @@ class FailureReport(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """All of it; the status is the job's own."""
+    """The results of a job: operators, curves, cost model quality and failures, with the job's status."""
 
     status: JobStatus
     operators: tuple[OperatorReport, ...]
@@ -93,19 +94,11 @@ def make_report(status: JobStatus, log: RecordStore, moved_bytes: Callable[[Tuni
     failures: list[TuningRecord] = []
     for device in status.devices:
         own = [one for one in status.tasks if one.device == device.connection]
-        found = {
-            one.key: log.where(
-                task=tasks[one.key, device.target], device=fingerprints.get(device.fingerprint)
-            )
-            for one in own
-            if (one.key, device.target) in tasks
-        }
-        known = {one.key: tasks[one.key, device.target] for one in own if one.key in found}
-        total = sum(one.calls * (one.best_secs or 0.0) for one in own)
-        operators += [
-            _operator(one, device, status, found.get(one.key, []), known.get(one.key), total, moved_bytes)
-            for one in own
-        ]
+        known = {one.key: tasks[one.key, device.target] for one in own if (one.key, device.target) in tasks}
+        fingerprint = fingerprints.get(device.fingerprint)
+        found = {key: log.where(task=task, device=fingerprint) for key, task in known.items()}
+        source = _DeviceSource(device, status, known, found, moved_bytes)
+        operators += [source.operator(one) for one in own]
         curves += [_curve(model, device, status, found) for model in status.models if _is_on(model, device)]
         heaviest = sorted(own, key=lambda one: -one.calls * (one.best_secs or 0.0))[:_JUDGED_TASKS]
         judged = [(one.name, quality_over_trials(_once(found.get(one.key, [])))) for one in heaviest]
@@ -120,39 +113,47 @@ def make_report(status: JobStatus, log: RecordStore, moved_bytes: Callable[[Tuni
     )
 
 
-def _operator(
-    one: TaskStatus,
-    device: DeviceStatus,
-    status: JobStatus,
-    records: Sequence[TuningRecord],
-    task: TuningTask | None,
-    total_secs: float,
-    moved_bytes: Callable[[TuningTask], int],
-) -> OperatorReport:
-    flops = one.flops if one.best_secs else 0.0
-    best, default = one.best_secs, one.default_secs
-    limit = None
-    if device.roofline is not None and task is not None:
-        limit = ideal(device.roofline, one.flops, moved_bytes(task))
-    return OperatorReport(
-        name=one.name,
-        key=one.key,
-        device=one.device,
-        calls=one.calls,
-        trials=one.trials,
-        default_secs=default,
-        best_secs=best,
-        winner_p_value=one.winner_p_value,
-        share=one.calls * best / total_secs if best and total_secs else 0.0,
-        gain=default / best if default and best else None,
-        flops_per_sec=flops / best if best else None,
-        default_flops_per_sec=flops / default if default else None,
-        intensity=limit.intensity if limit else None,
-        peak_share=limit.secs / best if limit and best else None,
-        bound=("memory" if limit.is_bound_by_memory else "compute") if limit else None,
-        schedule=_schedule(one, status.models),
-        improvements=_improvements(records),
-    )
+@dataclass(frozen=True)
+class _DeviceSource:
+    """The numbers of one device: its status, and its tasks and records in the log by the task's key."""
+
+    device: DeviceStatus
+    status: JobStatus
+    tasks: Mapping[str, TuningTask]
+    records: Mapping[str, Sequence[TuningRecord]]
+    moved_bytes: Callable[[TuningTask], int]
+
+    def operator(self, one: TaskStatus) -> OperatorReport:
+        """The report of one task of the device."""
+        flops = one.flops if one.best_secs else 0.0
+        best, default, total_secs = one.best_secs, one.default_secs, self._total_secs
+        limit = None
+        if self.device.roofline is not None and one.key in self.tasks:
+            limit = ideal(self.device.roofline, one.flops, self.moved_bytes(self.tasks[one.key]))
+        return OperatorReport(
+            name=one.name,
+            key=one.key,
+            device=one.device,
+            calls=one.calls,
+            trials=one.trials,
+            default_secs=default,
+            best_secs=best,
+            winner_p_value=one.winner_p_value,
+            share=one.calls * best / total_secs if best and total_secs else 0.0,
+            gain=default / best if default and best else None,
+            flops_per_sec=flops / best if best else None,
+            default_flops_per_sec=flops / default if default else None,
+            intensity=limit.intensity if limit else None,
+            peak_share=limit.secs / best if limit and best else None,
+            bound=("memory" if limit.is_bound_by_memory else "compute") if limit else None,
+            schedule=_schedule(one, self.status.models),
+            improvements=_improvements(self.records.get(one.key, [])),
+        )
+
+    @property
+    def _total_secs(self) -> float:
+        own = (one for one in self.status.tasks if one.device == self.device.connection)
+        return sum(one.calls * (one.best_secs or 0.0) for one in own)
 
 
 def _schedule(one: TaskStatus, models: Sequence[ModelStatus]) -> str:

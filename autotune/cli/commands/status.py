@@ -18,7 +18,9 @@ def status(folder: FolderArgument, json: JsonOption = False) -> None:
     if found is None:
         raise Misuse(f"expected the output folder of a job, with a status.json; found none in {folder}")
     if found.state is JobState.RUNNING and not psutil.pid_exists(found.runs[-1].pid):
-        found.state, found.activity = JobState.STOPPED, "killed; the same command goes on"
+        found = msgspec.structs.replace(
+            found, state=JobState.STOPPED, activity="killed; the same command goes on"
+        )
     if json:
         print_json(msgspec.to_builtins(found))
         return

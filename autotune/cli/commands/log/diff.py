@@ -23,7 +23,7 @@ def diff(
     csv: CsvOption = False,
 ) -> None:
     """Hold the best times of two logs against each other, task by task and device by device."""
-    format = chosen_format(json, csv)
+    format = chosen_format(json=json, csv=csv)
     found = sorted(differences(read(first), read(second)), key=lambda each: -(each.speedup or 0.0))
     changes = Counter(each.change.value for each in found)
     title = (

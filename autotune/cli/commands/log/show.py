@@ -36,7 +36,7 @@ FromOption = Annotated[
 
 def show(log: LogArgument, json: JsonOption = False, csv: CsvOption = False) -> None:
     """List tasks and devices of a log: how many trials, the best of them, and failures by kind."""
-    format = chosen_format(json, csv)
+    format = chosen_format(json=json, csv=csv)
     store = read(log)
     outcomes = store.trial_counts()
     rows = [_row(store, each) for each in outcomes]
@@ -85,7 +85,7 @@ def best(
     csv: CsvOption = False,
 ) -> None:
     """Print the fastest schedule of every task and device, or of one."""
-    format = chosen_format(json, csv)
+    format = chosen_format(json=json, csv=csv)
     store = read(log)
     only = matching_device(store, device)
     rows = []

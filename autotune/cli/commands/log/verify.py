@@ -30,7 +30,7 @@ def verify(
 
     Exits with 1 where one does not build, does not run, or gives a wrong result.
     """
-    format = chosen_format(json, csv)
+    format = chosen_format(json=json, csv=csv)
     found = list(verified(read(log), find_device(device, devices), top))
     print_rows(format, f"{log} on {device}", [_row(each) for each in found], _ORDER)
     failed = [each for each in found if isinstance(each.measured, Failure)]

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 from literal_texts import LITERAL, literal_status
+from msgspec.structs import replace
 from toy_job import ROOFLINE, run_toy_job
 
 from autotune.devices.machine_state import MachineState
@@ -77,15 +78,25 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     run_toy_job(folder, 300, 0.0)
     status = read_status(folder)
     assert status is not None
-    model = status.models[0]
-    model.path, model.outputs_equal = "first.onnx", True
-    model.before, model.after = latency([0.02, 0.021, 0.0205] * 10), latency([0.01, 0.011, 0.0102] * 10)
-    task = next(one for one in status.tasks if one.key in model.calls)
-    model.operators = (Operator(task.name, task.key, 1, "tuned", "", task.default_secs, task.best_secs, 1.0),)
-    status.warnings = ["<b>a warning</b>"]
-    status.devices[0].price_per_hour = 0.36
-    status.offers = compare_devices(status.models, status.devices)
-    status.machine = [MachineState(f"{n}", 0.1 * n, 1.0, 3000.0 - n, 50.0, 0) for n in range(5)]
+    task = next(one for one in status.tasks if one.key in status.models[0].calls)
+    model = replace(
+        status.models[0],
+        path="first.onnx",
+        outputs_equal=True,
+        before=latency([0.02, 0.021, 0.0205] * 10),
+        after=latency([0.01, 0.011, 0.0102] * 10),
+        operators=(Operator(task.name, task.key, 1, "tuned", "", task.default_secs, task.best_secs, 1.0),),
+    )
+    models = (model, *status.models[1:])
+    devices = (replace(status.devices[0], price_per_hour=0.36),)
+    status = replace(
+        status,
+        models=models,
+        devices=devices,
+        warnings=("<b>a warning</b>",),
+        offers=tuple(compare_devices(models, devices)),
+        machine=tuple(MachineState(f"{n}", 0.1 * n, 1.0, 3000.0 - n, 50.0, 0) for n in range(5)),
+    )
     return make_report(status, TuningLog.read(folder / "log.jsonl"), lambda _task: 1 << 12)
 
 
@@ -184,8 +195,8 @@ def test_names_that_look_like_markup_come_out_literally_in_charts() -> None:
     status = literal_status()
     [found] = make_report(status, TuningLog.in_memory(), lambda _task: 1).operators
     [device] = status.devices
-    device.connection, device.roofline = f"toy {LITERAL}", ROOFLINE
-    operator = msgspec.structs.replace(
+    device = replace(device, connection=f"toy {LITERAL}", roofline=ROOFLINE)
+    operator = replace(
         found,
         device=device.connection,
         intensity=1.0,

@@ -6,6 +6,7 @@ import io
 import os
 import signal
 
+import msgspec
 import pytest
 from rich.console import Console
 from toy_job import run_toy_job
@@ -58,7 +59,7 @@ def test_a_hang_up_stops_the_job_in_order(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_progress_is_a_line_a_round_where_there_is_no_terminal(status: JobStatus) -> None:
     text = io.StringIO()
-    status.state, status.eta_secs = JobState.RUNNING, 90.0
+    status = msgspec.structs.replace(status, state=JobState.RUNNING, eta_secs=90.0)
     with TuningProgress(Console(file=text, force_terminal=False, width=60)) as progress:
         progress.update(status, JobRound("searching"))
     assert text.getvalue().count("\n") >= 1

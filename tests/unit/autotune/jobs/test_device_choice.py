@@ -23,11 +23,13 @@ def device(name: str, price_per_hour: float | None) -> DeviceStatus:
 def model(
     name: str, where: str, secs: float | None, needed_secs: float | None = None, spread: float = 0.0
 ) -> ModelStatus:
-    found = ModelStatus(name=name, device=f"rpc://{where}", needed_secs=needed_secs)
-    if secs is not None:
-        found.before = Latency(10 * secs, 10 * secs, 10 * secs, ())
-        found.after = Latency(secs, secs - spread, secs + spread, ())
-    return found
+    return ModelStatus(
+        name=name,
+        device=f"rpc://{where}",
+        needed_secs=needed_secs,
+        before=None if secs is None else Latency(10 * secs, 10 * secs, 10 * secs, ()),
+        after=None if secs is None else Latency(secs, secs - spread, secs + spread, ()),
+    )
 
 
 DEVICES = [device("pi", 0.02), device("server", 0.5), device("gpu", 3.6)]

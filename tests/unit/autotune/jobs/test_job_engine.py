@@ -8,12 +8,14 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from toy_machine import DEVICE, ToyMachine
 
 from autotune.builders.artifact import Artifact
 from autotune.devices.device import Device
 from autotune.jobs import engine as job_engine
+from autotune.jobs.device_run import DeviceRun
 from autotune.jobs.engine import JobEngine
 from autotune.jobs.job_file import JobRequest, ModelRequest
 from autotune.jobs.model_builds import ModelBuilds
@@ -103,9 +105,9 @@ class TimedEndToEnd(ModelBuilds):
         self.clock = clock
         self.turns: dict[str, int] = {}
 
-    def before(self, request: ModelRequest, device: Device, status: ModelStatus) -> None:
+    def before(self, request: ModelRequest, device: Device, status: ModelStatus) -> ModelStatus:
         self.clock.secs += 2
-        status.first_secs = 1e-3
+        return msgspec.structs.replace(status, first_secs=1e-3)
 
     def after(
         self,
@@ -114,12 +116,13 @@ class TimedEndToEnd(ModelBuilds):
         status: ModelStatus,
         turns: int,
         spare_secs: Callable[[], float],
-    ) -> None:
+    ) -> tuple[ModelStatus, None]:
         self.clock.secs += 2 + turns
         while spare_secs() >= 1:
             self.clock.secs += 1
             turns += 1
         self.turns[request.name] = turns
+        return status, None
 
     def has_before(self, status: ModelStatus) -> bool:
         return status.first_secs is not None
@@ -218,6 +221,22 @@ def test_a_device_in_trouble_is_left_alone_while_the_others_go_on(monkeypatch: p
     assert job.state is JobState.FINISHED
     assert not any(run.trouble for run in job.device_runs)
     assert all(run.tuner and run.tuner.trials > 100 for run in job.device_runs)
+
+
+def test_a_snapshot_says_why_a_device_is_left_alone_and_keeps_what_an_earlier_run_found() -> None:
+    models = {DEVICE: one_model(TASKS[3]), OTHER: one_model(TASKS[2])}
+    job = engine(Budget(trials=16), Clock(), models)
+    first, second = job.device_runs
+    second.set_aside(AutotuneError("the cable is out"), 0.0)
+    assert (first.snapshot().quarantine, second.snapshot().quarantine) == (None, "the cable is out")
+    for happened in job.rounds():
+        if happened.run is first:
+            break
+    earlier = StatusWriter(job, None, "", 0).status()
+    again = DeviceRun(first.plan, first.clock, earlier)
+    assert again.tuner is None
+    assert again.task_snapshots() == first.task_snapshots()
+    assert again.snapshot().trials == first.snapshot().trials
 
 
 def test_a_device_that_never_comes_back_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

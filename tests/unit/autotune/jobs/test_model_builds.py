@@ -57,9 +57,9 @@ def job(
     status = ModelStatus(name="model", device="toy")
     made = ModelBuilds(folder, "log.jsonl", lambda _device: Bench(tuple(before), tuple(after), mistake))
     assert not made.has_before(status)
-    made.before(REQUEST, DEVICE, status)
+    status = made.before(REQUEST, DEVICE, status)
     assert made.has_before(status)
-    return status, made.after(REQUEST, DEVICE, status, 10, lambda: 0.0)
+    return made.after(REQUEST, DEVICE, status, 10, lambda: 0.0)
 
 
 def kept(status: ModelStatus) -> str:
