@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from search_spaces import Misuse
 
-KeyPath = Sequence[str | int]
+Key = str | int
+KeyPath = Sequence[Key]
 
 
 def line_of(text: str, path: KeyPath) -> int:
@@ -19,35 +21,77 @@ def line_of(text: str, path: KeyPath) -> int:
 
     >>> line_of('[budget]\\nhours = 8', ("budget", "hours"))
     2
-
-    Found by reading longer and longer beginnings of the text until the value is in one.
     """
-    lines = text.splitlines()
-    while path:
-        readable = 0
-        for count in range(1, len(lines) + 1):
-            try:
-                document = tomllib.loads("\n".join(lines[:count]))
-            except tomllib.TOMLDecodeError:
-                continue  # within a value of several lines
-            if _has(document, path):
-                return readable + 1
-            readable = count
-        path = path[:-1]
-    return 1
+    return _nearest(lines_by_path(text), path)
 
 
-def _has(value: object, path: KeyPath) -> bool:
-    for step in path:
-        if isinstance(step, int):
-            if not isinstance(value, list) or step >= len(value):
-                return False
-            value = value[step]
+def lines_by_path(text: str) -> dict[tuple[Key, ...], int]:
+    """The first line of every value of a TOML document, a value of several lines counting as one.
+
+    Each statement (a header, or a key with its value) is parsed by itself.
+    """
+    found: dict[tuple[Key, ...], int] = {}
+    lengths: dict[tuple[Key, ...], int] = {}  # of arrays of tables, so far
+    table: tuple[Key, ...] = ()
+    for line, statement, values in _statements(text):
+        if statement.startswith("["):
+            table = _table_path(values, lengths)
+            paths = [table]
         else:
-            if not isinstance(value, dict) or step not in value:
-                return False
-            value = value[step]
-    return True
+            paths = [(*table, *path) for path in _paths(values)]
+        for path in paths:
+            for length in range(1, len(path) + 1):
+                found.setdefault(path[:length], line)
+    return found
+
+
+def _nearest(lines: dict[tuple[Key, ...], int], path: KeyPath) -> int:
+    return next(
+        (lines[tuple(path[:end])] for end in range(len(path), 0, -1) if tuple(path[:end]) in lines), 1
+    )
+
+
+def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """The first line, text and values of each statement."""
+    first, lines = 1, list[str]()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not lines:
+            first = number
+        lines.append(line)
+        statement = "\n".join(lines)
+        try:
+            values = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:
+            continue  # within a value of several lines
+        lines.clear()
+        yield first, statement.lstrip(), values
+
+
+def _table_path(header: dict[str, Any], lengths: dict[tuple[Key, ...], int]) -> tuple[Key, ...]:
+    """The path of the table that a header begins; counts the tables of arrays."""
+    path: tuple[Key, ...] = ()
+    value: Any = header
+    while value:
+        if isinstance(value, list):
+            lengths[path] = lengths.get(path, 0) + 1
+            return (*path, lengths[path] - 1)
+        if path in lengths:
+            path = (*path, lengths[path] - 1)
+        [(key, value)] = value.items()
+        path = (*path, key)
+    return path
+
+
+def _paths(value: object) -> Iterator[tuple[Key, ...]]:
+    """The paths of all values in a value."""
+    items: Iterable[tuple[Key, object]] = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for key, inner in items:
+        yield (key,)
+        yield from ((key, *path) for path in _paths(inner))
 
 
 T = TypeVar("T")
@@ -65,7 +109,11 @@ class ErrorList:
 
     def add(self, path: Sequence[str | int], message: str) -> None:
         """Notes what is wrong with the value at a path."""
-        self.found.append((line_of(self.text, path), message))
+        self.found.append((_nearest(self._lines, path), message))
+
+    @cached_property
+    def _lines(self) -> dict[tuple[Key, ...], int]:
+        return lines_by_path(self.text)
 
     def raise_if_any(self) -> None:
         """Raises Misuse with one line for each complaint, in the order of the file."""

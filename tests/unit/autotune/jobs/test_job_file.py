@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from autotune.devices import toml_file
 from autotune.devices.toml_file import line_of
 from autotune.jobs.job_file import read_job_file
 from autotune.search.samplers import SamplerKind
@@ -121,6 +122,27 @@ def test_a_file_that_is_absent_is_misuse(tmp_path: Path) -> None:
 
 def test_an_output_that_is_a_file_is_misuse(folder: Path) -> None:
     assert complaint(folder, GOOD.replace("out/night", "a.onnx")).startswith(f"{folder / 'jobs.toml'}:1: ")
+
+
+def test_the_line_of_a_value_in_an_array_of_tables_is_found_with_each_line_parsed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "# a job\n[[models]]\npath = 'a'\n[models.shapes]\nx = [\n  1,\n]\n\n[[models]]\nname.of = 'b'\n"
+    paths = [
+        ("models",),
+        ("models", 0, "shapes", "x"),
+        ("models", 0, "shapes", "x", 0),
+        ("models", 1, "name", "of"),
+        ("models", 1, "absent"),
+        ("absent",),
+    ]
+    assert [line_of(text, path) for path in paths] == [2, 5, 5, 10, 9, 1]
+    parsed: list[str] = []
+    loads = toml_file.tomllib.loads
+    monkeypatch.setattr(toml_file.tomllib, "loads", lambda each: parsed.append(each) or loads(each))
+    long = "".join(f"key{number} = {number}\n" for number in range(500))
+    assert line_of(long, ("key499",)) == 500
+    assert sum(map(len, parsed)) < 2 * len(long)
 
 
 def test_the_line_of_a_value_that_spans_several_is_its_first() -> None:
