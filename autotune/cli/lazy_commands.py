@@ -1,11 +1,10 @@
-"""Commands that are imported when they are called: TVM and its like take seconds to load, and help needs none of it."""
+"""Commands that are imported when they are called: help needs neither TVM nor its kin, which load for seconds."""
 
 from __future__ import annotations
 
-import ast
 import sys
 from collections.abc import Collection, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import typer
@@ -16,11 +15,21 @@ from autotune.workers.fork_server import kernel_server
 from autotune.workers.program import import_for_good
 
 
-def command_group(text: str, places: Mapping[str, str], measuring: Collection[str] = ()) -> typer.Typer:
-    """An application whose help is the text.
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that is imported when it is called.
 
-    places: where each command is, as "module of this package:function", by its name; a function that makes further
-    commands with `command_group` is given as "module:", and the application is then the module's `app`.
+    place: the function as "module of this package:function"; "module:" is a module with a group's `app`;
+    help:  the line in the help of its group.
+    """
+
+    place: str
+    help: str
+
+
+def command_group(text: str, commands: Mapping[str, Command], measuring: Collection[str] = ()) -> typer.Typer:
+    """An application whose help is the text, with commands by name.
+
     measuring: the commands that have a `kernel_server` as their context's object: it loads TVM while they do.
     """
 
@@ -29,7 +38,7 @@ def command_group(text: str, places: Mapping[str, str], measuring: Collection[st
             name, found, rest = super().resolve_command(ctx, args)
             if name in measuring and not {"-h", "--help"} & set(rest):
                 ctx.obj = ctx.with_resource(kernel_server())
-            return name, _load(name, places[name]) if name and found else found, rest
+            return name, _load(name, commands[name].place) if name and found else found, rest
 
     app = typer.Typer(
         help=text,
@@ -39,13 +48,13 @@ def command_group(text: str, places: Mapping[str, str], measuring: Collection[st
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_absent)  # a group, even where it has one command
-    for name, place in places.items():
-        app.command(name, help=_first_line(*place.split(":")))(_absent)
+    for name, command in commands.items():
+        app.command(name, help=command.help)(_absent)
     return app
 
 
 def _absent() -> None:
-    """Stands for a command that nobody has called."""
+    """Stands for a command until it is called."""
 
 
 def _load(name: str, place: str) -> Any:
@@ -59,15 +68,3 @@ def _load(name: str, place: str) -> Any:
     alone = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
     alone.command(name)(getattr(found, function))
     return get_command(alone)
-
-
-def _first_line(module: str, function: str) -> str:
-    """What a command says of itself, read without running its module."""
-    tree = ast.parse(
-        Path(__file__).parent.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
-    )
-    if not function:
-        what = str(ast.get_docstring(tree)).partition(": ")[2]
-        return what[:1].upper() + what[1:]
-    [found] = [one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == function]
-    return str(ast.get_docstring(found)).partition(". ")[0].removesuffix(".").replace("\n", " ") + "."

@@ -7,25 +7,64 @@ import sys
 from rich.text import Text
 
 from autotune.cli.console import ERR
-from autotune.cli.lazy_commands import command_group
+from autotune.cli.lazy_commands import Command, command_group
 from search_spaces.errors import AutotuneError, Misuse
 
 app = command_group(
     "Tune tensor programs: find the fastest schedules for a model on a device, and build with them.",
     {
-        "tasks": "commands.tasks:tasks",
-        "tune": "commands.tune:tune",
-        "run": "commands.run:run",
-        "status": "commands.status:status",
-        "report": "commands.report:report",
-        "estimate": "commands.estimate:estimate",
-        "build": "commands.build:build",
-        "bench": "commands.bench:bench",
-        "devices": "commands.devices:devices",
-        "serve-device": "commands.serve_device:serve_device",
-        "doctor": "commands.doctor:doctor",
-        "cost-model": "commands.cost_model_group:",
-        "log": "commands.log_group:",
+        "tasks": Command(
+            "commands.tasks:tasks",
+            "List the distinct operators of a model and the sizes of their search spaces.",
+        ),
+        "tune": Command(
+            "commands.tune:tune",
+            "Tune a model, or one operator, on a device.",
+        ),
+        "run": Command(
+            "commands.run:run",
+            "Run a job: several models, on several devices, within a budget.",
+        ),
+        "status": Command(
+            "commands.status:status",
+            "Show where a job stands: tasks, models, budget, warnings.",
+        ),
+        "report": Command(
+            "commands.report:report",
+            "Write what a job found into one HTML file that needs no network.",
+        ),
+        "estimate": Command(
+            "commands.estimate:estimate",
+            "Estimate a model's latency on a device once it is tuned, without measuring.",
+        ),
+        "build": Command(
+            "commands.build:build",
+            "Build a model with the best schedules of a log, and measure it where it can run here.",
+        ),
+        "bench": Command(
+            "commands.bench:bench",
+            "Run the tuned model, ONNX Runtime and others in turns, and compare their outputs.",
+        ),
+        "devices": Command(
+            "commands.devices:devices",
+            "List devices, their targets and the speed-up of their threads.",
+        ),
+        "serve-device": Command(
+            "commands.serve_device:serve_device",
+            "Serve this device to an RPC tracker, until Ctrl-C.",
+        ),
+        "doctor": Command(
+            "commands.doctor:doctor",
+            "Check everything that a job needs, and say how to mend what is missing.",
+        ),
+        "cost-model": Command(
+            "commands.cost_model_group:",
+            "Train, evaluate, adapt and show cost models, and collect their training data.",
+        ),
+        "log": Command(
+            "commands.log_group:",
+            "Show, merge, compact, verify, share and convert tuning logs.",
+        ),
     },
     measuring=("tune", "run"),
 )
