@@ -1,1 +1,1 @@
-"""The command line: where text becomes values, and values become tables."""
+"""The command line: parses arguments, prints tables and JSON."""

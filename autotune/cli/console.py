@@ -1,4 +1,4 @@
-"""Where the command line writes: results to stdout, everything else to stderr; texts come out literally."""
+"""The consoles of the command line: results on stdout, everything else on stderr; texts are printed literally."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command is about, read: a model file, or one operator by name."""
+"""Readers of model files and operators that a command line names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search_spaces import Misuse, Target, TuningTask
 
 
 def read_model(path: Path, shape: list[str] | None) -> Model:
-    """The model of a command line."""
+    """Reads a model file with the shapes of a command line."""
     return load_model(path, parse_shapes(shape or []))
 
 

@@ -1,4 +1,4 @@
-"""Which logs a command of `autotune log` is about."""
+"""The arguments of `autotune log`, and the logs and devices among them, read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OutputOption = Annotated[
 
 
 def read(log: str) -> RecordStore:
-    """Opens the log of a command line for reading, and says what of it could not be read."""
+    """Opens a log for reading; warns of its damaged lines."""
     store = read_log(log)
     for damage in store.damage:
         warn(f"{log}: {damage}; it was skipped")
@@ -29,9 +29,9 @@ def read(log: str) -> RecordStore:
 
 
 def matching_device(store: RecordStore, name: str | None) -> str | None:
-    """The key of the device that a key's start or a name stands for, None for all devices.
+    """The key of the device with that name or beginning of its key; None for all devices.
 
-    Raises Misuse unless it stands for exactly one.
+    Raises Misuse unless exactly one device has it.
     """
     if name is None:
         return None

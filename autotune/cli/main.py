@@ -1,4 +1,4 @@
-"""The `autotune` command."""
+"""The `autotune` command: its subcommands by name, and how errors become exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live view of a running job: tasks, trials, best so far, what remains."""
+"""The progress of a running job: a live table on a terminal, a line a round elsewhere."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ _ROWS = 20
 
 
 class TuningProgress:
-    """Shows a job's rounds: a table that updates itself on a terminal, one line a round elsewhere.
-
-    A terminal that is gone, as after a hang-up, is no reason to stop.
-    """
+    """Shows a job's rounds; ignores a terminal that is gone, as after a hang-up."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -43,7 +40,7 @@ class TuningProgress:
                 self._live.stop()
 
     def update(self, status: JobStatus, happened: JobRound) -> None:
-        """Takes in a round and shows where the job stands."""
+        """Shows the status after a round."""
         if self._is_gone:
             return
         try:

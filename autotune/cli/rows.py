@@ -26,7 +26,7 @@ _KEY_CHARS = 12
 
 
 class Format(Enum):
-    """How results are printed."""
+    """An output format for rows."""
 
     TABLE = auto()
     JSON = auto()

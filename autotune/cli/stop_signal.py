@@ -1,4 +1,4 @@
-"""Ctrl-C and its kin, as a request to stop rather than an exception at any place."""
+"""SIGINT, SIGTERM and SIGHUP as a request to stop, rather than an exception at any place."""
 
 from __future__ import annotations
 

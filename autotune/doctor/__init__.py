@@ -1,1 +1,1 @@
-"""What would spoil a job on this machine and its devices, found before it starts."""
+"""Checks of the machine and its devices before a job."""

@@ -1,4 +1,4 @@
-"""Whether devices answer, gain by their threads, and keep their pace."""
+"""Checks of devices: reachable, faster with threads, steady."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNSTEADY, _WILD = 1.1, 1.5
 
 
 def check_device(url: str) -> Iterator[Finding]:
-    """What there is to say of one device; takes a few seconds."""
+    """Checks one device; takes a few seconds."""
     try:
         device = parse_device(url)
     except AutotuneError as error:
@@ -49,7 +49,7 @@ def check_device(url: str) -> Iterator[Finding]:
 
 
 def check_drift(what: str, pulses_secs: list[float]) -> Finding:
-    """Whether the same kernel takes as long each time."""
+    """Checks the spread of a reference kernel's latencies."""
     low, middle, high = np.percentile(pulses_secs, [10, 50, 90])
     spread = float(high / low)
     health = Health.PROBLEM if spread > _WILD else Health.WARNING if spread > _UNSTEADY else Health.GOOD

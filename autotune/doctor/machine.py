@@ -1,4 +1,4 @@
-"""What a job needs of the machine it runs on, checked one by one, each with what to do where it is missing."""
+"""Checks of the machine that runs a job, each with a remedy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _GOVERNORS = "devices/system/cpu/cpu*/cpufreq/scaling_governor"
 
 
 class Health(StrEnum):
-    """How bad a finding is: what is only a warning makes a job worse, a problem spoils it."""
+    """The severity of a finding: a warning makes a job's results worse, a problem spoils them."""
 
     GOOD = "good"
     WARNING = "warning"
@@ -36,7 +36,7 @@ class Health(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What was checked, what was found, and how to mend it, empty where nothing has to be."""
+    """The result of one check; remedy: empty where none is needed."""
 
     what: str
     health: Health
@@ -45,7 +45,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def check_machine(output: Path, sys: Path = Path("/sys")) -> Iterator[Finding]:
-    """Everything but the devices; output: where a job will write. Takes about two seconds."""
+    """Checks everything but the devices; output: the folder of a future job. Takes about two seconds."""
     watch = MachineWatch(sys)
     yield from check_pins(PINS)
     yield check_compiler("C compiler", "cc", ".c")
@@ -59,7 +59,7 @@ def check_machine(output: Path, sys: Path = Path("/sys")) -> Iterator[Finding]:
 
 
 def check_pins(pins: Mapping[str, str]) -> Iterator[Finding]:
-    """Packages by the one version of each that works."""
+    """Checks the installed version of each package against its pin."""
     for name, version in pins.items():
         try:
             found = metadata.version(name)
@@ -71,7 +71,7 @@ def check_pins(pins: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def check_compiler(what: str, command: str, suffix: str) -> Finding:
-    """Whether a compiler makes a shared library, and the library can be loaded from the temporary folder."""
+    """Checks that a compiler makes a shared library that loads from the temporary folder."""
     path = shutil.which(command)
     if path is None:
         return Finding(what, Health.PROBLEM, f"no {command} on the PATH", "apt-get install gcc g++, or clang")
@@ -97,7 +97,7 @@ def check_compiler(what: str, command: str, suffix: str) -> Finding:
 
 
 def check_folder(what: str, folder: Path) -> Finding:
-    """Whether a folder, or the nearest above it that is there, can be written to and has room."""
+    """Checks that a folder, or its nearest parent that exists, is writable and has room."""
     there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
     try:
         with tempfile.TemporaryFile(dir=there) as file:
@@ -117,14 +117,14 @@ def check_folder(what: str, folder: Path) -> Finding:
 
 
 def check_memory(available: int) -> Finding:
-    """Whether compilers and the model fit into what is free, in bytes."""
+    """Checks the free memory (bytes) against the needs of compilers."""
     health = Health.PROBLEM if available < _GIB else Health.WARNING if available < 3 * _GIB else Health.GOOD
     remedy = "" if health is Health.GOOD else "end other programs: compilers want 3 GiB"
     return Finding("memory", health, f"{available / _GIB:.1f} GiB free", remedy)
 
 
 def check_governors(sys: Path) -> Finding:
-    """Whether the clock is allowed to be high."""
+    """Checks that no processor's clock governor is `powersave`."""
     found = sorted({file.read_text().strip() for file in sys.glob(_GOVERNORS)})
     if not found:
         return Finding("clock governor", Health.GOOD, "not told by this machine")
@@ -134,7 +134,7 @@ def check_governors(sys: Path) -> Finding:
 
 
 def check_state(state: MachineState) -> Iterator[Finding]:
-    """Whether others are at work, and whether the processor is hot."""
+    """Checks the load by other programs, the clock and the temperature."""
     busy = state.busy_elsewhere
     health = Health.PROBLEM if busy > _TOO_BUSY else Health.WARNING if busy > _BUSY else Health.GOOD
     remedy = "" if health is Health.GOOD else "end what else is running (see top), or tune at night"

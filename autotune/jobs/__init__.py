@@ -1,1 +1,1 @@
-"""A night's work: several models on several devices, from the job file to status.json."""
+"""Jobs: several models tuned on several devices, from the job file to status.json."""

@@ -1,4 +1,4 @@
-"""Which device a model should run on: the cheapest of those it was tuned for that is fast enough."""
+"""The choice of a device for a model: the cheapest of those it was tuned for that is fast enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job can expect of its budget, before it runs: trials and time for each task."""
+"""An estimate of a job before it runs: trials and time for each task."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SEARCH_SHARE = 0.9
 
 
 class TaskEstimate(msgspec.Struct, frozen=True):
-    """What one task can expect; None where the budget does not tell.
+    """The estimate of one task; None where the budget does not tell.
 
     known_secs: its best latency in the log; trials, secs: how much search, the baseline included.
     """
@@ -40,7 +40,7 @@ class TaskEstimate(msgspec.Struct, frozen=True):
 
 
 class JobEstimate(msgspec.Struct, frozen=True):
-    """A plan with what its tasks can expect, the ones with the most time first; lines: the rest, for people."""
+    """The estimate of a job, its tasks by expected time, the longest first; lines: further facts as text."""
 
     name: str
     devices: tuple[str, ...]
@@ -51,8 +51,8 @@ class JobEstimate(msgspec.Struct, frozen=True):
 
 
 def estimate(plan: JobPlan, log: RecordStore, earlier: JobStatus | None = None) -> JobEstimate:
-    """How the budget will be spread, as far as can be told: in the long run the scheduler gives each task trials in
-    proportion to its share of its model's latency, times the model's priority."""
+    """Spreads the budget over the tasks as the scheduler does in the long run: in proportion to a task's share of its
+    model's latency, times the model's priority."""
     budget = plan.request.budget
     spent_secs = sum(run.secs for run in earlier.runs) if earlier else 0.0
     spent_trials = earlier.trials if earlier else 0

@@ -1,4 +1,4 @@
-"""The one engine of all jobs: devices search for their models, in turns or at once, between two builds of each."""
+"""The job engine: devices search for their models, in turns or at once, between two builds of each model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LOOK_SECS = 0.05
 
 @dataclass(frozen=True)
 class JobRound:
-    """What happened last: records of a device that are in the log now, or just another activity."""
+    """A step of a job: new records of a device, already in the log, or the start of another activity."""
 
     activity: str
     run: DeviceRun | None = None
@@ -38,7 +38,7 @@ class JobRound:
 
 @dataclass
 class JobEngine:
-    """Runs a plan; the log, the folder's builds, and what its caller writes down of it are its only effects.
+    """Runs a plan; writes to the log and, by `model_builds`, to the folder.
 
     log:        open for appending; model_builds: builds and measures models, None for a job that only searches;
     earlier:    the status that the last run of the same job left;
@@ -68,9 +68,7 @@ class JobEngine:
 
     def __post_init__(self) -> None:
         self._began = self.clock() if self.started is None else self.started
-        self.device_runs = [
-            DeviceRun(plan, TurnClock(self.clock), self.earlier) for plan in self.plan.devices
-        ]
+        self.device_runs = [DeviceRun(one, TurnClock(self.clock), self.earlier) for one in self.plan.devices]
         known = {(one.name, one.device): one for one in self.earlier.models} if self.earlier else {}
         for run in self.device_runs:
             for model in run.plan.models:
@@ -93,7 +91,7 @@ class JobEngine:
 
     @property
     def secs_left(self) -> float | None:
-        """What is left of the budget's time, None where it has no limit."""
+        """Seconds left of the budget, None where it has no limit."""
         secs = self.plan.request.budget.secs
         return None if secs is None else secs - self.spent_secs - self.elapsed_secs
 
@@ -111,7 +109,7 @@ class JobEngine:
         )
 
     def stop(self) -> None:
-        """Asks for an end once the round under way is in the log; no build is started any more."""
+        """Requests an end after the round under way; no further build is started."""
         self.is_stopping = True
         for run in self.device_runs:
             if run.tuner:
@@ -138,7 +136,7 @@ class JobEngine:
                     run.rounds.close()
 
     def _before(self) -> Iterator[JobRound]:
-        """Rooflines, and builds with the log as it is."""
+        """Measures rooflines, and builds the models with the log as it is."""
         if self.model_builds is None:
             return
         secs = self.plan.request.budget.secs
@@ -157,7 +155,8 @@ class JobEngine:
                 continue
             yield self._doing(f"building {status.name} as it is before the job")
             try:
-                self._note(self.model_builds.before(request, run.plan.device, status))
+                found = self.model_builds.before(request, run.plan.device, status)
+                self.models[found.name, found.device] = found
             except AutotuneError as error:
                 self.warnings.append(f"{status.name} is not measured as a whole: {error}")
 
@@ -189,7 +188,7 @@ class JobEngine:
                 time.sleep(_LOOK_SECS)
 
     def _turn(self, run: DeviceRun, secs: float | None) -> Iterator[JobRound]:
-        """Nothing where a board is still at work, or a device is done."""
+        """Gives a device a turn; yields nothing while its board is still at work, or once it is done."""
         name = run.plan.device.name
         self._wind(run)
         try:
@@ -216,7 +215,7 @@ class JobEngine:
         yield JobRound(self.activity, run, tuple(records))
 
     def _wind(self, run: DeviceRun) -> None:
-        """The clock of a device of this machine goes until another one has its turn; that of a board does always."""
+        """Starts the clock of a device and stops those of this machine's other devices; boards' clocks never stop."""
         for other in self.device_runs:
             if other is not run and not run.plan.is_remote and not other.plan.is_remote:
                 other.clock.stop()
@@ -235,7 +234,7 @@ class JobEngine:
             run.tuner.stop()
 
     def _set_aside(self, run: DeviceRun, error: AutotuneError) -> None:
-        """A device in trouble is retried later. Raises the error where nothing has ever worked, or not for long."""
+        """Schedules a retry of a device in trouble. Raises the error where no device has worked or none still does."""
         run.set_aside(error, self.elapsed_secs)
         nothing_worked = not any(one.clock() and one.tuner and one.tuner.progress for one in self.device_runs)
         if nothing_worked and len(self.device_runs) == 1:
@@ -246,7 +245,7 @@ class JobEngine:
                 raise error
 
     def _after(self) -> Iterator[JobRound]:
-        """Builds with the log as it has become, beside those from before."""
+        """Builds the models with the log as it has become, and runs them beside the builds from before."""
         if self.model_builds is None:
             return
         for run in self.device_runs:
@@ -265,7 +264,7 @@ class JobEngine:
                 found, warning = self.model_builds.after(
                     request, run.plan.device, status, _TURNS, lambda: self._spare_secs(waiting) or 0.0
                 )
-                self._note(found)
+                self.models[found.name, found.device] = found
             except AutotuneError as error:
                 warning = f"{status.name} is not measured after the job: {error}"
             if warning:
@@ -273,14 +272,14 @@ class JobEngine:
 
     @property
     def _trials_are_spent(self) -> bool:
-        """Whether an earlier run has used them up, and there is nothing to go on with."""
+        """Whether earlier runs have finished and used up the budget of trials."""
         limit = self.plan.request.budget.trials
         if self.earlier is None or self.earlier.state is not JobState.FINISHED or limit is None:
             return False
         return self.earlier.trials >= limit
 
     def _spare_secs(self, waiting: list[tuple[DeviceRun, ModelStatus]]) -> float | None:
-        """What the last builds of models leave of the budget's time: nothing at a stop, None where it has no limit."""
+        """Seconds left of the budget beyond the final builds; 0 at a stop, None where it has no limit."""
         left = 0.0 if self.is_stopping else self.secs_left
         if left is None or self.model_builds is None:
             return left
@@ -288,16 +287,13 @@ class JobEngine:
         return left - sum(self.model_builds.remaining_secs(one, _TURNS) for one in built)
 
     def _in_order(self) -> list[tuple[DeviceRun, ModelStatus]]:
-        """Every model on every device, the most important first."""
+        """Every model on every device, by priority, the highest first."""
         found = [
             (run, self.models[model.name, run.plan.device.connection])
             for run in self.device_runs
             for model in run.plan.models
         ]
         return sorted(found, key=lambda one: -one[1].priority)
-
-    def _note(self, status: ModelStatus) -> None:
-        self.models[status.name, status.device] = status
 
     def _doing(self, activity: str) -> JobRound:
         self.activity = activity

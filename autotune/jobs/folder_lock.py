@@ -1,4 +1,4 @@
-"""A job's folder, which belongs to one run at a time: two would replace each other's status and builds."""
+"""A lock on a job's folder: two runs would replace each other's status and builds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search_spaces import AutotuneError
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Holds a folder, which is made if need be, until the end of the block or of the process, however it ends.
+    """Locks a folder, created if needed, until the end of the block or of the process.
 
     Raises AutotuneError where another run holds it, and where it cannot be made or locked.
     """

@@ -1,4 +1,4 @@
-"""What is asked for overnight: models, devices, a budget and a folder, read from a job file and checked."""
+"""Job files: models, devices, a budget and a folder, read and checked."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _HOUR_SECS = 3600.0
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """A model to be tuned.
+    """A model to tune.
 
     name:     unique within the job; the file's, by default.
     priority: how much its latency counts against that of the others, relative to each.
-    devices:  where it is to run; URLs, or names of `devices.toml`;
+    devices:  the devices to tune it for; URLs, or names of `devices.toml`;
     needed_secs: the latency that is asked for: the cheapest device that has it is chosen; None where any will do.
     """
 
@@ -40,13 +40,13 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """All that a job needs to know before anything is loaded.
+    """The request for a job, before anything is loaded.
 
     output:    the folder for status, builds and, unless named elsewhere, the log; None where nothing but the log is
                wanted;
     webhook:   a URL that is told the result; dashboard: the URL of an Optuna storage that mirrors the studies;
     described: the devices of the `devices.toml` beside the job file, by name;
-    cost_model: what guides the search from the first trial on, see `load_pretrained`; None for nothing.
+    cost_model: the trained model that guides the search from the first trial on, see `load_pretrained`; None for none.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Models of a job as a whole, measured: built before the search and after it, and run in turns."""
+"""Whole models, built before and after the search and run in turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job will do: for each device the models to be tuned on it, and their tasks."""
+"""The plan of a job: for each device the models to tune on it, and their tasks."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class PlannedModel:
 
     @property
     def share(self) -> ModelShare:
-        """What it is to the scheduler."""
+        """The model's tasks with their weights, and its priority, for the scheduler."""
         return ModelShare(self.name, {task.key: task.weight for task in self.tasks}, self.priority)
 
 
 @dataclass(frozen=True)
 class DevicePlan:
-    """A device, and what is tuned on it; share: which part of the job's budget is spent there, 0 to 1."""
+    """A device and the models to tune on it; share: its part of the job's budget, 0 to 1."""
 
     device: Device
     models: tuple[PlannedModel, ...]
@@ -59,7 +59,7 @@ class DevicePlan:
 
 @dataclass(frozen=True)
 class JobPlan:
-    """A request with everything in it loaded."""
+    """A request with its models and devices loaded."""
 
     request: JobRequest
     devices: tuple[DevicePlan, ...]
@@ -75,13 +75,13 @@ class JobPlan:
         return load_pretrained(self.request.cost_model, device)
 
     def time_share(self, part: DevicePlan) -> float:
-        """How much of the search's time a device has: boards all of it, as they take it from nobody; the devices of
-        this machine share it out."""
+        """A device's share of the search's time: 1 for boards, which measure in parallel; the devices of this machine
+        share its time by the budget."""
         here = sum(one.share for one in self.devices if not one.is_remote)
         return 1.0 if part.is_remote else part.share / here
 
     def job_of(self, part: DevicePlan, secs: float | None) -> TuningJob:
-        """What is to be done on a device within so many seconds, None where its time has no limit."""
+        """The tuning job of a device; secs: its time, None without a limit."""
         request, pretrained = self.request, self.pretrained(part.device)
         return TuningJob(
             part.tasks,
@@ -123,7 +123,7 @@ def plan_job(request: JobRequest) -> JobPlan:
 
 
 def share_out(device_runs: Sequence[tuple[Device, Sequence[PlannedModel]]]) -> tuple[DevicePlan, ...]:
-    """Devices with their parts of the budget."""
+    """Plans of devices, with budgets in proportion to the priorities of their models."""
     total = sum(model.priority for _, models in device_runs for model in models)
     return tuple(
         DevicePlan(device, tuple(models), sum(model.priority for model in models) / total)

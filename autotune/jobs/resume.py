@@ -1,4 +1,4 @@
-"""What earlier runs of a job have left: its status, the beginning of its runs' ids, and how much is spent."""
+"""The state of a job's earlier runs: status, prefix of their ids, time spent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuning_logs import RecordStore, TuningRecord
 
 @dataclass(frozen=True)
 class Resumption:
-    """Where a job goes on.
+    """The state that a job is resumed from.
 
     earlier: the last run's status, None where the job is new; run_prefix: how the ids of all its runs begin in the log,
     empty for a job without a folder, which nobody goes on with; spent_secs: what its runs have taken so far.
@@ -25,14 +25,17 @@ class Resumption:
     spent_secs: float
 
     def records(self, log: RecordStore) -> list[TuningRecord]:
-        """What the runs so far have measured."""
+        """The records of the earlier runs."""
         if self.earlier is None:
             return []
         return [one for one in log.iterate() if one.provenance.job.id.startswith(self.run_prefix)]
 
 
 def resume(request: JobRequest, log: RecordStore) -> Resumption:
-    """Finds out from a job's folder and log. Raises AutotuneError where the folder's status cannot be read."""
+    """Reads the state of earlier runs from a job's folder and log.
+
+    Raises AutotuneError where the folder's status cannot be read.
+    """
     if request.output is None:
         return Resumption(None, "", 0.0)
     earlier = read_status(request.output)

@@ -150,7 +150,7 @@ class BudgetStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about a job; times are UTC in ISO 8601.
+    """The status of a job; times are UTC in ISO 8601.
 
     run_prefix: how the ids of all its runs begin in the log; `family` in the file, as in every version;
     secs:      what all its runs have taken together; eta_secs: how much more is expected, None where unknown;

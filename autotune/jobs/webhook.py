@@ -1,4 +1,4 @@
-"""Telling a URL that a job has ended."""
+"""The webhook: a POST request when a job has ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TIMEOUT_SECS = 10.0
 
 
 def post(url: str, document: object) -> str | None:
-    """Posts a document as JSON; what went wrong, None where it was taken. Never raises: the job is done anyway."""
+    """Posts a document as JSON. Returns the error as a text, None on success; never raises."""
     request = urllib.request.Request(
         url, msgspec.json.encode(document), {"Content-Type": "application/json"}, method="POST"
     )

@@ -1,1 +1,1 @@
-"""What a job found, in numbers, charts and one HTML page."""
+"""Reports of jobs: numbers, charts and one HTML page."""

@@ -76,7 +76,7 @@ def curve_chart(curves: Sequence[Curve]) -> Markup | None:
 
 
 def task_chart(operators: Sequence[OperatorReport]) -> Markup | None:
-    """How the heaviest tasks got faster, trial by trial."""
+    """The speed-ups of the heaviest tasks over their trials."""
     moved = [one for one in operators if len(one.improvements) > 1][:_SHOWN_OPERATORS]
     if not moved:
         return None
@@ -94,7 +94,7 @@ def task_chart(operators: Sequence[OperatorReport]) -> Markup | None:
 
 
 def roofline_chart(device: DeviceStatus, operators: Sequence[OperatorReport]) -> Markup | None:
-    """The device's roofs, and where its tasks are under them, untuned and tuned."""
+    """The roofline of a device with its tasks, untuned and tuned."""
     roofline = device.roofline
     shown = [
         one for one in operators if one.intensity and one.flops_per_sec and one.device == device.connection
@@ -125,7 +125,7 @@ def roofline_chart(device: DeviceStatus, operators: Sequence[OperatorReport]) ->
 
 
 def quality_chart(quality: Sequence[OperatorQuality]) -> Markup | None:
-    """How well the cost model ordered what came next, over the trials."""
+    """The cost model's ranking accuracy on the next trials, over the trials."""
     if not quality:
         return None
     with _picture("quality") as (axes, svg):
@@ -141,7 +141,7 @@ def quality_chart(quality: Sequence[OperatorQuality]) -> Markup | None:
 
 
 def machine_chart(looks: Sequence[MachineState]) -> Markup | None:
-    """What others did to the machine meanwhile."""
+    """The load by other programs, and the clock, over the time of the job."""
     if len(looks) < 2:
         return None
     with _picture("machine", 2.4) as (axes, svg):

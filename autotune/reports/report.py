@@ -177,7 +177,7 @@ def _improvements(records: Sequence[TuningRecord]) -> tuple[tuple[int, float], .
 
 
 def _once(records: Sequence[TuningRecord]) -> list[TuningRecord]:
-    """Each config's first record: finalists have several."""
+    """The first record of each config: finalists have several."""
     return list({record.config: record for record in reversed(records)}.values())[::-1]
 
 
@@ -206,7 +206,7 @@ def _curve(
 
 
 def _starts(status: JobStatus) -> list[tuple[str, float]]:
-    """When each run of the job began, and how much time the runs before it had taken."""
+    """The start of each run of the job, with the seconds that the runs before it took."""
     starts, spent = [], 0.0
     for run in status.runs:
         starts.append((run.started, spent))
@@ -215,7 +215,7 @@ def _starts(status: JobStatus) -> list[tuple[str, float]]:
 
 
 def _job_secs(record: TuningRecord, starts: Sequence[tuple[str, float]], status: JobStatus) -> float:
-    """When a record was made, in seconds of the job's own time; 0 for what was there before it."""
+    """The time of a record in seconds of the job's own time; 0 for records from before the job."""
     if not _is_own(record, status):
         return 0.0
     at = record.provenance.time

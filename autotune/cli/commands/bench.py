@@ -1,4 +1,4 @@
-"""`autotune bench`: the tuned model beside what users would have without it."""
+"""`autotune bench`: the tuned model beside other engines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tuning_logs import TuningLog, read_log
 
 
 class Rival(StrEnum):
-    """What a tuned model is held against."""
+    """An engine that the tuned model is compared with."""
 
     ONNXRUNTIME = "onnxruntime"
     UNTUNED = "untuned"

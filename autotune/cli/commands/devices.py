@@ -1,4 +1,4 @@
-"""`autotune devices`: what can be measured on from here."""
+"""`autotune devices`: devices, their targets and the speed-up of their threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`autotune doctor`: whether a job would go well here, and what to mend before it starts."""
+"""`autotune doctor`: checks of this machine and its devices before a job."""
 
 from __future__ import annotations
 

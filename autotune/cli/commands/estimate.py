@@ -1,4 +1,4 @@
-"""`autotune estimate`: what a model will take once it is tuned, without measuring anything."""
+"""`autotune estimate`: the latency of a tuned model, predicted without measuring."""
 
 from __future__ import annotations
 
@@ -81,12 +81,15 @@ def estimate(
 
 
 def shipped_logs(name: str) -> list[str]:
-    """The logs that a shipped model learned from."""
+    """The paths of the logs that a shipped model was trained on."""
     return [str(path) for path in sorted((SHIPPED / name).glob("*.jsonl.gz"))]
 
 
 def read_device_card(path: Path) -> Device:
-    """A device that need not be here. Raises Misuse where the file is not what `autotune devices --json` prints."""
+    """Reads the description of a device that need not be reachable.
+
+    Raises Misuse where the file is not what `autotune devices --json` prints.
+    """
     try:
         rows = text.loads(path.read_text(encoding="utf-8"))
         row = rows[0] if isinstance(rows, list) else rows

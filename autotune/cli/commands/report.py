@@ -1,4 +1,4 @@
-"""`autotune report`: what a job found, as one HTML file or as JSON."""
+"""`autotune report`: the results of a job as one HTML file or as JSON."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def report(
 
 
 def moved_bytes(task: TuningTask) -> int:
-    """What the inputs and outputs of a task take."""
+    """The size of a task's inputs and outputs in bytes."""
     specs = signature(load(task.workload.module))
     return sum(prod(spec.shape) * _item_bytes(spec.dtype) for spec in specs)
 

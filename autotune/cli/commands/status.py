@@ -1,4 +1,4 @@
-"""`autotune status`: how a job does, seen from another shell."""
+"""`autotune status`: the status of a job that runs or has run, from another shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`autotune tasks`: what there is to tune in a model."""
+"""`autotune tasks`: the tuning tasks of a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`autotune cost-model collect`: measures what a cost model is trained on."""
+"""`autotune cost-model collect`: measures training data for cost models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`autotune cost-model evaluate`: how good a model is on logs, beside what else could be learned from them."""
+"""`autotune cost-model evaluate`: the quality of a model on logs, beside baselines trained on the same logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`autotune cost-model show`: what a model learned from, and what it looks at."""
+"""`autotune cost-model show`: the card of a model and its most important features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`autotune log diff`: what got faster or slower from one log to another."""
+"""`autotune log diff`: changes of the best times from one log to another."""
 
 from __future__ import annotations
 

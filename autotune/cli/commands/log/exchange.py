@@ -25,14 +25,14 @@ UrlArgument = Annotated[
 
 
 class ExportFormat(StrEnum):
-    """What a log can be turned into."""
+    """A format that logs are exported to."""
 
     METASCHEDULE = "metaschedule"
     PARQUET = "parquet"
 
 
 class ImportFormat(StrEnum):
-    """What can be turned into records."""
+    """A format that records are imported from."""
 
     METASCHEDULE = "metaschedule"
 

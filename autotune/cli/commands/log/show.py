@@ -1,4 +1,4 @@
-"""`autotune log show` and `best`: what a log holds, and the fastest schedules in it."""
+"""`autotune log show` and `best`: the contents of a log, and the fastest schedules in it."""
 
 from __future__ import annotations
 

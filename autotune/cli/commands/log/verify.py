@@ -1,4 +1,4 @@
-"""`autotune log verify`: does what was recorded still hold on this device?"""
+"""`autotune log verify`: measures the best configs of a log again."""
 
 from __future__ import annotations
 
