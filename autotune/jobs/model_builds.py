@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from autotune.deployment.coverage import Coverage
 from autotune.deployment.executable import SavedModel
@@ -20,10 +19,8 @@ from autotune.devices.device import Device
 from autotune.jobs.job_file import ModelRequest
 from autotune.jobs.status import Latency, ModelStatus, Operator
 from autotune.models import onnx_file
+from tuning_logs.selection.significance import median_interval
 
-# Neighbouring runs resemble each other, so stretches of runs are resampled instead of runs, so often.
-_STRETCHES = 10
-_RESAMPLES = 1000
 # Runs that are kept for pictures.
 _KEPT_RUNS = 200
 # A model of which one run takes longer is run in fewer turns.
@@ -129,16 +126,10 @@ class ModelBuilds:
 
 
 def latency(run_secs: Sequence[float]) -> Latency:
-    """The median of runs in their order, with a 95 % interval from resampling stretches of them."""
-    rng = np.random.default_rng(0)
-    stretches = np.array_split(np.asarray(run_secs), min(_STRETCHES, len(run_secs)))
-    medians = [
-        float(np.median(np.concatenate([stretches[number] for number in drawn])))
-        for drawn in rng.integers(len(stretches), size=(_RESAMPLES, len(stretches)))
-    ]
-    low, high = np.percentile(medians, [2.5, 97.5])
+    """The median of runs in their order, with its 95 % interval, and some of the runs."""
+    low, high = median_interval(run_secs)
     kept = run_secs[:: -(-len(run_secs) // _KEPT_RUNS)]
-    return Latency(statistics.median(run_secs), float(low), float(high), tuple(kept))
+    return Latency(statistics.median(run_secs), low, high, tuple(kept))
 
 
 def _inputs(request: ModelRequest) -> tuple[onnx_file.InputSpec, ...]:

@@ -14,8 +14,8 @@ from autotune.tuning.trial_recorder import TrialRecorder
 from search_spaces import Candidate, Config, IllegalSchedule, Misuse, SearchSpace
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import Failure, FailureKind, Measurement, RecordStore, Timing, TuningRecord
-from tuning_logs.selection.difference import is_beyond_noise
 from tuning_logs.selection.ranking import ranked
+from tuning_logs.selection.significance import is_beyond_noise
 
 # Two measurements of one program may differ by this much on a quiet machine.
 _NOISE = 0.05
@@ -54,22 +54,12 @@ class Verification:
         """The comparison of the new latency with the recorded one."""
         if self.drift is None:
             return VerificationResult.FAILED
-        now = TuningRecord(
-            self.record.task,
-            self.record.device,
-            self.record.space_version,
-            self.record.config,
-            self.measured,
-            None,
-            self.record.provenance,
-        )
-        if self.drift > 1 + _NOISE and is_beyond_noise(self.record, now):
+        now, recorded = self.measured, self.record.measurement
+        if self.drift > 1 + _NOISE and is_beyond_noise(recorded, now):
             return VerificationResult.SLOWER
-        return (
-            VerificationResult.FASTER
-            if self.drift < 1 - _NOISE and is_beyond_noise(now, self.record)
-            else VerificationResult.HOLDS
-        )
+        if self.drift < 1 - _NOISE and is_beyond_noise(now, recorded):
+            return VerificationResult.FASTER
+        return VerificationResult.HOLDS
 
 
 def verified(log: RecordStore, device: Device, top: int = 1) -> Iterator[Verification]:

@@ -1,21 +1,19 @@
-"""What got faster or slower from one log to another."""
+"""Differences between two logs: which tasks got faster or slower."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-
 from search_spaces.task import TuningTask
 from tuning_logs.record_store import RecordStore
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
-from tuning_logs.records.measurement import Timing
 from tuning_logs.records.record import TuningRecord, key_of
+from tuning_logs.selection.significance import is_beyond_noise
 
 
 class Change(StrEnum):
-    """What became of a task's best time; `same`: the difference is within what repeats scatter."""
+    """The change of a task's best time; `same`: within the noise of the repeats."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -35,12 +33,13 @@ class Difference:
 
     @property
     def change(self) -> Change:
-        """What became of it."""
+        """The comparison of the best times, beyond the noise of their repeats."""
         if self.before is None or self.after is None:
             return Change.GAINED if self.before is None else Change.LOST
-        if is_beyond_noise(self.after, self.before):
+        before, after = self.before.measurement, self.after.measurement
+        if is_beyond_noise(after, before):
             return Change.FASTER
-        return Change.SLOWER if is_beyond_noise(self.before, self.after) else Change.SAME
+        return Change.SLOWER if is_beyond_noise(before, after) else Change.SAME
 
     @property
     def speedup(self) -> float | None:
@@ -61,13 +60,3 @@ def differences(first: RecordStore, second: RecordStore) -> list[Difference]:
         for task, device in pairs.values()
     ]
     return [each for each in found if each.before is not None or each.after is not None]
-
-
-def is_beyond_noise(fast: TuningRecord, slow: TuningRecord) -> bool:
-    """Whether one ran faster than the other by more than their repeats scatter: the upper quartile of the faster
-    one's is below the lower quartile of the other's. False where either failed."""
-    if not isinstance(fast.measurement, Timing) or not isinstance(slow.measurement, Timing):
-        return False
-    return bool(
-        np.quantile(fast.measurement.usual_secs, 0.75) < np.quantile(slow.measurement.usual_secs, 0.25)
-    )

@@ -20,8 +20,8 @@ from tuning_logs.records.device_fingerprint import DeviceFingerprint
 from tuning_logs.records.measurement import Failure
 from tuning_logs.records.record import TuningRecord
 from tuning_logs.records.trial_counts import TrialCounts
-from tuning_logs.selection.difference import is_beyond_noise
 from tuning_logs.selection.ranking import ranked, with_all_repeats
+from tuning_logs.selection.significance import is_beyond_noise
 from tuning_logs.selection.similar_tasks import SimilarTasks
 
 #: What does not fit from the nearest shapes will not from those further away.
@@ -130,7 +130,7 @@ class ScheduleChooser:
         if other_version and record.trace is None:
             return Choice(space.default, miss=Miss(Cause.SCHEMA, f"{other_version}: tune again"))
         default = with_all_repeats(self._log, space.task, record.device, space.default)
-        if default is not None and not is_beyond_noise(record, default):
+        if default is not None and not is_beyond_noise(record.measurement, default.measurement):
             record = default
         try:
             if record.config != space.default and other_version:
@@ -196,7 +196,7 @@ class ScheduleChooser:
             return None
         space = TensorIRSpace(trial_counts.task)
         default = with_all_repeats(self._log, trial_counts.task, trial_counts.device, space.default)
-        is_better = default is None or is_beyond_noise(record, default)
+        is_better = default is None or is_beyond_noise(record.measurement, default.measurement)
         return record if is_better and record.config != space.default else None
 
     def _first_that_fits(
