@@ -1,6 +1,6 @@
 """Warm start by a trained cost model: trials until a search with it is as good as one without after 64.
 
-    python benchmarks/warm_start.py squeezenet.onnx --model MODEL.ubj --json out/warm_start.json
+    python benchmarks/warm_start.py squeezenet.onnx --model MODEL.costmodel --json out/warm_start.json
 
 The model must not have learned from the network. For every task that is searched (and not enumerated), and every seed,
 a cold and a warm search take turns round by round on one builder and one runner; then a referee measures the best of

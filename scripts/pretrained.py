@@ -49,7 +49,7 @@ def main() -> None:
     packed = [pack(log, folder) for log in sorted(options.logs)]
     table = RecordTable.read(packed, processes=len(os.sched_getaffinity(0)))
     model = train(table, options.seed)
-    model.save(SHIPPED / f"{options.name}.ubj")
+    model.save(SHIPPED / f"{options.name}.costmodel")
     (SHIPPED / f"{options.name}.md").write_text(card_page(options.name, model.card), encoding="utf-8")
     for cache in folder.glob("*.features"):
         cache.unlink()

@@ -20,7 +20,7 @@ def main() -> None:
         assert (folder / "py.typed").exists(), f"{package} ships no py.typed"
     assert (Path(importlib.util.find_spec("tuning_logs").origin).parent / "tuning_log.schema.json").exists()
     shipped = Path(importlib.util.find_spec("cost_models").origin).parent / "pretrained"
-    models = list(shipped.glob("*.ubj"))
+    models = list(shipped.glob("*.costmodel"))
     assert models, "no cost model ships"
     for model in models:
         assert list((shipped / model.stem).glob("*.jsonl.gz")), f"{model.name} ships without its logs"

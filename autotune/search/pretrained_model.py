@@ -11,6 +11,7 @@ import cost_models
 from autotune.devices.device import Device
 from autotune.search.pretrained_prior import PretrainedPrior
 from autotune.search.surrogate import Prior
+from cost_models.boosters.model_file import SUFFIXES
 from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
 from cost_models.features.program_features import FEATURE_VERSION, vector_bits
 from cost_models.program_model import load_program_model
@@ -21,7 +22,6 @@ from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 SHIPPED: Final = Path(cost_models.__file__).parent / "pretrained"
 #: How people ask for no model at all.
 NO_MODEL: Final = "none"
-_SUFFIX: Final = ".ubj"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def load_pretrained(where: Path | None, device: Device) -> PretrainedModel | Non
         return None
     if where != SHIPPED and not where.is_dir():
         return PretrainedModel(where.stem, load_program_model(where), device)
-    for path in sorted(where.glob(f"*{_SUFFIX}")):
+    for path in sorted(each for each in where.iterdir() if each.suffix in SUFFIXES):
         model = XGBoostCostModel.load(path)
         if matches(model.card, device):
             return PretrainedModel(path.stem, model, device)

@@ -1,55 +1,110 @@
-"""One file for a trained model: a card of plain JSON, and the trees in XGBoost's own format."""
+"""Cost model files: zip archives of a card in JSON and of boosters in XGBoost's UBJSON, which any tool opens."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
+import struct
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from search_spaces.errors import Misuse
+from tuning_logs.atomic_file import atomically
 
-_PARTS: Final = "parts"
+#: Of the files of this version, and of those before it.
+SUFFIXES: Final = (".costmodel", ".ubj")
+_CARD: Final = "card.json"
+#: In the card: sha256 by booster; in files of earlier versions: name, size and sha256 of each booster.
+_DIGESTS, _PARTS = "sha256", "parts"
+#: A larger booster is no cost model: its memory is not to be taken.
+_MOST_BYTES: Final = 1 << 30
+_END_BYTES: Final = 22
+_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+#: How files begin that XGBoost itself writes, as UBJSON and as JSON.
+_XGBOOST: Final = (b"{L", b'{"learner"')
+
+_Contents = tuple[dict[str, Any], dict[str, bytes]]
 
 
-def write_model_file(path: Path, card: Mapping[str, Any], parts: Mapping[str, bytes]) -> None:
-    """Writes the card as a line of JSON, then the parts; the file appears whole or not at all.
+def write_model_file(path: Path, card: Mapping[str, Any], boosters: Mapping[str, bytes]) -> None:
+    """Writes the card and the boosters, the same bytes for the same model; the file appears whole or not at all.
 
     Raises Misuse where the path cannot be written.
     """
-    sizes = [[name, len(data), hashlib.sha256(data).hexdigest()] for name, data in parts.items()]
-    head = json.dumps({**card, _PARTS: sizes}, sort_keys=True).encode()
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in boosters.items()}
+    text = json.dumps({**card, _DIGESTS: digests}, indent=1, sort_keys=True)
+    members = {_CARD: text.encode(), **{f"{name}.ubj": data for name, data in boosters.items()}}
     try:
-        fresh.write_bytes(head + b"\n" + b"".join(parts.values()))
-        fresh.replace(path)
+        with atomically(path) as scratch, zipfile.ZipFile(scratch, "w") as archive:
+            for name, data in members.items():
+                member = zipfile.ZipInfo(name)
+                member.external_attr = 0o644 << 16
+                archive.writestr(member, data, zipfile.ZIP_DEFLATED)
     except OSError as error:
         raise Misuse(f"expected a place for a cost model at {path}, found: {error.strerror}") from error
 
 
-def read_model_file(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The card and the parts; nothing in the file is executed, and no part is given that is not whole.
+def read_model_file(path: Path, kind: str) -> _Contents:
+    """The card and the boosters by name; nothing in the file is executed, and every booster has its checksum.
 
     Raises Misuse where the file is missing, torn, changed, no cost model, or another kind of one.
     """
     if not path.is_file():
         raise Misuse(f"expected a cost model at {path}, found no such file; train one first")
-    head, _, body = path.read_bytes().partition(b"\n")
-    parts: dict[str, bytes] = {}
+    data = path.read_bytes()
+    if data.startswith(_XGBOOST):
+        raise Misuse(
+            f"expected a cost model in {path}, found a model of XGBoost's own, which does not say what its features "
+            "are; train one from tuning logs: autotune cost-model train"
+        )
     try:
-        card = json.loads(head)
-        start = 0
-        for name, size, digest in card.pop(_PARTS):
-            parts[str(name)] = body[start : start + size]
-            start += size
-            if hashlib.sha256(parts[str(name)]).hexdigest() != digest:
-                raise ValueError(name)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        card, start = None, -1
-    if not isinstance(card, dict) or start != len(body):
-        raise Misuse(f"{path} is not a whole cost model, or was changed; train or copy it again")
-    if card.get("kind") != kind:
-        raise Misuse(f"expected a model of kind {kind!r} in {path}, found {card.get('kind')!r}")
-    return card, parts
+        card, boosters = _read_zip(data) if data.startswith(b"PK") else _read_lines(data)
+        kind_found = card.get("kind")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise _not_whole(path) from error
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, OSError) as error:
+        raise _not_whole(path) from error
+    if kind_found != kind:
+        raise Misuse(f"expected a model of kind {kind!r} in {path}, found {kind_found!r}")
+    return card, boosters
+
+
+def _read_zip(data: bytes) -> _Contents:
+    if not data[-_END_BYTES:].startswith(b"PK\5\6"):
+        raise ValueError("bytes behind the archive's end record")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for member in archive.infolist():
+            if member.compress_type not in _METHODS or member.file_size > _MOST_BYTES:
+                raise ValueError("written by something else")
+        card = json.loads(archive.read(_CARD))
+        boosters = {name: archive.read(f"{name}.ubj") for name in card[_DIGESTS]}
+    for name, digest in card.pop(_DIGESTS).items():
+        _check(boosters[name], digest)
+    return card, boosters
+
+
+def _read_lines(data: bytes) -> _Contents:
+    """The format before the zip: the card as a line of JSON, then the boosters."""
+    head, _, body = data.partition(b"\n")
+    card = json.loads(head)
+    boosters, start = {}, 0
+    for name, size, digest in card.pop(_PARTS):
+        boosters[str(name)] = body[start : start + size]
+        start += size
+        _check(boosters[str(name)], digest)
+    if start != len(body):
+        raise ValueError("longer than its parts")
+    return card, boosters
+
+
+def _check(booster: bytes, digest: str) -> None:
+    if hashlib.sha256(booster).hexdigest() != digest:
+        raise ValueError("changed")
+
+
+def _not_whole(path: Path) -> Misuse:
+    return Misuse(f"{path} is not a whole cost model, or was changed; train or copy it again")

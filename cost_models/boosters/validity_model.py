@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.boosters.booster import Booster
-from cost_models.boosters.model_file import read_model_file, write_model_file
 from search_spaces.errors import Misuse
 
 _KIND = "xgboost-validity"
-_TREES = "trees"
 
 
 @dataclass(slots=True)
@@ -59,19 +56,6 @@ class ValidityModel:
         if self._booster is None:
             return np.full(len(features), self._constant)
         return self._booster.predict(features)
-
-    def save(self, path: Path) -> None:
-        """One file in XGBoost's own format. Raises Misuse as long as there are no trees to save."""
-        trees = self.to_bytes()
-        if trees is None or self._booster is None:
-            raise Misuse("the validity model has seen only one outcome so far, so there is nothing to save")
-        write_model_file(path, self._booster.card, {_TREES: trees})
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Reads a saved model. Raises Misuse where the file is not one."""
-        card, parts = read_model_file(path, _KIND)
-        return cls(card["seed"], card["rounds"], _booster=Booster.from_bytes(parts[_TREES], card))
 
     def to_bytes(self) -> bytes | None:
         """The trees, None where there are none."""

@@ -73,7 +73,7 @@ class XGBoostCostModel:
         return self._fitted().feature_importance()
 
     def save(self, path: Path) -> None:
-        """One file: the card as a line of JSON, then trees in XGBoost's own format. Raises Misuse before a fit."""
+        """Writes a cost model file, see `cost_models.boosters.model_file`. Raises Misuse before a fit."""
         booster = self._fitted()
         parts = {_SPEED: booster.to_bytes()}
         if self.validity is not None and (trees := self.validity.to_bytes()) is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -12,6 +11,8 @@ from typing import Final
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from tuning_logs.atomic_file import atomically
 
 #: Bytes of a record's key; see `record_key`.
 KEY_BYTES: Final = 16
@@ -60,10 +61,8 @@ class FeatureCache:
         """Writes the file with exactly these rows. Where it cannot be written, the next reader computes them again."""
         body = b"".join(keys) + np.ascontiguousarray(rows, dtype="<f4").tobytes()
         header = _Header(self._version, self._columns, len(keys), hashlib.sha256(body).hexdigest())
-        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        with contextlib.suppress(OSError):
-            fresh.write_bytes(msgspec.json.encode(header) + b"\n" + body)
-            fresh.replace(self._path)
+        with contextlib.suppress(OSError), atomically(self._path) as scratch:
+            scratch.write_bytes(msgspec.json.encode(header) + b"\n" + body)
 
     def _read(self) -> tuple[bytes, NDArray[np.float32]]:
         nothing = b"", np.zeros((0, self._width), dtype=np.float32)

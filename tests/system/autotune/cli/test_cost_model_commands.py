@@ -10,6 +10,7 @@ import pytest
 
 from autotune.cli.main import app
 from autotune.models.operators import operator_task
+from cost_models.boosters.model_file import read_model_file, write_model_file
 from cost_models.program_model import load_program_model
 from search_spaces import Config, Misuse, Target
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
@@ -73,7 +74,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def model(logs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "cpu.ubj"
+    path = tmp_path_factory.mktemp("model") / "cpu.costmodel"
     app(["cost-model", "train", str(logs[0]), "-o", str(path)], standalone_mode=False)
     return path
 
@@ -123,17 +124,18 @@ def test_networks_are_held_out_one_at_a_time(run: Run, model: Path, logs: list[P
 
 def test_adapting_to_other_vectors(run: Run, model: Path, tmp_path: Path) -> None:
     few = write_log(tmp_path / "few.jsonl", [32, 64], mcpu="nehalem", best=4)
-    card = json.loads(run("adapt", model, few, "-o", tmp_path / "sse.ubj", "--json"))
+    card = json.loads(run("adapt", model, few, "-o", tmp_path / "sse.costmodel", "--json"))
     assert card["adapted"]["way"] in ("source", "corrected", "cold")
     assert card["adapted"]["source"]["tasks"] == 3
     assert card["targets"] == ["llvm -mcpu=nehalem -num-cores=2"]
-    assert load_program_model(tmp_path / "sse.ubj").card["records"] == card["records"]
+    assert load_program_model(tmp_path / "sse.costmodel").card["records"] == card["records"]
 
 
 def test_models_of_other_features_and_torn_files_are_refused(run: Run, model: Path, tmp_path: Path) -> None:
     whole = model.read_bytes()
-    other = tmp_path / "other.ubj"
-    other.write_bytes(whole.replace(b'"feature_version": ', b'"feature_version": 9', 1))
+    other = tmp_path / "other.costmodel"
+    card, boosters = read_model_file(model, "xgboost-cost-model")
+    write_model_file(other, {**card, "feature_version": 9}, boosters)
     with pytest.raises(Misuse, match="feature version"):
         run("show", other)
     for torn in (b"", whole[:100], whole[:-1], whole + b"x"):
@@ -141,4 +143,4 @@ def test_models_of_other_features_and_torn_files_are_refused(run: Run, model: Pa
         with pytest.raises(Misuse, match="whole cost model"):
             run("show", other)
     with pytest.raises(Misuse, match="no such file"):
-        run("show", tmp_path / "nothing.ubj")
+        run("show", tmp_path / "nothing.costmodel")

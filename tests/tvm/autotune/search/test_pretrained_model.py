@@ -11,6 +11,7 @@ from command_line import run_here
 from autotune.devices.device import Device
 from autotune.search.pretrained_model import SHIPPED, load_pretrained, matches
 from autotune.search.pretrained_prior import PretrainedPrior
+from cost_models.boosters.model_file import read_model_file, write_model_file
 from search_spaces import Config, Misuse, Target, ToySpace
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import DeviceFingerprint, TuningLog
@@ -41,7 +42,7 @@ def test_the_shipped_model_is_for_cpus_with_the_same_vectors(where: Device, is_l
 
 
 def test_every_shipped_model_has_the_logs_that_it_learned_from_and_none_that_judge_it() -> None:
-    models = sorted(SHIPPED.glob("*.ubj"))
+    models = sorted(SHIPPED.glob("*.costmodel"))
     assert models
     for path in models:
         pretrained = load_pretrained(path, AVX512)
@@ -81,7 +82,7 @@ def test_a_prior_needs_no_schedule_and_takes_the_untouched_operator_too() -> Non
 
 def test_tune_says_that_it_is_guided_and_how_to_turn_that_off(tmp_path: Path) -> None:
     shared = ["tune", "--op", "matmul:16,16,16", "--trials", 2, "--batch", 2]
-    model = next(SHIPPED.glob("*.ubj"))
+    model = next(SHIPPED.glob("*.costmodel"))
     guided = run_here(*shared, "--cost-model", model, "--log", tmp_path / "a.jsonl")
     assert guided.returncode == 0, guided.stderr
     assert model.stem in guided.stderr and "--cost-model none" in guided.stderr
@@ -93,7 +94,7 @@ def test_tune_says_that_it_is_guided_and_how_to_turn_that_off(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["--cost-model", "nowhere.ubj"], "nowhere.ubj"),
+        (["--cost-model", "nowhere.costmodel"], "nowhere.costmodel"),
         (["--cost-model", __file__], "cost model"),
         (["--cost-model", __file__, "--sampler", "random"], "random"),
     ],
@@ -107,11 +108,9 @@ def test_what_is_no_cost_model_is_misuse(arguments: list[str], word: str, tmp_pa
 
 
 def test_a_model_of_other_features_is_refused(tmp_path: Path) -> None:
-    data = next(SHIPPED.glob("*.ubj")).read_bytes()
-    head, _, body = data.partition(b"\n")
-    card = json.loads(head)
-    path = tmp_path / "old.ubj"
-    path.write_bytes(json.dumps({**card, "feature_version": 0}).encode() + b"\n" + body)
+    card, boosters = read_model_file(next(SHIPPED.glob("*.costmodel")), "xgboost-cost-model")
+    path = tmp_path / "old.costmodel"
+    write_model_file(path, {**card, "feature_version": 0}, boosters)
     with pytest.raises(Misuse, match="feature version"):
         load_pretrained(path, AVX512)
     assert not matches({**card, "feature_version": 0}, AVX512)

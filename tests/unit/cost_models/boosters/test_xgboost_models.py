@@ -1,10 +1,17 @@
 """The two boosters: what they learn, that they forget, and that they survive being saved."""
 
+import hashlib
+import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xgboost
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from cost_models.boosters.model_file import read_model_file
 from cost_models.boosters.validity_model import ValidityModel
 from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
 from cost_models.dataset import Dataset
@@ -91,25 +98,72 @@ def test_the_classifier_expects_more_of_the_same_until_it_has_seen_both() -> Non
 def test_saved_models_predict_the_same(tmp_path: Path) -> None:
     rows = made_up(1).features
     ranker = XGBoostCostModel(seed=3, num_boost_round=20).fit(made_up(0))
-    ranker.save(tmp_path / "ranker.ubj")
-    loaded = XGBoostCostModel.load(tmp_path / "ranker.ubj")
+    ranker.validity = ValidityModel().fit(rows, rows[:, 0] < 0.5)
+    ranker.save(tmp_path / "ranker.costmodel")
+    loaded = XGBoostCostModel.load(tmp_path / "ranker.costmodel")
     assert loaded.predict(rows).tolist() == ranker.predict(rows).tolist()
     assert (loaded.seed, loaded.num_boost_round) == (3, 20)
-    validity = ValidityModel().fit(rows, rows[:, 0] < 0.5)
-    validity.save(tmp_path / "validity.ubj")
-    assert (
-        ValidityModel.load(tmp_path / "validity.ubj").predict(rows).tolist()
-        == validity.predict(rows).tolist()
-    )
+    assert loaded.validity is not None
+    assert loaded.validity.predict(rows).tolist() == ranker.validity.predict(rows).tolist()
+
+
+def test_any_tool_opens_a_model_and_the_same_model_has_the_same_bytes(tmp_path: Path) -> None:
+    model = XGBoostCostModel(num_boost_round=5).fit(made_up(0))
+    one, other = tmp_path / "one.costmodel", tmp_path / "other.costmodel"
+    model.save(one)
+    model.save(other)
+    assert one.read_bytes() == other.read_bytes()
+    with zipfile.ZipFile(one) as archive:
+        assert json.loads(archive.read("card.json"))["kind"] == "xgboost-cost-model"
+        trees = xgboost.Booster(model_file=bytearray(archive.read("speed.ubj")))
+    assert trees.num_boosted_rounds() == 5
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    rows = made_up(1).features
+    model = XGBoostCostModel(num_boost_round=5).fit(made_up(0))
+    model.save(tmp_path / "new.costmodel")
+    card, boosters = read_model_file(tmp_path / "new.costmodel", "xgboost-cost-model")
+    parts = [[name, len(data), hashlib.sha256(data).hexdigest()] for name, data in boosters.items()]
+    old = tmp_path / "old.ubj"
+    old.write_bytes(json.dumps({**card, "parts": parts}).encode() + b"\n" + b"".join(boosters.values()))
+    assert XGBoostCostModel.load(old).predict(rows).tolist() == model.predict(rows).tolist()
+    old.write_bytes(old.read_bytes()[:-1] + b"?")
+    with pytest.raises(Misuse, match="whole cost model"):
+        XGBoostCostModel.load(old)
+
+
+def test_a_model_that_xgboost_itself_wrote_is_told_apart(tmp_path: Path) -> None:
+    trees = xgboost.train({}, xgboost.DMatrix(made_up(0).features, label=made_up(0).scores), 2)
+    for name in ("model.ubj", "model.json"):
+        trees.save_model(tmp_path / name)
+        with pytest.raises(Misuse, match="a model of XGBoost's own"):
+            XGBoostCostModel.load(tmp_path / name)
+
+
+@given(place=st.integers(0, 10**9), value=st.integers(0, 255))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_changed_byte_is_refused_or_changes_nothing(tmp_path: Path, place: int, value: int) -> None:
+    whole, path = tmp_path / "whole.costmodel", tmp_path / "changed.costmodel"
+    if not whole.exists():
+        XGBoostCostModel(num_boost_round=2).fit(made_up(0)).save(whole)
+    changed = bytearray(whole.read_bytes())
+    changed[place % len(changed)] = value
+    path.write_bytes(changed)
+    try:
+        found = read_model_file(path, "xgboost-cost-model")
+    except Misuse:
+        return
+    assert found == read_model_file(whole, "xgboost-cost-model")
 
 
 def test_a_file_that_is_no_such_model_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "model.ubj"
+    path = tmp_path / "model.costmodel"
     with pytest.raises(Misuse, match="no such file"):
         XGBoostCostModel.load(path)
     XGBoostCostModel(num_boost_round=5).fit(made_up(0)).save(path)
     with pytest.raises(Misuse, match="expected a model of kind"):
-        ValidityModel.load(path)
+        read_model_file(path, "another")
     whole = path.read_bytes()
     for torn in (b"", b"not a model", whole[: len(whole) // 2], whole[:-1]):
         path.write_bytes(torn)
@@ -124,7 +178,5 @@ def test_misuse_is_told(tmp_path: Path) -> None:
         XGBoostCostModel().fit(made_up(0, rows=0))
     with pytest.raises(Misuse, match="trained on 4 features; found 2"):
         XGBoostCostModel(num_boost_round=5).fit(made_up(0)).predict(np.zeros((1, 2), dtype=np.float32))
-    with pytest.raises(Misuse, match="nothing to save"):
-        ValidityModel().save(tmp_path / "validity.ubj")
     with pytest.raises(Misuse, match="one outcome for each"):
         ValidityModel().fit(np.zeros((2, 2), dtype=np.float32), np.ones(3, dtype=np.bool_))
