@@ -1,0 +1,161 @@
+"""One case of the ONNX backend suite in a worker process: imported, built untuned, run, compared."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
+
+from autotune.deployment.compilation import compile
+from autotune.devices.device import local_device
+from autotune.models.model import load_model
+from search_spaces.errors import AutotuneError
+from tuning_logs.file.log import TuningLog
+
+_NARROW = {
+    getattr(TensorProto, name)
+    for name in dir(TensorProto)
+    if name.startswith(("FLOAT8", "FLOAT4", "INT4", "UINT4", "INT2", "UINT2", "COMPLEX"))
+}
+_TRAINING = ("ai.onnx.preview.training", "ai.onnx.training")
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of a case, and why."""
+
+    status: str
+    reason: str = ""
+
+
+def warm_up() -> None:
+    """Imports this module in a worker."""
+
+
+def examine(path: Path, data: Path, rtol: float, atol: float) -> Result:
+    """Runs all data sets of a case; the first that does not pass is its result."""
+    model = onnx.load(path)
+    sets = pickle.loads(data.read_bytes())
+    reason = out_of_scope(model, sets)
+    if reason:
+        return Result("out of scope", reason)
+    for inputs, outputs in sets:
+        result = _examine(model, inputs, outputs, rtol, atol)
+        if result.status != "passed":
+            return result
+    return Result("passed") if sets else Result("out of scope", "no data")
+
+
+def out_of_scope(model: onnx.ModelProto, sets: list[Any]) -> str:
+    """What no compiler of dense tensors takes; empty for anything else."""
+    domains = {node.domain for node in model.graph.node}
+    if domains & set(_TRAINING):
+        return "a training operator"
+    for value in (*model.graph.input, *model.graph.output):
+        which = value.type.WhichOneof("value")
+        if which != "tensor_type":
+            return f"a {(which or 'untyped value').removesuffix('_type')} as input or output"
+        if value.type.tensor_type.elem_type == TensorProto.STRING:
+            return "strings"
+        if value.type.tensor_type.elem_type in _NARROW:
+            return "a dtype below a byte, float8 or complex"
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.name in ("to", "dtype", "output_dtype") and attribute.i in _NARROW | {
+                TensorProto.STRING
+            }:
+                return "a dtype below a byte, float8 or complex"
+    if any(array is None for inputs, outputs in sets for array in (*inputs, *outputs)):
+        return "data that is no tensor"
+    return ""
+
+
+def _examine(
+    model: onnx.ModelProto, inputs: list[Any], outputs: list[Any], rtol: float, atol: float
+) -> Result:
+    with tempfile.TemporaryDirectory() as folder:
+        fixed, fed = _with_constants(model, inputs)
+        path = Path(folder) / "case.onnx"
+        path.write_bytes(fixed.SerializeToString())
+        shapes = {
+            value.name: tuple(array.shape)
+            for value, array in zip(_fed(fixed), fed, strict=True)
+            if not _is_static(value)
+        }
+        try:
+            loaded = load_model(path, shapes)
+            built = compile(loaded, local_device().target, TuningLog.in_memory())
+            found = built(*fed)
+        except AutotuneError as error:
+            return Result("unsupported", str(error)[:400])
+        except Exception as error:  # noqa: BLE001 - that there is such an end is what is counted
+            return Result("failed", f"{type(error).__name__}: {str(error).strip()[-300:]}")
+    found = found if isinstance(found, tuple) else (found,)
+    return _compared(found, outputs, rtol, atol)
+
+
+def _with_constants(model: onnx.ModelProto, inputs: list[Any]) -> tuple[onnx.ModelProto, list[np.ndarray]]:
+    """The model with integer inputs as constants where its output shapes depend on them, and what is left to feed."""
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    values = _fed(model)[: len(inputs)]
+    if _has_static_outputs(model, values, inputs):
+        return model, inputs
+    kept_values, kept = [], []
+    for value, array in zip(values, inputs, strict=True):
+        if array.dtype.kind in "iu" and array.ndim <= 1 and len(inputs) > 1:
+            model.graph.initializer.append(numpy_helper.from_array(array, value.name))
+        else:
+            kept_values.append(value)
+            kept.append(array)
+    kept_values = [onnx.ValueInfoProto.FromString(one.SerializeToString()) for one in kept_values]
+    del model.graph.input[:]
+    model.graph.input.extend(kept_values)
+    model.ir_version = max(model.ir_version, 4)
+    return model, kept
+
+
+def _has_static_outputs(model: onnx.ModelProto, values: list[Any], inputs: list[Any]) -> bool:
+    probe = onnx.ModelProto.FromString(model.SerializeToString())
+    for value, array in zip(_fed(probe), inputs, strict=False):
+        del value.type.tensor_type.shape.dim[:]
+        for size in array.shape:
+            value.type.tensor_type.shape.dim.add().dim_value = size
+    for value in probe.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    try:
+        inferred = onnx.shape_inference.infer_shapes(probe, data_prop=True)
+    except Exception:  # noqa: BLE001 - then the shapes are not known
+        return False
+    return all(_is_static(value) for value in inferred.graph.output)
+
+
+def _is_static(value: onnx.ValueInfoProto) -> bool:
+    tensor = value.type.tensor_type
+    return tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim)
+
+
+def _fed(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in weights]
+
+
+def _compared(found: tuple[Any, ...], expected: list[Any], rtol: float, atol: float) -> Result:
+    if len(found) != len(expected):
+        return Result("wrong", f"{len(found)} outputs in place of {len(expected)}")
+    for place, (mine, right) in enumerate(zip(found, expected, strict=True)):
+        right = np.asarray(right)
+        if mine.shape != right.shape or mine.dtype != right.dtype:
+            return Result(
+                "wrong", f"output {place}: {mine.dtype} {mine.shape} in place of {right.dtype} {right.shape}"
+            )
+        left = mine.astype(np.float64) if mine.dtype.kind not in "c" else mine
+        if not np.allclose(left, right.astype(np.float64), rtol=rtol, atol=atol, equal_nan=True):
+            error = np.nanmax(np.abs(left - right.astype(np.float64)))
+            return Result("wrong", f"output {place}: off by up to {error:.3g}")
+    return Result("passed")
