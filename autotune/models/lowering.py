@@ -9,6 +9,7 @@ from autotune.models.model import Model
 from autotune.models.passes.channel_padding import with_full_vectors
 from autotune.models.passes.channel_shuffles import with_channels_last_shuffles
 from autotune.models.passes.split_convolutions import with_split_convolutions
+from autotune.models.passes.subpixel_convolutions import with_subpixel_convolutions
 from search_spaces.target import Target
 from search_spaces.tensor_ir.modules import is_cpu, tvm_target
 from search_spaces.tensor_ir.vector_unit import vector_unit
@@ -55,7 +56,8 @@ def _with_channels_last(module: tvm.IRModule, target: tvm.target.Target) -> tvm.
         relax.transform.CanonicalizeBindings(),
     ]
     try:
-        laid_out = with_channels_last_shuffles(tvm.transform.Sequential(convert)(module))
+        converted = with_subpixel_convolutions(tvm.transform.Sequential(convert)(module))
+        laid_out = with_channels_last_shuffles(converted)
         return with_full_vectors(with_split_convolutions(laid_out), vector_unit(target))
     except (RuntimeError, ValueError):
         return module
