@@ -116,7 +116,7 @@ def compile(
         records = database(log, target, device, others, _TrialBuild(stack, linker or "cc"))
         with compiled_for, records, tvm.transform.PassContext(opt_level=3):
             scheduled = relax.transform.MetaScheduleApplyDatabase()(lowered)
-            split = relax.transform.SplitLayoutRewritePreproc()(scheduled)
+            split = _with_split_packs(scheduled)
             packed = relax.transform.FoldConstant()(split)
     found = coverage([name for name, _ in calls(lowered)], records.lookups, log, device)
     built = relax.build(packed, target=compiled_for, relax_pipeline=_to_executable(compiled_for))
@@ -161,6 +161,27 @@ def _to_executable(target: tvm.target.Target) -> tvm.transform.Pass:
             *relax.pipeline.finalize_passes(target),
         ]
     )
+
+
+def _with_split_packs(module: tvm.IRModule) -> tvm.IRModule:
+    """The module with the packing of weights as functions of their own, to be computed during the build.
+
+    TVM's pass fails on functions of another form than scheduled ones, such as calls of library routines, so it sees
+    those alone that have a weight of free layout.
+    """
+    others = {
+        name: func
+        for name, func in module.functions.items()
+        if isinstance(func, tvm.tirx.PrimFunc) and not _may_pack_weights(func)
+    }
+    rest = tvm.IRModule({name: func for name, func in module.functions.items() if name not in others})
+    split = relax.transform.SplitLayoutRewritePreproc()(rest.with_attrs(module.attrs or {}))
+    split.update(tvm.IRModule(others))
+    return split
+
+
+def _may_pack_weights(func: tvm.tirx.PrimFunc) -> bool:
+    return bool((func.attrs or {}).get("layout_free_buffers"))
 
 
 def _count_packs(module: tvm.IRModule) -> int:

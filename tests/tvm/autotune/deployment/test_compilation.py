@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import tvm
+from onnx import TensorProto, helper, numpy_helper
 from tvm import relax
 
 import autotune.deployment.side_by_side
@@ -339,3 +341,24 @@ def test_wrong_outputs_are_told_from_rounding() -> None:
     assert "expected 2 outputs, found 1" in str(compare_outputs([right], [right, right])[1])
     assert "output 0 is float32 (100, 10)" in str(compare_outputs([right.reshape(100, 10)], [right])[1])
     assert "NaN" in str(compare_outputs([np.full_like(right, np.nan)], [right])[1])
+
+
+def test_a_model_that_calls_a_library_routine_can_be_built(tmp_path: Path, target: Target) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("TopK", ["x", "k"], ["values", "places"])],
+        "largest",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (4, 32))],
+        [
+            helper.make_tensor_value_info("values", TensorProto.FLOAT, None),
+            helper.make_tensor_value_info("places", TensorProto.INT64, None),
+        ],
+        [numpy_helper.from_array(np.array([5]), "k")],
+    )
+    opset = helper.make_opsetid("", 17)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), tmp_path / "largest.onnx")
+    data = np.random.default_rng(0).standard_normal((4, 32)).astype(np.float32)
+
+    values, places = compile(load_model(tmp_path / "largest.onnx"), target, TuningLog.in_memory())(data)
+
+    np.testing.assert_array_equal(values, -np.sort(-data)[:, :5])
+    np.testing.assert_array_equal(np.take_along_axis(data, places, 1), values)
