@@ -39,12 +39,12 @@ quick: $(VENV)/.installed
 
 # TVM in this process: spaces, features, passes, lowering.
 tvm: $(VENV)/.installed
-	$(PYTEST) tests/tvm -n 2
+	$(PYTEST) tests/tvm -n 2 --dist worksteal
 
-# Everything but what takes minutes; what starts processes or takes timings has the machine to itself.
+# Everything but what takes minutes: first what two workers can share the cores for, then what needs the machine alone.
 test: $(VENV)/.installed system
-	$(PYTEST) tests/unit tests/tvm -n 2 --durations=0 | tee durations.txt; exit $${PIPESTATUS[0]}
-	$(PYTEST) tests/system --durations=0 | tee -a durations.txt; exit $${PIPESTATUS[0]}
+	set -o pipefail; $(PYTEST) -n 2 --dist worksteal -m 'not long and not alone' --durations=0 | tee durations.txt
+	set -o pipefail; $(PYTEST) tests/system -m 'alone and not long' --durations=0 | tee -a durations.txt
 
 nightly: $(VENV)/.installed system
 	$(PYTEST) -m long

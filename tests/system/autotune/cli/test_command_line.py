@@ -17,6 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import autotune
 
+pytestmark = pytest.mark.alone
+
 
 def _measured(log: autotune.TuningLog) -> set[tuple[str, autotune.Config]]:
     return {(record.task.key, record.config) for record in log.iterate()}

@@ -21,6 +21,8 @@ from autotune.tuning.tuning_job import TuningJob
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import DeviceFingerprint, Failure, FailureKind, Timing, TuningLog, TuningRecord
 
+pytestmark = pytest.mark.alone
+
 Run = Callable[..., str]
 
 

@@ -29,6 +29,8 @@ from autotune.tuning.budget import Budget
 from search_spaces import AutotuneError, Target
 from tuning_logs import TuningLog
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boards]:

@@ -1,6 +1,10 @@
 """A machine's peaks, measured."""
 
+import pytest
+
 from autotune.devices.roofline_measurement import measure_roofline
+
+pytestmark = pytest.mark.alone
 
 
 def test_what_a_machine_can_do_at_most_is_found_by_running_it() -> None:

@@ -21,6 +21,8 @@ from autotune.doctor.machine import (
     check_state,
 )
 
+pytestmark = pytest.mark.alone
+
 QUIET = MachineState("2026-01-01T00:00:00Z", 0.0, 0.5, 3000.0, 50.0, 0)
 
 

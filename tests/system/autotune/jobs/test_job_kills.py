@@ -20,8 +20,9 @@ from autotune.jobs.status import JobState, JobStatus, read_status
 from search_spaces import ToySpace
 from tuning_logs import TuningLog
 
+pytestmark = pytest.mark.alone
+
 TRIALS = 600
-KILLS = 24
 # One trial; at that rate the job cannot end before the last kill.
 TRIAL_SECS = 0.01
 
@@ -52,13 +53,23 @@ def start(folder: Path, trial_secs: float) -> multiprocessing.process.BaseProces
     return process
 
 
-def test_killed_at_24_moments_the_log_is_whole_and_no_trial_is_done_twice(tmp_path: Path) -> None:
+def wait_for_a_record(path: Path) -> None:
+    """On a busy machine a job may need longer to start than it is given."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not (path.exists() and '"record"' in path.read_text()):
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(24, marks=pytest.mark.long)])
+def test_killed_at_any_moment_the_log_is_whole_and_no_trial_is_done_twice(tmp_path: Path, kills: int) -> None:
     rng = random.Random(0)
     ends = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
     counts, spent_secs = [], []
-    for number in range(KILLS):
+    for number in range(kills):
         job = start(tmp_path, TRIAL_SECS)
         time.sleep(rng.uniform(0.05, 0.35))
+        if number == kills - 1:
+            wait_for_a_record(tmp_path / "log.jsonl")
         assert job.pid is not None
         os.kill(job.pid, ends[number % len(ends)])
         job.join(10)
@@ -81,7 +92,7 @@ def test_killed_at_24_moments_the_log_is_whole_and_no_trial_is_done_twice(tmp_pa
     assert len(configs) - len(defaults) == TRIALS
     status = status_of(tmp_path)
     assert (status.state, status.trials) == (JobState.FINISHED, TRIALS)
-    assert len({record.provenance.job.id for record in log.iterate()}) > 5
+    assert len({record.provenance.job.id for record in log.iterate()}) >= kills // 4
     assert all(record.provenance.job.id.startswith(status.run_prefix) for record in log.iterate())
 
 

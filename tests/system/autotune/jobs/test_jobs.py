@@ -21,6 +21,8 @@ from command_line import COMMAND, run_here
 import autotune
 from tuning_logs import TuningLog
 
+pytestmark = pytest.mark.alone
+
 TRIALS = 40
 
 

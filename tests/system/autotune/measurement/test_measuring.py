@@ -27,6 +27,8 @@ from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs.records.measurement import Check, Failure, FailureKind, Timing
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def device() -> Device:

@@ -17,6 +17,8 @@ from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs.records.measurement import Timing
 
+pytestmark = pytest.mark.alone
+
 
 class Thermometer(DriftMonitor):
     """A pace that is told what the pulses were, instead of what they are."""

@@ -45,6 +45,8 @@ from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs.file.log import TuningLog
 from tuning_logs.records.measurement import Failure, FailureKind, Timing
 
+pytestmark = pytest.mark.alone
+
 TARGET = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"
 # The number of the processor in an ELF file.
 AARCH64 = 183

@@ -33,6 +33,8 @@ from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs.file.log import TuningLog
 from tuning_logs.records.measurement import Failure, Timing
 
+pytestmark = pytest.mark.alone
+
 KEY = "loopback"
 # When the next candidate is measured after a fault: within 2 s on a machine of its own, with room for a busy one.
 SOON_SECS = 10.0

@@ -12,6 +12,8 @@ from autotune.runners.local_runner import LocalRunner
 from autotune.runners.thread_scaling import check_threads
 from search_spaces.errors import AutotuneError
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def one_core() -> Iterator[None]:

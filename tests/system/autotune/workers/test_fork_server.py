@@ -18,6 +18,8 @@ from autotune.workers.process import Call, WorkerProcess
 from autotune.workers.reply import Died, Returned
 from search_spaces import AutotuneError
 
+pytestmark = pytest.mark.alone
+
 SLOW_MODULE = """
 import os, time
 from pathlib import Path

@@ -4,7 +4,11 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from autotune.workers.idle import wait_until_idle
+
+pytestmark = pytest.mark.alone
 
 _SPINS = "import sys, time\nwhile time.process_time() < {secs}: pass\nprint(flush=True)\nsys.stdin.read()"
 

@@ -17,6 +17,8 @@ from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Died, OverMemory, Raised, Returned, TimedOut
 
+pytestmark = pytest.mark.alone
+
 SPIN = "import time; ends = time.process_time() + {cpu_secs}\nwhile time.process_time() < ends: pass"
 
 

@@ -86,11 +86,12 @@ def test_a_forged_line_with_a_true_checksum_is_read_or_named(number, data):
         assert record.secs > 0
 
 
-def test_a_short_run_of_the_coverage_guided_fuzzer_finds_nothing(tmp_path):
+@pytest.mark.parametrize("runs", [1000, pytest.param(4000, marks=pytest.mark.long)])
+def test_a_short_run_of_the_coverage_guided_fuzzer_finds_nothing(tmp_path, runs):
     pytest.importorskip("atheris", reason="atheris, the fuzzer, is not installed: pip install atheris")
     paths = os.pathsep.join([str(repository.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [sys.executable, repository.SUPPORT / "fuzz_log.py", "-runs=4000", "-seed=7"],
+        [sys.executable, repository.SUPPORT / "fuzz_log.py", f"-runs={runs}", "-seed=7"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(tmp_path)},
         capture_output=True,
@@ -98,4 +99,4 @@ def test_a_short_run_of_the_coverage_guided_fuzzer_finds_nothing(tmp_path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "Done 4000 runs" in done.stderr
+    assert f"Done {runs} runs" in done.stderr

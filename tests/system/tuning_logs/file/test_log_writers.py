@@ -34,7 +34,7 @@ def trials(log: TuningLog) -> list[int]:
     return [record.provenance.trial for record in log.iterate()]
 
 
-@pytest.mark.parametrize("kills", [30, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [8, pytest.param(200, marks=pytest.mark.long)])
 def test_no_acknowledged_record_is_lost_when_writers_are_killed(tmp_path, kills):
     path = tmp_path / "log.jsonl"
     chance = random.Random(0)

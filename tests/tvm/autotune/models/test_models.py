@@ -82,7 +82,13 @@ def test_a_trained_model_comes_in_and_computes_the_same(
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("nudenet", 50), ("minilm", 15), ("basic-pitch", 30), ("mtcnn-rnet", 8), ("mtcnn-onet", 10)],
+    [
+        pytest.param("nudenet", 50, marks=pytest.mark.long),
+        ("minilm", 15),
+        ("basic-pitch", 30),
+        ("mtcnn-rnet", 8),
+        ("mtcnn-onet", 10),
+    ],
 )
 def test_a_trained_model_has_tasks(name: str, least: int, trained_models: ModuleType, target: Target) -> None:
     [trained] = [each for each in trained_models.TRAINED_MODELS if each.name == name]

@@ -1,4 +1,4 @@
-"""The keys of real operators: every task of the nine architectures that come with the onnx package."""
+"""The keys of real operators: tasks of the architectures that come with the onnx package."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,18 +37,47 @@ print(json.dumps([keys, [task.key for task in extract_tasks(load_model(model), T
 """
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Architectures, and at least how many different operators they have, and how many that others had before."""
+
+    names: tuple[str, ...]
+    programs: int
+    shared: int
+
+
+FEW = Sample(("alexnet", "shufflenet", "squeezenet"), 80, 1)
+ALL = Sample(
+    (
+        *("alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50"),
+        *("shufflenet", "squeezenet", "vgg19", "zfnet512"),
+    ),
+    300,
+    10,
+)
+
+
+@pytest.fixture(scope="module", params=[FEW, pytest.param(ALL, marks=pytest.mark.long)], ids=["few", "all"])
+def sample(request: pytest.FixtureRequest) -> Sample:
+    return request.param  # type: ignore[no-any-return]
+
+
 @pytest.fixture(scope="module")
-def tasks_by_model(seeded_weights: ModuleType, target: Target) -> dict[str, tuple[TuningTask, ...]]:
+def tasks_by_model(
+    sample: Sample, seeded_weights: ModuleType, target: Target
+) -> dict[str, tuple[TuningTask, ...]]:
     return {
-        name: extract_tasks(load_model(seeded_weights.light_model(name)), target)
-        for name in seeded_weights.names()
+        name: extract_tasks(load_model(seeded_weights.light_model(name)), target) for name in sample.names
     }
 
 
+def test_the_sample_of_all_is_whole(seeded_weights: ModuleType) -> None:
+    assert list(ALL.names) == seeded_weights.names()
+
+
 def test_operators_have_the_same_key_if_and_only_if_they_are_the_same(
-    tasks_by_model: dict[str, tuple[TuningTask, ...]],
+    sample: Sample, tasks_by_model: dict[str, tuple[TuningTask, ...]]
 ) -> None:
-    assert len(tasks_by_model) == 9
     assert all(len({task.key for task in found}) == len(found) for found in tasks_by_model.values())
     programs: dict[str, Any] = {}
     alike: dict[int, list[str]] = {}
@@ -62,8 +92,8 @@ def test_operators_have_the_same_key_if_and_only_if_they_are_the_same(
         hashed = tvm_ffi.structural_hash(program, map_free_vars=True)
         if task.key not in alike.setdefault(hashed, []):
             alike[hashed].append(task.key)
-    assert len(programs) > 300
-    assert shared > 10
+    assert len(programs) > sample.programs
+    assert shared > sample.shared
     assert [keys for keys in alike.values() if len(keys) > 1] == []
 
 
