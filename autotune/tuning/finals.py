@@ -15,10 +15,10 @@ from autotune.tuning.finalists import best_sure_secs, choose_finalists, pooled_s
 from autotune.tuning.trial_recorder import TrialRecorder, without_lost_devices
 from search_spaces import Config, SearchSpace, TuningTask
 from tuning_logs import Check, Failure, FailureKind, Timing, TuningRecord
+from tuning_logs.selection.significance import is_significant, wilcoxon_p_value
 
 _MIN_TURNS = 6
 _MAX_TURNS = 12
-_SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class FinalResult:
     @property
     def is_clear(self) -> bool:
         """Whether the winner is faster than its rival beyond luck (at 5 %)."""
-        return self.p_value < _SIGNIFICANCE
+        return is_significant(self.p_value)
 
 
 @dataclass
@@ -108,7 +108,7 @@ class Final:
         if not medians[winner] < math.inf:
             return None
         rival = ranked[1] if len(ranked) > 1 and medians[ranked[1]] < math.inf else None
-        p_value = 0.0 if rival is None else _chance(columns[winner], columns[rival])
+        p_value = 0.0 if rival is None else wilcoxon_p_value(columns[winner], columns[rival])
         return FinalResult(
             self.artifacts[winner].config,
             medians[winner] / (1.0 if self.turns else self._slowdown or 1.0),
@@ -161,16 +161,6 @@ class Final:
                 self._failures[place] = outcome.measurement
         if all(place in self._failures or secs[place] < math.inf for place in outcomes):
             turns.append(tuple(secs))
-
-
-def _chance(winner: Sequence[float], rival: Sequence[float]) -> float:
-    pairs = [(a, b) for a, b in zip(winner, rival, strict=True) if a < math.inf and b < math.inf]
-    differences = [b - a for a, b in pairs]
-    if not any(differences):
-        return 1.0
-    from scipy.stats import wilcoxon  # takes half a second to load, and finals come at the end
-
-    return float(wilcoxon(differences, alternative="greater").pvalue)
 
 
 # What was measured on a slow machine and may be the best is looked at again, so many at most.
