@@ -54,6 +54,7 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 
 # The site in site/: built without a network; a broken link, anchor or reference is an error.
 docs: $(VENV)/.installed

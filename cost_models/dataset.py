@@ -1,8 +1,7 @@
-"""What a cost model learns from: features of configs, and how they scored among their likes."""
+"""Training data of a cost model: features of configs, and their scores within a group."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.scores import scores_within
 from search_spaces.errors import Misuse
-from tuning_logs.records.record import TuningRecord
 
 if TYPE_CHECKING:
     from cost_models.record_table import RecordTable
@@ -45,30 +42,6 @@ class Dataset:
         return len(self.scores)
 
     @classmethod
-    def from_records(cls, records: Sequence[TuningRecord], features: NDArray[np.float32]) -> Dataset:
-        """Scores the records of each (task, target, device) against the fastest among them.
-
-        features: (n, d), row i belonging to records[i].
-        """
-        if len(features) != len(records):
-            raise Misuse(
-                f"expected one row of features for each of {len(records)} records; found {len(features)}"
-            )
-        numbers: dict[tuple[str, str, str], int] = {}
-        groups = np.array(
-            [numbers.setdefault(record.comparable_key, len(numbers)) for record in records], dtype=np.int64
-        )
-        secs = np.array([record.secs for record in records], dtype=np.float64)
-        return cls.scored(features, secs, groups)
-
-    @classmethod
-    def scored(
-        cls, features: NDArray[np.float32], secs: NDArray[np.float64], groups: NDArray[np.int64]
-    ) -> Dataset:
-        """Scores (n,) seconds, infinite for failures, against the fastest of their group."""
-        return cls(np.asarray(features, dtype=np.float32), scores_within(secs, groups), groups)
-
-    @classmethod
     def of(cls, table: RecordTable) -> Dataset:
         """The rows of a table, with their scores."""
         return cls(table.features, table.scores, table.groups)
@@ -79,8 +52,7 @@ class Dataset:
 
         Raises Misuse as `RecordTable.read` does.
         """
-        from cost_models.record_table import (
-            RecordTable,
-        )  # loads TVM, which takes a second that others need not wait
+        # Loads TVM, which takes a second that other callers need not wait.
+        from cost_models.record_table import RecordTable
 
         return cls.of(RecordTable.read(logs, processes))

@@ -110,11 +110,6 @@ class RecordTable:
         by_group = [numbers.setdefault(fact.task.key, len(numbers)) for fact in self.facts]
         return np.array(by_group, dtype=np.int64)[self.groups]
 
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """What the rows were measured on, as `name, threads, target` for people, sorted."""
-        return tuple(sorted({device_text(self.facts[group]) for group in np.unique(self.groups)}))
-
 
 class _Group:
     def __init__(self, task: TuningTask, device: DeviceFingerprint) -> None:

@@ -1,4 +1,4 @@
-"""Where a tuner's measurements take place: here and now, or on boards that work while others have their turn."""
+"""Where a tuner's measurements run: in its own thread, or in the background while other tuners have their turn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class BackgroundCall(Generic[T]):
-    """Begins at once. The thread does not keep the process alive: what it waits for ends when that is closed."""
+    """A call in a daemon thread, started at once, with a result to wait for."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
@@ -25,7 +25,7 @@ class BackgroundCall(Generic[T]):
         return not self._thread.is_alive()
 
     def result(self) -> T:
-        """Waits for what the work returns, or raises what it raised."""
+        """Waits for the work's result, or raises its exception."""
         self._thread.join()
         if self._trouble:
             raise self._trouble[0]
@@ -39,27 +39,27 @@ class BackgroundCall(Generic[T]):
 
 
 class Execution(Protocol):
-    """Carries out what a device has to do by itself."""
+    """Where measurements run: in this thread, or in the background."""
 
     def run(self, work: Callable[[], T]) -> Generator[list[Any], None, T]:
-        """Returns what the work returns, or raises what it raises; yields empty lists while it is to be waited for."""
+        """Returns the work's result, or raises its exception; yields empty lists until it is done."""
         ...
 
 
 class Inline:
-    """The work is done at once: it needs this machine, which nobody else may use meanwhile."""
+    """Runs each call at once: it needs this machine, which must be idle otherwise."""
 
     def run(self, work: Callable[[], T]) -> Generator[list[Any], None, T]:
         """Yields nothing."""
+        yield from ()
         return work()
-        yield []
 
 
 class InBackground:
-    """The work is done behind the caller's back, in a thread that mostly waits for boards."""
+    """Runs each call in a thread, which mostly waits for boards."""
 
     def run(self, work: Callable[[], T]) -> Generator[list[Any], None, T]:
-        """Yields until it is done."""
+        """Yields empty lists until the call is done."""
         background = BackgroundCall(work)
         while not background.is_done:
             yield []

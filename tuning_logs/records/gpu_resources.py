@@ -1,4 +1,4 @@
-"""What a kernel takes of a GPU, as its compiler reports."""
+"""The GPU resources that a kernel occupies, as its compiler reports them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,3 @@ class GpuResources:
     registers: int
     spill_bytes: int
     shared_bytes: int
-
-    def largest(self, other: GpuResources) -> GpuResources:
-        """The larger of each."""
-        return GpuResources(
-            max(self.registers, other.registers),
-            max(self.spill_bytes, other.spill_bytes),
-            max(self.shared_bytes, other.shared_bytes),
-        )
