@@ -29,7 +29,7 @@ from autotune.builders.artifact import Artifact
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.device import Device, local_device
 from autotune.models.operators import operator_task
-from autotune.runners.drift import DriftMonitor
+from autotune.runners.drift import is_steady
 from autotune.runners.local_runner import LocalRunner
 from autotune.runners.runner import Outcome
 from autotune.runners.thread_scaling import check_threads
@@ -56,13 +56,13 @@ BARS = {
 class WatchedRunner(LocalRunner):
     """A runner that notes how long each candidate kept it, besides what came out."""
 
-    def __init__(self, device: Device, drift: DriftMonitor) -> None:
-        super().__init__(device, drift=drift)
+    def __init__(self, device: Device) -> None:
+        super().__init__(device)
         self.spent: list[tuple[float, float]] = []
 
-    def _run(self, artifact: Artifact, best_secs: float) -> Outcome:
+    def _run(self, artifact: Artifact, best: dict[str, float]) -> Outcome:
         started = time.perf_counter()
-        outcome = super()._run(artifact, best_secs)
+        outcome = super()._run(artifact, best)
         if isinstance(outcome.measurement, Timing) and not artifact.is_reference:
             self.spent.append((outcome.measurement.secs, time.perf_counter() - started))
         return outcome
@@ -142,7 +142,6 @@ def hog(device: Device, options: argparse.Namespace) -> dict[str, Any]:
         slower = 1.0 if same else head_to_head(device, quiet.task, run.best_config, quiet.best_config)
         found |= {
             f"{name}_hog_noticed": run.noticed,
-            f"{name}_hog_measured_anew": run.repeated,
             f"{name}_hog_in_doubt": len(run.unsteady),
             f"{name}_hog_hit_quiet_winner": quiet.best_config in run.unsteady,
             f"{name}_hog_same_winner": same,
@@ -180,14 +179,12 @@ class Run:
             sampler=sampler_factory(kind),
             finals_share=0.2,
         )
-        drift = DriftMonitor()
         self.noticed = False
         searched, search_started, search_ended = 0, math.inf, math.inf
         self.spent: list[tuple[float, float]] = []
-        with WatchedRunner(device, drift=drift) as runner, LocalBuilder() as builder:
+        with WatchedRunner(device) as runner, LocalBuilder() as builder:
             check_threads(device, runner)
             tuner = Tuner(job, log, builder, runner)
-            tuner.drift = drift
             rounds = tuner.rounds()
             started = time.perf_counter()
             with hog_while(lambda: tuner.trials in hogged) as keep_up:
@@ -196,14 +193,17 @@ class Run:
                     if tuner.trials > searched:
                         searched, search_ended = tuner.trials, time.perf_counter()
                         self.spent = list(runner.spent)
-                    self.noticed = self.noticed or (not drift.is_steady and tuner.trials > 0)
+                    self.noticed = self.noticed or (not is_steady(tuner.slowdown) and tuner.trials > 0)
                     keep_up()
             self.job_secs = time.perf_counter() - started
         self.search_secs = search_ended - search_started
         self.trials = tuner.trials
-        self.warning = drift.warning
-        self.repeated = drift.repeated
-        self.unsteady = {config for _, config in drift.unsteady}
+        self.warning = tuner.drift_warning
+        self.unsteady = {
+            one.config
+            for one in log.iterate()
+            if isinstance(one.measurement, Timing) and not one.measurement.is_steady
+        }
         best = log.best(self.task, device.fingerprint)
         assert best is not None
         self.best_config, self.best_secs = best.config, best.secs

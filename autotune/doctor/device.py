@@ -8,7 +8,7 @@ import numpy as np
 
 from autotune.devices.device import Device, parse_device
 from autotune.doctor.machine import Finding, Health
-from autotune.measurement.local_reference import pulse
+from autotune.measurement.local_reference import time_reference_kernel
 from autotune.runners.factory import thread_speedup
 from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import lasting_worker
@@ -17,8 +17,8 @@ from autotune.workers.reply import Returned
 from autotune.workers.threads import kernel_threads
 from search_spaces import AutotuneError
 
-_PULSES = 40
-_PULSE_SECS = 30.0
+_REPEATS = 40
+_TIMEOUT_SECS = 30.0
 # The 90th percentile of a kernel's latency over the 10th: beyond the first, winners need finals; beyond the second,
 # nothing can be told.
 _UNSTEADY, _WILD = 1.1, 1.5
@@ -45,12 +45,12 @@ def check_device(url: str) -> Iterator[Finding]:
     yield Finding(f"device {url}", Health.GOOD, found)
     if device.connection.startswith("rpc://"):
         return
-    yield check_drift(f"steadiness of {url}", _pulses(device))
+    yield check_drift(f"steadiness of {url}", _reference_secs(device))
 
 
-def check_drift(what: str, pulses_secs: list[float]) -> Finding:
+def check_drift(what: str, reference_secs: list[float]) -> Finding:
     """Checks the spread of a reference kernel's latencies."""
-    low, middle, high = np.percentile(pulses_secs, [10, 50, 90])
+    low, middle, high = np.percentile(reference_secs, [10, 50, 90])
     spread = float(high / low)
     health = Health.PROBLEM if spread > _WILD else Health.WARNING if spread > _UNSTEADY else Health.GOOD
     remedy = (
@@ -63,8 +63,8 @@ def check_drift(what: str, pulses_secs: list[float]) -> Finding:
     )
 
 
-def _pulses(device: Device) -> list[float]:
-    needs = WorkerNeeds(pulse.__module__, kernel_threads(device.threads))
+def _reference_secs(device: Device) -> list[float]:
+    needs = WorkerNeeds(time_reference_kernel.__module__, kernel_threads(device.threads))
     with lasting_worker(needs) as pool:
-        replies = pool.map([(Call(pulse, (device.target,)), _PULSE_SECS)] * _PULSES)
+        replies = pool.map([(Call(time_reference_kernel, (device.target,)), _TIMEOUT_SECS)] * _REPEATS)
     return [float(reply.value) for reply in replies if isinstance(reply, Returned)] or [float("inf")]

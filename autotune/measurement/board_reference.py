@@ -1,4 +1,4 @@
-"""The pulse of a board: how long a small kernel that never changes takes there (imports TVM).
+"""The reference kernel on a board (imports TVM).
 
 Runs in the worker process that talks to the board.
 """
@@ -18,23 +18,23 @@ import tvm
 from autotune.builders.cpu_build import compile_kernel
 from autotune.measurement.reference_kernel import (
     SIZE,
-    Beat,
+    TimedBatch,
     parallel_matmul,
-    pulse_secs,
+    reference_secs,
     serial_matmul,
     speedup,
-    steady_beat,
+    timed_batch,
 )
 from search_spaces.target import Target
 from search_spaces.tensor_ir.modules import dump
 
-_BEATS = 5
+_REPEATS = 5
 _SPEEDUP_PAIRS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceKernel:
-    """What the pulse of boards is taken with: compiled for their target into a folder of this machine, once."""
+    """The reference kernel of boards with a target: compiled into a folder of this machine, once."""
 
     target: Target
     linker: str
@@ -44,34 +44,34 @@ class ReferenceKernel:
         """The kernel's shared library, compiled if it is not there yet."""
         found = self.folder / f"{make.__name__}.so"
         if not found.exists():
-            # Several workers may do this at once: the last one wins.
+            # Several workers may do this at once, each with an object file of its own: the last one wins.
             own = self.folder / f"{make.__name__}-{os.getpid()}.so"
             compile_kernel(dump(make(SIZE)), 1, self.target, own, self.linker)
             own.replace(found)
         return found
 
 
-class BoardPulse:
+class BoardReference:
     """Reference kernels loaded in a session on a board."""
 
     def __init__(self, session: Any, reference: ReferenceKernel) -> None:
         self._session, self._reference = session, reference
-        self._names = (f"pulse-{number}.so" for number in itertools.count())
+        self._names = (f"reference-{number}.so" for number in itertools.count())
         rng = np.random.default_rng(0)
         self._arrays = [
             tvm.runtime.tensor(rng.random((SIZE, SIZE), np.float32), session.cpu()) for _ in range(3)
         ]
-        self._beat = self._loaded(parallel_matmul)
+        self._parallel = self._loaded(parallel_matmul)
 
-    def take(self) -> float:
-        """Seconds of one call of the kernel on all threads: the median of a few beats of about 2 ms."""
-        return pulse_secs(self._beat, _BEATS)
+    def time_kernel(self) -> float:
+        """Seconds of one call of the kernel on all threads: the median of five batches of about 2 ms."""
+        return reference_secs(self._parallel, _REPEATS)
 
     def thread_speedup(self) -> float:
         """How many times faster the kernel is on all threads than on one, each at its fastest."""
-        return speedup(self._loaded(serial_matmul), self._beat, _SPEEDUP_PAIRS)
+        return speedup(self._loaded(serial_matmul), self._parallel, _SPEEDUP_PAIRS)
 
-    def _loaded(self, make: Callable[[int], tvm.IRModule]) -> Beat:
+    def _loaded(self, make: Callable[[int], tvm.IRModule]) -> TimedBatch:
         name = next(self._names)
         self._session.upload(bytearray(self._reference.library(make).read_bytes()), name)
         library = self._session.load_module(name)
@@ -80,4 +80,4 @@ class BoardPulse:
             timer = library.time_evaluator("main", self._session.cpu(), number=number, repeat=1)
             return float(timer(*self._arrays).results[0])
 
-        return steady_beat(run)
+        return timed_batch(run)

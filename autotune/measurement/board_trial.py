@@ -20,7 +20,7 @@ from tvm import rpc
 from autotune.builders.artifact import Artifact
 from autotune.devices.rpc_tracker import Address, TrackerConnection
 from autotune.measurement.board_memory import BoardMemory
-from autotune.measurement.board_reference import BoardPulse, ReferenceKernel
+from autotune.measurement.board_reference import BoardReference, ReferenceKernel
 from autotune.measurement.device_kernel import DeviceInputs, DeviceKernel
 from autotune.measurement.gpu_memory import GpuMemory
 from autotune.measurement.inputs import Signs
@@ -37,7 +37,7 @@ _REFUSED_PAUSE_SECS = 0.2
 class BoardRequest:
     """Which boards will do: those under a key at a tracker, except some, within so many seconds.
 
-    reference: what their pulse is taken with, None where none is.
+    reference: the kernel that tells whether a board is slow meanwhile, None where none is timed.
     """
 
     tracker: Address
@@ -49,12 +49,15 @@ class BoardRequest:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """The trial took place, on the board at an address; pulse_secs: the board's after it, None where none was taken."""
+    """The trial took place on the board at an address.
+
+    reference_secs: of a call of the reference kernel there after it, None where it was not timed.
+    """
 
     address: Address
     measurement: Measurement
     check: Check | None
-    pulse_secs: float | None = None
+    reference_secs: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Session:
     address: Address
     connection: Any
     names: Iterator[str] = field(default_factory=lambda: (f"{number}.so" for number in itertools.count()))
-    _pulse: BoardPulse | None = None
+    _reference: BoardReference | None = None
 
     @cached_property
     def inputs(self) -> DeviceInputs:
@@ -105,11 +108,11 @@ class Session:
         self.connection.upload(bytearray(library.read_bytes()), name)
         return self.connection.load_module(name)
 
-    def pulse(self, reference: ReferenceKernel) -> BoardPulse:
-        """The board's, with its kernel loaded once."""
-        if self._pulse is None:
-            self._pulse = BoardPulse(self.connection, reference)
-        return self._pulse
+    def reference(self, kernel: ReferenceKernel) -> BoardReference:
+        """The reference kernel on the board, loaded once."""
+        if self._reference is None:
+            self._reference = BoardReference(self.connection, kernel)
+        return self._reference
 
     @property
     def is_alive(self) -> bool:
@@ -143,11 +146,11 @@ def try_on_board(artifact: Artifact, options: TrialOptions, request: BoardReques
     if request.reference is None or not isinstance(measurement, Timing):
         return Tried(session.address, measurement, check)
     try:
-        pulse_secs = session.pulse(request.reference).take()
+        reference_secs = session.reference(request.reference).time_kernel()
     except Exception as error:  # noqa: BLE001 - the kernel is known to run: it is the board that does not
         _held.clear()
         return Lost(session.address, _text(error))
-    return Tried(session.address, measurement, check, pulse_secs)
+    return Tried(session.address, measurement, check, reference_secs)
 
 
 def speedup_on_board(request: BoardRequest) -> float | Lost:
@@ -157,7 +160,7 @@ def speedup_on_board(request: BoardRequest) -> float | Lost:
         if isinstance(session, Lost):
             return session
         assert request.reference is not None
-        return session.pulse(request.reference).thread_speedup()
+        return session.reference(request.reference).thread_speedup()
     except Exception as error:  # noqa: BLE001 - a board or tracker may fail in any way
         _held.clear()
         return Lost(None, _text(error))

@@ -1,4 +1,4 @@
-"""The pulse of a machine: how long the same small kernel takes, each time it is asked (imports TVM).
+"""The reference kernel on this machine (imports TVM).
 
 Runs in the worker process that measures candidates, with its threads.
 """
@@ -14,31 +14,31 @@ import tvm
 
 from autotune.measurement.reference_kernel import (
     SIZE,
-    Beat,
+    TimedBatch,
     parallel_matmul,
-    pulse_secs,
+    reference_secs,
     serial_matmul,
     speedup,
-    steady_beat,
+    timed_batch,
 )
 from search_spaces.target import Target
 from search_spaces.tensor_ir.modules import tvm_target
 
-_BEATS = 7
+_REPEATS = 7
 
 
-def pulse(target: Target) -> float:
-    """Seconds of one call of the kernel on all threads: the median of seven beats of about 2 ms."""
-    return pulse_secs(_beat(target, parallel_matmul), _BEATS)
+def time_reference_kernel(target: Target) -> float:
+    """Seconds of one call of the kernel on all threads: the median of seven batches of about 2 ms."""
+    return reference_secs(_batch(target, parallel_matmul), _REPEATS)
 
 
 def thread_speedup(target: Target) -> float:
     """How many times faster the kernel is on all threads than on one, each at its fastest."""
-    return speedup(_beat(target, serial_matmul), _beat(target, parallel_matmul), 2 * _BEATS)
+    return speedup(_batch(target, serial_matmul), _batch(target, parallel_matmul), 2 * _REPEATS)
 
 
 @cache
-def _beat(target: Target, kernel: Callable[[int], tvm.IRModule]) -> Beat:
+def _batch(target: Target, kernel: Callable[[int], tvm.IRModule]) -> TimedBatch:
     # Compiled into this process: no file, no linker, and the same machine code each time.
     function = tvm.tirx.build(kernel(SIZE), target=tvm_target(target))["main"]
     rng = np.random.default_rng(0)
@@ -50,4 +50,4 @@ def _beat(target: Target, kernel: Callable[[int], tvm.IRModule]) -> Beat:
             function(*arrays)
         return (time.perf_counter() - started) / number
 
-    return steady_beat(run)
+    return timed_batch(run)

@@ -1,4 +1,4 @@
-"""A small matmul that never changes, on one thread or on all of them: what machines are judged by (imports TVM)."""
+"""The reference kernel, a small matmul on one thread or on all of them, by which devices are judged (imports TVM)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import tvm
 from tvm import te
 from tvm.s_tir import Schedule
 
+from autotune.measurement.stopwatch import Run
 from search_spaces.tensor_ir.modules import normalize
 
 
 def serial_matmul(size: int) -> tvm.IRModule:
-    """size × size in float32, columns in vectors of 16."""
+    """A matmul, size × size in float32, on one thread; columns in vectors of 16."""
     return _rows_by_vectors(size).mod
 
 
 def parallel_matmul(size: int) -> tvm.IRModule:
-    """The same, its rows shared out among all threads."""
+    """The same matmul, its rows shared out among all threads."""
     schedule = _rows_by_vectors(size)
     row, *_ = schedule.get_loops(schedule.get_sblock("product"))
     schedule.parallel(row)
@@ -39,31 +40,29 @@ def _rows_by_vectors(size: int) -> Schedule:
     return schedule
 
 
-#: Calls the kernel that many times in a row; the seconds that one call took on average.
-Run = Callable[[int], float]
-#: One beat: the seconds of a call.
-Beat = Callable[[], float]
+#: The mean seconds of one call, over a batch of calls.
+TimedBatch = Callable[[], float]
 
 #: Rows and columns of the kernel, a matmul.
 SIZE: Final = 192
-# A beat is long against what waking a thread takes, and a few of them are short against a trial.
-_BEAT_SECS = 0.002
+# A batch is long against what waking a thread takes, and a few of them are short against a trial.
+_BATCH_SECS = 0.002
 
 
-def steady_beat(run: Run) -> Beat:
-    """A beat of as many calls as take about 2 ms here."""
+def timed_batch(run: Run) -> TimedBatch:
+    """A batch of as many calls as take about 2 ms here."""
     run(1)
-    number = max(1, round(_BEAT_SECS / run(20)))
+    number = max(1, round(_BATCH_SECS / run(20)))
     return lambda: run(number)
 
 
-def pulse_secs(beat: Beat, beats: int) -> float:
-    """The median of so many beats, after one that warms up."""
-    beat()
-    return statistics.median(beat() for _ in range(beats))
+def reference_secs(batch: TimedBatch, repeats: int) -> float:
+    """The median of repeated batches, after one that warms up."""
+    batch()
+    return statistics.median(batch() for _ in range(repeats))
 
 
-def speedup(alone: Beat, together: Beat, pairs: int) -> float:
+def speedup(alone: TimedBatch, together: TimedBatch, pairs: int) -> float:
     """How many times faster a kernel is together than alone, each at its fastest, in turns."""
     secs = [(alone(), together()) for _ in range(pairs)]
     return min(one for one, _ in secs) / min(other for _, other in secs)

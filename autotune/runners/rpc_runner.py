@@ -1,4 +1,4 @@
-"""Running artifacts on boards behind an RPC tracker: several at once, each trial with this side's limits."""
+"""A runner for boards behind an RPC tracker: several at once, each trial with this side's limits."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import math
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from autotune.builders.artifact import Artifact
+from autotune.devices.connection import Rpc
 from autotune.devices.rpc_tracker import Address, registered_boards
 from autotune.measurement.board_reference import ReferenceKernel
 from autotune.measurement.board_trial import (
@@ -24,7 +26,8 @@ from autotune.measurement.kernel_trial import TrialOptions
 from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.board_backoff import BoardBackoff
 from autotune.runners.drift import DriftMonitor
-from autotune.runners.runner import Outcome, best_times, failed, unchecked
+from autotune.runners.references import References
+from autotune.runners.runner import Outcome, TrialLimits, best_times, failed
 from autotune.workers.closeable import Closeable
 from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import WorkerPool
@@ -32,56 +35,65 @@ from autotune.workers.process import Call
 from autotune.workers.reply import Died, Reply, Returned
 from search_spaces.errors import AutotuneError
 from search_spaces.target import Target
-from tuning_logs.records.measurement import Failure, FailureKind, is_device_lost
+from tuning_logs.records.measurement import Failure, FailureKind
 
 _GIB = 1 << 30
 _WAIT_SECS = 10.0
 # So often a candidate is tried on another board before it is given up for now.
 _MAX_LOSSES = 3
+# A session that is killed from outside is held against the candidate the second time.
+_MAX_KILLS = 2
 _PAUSE_SECS = 0.5
+_LIMITS = TrialLimits(timeout_secs=30.0)
 
 
-class RemoteRunner(Closeable):
-    """Runs on the boards under a key, one worker process and session for each.
+@dataclass(frozen=True, slots=True)
+class BoardOptions:
+    """What boards under one key have in common.
 
-    threads:                how many a kernel uses on a board;
-    timeout_secs:           what one candidate may take, the wait for a board and the way there included;
-    reference_timeout_secs: the same for the untuned program;
-    patience_secs:          how long none of the boards may answer before that is an error;
-    reference:              target and linker of the kernel that each board's pulse is taken with after every trial,
-                            None for no pulse;
-    drift:                   what is told of the boards' speed.
+    threads:       how many a kernel uses;
+    reference:     target and linker of the reference kernel, timed on a board after every trial; None for no times;
+    patience_secs: how long none of the boards may answer before that is an error.
+    """
 
-    What was measured on a board that had just become slow is measured anew, or else counted as in doubt.
+    threads: int
+    reference: tuple[Target, str] | None = None
+    patience_secs: float = 120.0
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """How often an artifact's board was lost, and its session killed from outside."""
+
+    losses: int = 0
+    kills: int = 0
+
+
+class RpcRunner(Closeable):
+    """Runs kernels on the boards at a connection, one worker process and session for each board.
 
     A board that is lost is left alone for a while, and its candidate goes to another; a candidate whose board was
-    lost three times comes back as DEVICE_LOST, which is nobody's measurement.
+    lost three times comes back as DEVICE_LOST, which is nobody's measurement. Each board has a baseline of its own for
+    the slowdown of its trials.
     """
 
     def __init__(
         self,
-        tracker: Address,
-        key: str,
-        threads: int,
+        boards: Rpc,
+        options: BoardOptions,
         stopwatch: Stopwatch | None = None,
-        timeout_secs: float = 30.0,
-        reference_timeout_secs: float = 300.0,
-        patience_secs: float = 120.0,
-        reference: tuple[Target, str] | None = None,
-        drift: DriftMonitor | None = None,
+        limits: TrialLimits = _LIMITS,
     ) -> None:
-        self._tracker, self._key, self._threads = tracker, key, threads
+        self._boards, self._options, self._limits = boards, options, limits
         self._stopwatch = stopwatch or Stopwatch()
-        self._timeout_secs, self._reference_timeout_secs = timeout_secs, reference_timeout_secs
-        self._patience_secs = patience_secs
         self._backoff = BoardBackoff()
         self._answered = time.monotonic()
-        self._references: dict[str, Failure | None] = {}
+        self._references = References()
+        self._drift: dict[Address, DriftMonitor] = defaultdict(DriftMonitor)
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
-        self._reference = ReferenceKernel(*reference, Path(self._scratch.name)) if reference else None
-        self.drift = drift or DriftMonitor()
-        self._paces: dict[Address, DriftMonitor] = defaultdict(DriftMonitor)
-        self._boards = len(registered_boards(tracker, key))
+        folder, reference = Path(self._scratch.name), options.reference
+        self._reference_kernel = ReferenceKernel(*reference, folder) if reference else None
+        self._count = len(registered_boards(boards.tracker, boards.key))
         self._is_closed = False
         self._pool = self._open_pool()
 
@@ -97,16 +109,30 @@ class RemoteRunner(Closeable):
         longer than patience_secs.
         """
         self._follow_boards()
-        self.drift.slowdown = 1.0
         # What the others are checked against comes first, by itself.
         first = [place for place, one in enumerate(artifacts) if one.is_reference]
         rest = [place for place, one in enumerate(artifacts) if not one.is_reference]
         found: dict[int, Outcome] = {}
         for places in (first, rest):
             best = best_times(artifacts, found, best_secs)
-            outcomes = self._run_all([artifacts[place] for place in places], best, best_secs)
+            outcomes = self._run_all([artifacts[place] for place in places], best)
             found |= zip(places, outcomes, strict=True)
         return [found[place] for place in range(len(artifacts))]
+
+    def thread_speedup(self) -> float:
+        """How many times faster the reference kernel is on a board's threads than on one of them.
+
+        Raises AutotuneError where it cannot be measured.
+        """
+        call = Call(speedup_on_board, (self._request(_WAIT_SECS),))
+        [reply] = self._pool.map([(call, self._limits.reference_timeout_secs)])
+        value = reply.value if isinstance(reply, Returned) else Lost(None, reply.message)
+        if isinstance(value, Lost):
+            raise AutotuneError(
+                f"expected a small matmul to run on a board under {self._boards.key!r}, found {value.message}; "
+                "check that the target fits the board"
+            )
+        return float(value)
 
     def close(self) -> None:
         """Ends the worker processes, and with them the sessions."""
@@ -114,127 +140,85 @@ class RemoteRunner(Closeable):
         self._pool.close()
         self._scratch.cleanup()
 
-    def _run_all(
-        self, artifacts: Sequence[Artifact], best: dict[str, float], best_secs: float
-    ) -> list[Outcome]:
+    def _run_all(self, artifacts: Sequence[Artifact], best: Mapping[str, float]) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
-        losses = [0] * len(artifacts)
-        deaths = [0] * len(artifacts)
-        self._taken_back: set[int] = set()
-        pending = list(range(len(artifacts)))
+        attempts = [_Attempts() for _ in artifacts]
+        pending = []
+        for place, artifact in enumerate(artifacts):
+            failure = self._references.unchecked(artifact)
+            if failure is None:
+                pending.append(place)
+            else:
+                outcomes[place] = Outcome(failure, None)
         while pending:
-            for place in list(pending):
-                failure = unchecked(self._references, artifacts[place])
-                if failure is not None:
-                    outcomes[place] = Outcome(failure, None)
-                    pending.remove(place)
-            calls = [self._call(artifacts[place], best, best_secs) for place in pending]
-            again = []
-            replies = self._pool.map(calls)
+            replies = self._pool.map([self._call(artifacts[place], best) for place in pending])
             for place, reply in zip(pending, replies, strict=True):
-                outcome = self._judge(artifacts[place], reply, losses, deaths, place)
-                if outcome is None:
-                    again.append(place)
-                else:
+                outcome = self._judge(artifacts[place], reply, attempts[place])
+                if outcome is not None:
                     outcomes[place] = outcome
-                    self._remember(artifacts[place], outcome)
-            pending = again
+                    self._references.note(artifacts[place], outcome)
+            pending = [place for place in pending if place not in outcomes]
             if pending and any(isinstance(one, Returned) and isinstance(one.value, Lost) for one in replies):
                 self._wait_for_boards()
         return [outcomes[place] for place in range(len(artifacts))]
 
-    def _call(self, artifact: Artifact, best: dict[str, float], best_secs: float) -> tuple[Call, float]:
-        key = artifact.task.key
+    def _call(self, artifact: Artifact, best: Mapping[str, float]) -> tuple[Call, float]:
+        key, limit_secs = artifact.task.key, self._limits.secs_for(artifact)
         options = TrialOptions(
-            Path(self._scratch.name, key), self._stopwatch, best.get(key, best_secs), self._threads
+            Path(self._scratch.name, key), self._stopwatch, best[key], self._options.threads
         )
-        limit_secs = self._reference_timeout_secs if artifact.is_reference else self._timeout_secs
-        wait_secs = min(_WAIT_SECS, limit_secs / 2)
-        return Call(try_on_board, (artifact, options, self._request(wait_secs))), limit_secs
+        request = self._request(min(_WAIT_SECS, limit_secs / 2))
+        return Call(try_on_board, (artifact, options, request)), limit_secs
 
     def _request(self, wait_secs: float) -> BoardRequest:
-        return BoardRequest(self._tracker, self._key, self._backoff.closed, wait_secs, self._reference)
+        tracker, key = self._boards.tracker, self._boards.key
+        return BoardRequest(tracker, key, self._backoff.closed, wait_secs, self._reference_kernel)
 
-    def _is_disturbed(self, artifact: Artifact, tried: Tried, place: int) -> bool:
-        """Whether the trial is to be made once more, because its board has just become slow."""
-        assert tried.pulse_secs is not None
-        drift = self._paces[tried.address]
-        was_steady = drift.is_steady
-        is_steady = drift.take(tried.pulse_secs)
-        self.drift.slowdown = max(self.drift.slowdown, drift.slowdown)
-        if is_steady:
-            self.drift.repeated += place in self._taken_back
-            return False
-        if was_steady and place not in self._taken_back:
-            self._taken_back.add(place)
-            time.sleep(_PAUSE_SECS)
-            return True
-        self.drift.unsteady[artifact.task.key, artifact.config] = drift.slowdown
-        return False
-
-    def thread_speedup(self) -> float:
-        """How many times faster a small kernel is on a board's threads than on one of them.
-
-        Raises AutotuneError where it cannot be measured.
-        """
-        [reply] = self._pool.map(
-            [(Call(speedup_on_board, (self._request(_WAIT_SECS),)), self._reference_timeout_secs)]
-        )
-        value = reply.value if isinstance(reply, Returned) else Lost(None, reply.message)
-        if isinstance(value, Lost):
-            raise AutotuneError(
-                f"expected a small matmul to run on a board under {self._key!r}, found {value.message}; check that "
-                "the target fits the board"
-            )
-        return float(value)
-
-    def _judge(
-        self, artifact: Artifact, reply: Reply, losses: list[int], deaths: list[int], place: int
-    ) -> Outcome | None:
+    def _judge(self, artifact: Artifact, reply: Reply, attempts: _Attempts) -> Outcome | None:
         """The outcome, None where the candidate is to be tried again."""
-        value = reply.value if isinstance(reply, Returned) else None
-        if isinstance(value, Lost):
-            if value.address is not None:
-                self._backoff.record_failure(value.address)
-                losses[place] += 1
-            if losses[place] < _MAX_LOSSES:
-                return None
-            return Outcome(Failure(FailureKind.DEVICE_LOST, value.message[-2000:], artifact.build_secs), None)
-        self._answered = time.monotonic()
-        if isinstance(value, Tried):
-            self._backoff.record_success(value.address)
-            if value.pulse_secs is not None and self._is_disturbed(artifact, value, place):
-                return None
-            return Outcome(value.measurement, value.check)
-        if isinstance(value, Ended):
-            self._backoff.record_success(value.address)
-            if isinstance(value.fault, Died) and value.fault.from_outside:
-                deaths[place] += 1
-                if deaths[place] < 2:
-                    return None
-            return failed(artifact, value.fault)
-        assert not isinstance(reply, Returned)
-        return failed(artifact, reply)
+        if not isinstance(reply, Returned):
+            self._answered = time.monotonic()
+            return failed(artifact, reply)
+        match reply.value:
+            case Lost() as lost:
+                return self._judge_loss(artifact, lost, attempts)
+            case Ended() as ended:
+                self._note_success(ended.address)
+                is_killed = isinstance(ended.fault, Died) and ended.fault.from_outside
+                attempts.kills += is_killed
+                return None if is_killed and attempts.kills < _MAX_KILLS else failed(artifact, ended.fault)
+            case Tried() as tried:
+                self._note_success(tried.address)
+                slowdown = 1.0
+                if tried.reference_secs is not None:
+                    slowdown = self._drift[tried.address].observe(tried.reference_secs)
+                return Outcome(tried.measurement, tried.check, slowdown)
+        raise TypeError(f"expected the result of a trial on a board, found {reply.value!r}")
 
-    def _remember(self, artifact: Artifact, outcome: Outcome) -> None:
-        measurement = outcome.measurement
-        if is_device_lost(measurement):
-            return
-        key = artifact.task.key
-        if artifact.is_reference and self._references.get(key, measurement) is not None:
-            self._references[key] = measurement if isinstance(measurement, Failure) else None
+    def _judge_loss(self, artifact: Artifact, lost: Lost, attempts: _Attempts) -> Outcome | None:
+        if lost.address is not None:
+            self._backoff.record_failure(lost.address)
+            attempts.losses += 1
+        if attempts.losses < _MAX_LOSSES:
+            return None
+        message = lost.message[-2000:]
+        return Outcome(Failure(FailureKind.DEVICE_LOST, message, artifact.build_secs), None)
+
+    def _note_success(self, address: Address) -> None:
+        self._answered = time.monotonic()
+        self._backoff.record_success(address)
 
     def _wait_for_boards(self) -> None:
         silent_secs = time.monotonic() - self._answered
-        if silent_secs > self._patience_secs:
+        if silent_secs > self._options.patience_secs:
+            tracker, key = self._boards.tracker, self._boards.key
             raise AutotuneError(
-                f"expected a board under {self._key!r} at {self._tracker} to answer, found none for "
-                f"{silent_secs:.0f} s; start one with autotune serve-device --tracker {self._tracker} "
-                f"--key {self._key}"
+                f"expected a board under {key!r} at {tracker} to answer, found none for "
+                f"{silent_secs:.0f} s; start one with autotune serve-device --tracker {tracker} --key {key}"
             )
         time.sleep(_PAUSE_SECS)
         # A worker that lost its board must not wait for one that another worker holds.
-        self._boards = 0
+        self._count = 0
         self._follow_boards()
 
     def _follow_boards(self) -> None:
@@ -242,16 +226,17 @@ class RemoteRunner(Closeable):
         if self._is_closed:
             raise AutotuneError("the boards were given up while they were waited for")
         try:
-            registered = registered_boards(self._tracker, self._key)
+            registered = registered_boards(self._boards.tracker, self._boards.key)
         except AutotuneError:
             return  # a tracker that is away is waited for like a board
         closed = self._backoff.closed
         usable = sum(board.address not in closed for board in registered)
-        if usable != self._boards:
+        if usable != self._count:
             self._pool.close()
-            self._boards = usable
+            self._count = usable
             self._pool = self._open_pool()
 
     def _open_pool(self) -> WorkerPool:
         needs = WorkerNeeds(try_on_board.__module__, scratch=Path(self._scratch.name))
-        return WorkerPool(max(self._boards, 1), needs, 4 * _GIB, recycle_bytes=2 * _GIB)
+        memory_bytes = self._limits.memory_bytes or 4 * _GIB
+        return WorkerPool(max(self._count, 1), needs, memory_bytes, recycle_bytes=memory_bytes // 2)

@@ -1,4 +1,4 @@
-"""Running artifacts on a device: one at a time, checked against the untuned program, timed."""
+"""The interface of runners, which measure compiled candidates on a device, and what they have in common."""
 
 from __future__ import annotations
 
@@ -10,49 +10,54 @@ from typing import Protocol
 from autotune.builders.artifact import Artifact
 from autotune.workers.failure import failure_of
 from autotune.workers.reply import Fault
-from search_spaces.errors import AutotuneError
-from tuning_logs.records.measurement import Check, Failure, FailureKind, Measurement, Timing
+from tuning_logs.records.measurement import Check, FailureKind, Measurement, Timing
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an artifact, and how right its outputs were; check is None where nothing was compared."""
+    """The result of a trial.
+
+    check:    the errors of its outputs, None where nothing was compared;
+    slowdown: how many times slower than usual the device was meanwhile, by its reference kernel; 1.0 where none is
+              timed.
+    """
 
     measurement: Measurement
     check: Check | None
+    slowdown: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrialLimits:
+    """Limits of a trial.
+
+    timeout_secs:           of one candidate, checks and repeats together, on a board the way there as well;
+    reference_timeout_secs: of the untuned program, which may be a thousand times slower;
+    memory_bytes:           of the worker process: here by default half of this machine's memory, for boards 4 GiB.
+    """
+
+    timeout_secs: float = 10.0
+    reference_timeout_secs: float = 300.0
+    memory_bytes: int | None = None
+
+    def secs_for(self, artifact: Artifact) -> float:
+        """The time limit of an artifact."""
+        return self.reference_timeout_secs if artifact.is_reference else self.timeout_secs
 
 
 class Runner(Protocol):
     """Measures artifacts on one device."""
 
     def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
-        """One outcome for each artifact, in their order; best_secs: the best latency of their task so far."""
+        """One outcome for each artifact, in their order; best_secs: the best latency of their task so far.
+
+        The untuned program of a task is measured before its other candidates, whose outputs are held against its own.
+        """
         ...
 
     def close(self) -> None:
         """Ends processes and deletes files."""
         ...
-
-
-def unchecked(references: Mapping[str, Failure | None], artifact: Artifact) -> Failure | None:
-    """The failure of a candidate that there is nothing to compare with, None where there is, or it is a reference.
-
-    references: for each task whose untuned program was measured, how that failed, if it did. Raises AutotuneError
-    where the candidate's was not.
-    """
-    if artifact.is_reference:
-        return None
-    key = artifact.task.key
-    if key not in references:
-        raise AutotuneError(
-            f"expected the default config of {artifact.task.name!r} to be measured before others, "
-            f"found config {artifact.config.key}; measure the default first"
-        )
-    reference = references[key]
-    if reference is None:
-        return None
-    message = f"it cannot be checked, because the untuned program failed: {reference.message}"
-    return Failure(reference.kind, message, artifact.build_secs)
 
 
 def best_times(
@@ -65,13 +70,14 @@ def best_times(
     return best
 
 
+def note_best(best: dict[str, float], artifact: Artifact, outcome: Outcome) -> None:
+    """Lowers the best latency of an artifact's task, by its key, where the outcome is better."""
+    if isinstance(outcome.measurement, Timing):
+        key = artifact.task.key
+        best[key] = min(best.get(key, math.inf), outcome.measurement.secs)
+
+
 def failed(artifact: Artifact, fault: Fault) -> Outcome:
     """The outcome of a trial whose call ended in a fault."""
     failure = failure_of(fault, artifact.build_secs, FailureKind.RUN_TIMEOUT, FailureKind.RUN_ERROR)
     return Outcome(failure, None)
-
-
-def note_best(best: dict[str, float], artifact: Artifact, outcome: Outcome) -> None:
-    if isinstance(outcome.measurement, Timing):
-        key = artifact.task.key
-        best[key] = min(best.get(key, math.inf), outcome.measurement.secs)

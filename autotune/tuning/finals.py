@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 from autotune.builders.artifact import Artifact, discard
 from autotune.builders.builder import Builder
-from autotune.runners.drift import DriftMonitor
+from autotune.runners.drift import is_steady
 from autotune.runners.runner import Outcome, Runner
-from autotune.tuning.finalists import best_sure_secs, choose_finalists, pooled_secs, unsteady_contenders
+from autotune.runners.steady_runner import SteadyRunner
+from autotune.tuning.finalists import best_steady_secs, choose_finalists, latencies, unsteady_contenders
 from autotune.tuning.trial_recorder import TrialRecorder, without_lost_devices
 from search_spaces import Config, SearchSpace, TuningTask
 from tuning_logs import Check, Failure, FailureKind, Timing, TuningRecord
@@ -68,7 +69,6 @@ class Final:
     def run(
         self,
         runner: Runner,
-        is_steady: Callable[[], bool],
         has_time: Callable[[], bool],
         best_secs: float = math.inf,
     ) -> None:
@@ -82,7 +82,7 @@ class Final:
             order = running[first:] + running[:first]
             outcomes = runner.run([self.artifacts[place] for place in order], best_secs)
             found = dict(zip(order, outcomes, strict=True))
-            if is_steady():
+            if all(is_steady(outcome.slowdown) for outcome in outcomes):
                 self._note(found, self.turns, self._timings)
             else:
                 self._note(found, self.slow_turns, self._slow_timings)
@@ -177,9 +177,8 @@ class Finals:
     """
 
     builder: Builder
-    runner: Runner
+    runner: SteadyRunner
     recorder: TrialRecorder
-    drift: DriftMonitor
     has_time: Callable[[], bool]
     final_results: dict[TuningTask, FinalResult]
 
@@ -193,68 +192,50 @@ class Finals:
         """Holds second looks and finals until the best of the task's records took part in a final; yields the
         records that they bring. known: the task's records so far; champion: the best of earlier jobs, if any."""
         records = list(known)
-        doubts = {
-            config: slowdown for (key, config), slowdown in self.drift.unsteady.items() if key == task.key
-        }
         seen: set[Config] = set()
-        for again in self._second_looks(space, records, doubts):
-            looked_at = {each.config for each in again}
-            records = [one for one in records if one.config not in looked_at] + again
+        for again in self._second_looks(space, records):
+            records += again
             yield again
         for _ in range(_MAX_FINALS):
-            configs = choose_finalists(records, space.default, doubts, champion)
+            configs = choose_finalists(records, space.default, champion)
             if len(configs) < 2 or set(configs[1:2]) <= seen or not self.has_time():
                 return
-            final, found = self._final(space, records, configs, doubts)
+            final, found = self._final(space, records, configs)
             if final.verdict is None:
                 return
             self.final_results[task] = final.verdict
             seen.update(configs)
-            # Their latency is known now, as well as may be on such a machine.
-            settled = {one.config for one in found} & doubts.keys()
-            doubts = {config: slowdown for config, slowdown in doubts.items() if config not in settled}
-            records = [one for one in records if one.config not in settled] + found
+            records += found
             if found:
                 yield found
 
     def _second_looks(
-        self, space: SearchSpace, records: Sequence[TuningRecord], doubts: dict[Config, float]
+        self, space: SearchSpace, records: Sequence[TuningRecord]
     ) -> Iterator[list[TuningRecord]]:
-        """Measures once more what is in doubt and may be the best, if the machine is steady again."""
-        chosen = unsteady_contenders(records, space.default, doubts)[:_SECOND_LOOKS]
-        if not chosen or not self.drift.is_steady or not self.has_time():
+        """Measures once more what ran on a slow device and may be the best, if the device is steady again."""
+        known = latencies(records, space.default)
+        chosen = unsteady_contenders(known)[:_SECOND_LOOKS]
+        if not chosen or not is_steady(self.runner.slowdown) or not self.has_time():
             return
-        best_secs = best_sure_secs(pooled_secs(records, space.default, doubts), doubts)
-        again = without_lost_devices(
-            self.recorder.measure(
-                [space.apply(config) for config in chosen], self.builder, self.runner, best_secs
-            )
-        )
-        if not self.drift.is_steady:
-            return
-        for record in again:
-            doubts.pop(record.config, None)
-        yield again
+        candidates = [space.apply(config) for config in chosen]
+        again = self.recorder.measure(candidates, self.builder, self.runner, best_steady_secs(known))
+        yield without_lost_devices(again)
 
     def _final(
         self,
         space: SearchSpace,
         records: Sequence[TuningRecord],
         configs: Sequence[Config],
-        doubts: dict[Config, float],
     ) -> tuple[Final, list[TuningRecord]]:
-        secs = pooled_secs(records, space.default, doubts)
-        known_secs = {config: secs[config] for config in configs if config in secs and config not in doubts}
+        known = latencies(records, space.default)
+        known_secs = {
+            config: known[config].secs for config in configs if config in known and known[config].is_steady
+        }
         candidates = {config: space.apply(config) for config in configs}
         built = self.builder.build(list(candidates.values()))
         final = Final(tuple(one for one in built if isinstance(one, Artifact)), known_secs)
         try:
-            final.run(
-                self.runner,
-                lambda: self.drift.is_steady,
-                self.has_time,
-                min(known_secs.values(), default=float("inf")),
-            )
+            final.run(self.runner, self.has_time, min(known_secs.values(), default=math.inf))
         finally:
             discard(built)
         found = [

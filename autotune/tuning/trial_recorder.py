@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 
 from autotune.builders.artifact import Artifact, discard
 from autotune.builders.builder import Builder
 from autotune.devices.device import Device
+from autotune.runners.drift import is_steady
 from autotune.runners.runner import Outcome, Runner
 from autotune.tuning.execution import BackgroundCall, Execution
 from autotune.tuning.provenance import utc_now
 from search_spaces import Candidate, TuningTask
-from tuning_logs import Failure, GpuResources, Job, Provenance, TuningRecord
+from tuning_logs import Failure, GpuResources, Job, Measurement, Provenance, TuningRecord
 from tuning_logs.records.measurement import is_device_lost
 
 #: How candidates are built: None where one is not ready yet.
 Build = Callable[[Sequence[Candidate]], Sequence[Artifact | Failure | None]]
+# The largest that a log takes.
+_MOST_SLOWDOWN = 1e3
 
 
 class TrialRecorder:
@@ -92,12 +96,19 @@ class TrialRecorder:
             device=self._device.fingerprint,
             space_version=self._versions[candidate.task],
             config=candidate.config,
-            measurement=outcome.measurement,
+            measurement=_measurement(outcome),
             check=outcome.check,
             provenance=Provenance(self._job, number, utc_now()),
             trace=candidate.trace,
             gpu=gpu,
         )
+
+
+def _measurement(outcome: Outcome) -> Measurement:
+    """The outcome's, with the slowdown of a device that was not steady, which a job that goes on has to know."""
+    if isinstance(outcome.measurement, Failure) or is_steady(outcome.slowdown):
+        return outcome.measurement
+    return replace(outcome.measurement, reference_slowdown=min(outcome.slowdown, _MOST_SLOWDOWN))
 
 
 def _artifacts(built: Sequence[Artifact | Failure | None]) -> list[Artifact]:

@@ -11,9 +11,10 @@ from functools import partial
 import numpy as np
 
 from autotune.builders.builder import Builder, build_most
-from autotune.runners.drift import DriftMonitor
+from autotune.runners.drift import drift_warning
 from autotune.runners.factory import enter_runner, open_builder
 from autotune.runners.runner import Runner
+from autotune.runners.steady_runner import SteadyRunner
 from autotune.search.task_study import TaskStudy
 from autotune.search.warm_start import InitialConfigs
 from autotune.tuning.execution import Execution, Inline
@@ -42,7 +43,7 @@ class _Run:
     """One call of `Tuner.rounds`: its builder, its runner, and the studies of the tasks begun so far."""
 
     builder: Builder
-    runner: Runner
+    runner: SteadyRunner
     execution: Execution
     studies: dict[TuningTask, TaskStudy] = field(default_factory=dict)
 
@@ -57,8 +58,8 @@ class Tuner:
     records of the same tasks on the same device are not measured again, and the search starts from them.
 
     progress: by task, for those whose default schedule ran. trials: searched candidates, those of continued runs
-    included. drift: the steadiness of the machine, as far as the tuner's own runner observes it. forecast: the expected
-    gain of another hour. final_results: the winners of the finals.
+    included; unsteady: those of them whose device was slow meanwhile, as far as its runner tells. forecast: the
+    expected gain of another hour. final_results: the winners of the finals.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Tuner:
         self.provenance = new_job(job.seed, job.sampler_name, job.run_prefix or "")
         self.progress: dict[TuningTask, TaskProgress] = {}
         self.trials = 0
-        self.drift = DriftMonitor()
+        self.unsteady = 0
         self.forecast = GainForecast()
         self.final_results: dict[TuningTask, FinalResult] = {}
         self._earlier_best: dict[TuningTask, Config] = {}
@@ -86,6 +87,7 @@ class Tuner:
         self._recorder = TrialRecorder(job.device, self.provenance, self._space_versions)
         self._builder = builder
         self._runner = runner
+        self._steady_runner: SteadyRunner | None = None
         self._clock = clock
         self._started = clock()
         self._is_stopping = False
@@ -94,6 +96,17 @@ class Tuner:
     def elapsed_secs(self) -> float:
         """Seconds since the tuner was made."""
         return self._clock() - self._started
+
+    @property
+    def slowdown(self) -> float:
+        """How many times slower than usual the device is, as far as its runner tells."""
+        return self._steady_runner.slowdown if self._steady_runner else 1.0
+
+    @property
+    def drift_warning(self) -> str | None:
+        """A warning for the user of a device that was slow meanwhile, None where it never was."""
+        repeated = self._steady_runner.repeated if self._steady_runner else 0
+        return drift_warning(self.slowdown, repeated, self.unsteady)
 
     def stop(self) -> None:
         """Asks the tuner to end once the round under way is in the log."""
@@ -114,12 +127,11 @@ class Tuner:
                 server = stack.enter_context(kernel_server())
             # The builder's processes start while the runner is checked.
             builder = self._builder or stack.enter_context(open_builder(device, server))
-            runner = self._runner or (
-                yield from execution.run(
-                    lambda: enter_runner(stack, device, self.drift, self.job.stopwatch, server)
-                )
+            opened = self._runner or (
+                yield from execution.run(lambda: enter_runner(stack, device, self.job.stopwatch, server))
             )
-            run = _Run(builder, runner, execution)
+            self._steady_runner = SteadyRunner(opened)
+            run = _Run(builder, self._steady_runner, execution)
             yield from self._baselines(run)
             yield from self._search(run)
             yield from self._finals(run)
@@ -151,6 +163,7 @@ class Tuner:
     def _note_baseline(self, run: _Run, record: TuningRecord) -> bool:
         """Starts the progress of a task whose default schedule ran; whether the record is to be logged."""
         task, known = record.task, self._earlier(record.task)
+        self.unsteady += _is_unsteady(record)
         if isinstance(record.measurement, Timing):
             self.progress[task] = _progress(task, record, known)
         is_new = not any(earlier.config == record.config for earlier in known)
@@ -166,7 +179,9 @@ class Tuner:
             self._earlier_best[task] = best.config
         rng = _task_rng(self.job.seed, task, len(known))
         sampler = self.job.sampler(space, int(rng.integers(2**31)))
-        self.trials += self._continued(known, space.default)
+        continued = self._continued(known)
+        self.trials += len({one.config for one in continued} - {space.default})
+        self.unsteady += sum(map(_is_unsteady, continued))
         return TaskStudy(space, sampler, rng, known, initial_configs)
 
     def _search(self, run: _Run) -> Generator[list[TuningRecord], None, None]:
@@ -197,14 +212,13 @@ class Tuner:
                 one.note(record)
             one.waiting = retries.waiting(one.task)
             self.trials += len(records)
+            self.unsteady += sum(map(_is_unsteady, records))
             yield records
 
     def _finals(self, run: _Run) -> Iterator[list[TuningRecord]]:
         """Measures the finalists of every task in turns, the heaviest first, as long as there is time."""
         # What was disturbed takes longer to decide.
-        share = min(
-            self.job.finals_share * (2 if self.drift.unsteady else 1), max(self.job.finals_share, 0.5)
-        )
+        share = min(self.job.finals_share * (2 if self.unsteady else 1), max(self.job.finals_share, 0.5))
         end = self.elapsed_secs / (1 - share)
         end = min(end, self.elapsed_secs + self.job.budget.secs_left(self.elapsed_secs))
         if end - self.elapsed_secs < _LEAST_FINALS_SECS:
@@ -213,7 +227,6 @@ class Tuner:
             run.builder,
             run.runner,
             self._recorder,
-            self.drift,
             lambda: not self._is_stopping and self.elapsed_secs < end,
             self.final_results,
         )
@@ -242,12 +255,11 @@ class Tuner:
         secs_per_trial = (self.elapsed_secs - started) / trials
         return min(trials_left, max(secs_left // max(secs_per_trial, 1e-6), 1))
 
-    def _continued(self, known: list[TuningRecord], default: Config) -> int:
-        """The number of trials of continued runs among a task's records."""
+    def _continued(self, known: list[TuningRecord]) -> list[TuningRecord]:
+        """A task's records of continued runs."""
         if self.job.run_prefix is None:
-            return 0
-        configs = {one.config for one in known if one.provenance.job.id.startswith(self.job.run_prefix)}
-        return len(configs - {default})
+            return []
+        return [one for one in known if one.provenance.job.id.startswith(self.job.run_prefix)]
 
     def _earlier(self, task: TuningTask) -> list[TuningRecord]:
         return self.log.where(task=task, device=self.job.device.fingerprint)
@@ -261,6 +273,10 @@ def _progress(task: TuningTask, default: TuningRecord, known: list[TuningRecord]
     for record in reversed(first.values()):
         progress.note(record)
     return progress
+
+
+def _is_unsteady(record: TuningRecord) -> bool:
+    return isinstance(record.measurement, Timing) and not record.measurement.is_steady
 
 
 def _task_rng(seed: int, task: TuningTask, known: int) -> np.random.Generator:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from autotune.devices.device import Device
-from autotune.runners.drift import DriftMonitor
 from autotune.runners.factory import open_builder, open_runner
+from autotune.runners.steady_runner import SteadyRunner
 from autotune.tuning.provenance import new_job
 from autotune.tuning.trial_recorder import TrialRecorder
 from search_spaces import Candidate, Config, IllegalSchedule, Misuse, SearchSpace
@@ -83,7 +83,8 @@ def verified(log: RecordStore, device: Device, top: int = 1) -> Iterator[Verific
     spaces = {task: TensorIRSpace(task) for task in chosen}
     versions = {task: space.version for task, space in spaces.items()}
     recorder = TrialRecorder(device, new_job(0, _VERIFICATION), versions)
-    with open_builder(device) as builder, open_runner(device, DriftMonitor()) as runner:
+    with open_builder(device) as builder, open_runner(device) as opened:
+        runner = SteadyRunner(opened)
         for task, records in chosen.items():
             space = spaces[task]
             candidates, gone = _candidates(space, records)

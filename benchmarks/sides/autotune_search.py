@@ -14,7 +14,6 @@ import optuna
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.device import local_device
 from autotune.models.operators import operator_task
-from autotune.runners.drift import DriftMonitor
 from autotune.runners.local_runner import LocalRunner
 from autotune.runners.thread_scaling import check_threads
 from autotune.tuning.budget import Budget
@@ -31,13 +30,13 @@ def search(options: argparse.Namespace, server: ForkServer) -> dict[str, Any]:
     Builder and runner are started first, and it is noted when they were ready.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    device, drift = local_device(), DriftMonitor()
+    device = local_device()
     task = operator_task(options.operator, device.target)
     with (
         tempfile.TemporaryDirectory() as folder,
         TuningLog.open(Path(folder) / "log.jsonl") as log,
         LocalBuilder(server=server) as builder,
-        LocalRunner(device, drift=drift, server=server) as runner,
+        LocalRunner(device, server=server) as runner,
     ):
         check_threads(device, runner)
         builder.build([])
@@ -45,7 +44,6 @@ def search(options: argparse.Namespace, server: ForkServer) -> dict[str, Any]:
         secs = None if options.secs is None else max(options.secs - (ready - options.started), 1.0)
         job = TuningJob((task,), device, Budget(options.trials, secs), seed=options.seed, batch=options.batch)
         tuner = Tuner(job, log, builder, runner)
-        tuner.drift = drift
         incumbents = []
         best: tuple[float, Config | None] = (math.inf, None)
         for records in tuner.rounds():

@@ -11,6 +11,7 @@ from autotune.builders.artifact import Artifact
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.device import Device
 from autotune.runners.local_runner import LocalRunner
+from autotune.runners.steady_runner import SteadyRunner
 from search_spaces import Candidate, Config, TuningTask
 from search_spaces.tensor_ir.modules import load
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
@@ -47,7 +48,8 @@ class Referee:
     def measure(self, turns: int) -> dict[str, float]:
         """The median of each program's turns in seconds, by name; infinite where it is missing, or wrong."""
         taken: dict[Config, list[float]] = {}
-        with LocalBuilder() as builder, LocalRunner(self._device) as runner:
+        with LocalBuilder() as builder, LocalRunner(self._device) as opened:
+            runner = SteadyRunner(opened)
             default, *built = builder.build(
                 [self._space.apply(self._space.default), *self._candidates.values()]
             )

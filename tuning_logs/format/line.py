@@ -12,14 +12,15 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from tuning_logs.records.measurement import FailureKind
 
 #: The newest schema. A newer minor version only adds fields and kinds; a newer major one is not read.
-SCHEMA: Final = "1.2"
+SCHEMA: Final = "1.3"
 SCHEMA_MAJOR: Final = 1
-SCHEMA_MINOR: Final = 2
+SCHEMA_MINOR: Final = 3
 #: What is written on a line: the oldest schema that has all of its fields, so that the same record is always the
 #: same bytes, whichever version wrote it.
 _FIRST: Final = "1.0"
 WITH_TRACE: Final = "1.1"
 WITH_GPU_OR_SLOWDOWN: Final = "1.2"
+WITH_REFERENCE_SLOWDOWN: Final = "1.3"
 
 #: Longest failure message kept, in characters.
 LONGEST_MESSAGE: Final = 2000
@@ -109,8 +110,9 @@ class TimingValue(Struct, frozen=True, kw_only=True, tag_field="status", tag="ok
     run_secs: Annotated[tuple[RunSecs, ...], Meta(min_length=1)]
     build_secs: Secs
     censored: bool
-    # Left out where the machine was as fast as usual.
+    # Both are left out where the machine was as fast as usual.
     slowdown: Slowdown | UnsetType = UNSET
+    reference_slowdown: Slowdown | UnsetType = UNSET
 
 
 class FailureValue(Struct, frozen=True, kw_only=True, tag_field="status", tag="failed"):
@@ -179,7 +181,7 @@ class _Header(Struct, frozen=True):
 #: How nearly every line starts: its header need not be looked at by itself.
 _OWN_RECORDS: Final = tuple(
     LINE_START + b'%s","kind":"record",' % schema.encode()
-    for schema in (_FIRST, WITH_TRACE, WITH_GPU_OR_SLOWDOWN)
+    for schema in (_FIRST, WITH_TRACE, WITH_GPU_OR_SLOWDOWN, WITH_REFERENCE_SLOWDOWN)
 )
 
 _ENCODER = msgspec.json.Encoder()

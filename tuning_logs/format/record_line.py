@@ -9,7 +9,7 @@ from functools import lru_cache
 from sys import intern
 from typing import Literal
 
-from msgspec import UNSET, structs
+from msgspec import UNSET, UnsetType, structs
 from msgspec.structs import replace
 
 from search_spaces.config import Config
@@ -19,6 +19,7 @@ from search_spaces.workload import Workload
 from tuning_logs.format.line import (
     LONGEST_MESSAGE,
     WITH_GPU_OR_SLOWDOWN,
+    WITH_REFERENCE_SLOWDOWN,
     WITH_TRACE,
     CheckValue,
     DeviceLine,
@@ -81,9 +82,13 @@ def record_line(record: TuningRecord) -> RecordLine:
     if record.trace is not None:
         line = replace(line, schema=WITH_TRACE, trace=_trace_key(record.trace))
     if record.gpu is not None:
-        line = replace(line, gpu=GpuValue(**asdict(record.gpu)))
-    is_slowed = isinstance(record.measurement, Timing) and record.measurement.slowdown != 1.0
-    return replace(line, schema=WITH_GPU_OR_SLOWDOWN) if is_slowed or record.gpu is not None else line
+        line = replace(line, schema=WITH_GPU_OR_SLOWDOWN, gpu=GpuValue(**asdict(record.gpu)))
+    measurement = record.measurement
+    if isinstance(measurement, Timing) and measurement.slowdown != 1.0:
+        line = replace(line, schema=WITH_GPU_OR_SLOWDOWN)
+    if isinstance(measurement, Timing) and measurement.reference_slowdown != 1.0:
+        line = replace(line, schema=WITH_REFERENCE_SLOWDOWN)
+    return line
 
 
 def defined_by(line: WorkloadLine | DeviceLine | JobLine) -> Workload | DeviceFingerprint | Job:
@@ -134,7 +139,8 @@ def measurement_of(line: RecordLine) -> Measurement:
     value = line.measurement
     if isinstance(value, TimingValue):
         slowdown = 1.0 if value.slowdown is UNSET else value.slowdown
-        return Timing(value.run_secs, value.build_secs, value.censored, slowdown)
+        reference_slowdown = 1.0 if value.reference_slowdown is UNSET else value.reference_slowdown
+        return Timing(value.run_secs, value.build_secs, value.censored, slowdown, reference_slowdown)
     return Failure(value.failure, value.message, value.build_secs)
 
 
@@ -156,13 +162,18 @@ def _measurement_value(measurement: Measurement) -> TimingValue | FailureValue:
             run_secs=tuple(map(float, measurement.run_secs)),
             build_secs=float(measurement.build_secs),
             censored=measurement.censored,
-            slowdown=UNSET if measurement.slowdown == 1.0 else float(measurement.slowdown),
+            slowdown=_slowdown_value(measurement.slowdown),
+            reference_slowdown=_slowdown_value(measurement.reference_slowdown),
         )
     return FailureValue(
         failure=measurement.kind,
         message=_shortened(measurement.message),
         build_secs=float(measurement.build_secs),
     )
+
+
+def _slowdown_value(slowdown: float) -> float | UnsetType:
+    return UNSET if slowdown == 1.0 else float(slowdown)
 
 
 def _check_value(check: Check) -> CheckValue:

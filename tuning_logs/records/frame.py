@@ -33,6 +33,7 @@ COLUMNS: Final[Mapping[str, str]] = {
     "run_secs": "object",  # every repeat, as a tuple
     "censored": "boolean",
     "slowdown": "float64",  # of the machine meanwhile; secs is without it, run_secs with it
+    "reference_slowdown": "float64",  # of the device, by its reference kernel; secs is not corrected by it
     "build_secs": "float64",
     "gflops_per_sec": "float64",  # missing where the workload's operations cannot be counted
     "max_abs_error": "float64",
@@ -94,5 +95,6 @@ def _measured(measurement: Timing | Failure, flops: float) -> dict[str, object]:
         "run_secs": measurement.run_secs,
         "censored": measurement.censored,
         "slowdown": measurement.slowdown,
+        "reference_slowdown": measurement.reference_slowdown,
         "gflops_per_sec": flops / secs / 1e9 if flops else None,
     }

@@ -27,12 +27,21 @@ class Timing:
     censored: measuring stopped early because the candidate was far slower than the best; the times are true, but few.
     slowdown: how many times slower than usual the machine was meanwhile, told by programs of known latency that took
               turns with this one; 1.0 where it was as usual.
+    reference_slowdown: the same as the device's reference kernel told, where it was slow for no more than this trial;
+              1.0 where the device was steady. It says which times not to trust; they are not corrected by it, because
+              one short kernel is too noisy for that.
     """
 
     run_secs: tuple[float, ...]
     build_secs: float
     censored: bool = False
     slowdown: float = 1.0
+    reference_slowdown: float = 1.0
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the device was as fast as usual, or it is known how much slower it was."""
+        return self.reference_slowdown == 1.0
 
     @property
     def usual_secs(self) -> tuple[float, ...]:
@@ -50,7 +59,8 @@ class Timing:
     def pooled(cls, timings: Sequence[Timing]) -> Timing:
         """The last of several timings of one program, with the repeats of all of them."""
         run_secs = tuple(secs for timing in timings for secs in timing.usual_secs)
-        return replace(timings[-1], run_secs=run_secs, slowdown=1.0)
+        reference_slowdown = min(timing.reference_slowdown for timing in timings)
+        return replace(timings[-1], run_secs=run_secs, slowdown=1.0, reference_slowdown=reference_slowdown)
 
 
 @dataclass(frozen=True, slots=True)

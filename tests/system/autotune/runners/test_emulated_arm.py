@@ -29,10 +29,12 @@ from autotune.builders.local_builder import LocalBuilder
 from autotune.deployment.compilation import compile
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.model_runner import model_runner
+from autotune.devices.connection import Rpc
 from autotune.devices.device import Device, parse_device
 from autotune.models.model import load_model
 from autotune.runners.factory import open_builder
-from autotune.runners.rpc_runner import RemoteRunner
+from autotune.runners.rpc_runner import BoardOptions, RpcRunner
+from autotune.runners.runner import TrialLimits
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
@@ -132,15 +134,17 @@ def builder(device: Device) -> Iterator[LocalBuilder]:
 
 
 @pytest.fixture(scope="module")
-def runner(boards: Boards, device: Device) -> Iterator[RemoteRunner]:
+def runner(boards: Boards, device: Device) -> Iterator[RpcRunner]:
     """Holds the only board from here on: tests of what needs a session of its own come before."""
-    with RemoteRunner(boards.tracker, "arm", device.threads, timeout_secs=FAULT_SECS) as runner:
+    with RpcRunner(
+        Rpc(boards.tracker, "arm"), BoardOptions(device.threads), limits=TrialLimits(timeout_secs=FAULT_SECS)
+    ) as runner:
         yield runner
 
 
 @pytest.mark.parametrize("name", RUN_FAULTS)
 def test_a_fault_on_the_board_costs_that_candidate_only(
-    name: str, runner: RemoteRunner, builder: LocalBuilder, space: TensorIRSpace, tmp_path: Path
+    name: str, runner: RpcRunner, builder: LocalBuilder, space: TensorIRSpace, tmp_path: Path
 ) -> None:
     fault, kind, said = RUN_FAULTS[name]
     runner.run(built(builder, space))
@@ -172,7 +176,7 @@ def test_what_llvm_gives_up_on_for_the_board_is_a_build_error(
 
 
 def test_a_session_killed_from_outside_is_not_held_against_the_candidate(
-    runner: RemoteRunner, builder: LocalBuilder, space: TensorIRSpace, boards: Boards
+    runner: RpcRunner, builder: LocalBuilder, space: TensorIRSpace, boards: Boards
 ) -> None:
     runner.run(built(builder, space))
     server = psutil.Process(boards.processes[-1].pid)
@@ -183,7 +187,7 @@ def test_a_session_killed_from_outside_is_not_held_against_the_candidate(
 
 
 def test_a_schedule_that_drops_its_last_tile_is_a_wrong_result(
-    runner: RemoteRunner, builder: LocalBuilder, space: TensorIRSpace
+    runner: RpcRunner, builder: LocalBuilder, space: TensorIRSpace
 ) -> None:
     whole = space.apply(space.default).schedule.mod["main"].script()
     shortened = whole.replace("range(16)", "range(12)")
@@ -198,7 +202,7 @@ def test_a_schedule_that_drops_its_last_tile_is_a_wrong_result(
 
 
 def test_faults_leave_nothing_on_the_board(
-    runner: RemoteRunner, builder: LocalBuilder, space: TensorIRSpace, boards: Boards, tmp_path: Path
+    runner: RpcRunner, builder: LocalBuilder, space: TensorIRSpace, boards: Boards, tmp_path: Path
 ) -> None:
     runner.run(built(builder, space))
     before = footprint(boards.processes[-1].pid)

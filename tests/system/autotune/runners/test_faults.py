@@ -31,6 +31,7 @@ from autotune.builders.artifact import Artifact
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.device import Device, local_device
 from autotune.runners.local_runner import LocalRunner
+from autotune.runners.runner import TrialLimits
 from search_spaces.errors import AutotuneError
 from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
@@ -60,7 +61,7 @@ def builder() -> Iterator[LocalBuilder]:
 
 @pytest.fixture(scope="module")
 def shared_runner(device: Device) -> Iterator[LocalRunner]:
-    with LocalRunner(device, timeout_secs=2.0, memory_bytes=GROWTH_LIMIT_BYTES) as runner:
+    with LocalRunner(device, limits=TrialLimits(2.0, memory_bytes=GROWTH_LIMIT_BYTES)) as runner:
         yield runner
 
 
@@ -174,7 +175,7 @@ def test_a_program_that_the_compiler_refuses_is_a_build_error(
 
 def test_nothing_is_left_behind(device: Device, space: TensorIRSpace, tmp_path: Path) -> None:
     before = psutil.Process().num_fds()
-    with LocalBuilder(workers=2) as builder, LocalRunner(device, timeout_secs=1.0) as runner:
+    with LocalBuilder(workers=2) as builder, LocalRunner(device, limits=TrialLimits(1.0)) as runner:
         scratch = built(builder, space)[0].library.parent
         runner.run([*built(builder, space), faulty(space, tmp_path, "for (;;) pause();")])
         runner.run([*built(builder, space), faulty(space, tmp_path, "abort();")])
@@ -200,6 +201,7 @@ import pathlib, pickle
 from autotune.builders.artifact import Artifact
 from autotune.builders.local_builder import LocalBuilder
 from autotune.runners.local_runner import LocalRunner
+from autotune.runners.runner import TrialLimits
 from autotune.devices.device import local_device
 artifact = pickle.loads({pickle_of(space, tmp_path)!r})
 with LocalBuilder(1) as builder, LocalRunner(local_device()) as runner:

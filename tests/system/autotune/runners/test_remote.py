@@ -18,10 +18,12 @@ from tvm import te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
 from autotune.builders.local_builder import LocalBuilder
+from autotune.devices.connection import Rpc
 from autotune.devices.device import Device, local_device, parse_device, remote_device
 from autotune.devices.rpc_tracker import registered_boards
 from autotune.runners.drift import DriftMonitor
-from autotune.runners.rpc_runner import RemoteRunner
+from autotune.runners.rpc_runner import BoardOptions, RpcRunner
+from autotune.runners.runner import TrialLimits
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
@@ -68,13 +70,15 @@ def builder() -> Iterator[LocalBuilder]:
 
 
 @pytest.fixture(scope="module")
-def shared_runner(boards: Boards, device: Device) -> Iterator[RemoteRunner]:
-    with RemoteRunner(boards.tracker, KEY, device.threads, timeout_secs=4.0) as runner:
+def shared_runner(boards: Boards, device: Device) -> Iterator[RpcRunner]:
+    with RpcRunner(
+        Rpc(boards.tracker, KEY), BoardOptions(device.threads), limits=TrialLimits(timeout_secs=4.0)
+    ) as runner:
         yield runner
 
 
 @pytest.fixture
-def runner(shared_runner: RemoteRunner, builder: LocalBuilder, space: TensorIRSpace) -> RemoteRunner:
+def runner(shared_runner: RpcRunner, builder: LocalBuilder, space: TensorIRSpace) -> RpcRunner:
     """A runner that knows the right outputs of the operator."""
     [outcome] = shared_runner.run(built(builder, space))
     assert isinstance(outcome.measurement, Timing), outcome
@@ -83,7 +87,7 @@ def runner(shared_runner: RemoteRunner, builder: LocalBuilder, space: TensorIRSp
 
 @pytest.mark.parametrize("name", RUN_FAULTS)
 def test_a_fault_on_a_board_costs_that_candidate_only(
-    name: str, runner: RemoteRunner, builder: LocalBuilder, space: TensorIRSpace, tmp_path: Path
+    name: str, runner: RpcRunner, builder: LocalBuilder, space: TensorIRSpace, tmp_path: Path
 ) -> None:
     fault, kind, said = RUN_FAULTS[name]
     [outcome] = runner.run([faulty(space, tmp_path, fault)])
@@ -116,7 +120,7 @@ def test_a_job_on_a_board_writes_whose_times_they_are(boards: Boards) -> None:
 
 
 def test_sessions_leave_nothing_on_the_board(
-    boards: Boards, runner: RemoteRunner, builder: LocalBuilder, space: TensorIRSpace, tmp_path: Path
+    boards: Boards, runner: RpcRunner, builder: LocalBuilder, space: TensorIRSpace, tmp_path: Path
 ) -> None:
     runner.run(built(builder, space))
     board = boards.processes[1].pid
@@ -138,46 +142,32 @@ def one_thread(boards: Boards) -> Device:
 
 
 class Thermometer(DriftMonitor):
-    """A pace that is told what the pulses were, instead of what they are."""
+    """A monitor that is told what the times of the reference kernel were, instead of what they are."""
 
     def __init__(self, slowdowns: list[float]) -> None:
         super().__init__()
         self.slowdowns = iter(slowdowns)
 
-    def take(self, pulse_secs: float) -> bool:
-        assert 0 < pulse_secs < 1
-        return super().take(1e-3 * next(self.slowdowns))
+    def observe(self, reference_secs: float) -> float:
+        assert 0 < reference_secs < 1
+        return super().observe(1e-3 * next(self.slowdowns))
 
 
-@pytest.mark.parametrize(
-    ("slowdowns", "repeated", "unsteady"),
-    [([1.0, 1.0, 1.02], 0, []), ([1.0, 1.6, 1.0, 1.0], 1, []), ([1.0, 1.6, 1.6, 1.6], 0, [1.6])],
-    ids=["steady", "a passing lapse", "a hog that stays"],
-)
 def test_a_board_that_becomes_slow_is_noticed(
-    slowdowns: list[float],
-    repeated: int,
-    unsteady: list[float],
-    boards: Boards,
-    one_thread: Device,
-    builder: LocalBuilder,
-    space: TensorIRSpace,
+    boards: Boards, one_thread: Device, builder: LocalBuilder, space: TensorIRSpace
 ) -> None:
-    drift = DriftMonitor()
-    reference = (one_thread.target, "cc")
-    with RemoteRunner(boards.tracker, "one-thread", 1, reference=reference, drift=drift) as runner:
+    slowdowns = [1.0, 1.6, 1.0]
+    options = BoardOptions(1, (one_thread.target, "cc"))
+    with RpcRunner(Rpc(boards.tracker, "one-thread"), options) as runner:
         [board] = registered_boards(boards.tracker, "one-thread")
-        runner._paces[board.address] = Thermometer(slowdowns)
-        for _ in range(3):
-            [outcome] = runner.run(built(builder, space))
-            assert isinstance(outcome.measurement, Timing)
-    assert drift.repeated == repeated
-    assert list(drift.unsteady.values()) == unsteady
-    assert drift.is_steady is not bool(unsteady)
+        runner._drift[board.address] = Thermometer(slowdowns)
+        outcomes = [outcome for _ in slowdowns for outcome in runner.run(built(builder, space))]
+    assert all(isinstance(outcome.measurement, Timing) for outcome in outcomes)
+    assert [outcome.slowdown for outcome in outcomes] == slowdowns
 
 
 def test_the_threads_of_a_board_are_compared(boards: Boards, one_thread: Device) -> None:
-    with RemoteRunner(boards.tracker, "one-thread", 1, reference=(one_thread.target, "cc")) as runner:
+    with RpcRunner(Rpc(boards.tracker, "one-thread"), BoardOptions(1, (one_thread.target, "cc"))) as runner:
         # Parallel code on one thread is no faster, whatever else the machine does.
         assert 0.2 < runner.thread_speedup() < 1.5
 
@@ -190,7 +180,7 @@ def test_a_stranger_on_the_port_does_not_disturb(
     for greeting in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x71\xf2\x0f\x00\xff\xff\xff\x7f"):
         with socket.create_connection((board.address.host, board.address.port), 5.0) as stranger:
             stranger.sendall(greeting)
-    with RemoteRunner(boards.tracker, "open", device.threads) as runner:
+    with RpcRunner(Rpc(boards.tracker, "open"), BoardOptions(device.threads)) as runner:
         [outcome] = runner.run(built(builder, space))
     assert isinstance(outcome.measurement, Timing)
 
@@ -200,7 +190,7 @@ def test_several_boards_share_the_work_and_a_lost_one_costs_nothing(
 ) -> None:
     first, second = boards.start("pair"), boards.start("pair")
     waiting = "static int calls; if (!calls++) usleep(1500000);"
-    with RemoteRunner(boards.tracker, "pair", 2) as runner:
+    with RpcRunner(Rpc(boards.tracker, "pair"), BoardOptions(2)) as runner:
         assert len(runner.pids) == 2
         runner.run(built(builder, space))
         folders = [tmp_path / str(number) for number in range(4)]
@@ -232,7 +222,11 @@ def test_without_boards_a_run_ends_with_advice(
     boards: Boards, builder: LocalBuilder, space: TensorIRSpace
 ) -> None:
     with (
-        RemoteRunner(boards.tracker, "nobody", 1, timeout_secs=1.0, patience_secs=1.0) as runner,
+        RpcRunner(
+            Rpc(boards.tracker, "nobody"),
+            BoardOptions(1, patience_secs=1.0),
+            limits=TrialLimits(timeout_secs=1.0),
+        ) as runner,
         pytest.raises(AutotuneError, match="autotune serve-device --tracker"),
     ):
         runner.run(built(builder, space))

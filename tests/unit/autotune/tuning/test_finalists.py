@@ -12,8 +12,8 @@ import pytest
 from toy_machine import DEVICE, ToyMachine
 
 from autotune.builders.artifact import Artifact
-from autotune.runners.drift import DriftMonitor
 from autotune.runners.runner import Outcome
+from autotune.runners.steady_runner import SteadyRunner
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
 from autotune.tuning.finalists import choose_finalists
@@ -38,8 +38,8 @@ def record(name: str, measurement: Measurement, job: Job = JOB) -> TuningRecord:
     return TuningRecord(TASK, DEVICE.fingerprint, "1", config(name), measurement, None, provenance)
 
 
-def timing(*run_secs: float, censored: bool = False) -> Timing:
-    return Timing(run_secs, 0.0, censored)
+def timing(*run_secs: float, censored: bool = False, reference_slowdown: float = 1.0) -> Timing:
+    return Timing(run_secs, 0.0, censored, reference_slowdown=reference_slowdown)
 
 
 def artifacts(*names: str) -> tuple[Artifact, ...]:
@@ -62,21 +62,23 @@ class NoisyRunner:
 
     def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
         self.orders.append([str(artifact.library) for artifact in artifacts])
-        return [Outcome(self._measure(str(artifact.library)), None) for artifact in artifacts]
+        slowdown = 3.0 if self.is_slow else 1.0
+        return [
+            Outcome(self._measure(str(artifact.library), slowdown), None, slowdown) for artifact in artifacts
+        ]
 
     def close(self) -> None:
         pass
 
-    def _measure(self, name: str) -> Measurement:
+    def _measure(self, name: str, slowdown: float) -> Measurement:
         if math.isinf(self.secs[name]):
             return Failure(FailureKind.WRONG_RESULT, "a race lost at last")
-        slowdown = 3.0 if self.is_slow else 1.0
         return Timing((self.secs[name] * slowdown * float(self.rng.normal(1.0, self.noise)),), 0.0)
 
 
 def final_of(runner: NoisyRunner, *names: str) -> Final:
     final = Final(artifacts(*names))
-    final.run(runner, lambda: not runner.is_slow, lambda: True)
+    final.run(runner, lambda: True)
     return final
 
 
@@ -104,15 +106,13 @@ def test_at_most_four_candidates_take_part() -> None:
 
 
 def test_what_was_measured_on_a_slow_machine_gets_another_chance() -> None:
-    records = [record("sure", timing(1.0)), record("slow", timing(4.0))]
-    records += [record("doubtful", timing(2.0)), record("cut short", timing(3.4, censored=True))]
-    doubts = {config("doubtful"): 2.0, config("cut short"): 3.0, config("slow"): 2.0}
-    assert choose_finalists(records, config("default"), doubts) == [
-        config("default"),
-        config("sure"),
-        config("doubtful"),
-        config("cut short"),
-    ]
+    records = [record("sure", timing(1.0)), record("slow", timing(4.0, reference_slowdown=2.0))]
+    records += [record("unsteady", timing(2.0, reference_slowdown=2.0))]
+    records += [record("cut short", timing(3.4, censored=True, reference_slowdown=3.0))]
+    finalists = [config("default"), config("sure"), config("unsteady"), config("cut short")]
+    assert choose_finalists(records, config("default")) == finalists
+    records += [record("unsteady", timing(1.6)), record("cut short", timing(1.2, censored=True))]
+    assert choose_finalists(records, config("default")) == finalists[:2]
 
 
 def test_a_clear_winner_ends_the_final_early() -> None:
@@ -161,7 +161,7 @@ def test_a_finalist_that_fails_is_out_and_its_failure_is_told() -> None:
 
 def test_a_final_without_time_has_no_verdict() -> None:
     final = Final(artifacts("default", "a"))
-    final.run(NoisyRunner({"default": 5.0, "a": 1.0}, 0.0), lambda: True, lambda: False)
+    final.run(NoisyRunner({"default": 5.0, "a": 1.0}, 0.0), lambda: False)
     assert final.verdict is None
     assert final.outcomes() == []
 
@@ -169,7 +169,7 @@ def test_a_final_without_time_has_no_verdict() -> None:
 def test_on_a_machine_that_stays_slow_the_turns_decide_and_the_slowdown_is_told() -> None:
     runner = NoisyRunner({"default": 5.0, "a": 1.0, "b": 0.8}, noise=0.01, slow_turns=range(100))
     final = Final(artifacts("default", "a", "b"), {config("a"): 1.0})
-    final.run(runner, lambda: False, lambda: True)
+    final.run(runner, lambda: True)
     assert len(runner.orders) == 12
     assert final.verdict is not None
     assert final.verdict.winner == config("b")
@@ -186,7 +186,7 @@ def test_on_a_machine_that_stays_slow_the_turns_decide_and_the_slowdown_is_told(
 def test_without_a_known_latency_slow_turns_bring_no_times() -> None:
     runner = NoisyRunner({"default": 5.0, "a": 1.0}, noise=0.01, slow_turns=range(100))
     final = Final(artifacts("default", "a"))
-    final.run(runner, lambda: False, lambda: True)
+    final.run(runner, lambda: True)
     assert final.verdict is not None
     assert final.outcomes() == []
 
@@ -223,9 +223,8 @@ def test_the_tuner_ends_with_finals_that_pool_with_earlier_records() -> None:
 class DisturbedRunner(NoisyRunner):
     """A NoisyRunner of toy programs whose first best time was luck."""
 
-    def __init__(self, secs: dict[str, float], drift: DriftMonitor, slowdowns: Sequence[float]) -> None:
+    def __init__(self, secs: dict[str, float], slowdowns: Sequence[float]) -> None:
         super().__init__(secs, 0.005)
-        self.drift = drift
         self.slowdowns = slowdowns
 
     def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
@@ -236,14 +235,7 @@ class DisturbedRunner(NoisyRunner):
     def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
         slowdown = self.slowdowns[min(len(self.orders), len(self.slowdowns) - 1)]
         self.orders.append([str(artifact.library) for artifact in artifacts])
-        self.drift.take(slowdown)
-        return [
-            Outcome(
-                Timing((slowdown * self.secs[str(one.library)] * float(self.rng.normal(1, 0.005)),), 0.0),
-                None,
-            )
-            for one in artifacts
-        ]
+        return [Outcome(self._measure(str(one.library), slowdown), None, slowdown) for one in artifacts]
 
 
 class NamedSpace:
@@ -258,17 +250,13 @@ class NamedSpace:
 def decided(
     secs: dict[str, float],
     records: list[TuningRecord],
-    doubts: dict[str, float],
     slowdowns: Sequence[float],
     champion: Config | None = None,
 ) -> tuple[list[TuningRecord], Config, list[list[str]]]:
     """All records in the end, the winner, and what ran together."""
-    drift = DriftMonitor()
-    drift.take(1.0)
-    drift.unsteady = {(TASK.key, config(name)): slowdown for name, slowdown in doubts.items()}
-    runner = DisturbedRunner(secs, drift, slowdowns)
+    runner = DisturbedRunner(secs, slowdowns)
     recorder = TrialRecorder(DEVICE, JOB, {TASK: "1"})
-    finals = Finals(runner, runner, recorder, drift, lambda: True, {})
+    finals = Finals(runner, SteadyRunner(runner), recorder, lambda: True, {})
     found = [one for more in finals.decide(TASK, NamedSpace(), records, champion) for one in more]
     return records + found, finals.final_results[TASK].winner, runner.orders
 
@@ -284,10 +272,12 @@ def best_of(records: list[TuningRecord]) -> Config:
 def test_what_was_in_doubt_is_looked_at_again_once_the_machine_is_steady() -> None:
     names = {"default": 9.0, "sure": 1.0} | {f"doubt-{n}": 1.3 for n in range(9)} | {"best": 0.7}
     records = [record("default", timing(9.0)), record("sure", timing(1.0))]
-    doubts = {name: 2.0 for name in names if name not in ("default", "sure")}
+    doubts = [name for name in names if name not in ("default", "sure")]
     # The slow machine hit the best harder than others: by its time alone it would be no finalist.
-    records += [record(name, timing(2.9 if name == "best" else 2.6)) for name in doubts]
-    after, winner, orders = decided(names, records, doubts, [1.0])
+    records += [
+        record(name, timing(2.9 if name == "best" else 2.6, reference_slowdown=2.0)) for name in doubts
+    ]
+    after, winner, orders = decided(names, records, [1.0])
     assert set(orders[0]) == set(doubts)
     assert winner == config("best") == best_of(after)
 
@@ -295,12 +285,12 @@ def test_what_was_in_doubt_is_looked_at_again_once_the_machine_is_steady() -> No
 def test_a_machine_that_stays_slow_does_not_change_the_winner() -> None:
     secs = {"default": 9.0, "sure": 1.0, "other": 1.05, "best": 0.9, "worse": 1.2}
     records = [record(name, timing(secs[name])) for name in ("default", "sure", "other")]
-    records += [record(name, timing(2 * secs[name])) for name in ("best", "worse")]
-    after, winner, _ = decided(secs, records, {"best": 2.0, "worse": 2.0}, [2.0])
+    records += [record(name, timing(2 * secs[name], reference_slowdown=2.0)) for name in ("best", "worse")]
+    after, winner, _ = decided(secs, records, [2.0])
     assert winner == config("best") == best_of(after)
     secs["best"] = 1.1
-    records[3] = record("best", timing(2.2))
-    after, winner, _ = decided(secs, records, {"best": 2.0, "worse": 2.0}, [2.0])
+    records[3] = record("best", timing(2.2, reference_slowdown=2.0))
+    after, winner, _ = decided(secs, records, [2.0])
     assert winner == config("sure") == best_of(after)
 
 
@@ -309,7 +299,7 @@ def test_who_becomes_the_best_by_a_final_must_have_taken_part_in_one() -> None:
     secs = {"default": 9.0, "honest": 1.0} | dict.fromkeys(names, 1.3)
     records = [record("default", timing(9.0)), *(record(name, timing(0.95)) for name in names)]
     records.append(record("honest", timing(1.0)))
-    after, winner, _ = decided(secs, records, {}, [1.0])
+    after, winner, _ = decided(secs, records, [1.0])
     assert winner == config("honest") == best_of(after)
 
 
@@ -318,10 +308,10 @@ def test_the_best_of_an_earlier_job_is_not_beaten_by_a_machine_that_is_faster_no
     secs = {"default": 8.1, "champion": 0.9} | {f"newcomer-{n}": 0.94 + n / 1000 for n in range(20)}
     records = [record("default", timing(9.0), earlier), record("champion", timing(*[1.0] * 100), earlier)]
     records += [record(name, timing(secs[name])) for name in secs if name.startswith("newcomer")]
-    after, winner, _ = decided(secs, records, {}, [1.0], config("champion"))
+    after, winner, _ = decided(secs, records, [1.0], config("champion"))
     assert winner == config("champion") == best_of(after)
     secs["newcomer-3"] = 0.8
-    after, winner, _ = decided(secs, records, {}, [1.0], config("champion"))
+    after, winner, _ = decided(secs, records, [1.0], config("champion"))
     assert winner == config("newcomer-3") == best_of(after)
 
 
@@ -360,6 +350,43 @@ def test_a_tuner_that_goes_on_lets_the_best_so_far_take_part_in_the_finals() -> 
     second = tuned(FasterMachine(), 1)
     again = [one.config for one in log.iterate() if one.provenance.job.id == second.provenance.id]
     assert champion.config in again
+
+
+class SlowMachine(ToyMachine):
+    """A ToyMachine that has become twice as slow, and says so."""
+
+    def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
+        return [
+            Outcome(replace(one.measurement, run_secs=(2 * one.measurement.secs,)), one.check, 2.0)
+            for one in super().run(artifacts, best_secs)
+            if isinstance(one.measurement, Timing)
+        ]
+
+
+def test_a_job_that_goes_on_knows_which_times_were_taken_on_a_slow_machine(tmp_path: Path) -> None:
+    random = sampler_factory(SamplerKind.RANDOM)
+    job = TuningJob((TASK,), DEVICE, Budget(trials=8), space=lambda _task: ToySpace(64), sampler=random)
+
+    def tuned(machine: ToyMachine, finals_share: float) -> tuple[Tuner, list[TuningRecord]]:
+        now = iter(range(10_000))
+        with TuningLog.open(tmp_path / "log.jsonl") as log:
+            shared = replace(job, finals_share=finals_share, run_prefix="night-")
+            tuner = Tuner(shared, log, machine, machine, lambda: float(next(now)))
+            return tuner, [record for records in tuner.rounds() for record in records]
+
+    first, measured = tuned(SlowMachine(), 0.0)
+    assert first.unsteady == 9
+    assert first.slowdown == 2.0
+    assert first.drift_warning is not None
+    best = min(measured, key=lambda one: one.secs).config
+    # The budget is spent: what is measured from here on are second looks and finals.
+    second, again = tuned(ToyMachine(), 0.8)
+    assert second.unsteady == first.unsteady
+    assert second.slowdown == 1.0
+    looks = [one for one in again if one.config == best]
+    assert looks
+    assert all(isinstance(one.measurement, Timing) and one.measurement.is_steady for one in again)
+    assert second.final_results[TASK].secs == looks[-1].secs
 
 
 def test_no_time_for_finals_means_none() -> None:

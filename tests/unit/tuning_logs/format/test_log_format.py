@@ -16,7 +16,8 @@ from tuning_logs.format.line import LINE_TYPES, decode_line
 
 GOLDEN = repository.GOLDEN / "tuning_log_1.0.jsonl"
 TRACED = repository.GOLDEN / "tuning_log_1.1.jsonl"
-NEWEST = repository.GOLDEN / "tuning_log_1.2.jsonl"
+SLOWED = repository.GOLDEN / "tuning_log_1.2.jsonl"
+NEWEST = repository.GOLDEN / "tuning_log_1.3.jsonl"
 
 
 def test_the_golden_log_of_1_0_opens_with_exactly_what_was_put_in():
@@ -93,7 +94,7 @@ def test_the_golden_log_of_1_1_is_that_of_1_0_with_a_trace():
 
 
 def test_the_golden_log_of_1_2_is_that_of_1_1_with_a_slowed_machine_and_a_gpu():
-    log = TuningLog.read(NEWEST)
+    log = TuningLog.read(SLOWED)
     assert log.damage == ()
     *before, slowed, on_gpu = log.iterate()
     assert repr(before) == repr(list(TuningLog.read(TRACED).iterate()))
@@ -110,7 +111,20 @@ def test_the_golden_log_of_1_2_is_that_of_1_1_with_a_slowed_machine_and_a_gpu():
     assert frame["slowdown"].dropna().max() == 1.9375
 
 
-@pytest.mark.parametrize("golden", [GOLDEN, TRACED, NEWEST])
+def test_the_golden_log_of_1_3_is_that_of_1_2_with_a_trial_on_an_unsteady_device():
+    log = TuningLog.read(NEWEST)
+    assert log.damage == ()
+    *before, unsteady = log.iterate()
+    assert repr(before) == repr(list(TuningLog.read(SLOWED).iterate()))
+    assert unsteady.measurement == Timing((6.3e-07, 6.1e-07, 6.6e-07), 0.203125, reference_slowdown=1.625)
+    assert not unsteady.measurement.is_steady
+    assert unsteady.secs == 6.3e-07
+    assert all(one.measurement.is_steady for one in before if isinstance(one.measurement, Timing))
+    frame = log.to_pandas()
+    assert frame["reference_slowdown"].dropna().max() == 1.625
+
+
+@pytest.mark.parametrize("golden", [GOLDEN, TRACED, SLOWED, NEWEST])
 def test_writing_a_golden_log_again_gives_the_same_bytes(golden, tmp_path):
     with TuningLog.open(tmp_path / "again.jsonl") as log:
         log.append(list(TuningLog.read(golden).iterate()))
@@ -137,16 +151,15 @@ def test_the_document_names_every_field_of_every_line():
     named = set(re.findall(r"`(?:measurement\.)?([a-z_]+)`", text))
     fields = {field for kind in LINE_TYPES for field in kind.__struct_fields__} - {"measurement"}
     timing_and_failure = {"run_secs", "build_secs", "censored", "failure", "message", "status"}
-    more = {"slowdown", "registers", "spill_bytes", "shared_bytes"}
+    more = {"slowdown", "reference_slowdown", "registers", "spill_bytes", "shared_bytes"}
     assert fields | more | timing_and_failure <= named
     assert {str(kind) for kind in FailureKind} <= named
 
 
 def test_the_checksum_is_computed_as_documented():
     for line in GOLDEN.read_bytes().splitlines() + NEWEST.read_bytes().splitlines():
-        assert line.startswith(
-            (b'{"schema":"1.0","kind":"', b'{"schema":"1.1","kind":"', b'{"schema":"1.2","kind":"')
-        )
+        schemas = (b"1.0", b"1.1", b"1.2", b"1.3")
+        assert line.startswith(tuple(b'{"schema":"%s","kind":"' % schema for schema in schemas))
         head, tail = line.rsplit(b',"crc":', 1)
         assert tail == b'"%08x"}' % zlib.crc32(head)
         decode_line(line)
