@@ -21,6 +21,7 @@ from typing import Any
 
 from autotune.boards.session import return_error, serve_session
 from autotune.devices.rpc_tracker import Address, TrackerConnection
+from autotune.workers.backoff import Backoff
 from autotune.workers.child import OutputTail, kill_child, resident_bytes, signal_group
 from autotune.workers.remote_end import session_end_line
 from autotune.workers.reply import Died, OverMemory
@@ -30,6 +31,8 @@ _MAGIC = 0xFF271
 _MISMATCH = _MAGIC + 2
 _HANDSHAKE_SECS = 5.0
 _PING_SECS = 2.0
+# Of a tracker that is away.
+_BACKOFF = Backoff(first_secs=1.0, longest_secs=30.0)
 # A turn that was given away and not taken is offered anew.
 _UNTAKEN_PINGS = 3
 _WATCH_SECS = 0.05
@@ -66,19 +69,20 @@ class BoardServer:
 
     def serve_for_ever(self) -> None:
         """Registers and serves; comes back to a tracker that went away, with longer and longer pauses."""
-        pause_secs = 1.0
+        failures = 0
         while True:
             try:
                 with TrackerConnection(self._tracker) as connection:
                     connection.register(self._key, self.address, self._facts)
                     self._say(f"registered at {self._tracker} as {self._key!r}, listening on {self.address}")
-                    pause_secs = 1.0
+                    failures = 0
                     while True:
                         self._serve_one(connection)
             except (OSError, AutotuneError) as error:
+                failures += 1
+                pause_secs = _BACKOFF.pause_secs(failures)
                 self._say(f"the tracker is away ({error}); trying again in {pause_secs:g} s")
                 time.sleep(pause_secs)
-                pause_secs = min(2 * pause_secs, 30.0)
 
     def _serve_one(self, tracker: TrackerConnection) -> None:
         match_key = f"{self._key}:{secrets.token_hex(8)}"

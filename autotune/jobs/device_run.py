@@ -14,11 +14,12 @@ from autotune.jobs.status import DeviceStatus, JobStatus, ModelStatus, TaskStatu
 from autotune.tuning.task_scheduler import TaskProgress
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
+from autotune.workers.backoff import Backoff
 from search_spaces import AutotuneError, TuningTask
 from tuning_logs import RecordStore, TuningRecord
 
 # A device that fails is left alone for half a minute, then for longer and longer, and given up after the fifth time.
-_BACKOFF_SECS = 30.0
+_BACKOFF = Backoff(first_secs=30.0)
 ATTEMPTS = 5
 
 
@@ -95,7 +96,7 @@ class DeviceRun:
         """Leaves the device alone for a while, and gives it up after the fifth time in a row."""
         self.rounds, self.failures, self.trouble = None, self.failures + 1, str(error)
         self.is_done = self.failures >= ATTEMPTS
-        self.retry_at = now_secs + _BACKOFF_SECS * 2 ** (self.failures - 1)
+        self.retry_at = now_secs + _BACKOFF.pause_secs(self.failures)
         self.clock.stop()
 
     def note_roofline(self, measured: Roofline) -> None:

@@ -1,4 +1,4 @@
-"""Boards that were lost are left alone for a while, longer each time."""
+"""Backoff for boards that were lost: each is avoided for a while, longer each time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from autotune.devices.rpc_tracker import Address
+from autotune.workers.backoff import Backoff
 
-_FIRST_SECS = 2.0
-_LONGEST_SECS = 300.0
+_BACKOFF = Backoff(first_secs=2.0, longest_secs=300.0)
 
 
 @dataclass
 class BoardBackoff:
-    """Which boards are not to be used now; the pause doubles from 2 s to 5 minutes, and success ends it."""
+    """The boards to avoid now; the pause of each doubles from 2 s to 5 minutes, and success ends it."""
 
     clock: Callable[[], float] = time.monotonic
     _losses: dict[Address, int] = field(default_factory=dict)
@@ -22,15 +22,15 @@ class BoardBackoff:
 
     @property
     def closed(self) -> frozenset[Address]:
-        """The boards to avoid."""
+        """The boards to avoid now."""
         return frozenset(address for address, until in self._until.items() if self.clock() < until)
 
     def record_failure(self, address: Address) -> None:
-        """The board was lost, once more."""
+        """Notes that the board was lost once more."""
         losses = self._losses[address] = self._losses.get(address, 0) + 1
-        self._until[address] = self.clock() + min(_FIRST_SECS * 2 ** (losses - 1), _LONGEST_SECS)
+        self._until[address] = self.clock() + _BACKOFF.pause_secs(losses)
 
     def record_success(self, address: Address) -> None:
-        """The board did what it was asked to."""
+        """Notes that the board answered."""
         self._losses.pop(address, None)
         self._until.pop(address, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from autotune.devices.rpc_tracker import Address
 from autotune.runners.board_backoff import BoardBackoff
+from autotune.workers.backoff import Backoff
 from autotune.workers.remote_end import find_session_end, session_end_line
 from autotune.workers.reply import Died, OverMemory
 
@@ -22,6 +23,11 @@ def test_a_lost_board_is_left_alone_longer_each_time_and_not_for_ever() -> None:
         pauses.append(now[0] - started)
     assert pauses[:4] == [2.0, 4.0, 8.0, 16.0]
     assert pauses[-1] == 300.0
+
+
+def test_pauses_never_end_in_an_overflow() -> None:
+    assert Backoff(1.0, 30.0).pause_secs(10**6) == 30.0
+    assert [Backoff(30.0).pause_secs(failures) for failures in (1, 2, 5)] == [30.0, 60.0, 480.0]
 
 
 def test_other_boards_go_on_and_success_is_forgiveness() -> None:
