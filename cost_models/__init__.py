@@ -1,4 +1,4 @@
-"""What do we expect to happen? Features, datasets, models of speed and of validity, and measures of their worth."""
+"""Cost models: features, data sets, models of speed and of validity, and their evaluation."""
 
 from cost_models.boosters.validity_model import ValidityModel
 from cost_models.boosters.xgboost_cost_model import XGBoostCostModel

@@ -1,4 +1,4 @@
-"""A model for a new device from one for another and a few measurements on the new one."""
+"""Adaptation of a cost model to a new device with a few records of that device."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _CORRECTION: Final = {"num_boost_round": 100, "max_depth": 6, "learning_rate": 0
 
 
 class AdaptationStrategy(StrEnum):
-    """How a model comes to know a device.
+    """The strategy of adapting a source model to a device.
 
-    SOURCE:    it is taken as it is.
-    CORRECTED: trees that were grown on the device's records stand behind those of the source model.
-    COLD:      the device's records alone.
+    SOURCE:       the source model, unchanged.
+    CORRECTED:    the source model with further trees, trained on the device's records.
+    FROM_SCRATCH: a model trained on the device's records alone.
     """
 
     SOURCE = "source"
@@ -40,7 +40,7 @@ class AdaptationStrategy(StrEnum):
     FROM_SCRATCH = "cold"
 
 
-_MAKERS: Final[dict[AdaptationStrategy, Callable[[XGBoostCostModel, RecordTable, int], XGBoostCostModel]]] = {
+_MODELS: Final[dict[AdaptationStrategy, Callable[[XGBoostCostModel, RecordTable, int], XGBoostCostModel]]] = {
     AdaptationStrategy.SOURCE: lambda source, table, seed: source,
     AdaptationStrategy.CORRECTED: lambda source, table, seed: corrected(source, table, seed),
     AdaptationStrategy.FROM_SCRATCH: lambda source, table, seed: program_model(seed).fit(Dataset.of(table)),
@@ -48,14 +48,14 @@ _MAKERS: Final[dict[AdaptationStrategy, Callable[[XGBoostCostModel, RecordTable,
 
 
 def adapt(source: XGBoostCostModel, table: RecordTable, seed: int = 0) -> XGBoostCostModel:
-    """The best of the source model, a corrected one and one from nothing, by what is held out of the device's records.
+    """The best of the three strategies by pairwise accuracy on held-out records of the device.
 
-    table: records of the new device. The card says which way was taken and how each did. With one record too few to
+    table: records of the new device. The card names the strategy and the accuracy of each. With too few records to
     hold any out, the source model is corrected.
     """
     found = compare(source, table, seed)
-    way = max(found, key=lambda each: found[each]) if found else AdaptationStrategy.CORRECTED
-    model = replace(_MAKERS[way](source, table, seed))
+    strategy = max(found, key=lambda each: found[each]) if found else AdaptationStrategy.CORRECTED
+    model = replace(_MODELS[strategy](source, table, seed))
     model.validity = ValidityModel(seed=seed).fit(table.features, table.valid)
     if model.validity.to_bytes() is None:
         model.validity = source.validity
@@ -64,7 +64,7 @@ def adapt(source: XGBoostCostModel, table: RecordTable, seed: int = 0) -> XGBoos
         **known,
         "task_keys": sorted({*known["task_keys"], *source.card.get("task_keys", [])}),
         "adapted": {
-            "way": way.value,
+            "way": strategy.value,
             "held_out_pairwise": {each.value: accuracy for each, accuracy in found.items()},
             "source": {
                 name: source.card.get(name) for name in ("measured_on", "records", "tasks", "logs", "date")
@@ -81,23 +81,23 @@ def corrected(source: XGBoostCostModel, table: RecordTable, seed: int) -> XGBoos
 
 
 def compare(source: XGBoostCostModel, table: RecordTable, seed: int = 0) -> dict[AdaptationStrategy, float]:
-    """Pairwise accuracy of each way on rows held out of the table; empty where none can be held out."""
+    """Pairwise accuracy of each strategy on rows held out of the table; empty where none can be held out."""
     tasks = table.tasks
     many = len(np.unique(tasks)) >= _LEAST_TASKS
     if len(table) < 2 * _FOLDS:
         return {}
     splitter = GroupKFold(_FOLDS) if many else KFold(_FOLDS, shuffle=True, random_state=seed)
     predicted: dict[AdaptationStrategy, NDArray[np.float64]] = {
-        way: np.zeros(len(table)) for way in AdaptationStrategy
+        each: np.zeros(len(table)) for each in AdaptationStrategy
     }
     scores = table.scores
     folds = np.zeros(len(table), dtype=np.int64)
     for number, (train, test) in enumerate(splitter.split(table.features, groups=tasks if many else None)):
         folds[test] = number
-        for way in AdaptationStrategy:
-            model = _MAKERS[way](source, table.rows(train), seed)
-            predicted[way][test] = model.predict(table.features[test])
+        for strategy in AdaptationStrategy:
+            model = _MODELS[strategy](source, table.rows(train), seed)
+            predicted[strategy][test] = model.predict(table.features[test])
     # Predictions of different folds come from different models: they compare within a fold only.
     same = table.groups * _FOLDS + folds
-    found = {way: pairwise_accuracy(scores, said, same) for way, said in predicted.items()}
-    return {way: accuracy for way, accuracy in found.items() if np.isfinite(accuracy)}
+    found = {each: pairwise_accuracy(scores, values, same) for each, values in predicted.items()}
+    return {each: accuracy for each, accuracy in found.items() if np.isfinite(accuracy)}

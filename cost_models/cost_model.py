@@ -1,4 +1,4 @@
-"""What every cost model can do, whatever it is made of."""
+"""The interface of a cost model."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cost_models.dataset import Dataset
 
 
 class CostModel(Protocol):
-    """Expects how fast configs are without running them: scores that compare within a task on a device."""
+    """Predicts the speed of configs without running them: scores that compare within a task on a device."""
 
     def fit(self, dataset: Dataset) -> Self:
-        """Learns from the dataset alone: earlier fits are forgotten."""
+        """Fits to the dataset alone: earlier fits are forgotten."""
         ...
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:

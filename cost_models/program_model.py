@@ -1,4 +1,4 @@
-"""A model over the features of scheduled programs, which carries over from one task to the next."""
+"""Cost models over program features, which transfer between tasks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def program_model(seed: int = 0, objective: Loss = Loss.REGRESSION) -> XGBoostCo
 def load_program_model(path: Path) -> XGBoostCostModel:
     """A model of this version's program features.
 
-    Raises Misuse where the file is no whole model, or one that was trained on other features.
+    Raises Misuse where the file is no whole model, or its model was trained on other features.
     """
     model = XGBoostCostModel.load(path)
     found = model.card.get("feature_version")

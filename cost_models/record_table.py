@@ -1,4 +1,4 @@
-"""What logs know, laid out for learning: a row of features for every config, and what was measured of it."""
+"""Tables of logs for training: a row of features for every config, with its median latency."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tuning_logs.records.record import TuningRecord
 
 @dataclass(frozen=True, slots=True)
 class TaskOnDevice:
-    """What the rows of a group have in common.
+    """The task and device of a group of rows.
 
-    networks: where the task came from: the names of the logs that it is in, without folder and suffix.
+    networks: the origins of the task: the names of the logs that it is in, without folder and suffix.
     """
 
     task: TuningTask
@@ -36,14 +36,14 @@ class TaskOnDevice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordTable:
-    """Every config that logs know once, with the median of its records.
+    """One row for every config in the logs, with the median of its records.
 
     features:  (n, d) float32.
     secs:      (n,) median seconds, infinite for what failed.
     groups:    (n,) places in `facts`.
     facts:     the task, device and networks of each group.
-    digests:   of each log, by its name: what the table was made of.
-    left_out:  how many records have a program that cannot be rebuilt any more.
+    digests:   of each log, by its name.
+    left_out:  the number of records whose program cannot be rebuilt.
     """
 
     features: NDArray[np.float32]
@@ -57,7 +57,7 @@ class RecordTable:
     def read(cls, logs: Sequence[str | Path], processes: int = 1) -> Self:
         """Reads logs (paths or URLs) and computes features, or takes them from the caches beside the logs.
 
-        Raises Misuse where there are no logs or a log is missing or none, and where they hold nothing to learn from.
+        Raises Misuse where there are no logs, where a log is missing or is none, and where they hold no records.
         """
         if not logs:
             raise Misuse("expected at least one tuning log to learn from, found none")
@@ -98,7 +98,7 @@ class RecordTable:
         return np.isfinite(self.secs)
 
     def rows(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> RecordTable:
-        """The same with some of the rows; the groups keep their numbers."""
+        """A table of some of the rows; the groups keep their numbers."""
         return replace(
             self, features=self.features[chosen], secs=self.secs[chosen], groups=self.groups[chosen]
         )
@@ -128,7 +128,7 @@ class _Group:
         return list(self._rows.values())
 
     def medians(self) -> list[float]:
-        """What failed once is not to be relied on, however often it ran."""
+        """Median seconds of each row; infinite where any of its records failed."""
         return [max(each) if max(each) == np.inf else statistics.median(each) for each in self._secs.values()]
 
     @property

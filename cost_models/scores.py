@@ -1,4 +1,4 @@
-"""How rows rank among their likes: scores in [0, 1], higher is faster."""
+"""Scores within a group, in [0, 1]: higher is faster."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def scores_within(secs: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArr
 def ranks(losses: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scores in (0, 1] that order like the losses, the smallest loss first; equal losses have equal scores.
 
-    A pairwise ranker looks at nothing but the order, so losses of any sign and size will do.
+    A pairwise ranker depends on the order only, so losses may have any sign and size.
     """
     values, places = np.unique(losses, return_inverse=True)
     return 1.0 - np.asarray(places, dtype=np.float64) / max(len(values), 1)

@@ -1,4 +1,4 @@
-"""From logs to a model that can be shipped: trained on all they know, judged on tasks that it had not seen."""
+"""Training of a cost model on logs: fitted to all records, evaluated on held-out tasks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PACKAGES = ("autotune", "xgboost", "apache-tvm", "numpy", "scikit-learn")
 
 
 def train(table: RecordTable, seed: int = 0) -> XGBoostCostModel:
-    """Fits speed and validity to all rows; the card says how the same settings did on held-out tasks.
+    """Fits speed and validity to all rows; the card holds the metrics of the same settings on held-out tasks.
 
     Metrics are left out where there are too few tasks to hold any out.
     """
@@ -50,7 +50,7 @@ def held_out_metrics(table: RecordTable, seed: int) -> dict[str, Any]:
 
 
 def card(table: RecordTable, metrics: dict[str, Any]) -> dict[str, Any]:
-    """What a model file tells of a model that learned from a table, as plain JSON values."""
+    """The card of a model that was trained on a table, as plain JSON values."""
     used = [table.facts[group] for group in np.unique(table.groups)]
     devices = {fact.device.key: {"name": fact.device.name, "facts": dict(fact.device.facts)} for fact in used}
     return {

@@ -1,4 +1,4 @@
-"""What have we seen? Measurements, the records they are part of, and the log that keeps them."""
+"""Tuning logs: measurements, the records that they are part of, and the stores of records."""
 
 from tuning_logs.address import open_log, read_log
 from tuning_logs.file.log import TuningLog

@@ -1,4 +1,4 @@
-"""Where a log is kept: in a file, or in a database behind a URL."""
+"""Addresses of logs: paths of files, or URLs of databases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def open_log(where: str) -> RecordStore:
 
 
 def read_log(where: str) -> RecordStore:
-    """The same for reading; a file is not written to, and must be there."""
+    """Opens a log for reading; a file must exist, and is not written to."""
     return _shared(where) if is_url(where) else TuningLog.read(where)
 
 

@@ -1,4 +1,4 @@
-"""What jobs and builds need of a tuning log, be it a file or a database that many share."""
+"""The interface of a tuning log, in a file or in a shared database."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RecordStore(Protocol):
 
     @property
     def damage(self) -> tuple[Damage, ...]:
-        """What could not be read and why."""
+        """The unreadable lines, with reasons."""
         ...
 
     def append(self, records: Sequence[TuningRecord]) -> None:
@@ -43,7 +43,7 @@ class RecordStore(Protocol):
         ...
 
     def trial_counts(self) -> list[TrialCounts]:
-        """How the trials of every task on every device ended, in order of first appearance."""
+        """The trial counts of every task on every device, in order of first appearance."""
         ...
 
     def tasks(self) -> list[TuningTask]:

@@ -1,1 +1,1 @@
-"""Which configs of one task to measure next: Optuna's samplers, and ours, which asks cost models."""
+"""Samplers that choose the configs of one task to measure next: Optuna's, and one guided by cost models."""

@@ -1,4 +1,4 @@
-"""The configs to be measured next, as they are picked: new, different and legal."""
+"""A batch of configs to measure: new, different from each other, and legal."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ class ConfigBatch:
 
     @property
     def full(self) -> bool:
-        """Whether all that were asked for are there."""
+        """Whether the batch has `count` configs."""
         return len(self.chosen) >= self._count
 
     def take(self, configs: Iterable[Config]) -> None:
-        """Takes one after the other, as long as there is room; lazy iterables are only read that far."""
+        """Adds acceptable configs until the batch is full; a lazy iterable is read no further."""
         source = iter(configs)
         while not self.full and self.take_one(source):
             pass
 
     def take_one(self, configs: Iterator[Config], spread: int = 0) -> bool:
-        """Takes the first that is new and legal, and differs from each one chosen so far in at least `spread`
-        decisions; tells whether there was one."""
+        """Adds the first config that is new and legal, and differs from each chosen one in at least `spread`
+        decisions; whether there was one."""
         for config in configs:
             if config in self._known or any(_distance(config, other) < spread for other in self.chosen):
                 continue
@@ -52,10 +52,10 @@ class ConfigBatch:
         return False
 
     def unknown(self, configs: Iterable[Config]) -> list[Config]:
-        """Those that are new, each once, in the same order."""
+        """The configs that are neither known nor repeated, in the same order."""
         return [config for config in dict.fromkeys(configs) if config not in self._known]
 
 
 def _distance(one: Config, other: Config) -> int:
-    """How many decisions are answered differently, or by one of the two only."""
+    """The number of decisions that two configs answer differently, or that only one of them answers."""
     return len({name for name, _ in set(one.answers) ^ set(other.answers)})

@@ -1,4 +1,4 @@
-"""An Optuna sampler that asks a cost model which trial to run next (imports Optuna)."""
+"""An Optuna sampler that ranks candidate trials by a cost model (imports Optuna)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from search_spaces.decision import Choose
 from search_spaces.errors import Misuse
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-#: How many cells a range has at least.
+#: The fewest cells of a range.
 _COARSEST = 32
 
 
@@ -64,8 +64,8 @@ class CostModelSampler(BaseSampler):  # type: ignore[misc]  # Optuna is not type
     ) -> list[Config]:
         """Up to `count` configs of a search space, whose questions may depend on earlier answers.
 
-        This is what a study of a `SearchSpace` calls: the space says what is legal, and the evidence holds
-        configs as they were measured, so nothing has to be read back out of trials.
+        A study of a `SearchSpace` calls it: the space decides what is legal, and the observations hold
+        configs as they were measured, so nothing is read back out of trials.
         """
         return self._proposer.propose(answer, observations, count, self._rng, screen)
 

@@ -1,4 +1,4 @@
-"""Studies as others see them: a job's trials copied into an Optuna storage, for optuna-dashboard (imports Optuna).
+"""A job's trials copied into an Optuna storage, for optuna-dashboard (imports Optuna).
 
 The job never reads them: its log is the only truth.
 """
@@ -23,10 +23,10 @@ _CLOSING_SECS = 30.0
 
 
 class Dashboard:
-    """One study for each task and device, named after both and the job; written behind the job's back, as a storage
-    takes tens of milliseconds for a trial.
+    """One study for each task and device, named after both and the job; a thread writes it, as a storage takes tens of
+    milliseconds for a trial.
 
-    trouble: why the storage takes no more, None while it does. The job goes on without.
+    trouble: the storage's error, None without one. The job continues without the dashboard.
     """
 
     def __init__(self, url: str, job: str, space: Callable[[TuningTask], SearchSpace]) -> None:
@@ -48,13 +48,13 @@ class Dashboard:
         self._thread.start()
 
     def add(self, records: Sequence[TuningRecord]) -> None:
-        """Takes records in, those that the storage has already too, which are not added again."""
+        """Queues records; those that the storage has already are not added again."""
         if self.trouble is None:
             for record in records:
                 self._waiting.put(record)
 
     def close(self) -> None:
-        """Waits until what was taken in is in the storage, for half a minute at most."""
+        """Waits until all queued records are in the storage, for half a minute at most."""
         self._waiting.put(None)
         self._thread.join(_CLOSING_SECS)
 

@@ -49,7 +49,7 @@ class DistributionSpace:
         return Config(tuple(answers))
 
     def params(self, config: Config, rng: np.random.Generator) -> dict[str, Any]:
-        """What a trial is given for the config; the generator places the value within a cell."""
+        """The parameters of a trial for the config; the generator places the value within a cell."""
         return {name: self._axes[name].value(answer, rng) for name, answer in config}
 
 

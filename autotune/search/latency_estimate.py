@@ -1,4 +1,4 @@
-"""What a model will take once it is tuned, without measuring: from a cost model and from what logs have reached."""
+"""Estimates of a tuned model's latency without measuring, from a cost model and from the latencies in logs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from search_spaces import Config, TuningTask
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import DeviceFingerprint
 
-#: Configs that the cost model likes best, whose estimates a task's is the median of.
+#: Configs ranked highest by the cost model; the median of their estimates is the task's.
 _PICKS = 8
 _HEURISTIC_SAMPLES = 200
 LEVEL = 0.9

@@ -1,4 +1,4 @@
-"""What is known about a search space when the next configs are proposed."""
+"""Observations of a search space: the data of a surrogate."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from search_spaces.config import Config
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observations:
-    """One task on one device so far.
+    """The observations of one task on one device.
 
-    measured:   every config that was tried.
-    losses:     what came out of each, to be minimised (seconds for programs), infinite for a failure.
-    illegal:    configs from which nothing can be built.
-    pending:    configs that are being measured.
-    initial_configs:      configs that promise much, such as the best of similar tasks; they may answer other questions.
-    build_secs: what compiling each of the measured ones took; empty where nothing is compiled.
+    measured:        configs that were measured.
+    losses:          the objective of each, to be minimised (seconds for programs), infinite for a failure.
+    illegal:         configs without a program.
+    pending:         configs that are being measured.
+    initial_configs: promising configs, such as the best of similar tasks; they may answer other decisions.
+    build_secs:      the compile time of each measured one; empty where nothing is compiled.
     """
 
     measured: tuple[Config, ...] = ()
@@ -30,7 +30,7 @@ class Observations:
 
     @property
     def known(self) -> set[Config]:
-        """Everything that must not be proposed again."""
+        """The configs that must not be proposed again."""
         return {*self.measured, *self.illegal, *self.pending}
 
     def best(self, count: int) -> list[Config]:

@@ -1,4 +1,4 @@
-"""The cost model that guides a search from its first trial on: one that was named, or one that ships."""
+"""The pretrained cost model of a search: a named file, or one that ships with the package."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 
 #: The folder of the models that come with this package.
 SHIPPED: Final = Path(cost_models.__file__).parent / "pretrained"
-#: How people ask for no model at all.
+#: The argument for a search without a pretrained model.
 NO_MODEL: Final = "none"
 
 
 @dataclass(frozen=True)
 class PretrainedModel:
-    """A model and the device that it guides the search on; name: for people."""
+    """A model, its name in messages, and the device of the search."""
 
     name: str
     model: XGBoostCostModel
@@ -34,13 +34,13 @@ class PretrainedModel:
 
     @property
     def line(self) -> str:
-        """What a user should know of it."""
+        """A line for users: the model and its training data."""
         card = self.model.card
         learned = f"{card['records']:,} records of {card['tasks']} tasks on {', '.join(device_names(card))}"
         return f"the search is guided by the cost model {self.name}, which learned from {learned}"
 
     def prior(self, space: SearchSpace) -> Prior | None:
-        """What the model expects in a space; None where it knows nothing of such spaces."""
+        """The model's prior over a space; None for spaces of another kind than it was trained on."""
         if not isinstance(space, TensorIRSpace):
             return None
         return PretrainedPrior(space, self.device.fingerprint, self.model)
@@ -64,9 +64,9 @@ def load_pretrained(where: Path | None, device: Device) -> PretrainedModel | Non
 
 
 def matches(card: Mapping[str, Any], device: Device) -> bool:
-    """Whether a model of these features learned on a device like this one: the same architecture, vectors as wide.
+    """Whether a model with this card was trained on a similar device: the same architecture and vector width.
 
-    What is fast depends on the number of threads as well, but a model that was told of it knows that.
+    The number of threads may differ: it is a feature of the model.
     """
     if device.target.kind != "llvm" or card["feature_version"] != FEATURE_VERSION:
         return False
@@ -79,6 +79,6 @@ def matches(card: Mapping[str, Any], device: Device) -> bool:
 
 
 def device_names(card: Mapping[str, Any]) -> list[str]:
-    """Processor and number of threads of the devices that a model learned on."""
+    """Processor and number of threads of the devices that a model was trained on."""
     names = [f"{one['name']} with {one['facts'].get('threads')} threads" for one in card["devices"]]
     return list(dict.fromkeys(names))

@@ -1,4 +1,4 @@
-"""What a cost model that learned from other tasks expects of a search space's configs, before any of them ran."""
+"""A prior over a search space's configs from a cost model that was trained on other tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search inside the search: models judge thousands of configs, and the few worth measuring come out."""
+"""Proposals of configs to measure: a surrogate ranks thousands of configs, from which a batch is chosen."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from search_spaces.decision import Choose
 
 @dataclass(frozen=True, slots=True)
 class ConfigProposer:
-    """Proposes batches of configs to measure: a function of the evidence and the generator, nothing is kept.
+    """Proposes batches of configs to measure: a stateless function of the observations and the random generator.
 
-    start:       configs that are measured before a model is asked: the hints, then random ones.
+    start:       configs that are measured before a surrogate is fitted: the initial configs, then random ones.
     exploration: share of a batch that is drawn from the promising part of the draft instead of its top.
-    hinted:      share of a batch that is taken from the hints, as long as there are new ones.
-    promising:   how large that part is.
+    initial:     share of a batch that is taken from the initial configs, as long as there are new ones.
+    promising:   size of the promising part, as a share of the draft.
     local:       share of a batch that is taken from the neighbours of the incumbents, by one decision after another.
-    spread:      in how many decisions, at least, two configs of a batch differ as long as there are such.
-    draft:       random configs that the models judge; about as many come from varying the best measured ones.
-    generations: how often the best by the models are varied once more.
-    elites:      how many of the best, measured or predicted, are varied.
-    incumbents:  how many of the best measured ones have all their neighbours judged.
-    valid_above: the probability of being valid from which a config is preferred to all that have less.
-    prior:       what a model trained elsewhere expects; with one, there is no start to wait for.
+    spread:      decisions in which two configs of a batch differ at least, as long as there are such.
+    draft:       random configs that the surrogate ranks; about as many come from varying the best measured ones.
+    generations: rounds of variation of the configs that the surrogate ranks highest.
+    elites:      number of the best configs, measured or predicted, that are varied.
+    incumbents:  number of the best measured configs all of whose neighbours are ranked.
+    valid_above: probability of being valid from which a config is preferred to all below.
+    prior:       scores by a pretrained model; with one, the surrogate ranks from the first trial on.
     """
 
     start: int = 10
     exploration: float = 0.1
     local: float = 0.4
-    hinted: float = 0.1
+    initial: float = 0.1
     promising: float = 0.25
     spread: int = 2
     draft: int = 1000
@@ -57,23 +57,23 @@ class ConfigProposer:
         rng: np.random.Generator,
         screen: Screen = legal,
     ) -> list[Config]:
-        """Up to `count` different configs, none of them in the evidence; fewer only where no more are found.
+        """Up to `count` different configs, none of them observed; fewer only where no more are found.
 
         answer: `SearchSpace.answer`.
-        screen: tries to build a config and tells its canonical form; what it turns down is not proposed.
+        screen: builds a config and returns its canonical form, or None to reject it.
         """
         variation = ConfigVariation(answer, rng)
         batch = ConfigBatch(count, observations.known, screen)
         if len(observations.measured) < self.start and self.prior is not None:
-            self._take_foreseen(batch, variation, observations)
+            self._take_by_prior(batch, variation, observations)
         elif len(observations.measured) < self.start:
             batch.take(self._initial_configs(variation, observations))
         elif np.isfinite(observations.losses).sum() >= 2:
-            self._take_judged(batch, variation, observations)
+            self._take_by_surrogate(batch, variation, observations)
         batch.take(variation.random() for _ in range(self.draft))
         return list(batch.chosen)
 
-    def _take_judged(
+    def _take_by_surrogate(
         self, batch: ConfigBatch, variation: ConfigVariation, observations: Observations
     ) -> None:
         variation.learn(observations.measured)
@@ -93,20 +93,20 @@ class ConfigProposer:
         explorers = [promising[place] for place in variation.rng.permutation(len(promising))]
         nearby = [surrogate.best(batch.unknown(configs), len(configs)) for configs in near.values()]
         queues = [iter(ranked), iter(explorers), _in_turns(nearby, variation.rng), iter(initial_configs)]
-        hinted = self.hinted if initial_configs else 0.0
-        odds = [1 - self.exploration - self.local - hinted, self.exploration, self.local, hinted]
+        initial = self.initial if initial_configs else 0.0
+        odds = [1 - self.exploration - self.local - initial, self.exploration, self.local, initial]
         while not batch.full:
             queue = queues[variation.rng.choice(4, p=odds)]
             if not batch.take_one(queue, self.spread) and not batch.take_one(queues[0], self.spread):
                 break
         batch.take(ranked)
 
-    def _take_foreseen(
+    def _take_by_prior(
         self, batch: ConfigBatch, variation: ConfigVariation, observations: Observations
     ) -> None:
-        """Any of the hints that a prior finds promising, and what it likes best of all where there are no hints.
+        """Adds initial configs from the part that a prior ranks promising; without any, its highest-ranked configs.
 
-        Its order tells good from bad, and less of the best, which are much alike: so the hints stay a sample.
+        A prior separates good configs from bad ones better than it orders the good ones, so these are drawn at random.
         """
         variation.learn(observations.measured)
         initial_configs = batch.unknown(self._initial_configs(variation, observations))
@@ -130,7 +130,7 @@ class ConfigProposer:
     def _evolved(
         self, batch: ConfigBatch, variation: ConfigVariation, surrogate: Surrogate, pool: list[Config]
     ) -> list[Config]:
-        """The pool and some generations of its best, in the order of the judge's preference."""
+        """The pool and some generations of variations of its best, ranked by the surrogate."""
         for _ in range(self.generations):
             pool = batch.unknown([*pool, *self._vary(variation, surrogate.best(pool, self.elites))])
         return surrogate.best(pool, len(pool))
@@ -139,7 +139,7 @@ class ConfigProposer:
         return (variation.replay(initial.by_name) for initial in observations.initial_configs)
 
     def _vary(self, variation: ConfigVariation, parents: list[Config]) -> Iterator[Config]:
-        """Half as many as the draft: two thirds mutated, one third crossed."""
+        """Half as many configs as the draft: two thirds mutated, one third crossed."""
         for number in range(self.draft // 2 if parents else 0):
             parent = parents[number % len(parents)]
             if number % 3:

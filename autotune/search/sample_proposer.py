@@ -1,4 +1,4 @@
-"""Configs whose measurements teach most about a search space: from everywhere in it, and more from its fast end."""
+"""Proposals of training data: configs from everywhere in a search space, and more from its fast end."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from search_spaces.decision import Choose, Decision
 
 @dataclass(frozen=True)
 class SampleProposer(ConfigProposer):
-    """Proposes batches to learn from, rather than to win with.
+    """Proposes batches to train a cost model on, rather than to find the fastest config.
 
-    Whoever only measures what a model likes learns nothing of the rest, and whoever measures at random hardly meets
-    the fast end: a batch is a mix, once some configs ran.
+    Model-guided proposals alone would not cover the slow end, random ones alone hardly the fast end: a batch is a mix
+    of both, once some configs ran.
 
-    guided: share of a batch that the models of `ConfigProposer` choose;
-    varied: share that is varied from what was measured, the faster the more often;
-    hinted: share of the hints, which are where a search begins.
+    guided: share of a batch that the surrogate of `ConfigProposer` chooses;
+    varied: share of variations of measured configs, the faster the more often;
+    initial: share of the initial configs.
     The rest is random, every choice of a decision as often as the others.
     """
 
     guided: float = 0.3
     varied: float = 0.2
-    hinted: float = 0.2
+    initial: float = 0.2
 
     def propose(
         self,
@@ -40,7 +40,7 @@ class SampleProposer(ConfigProposer):
         rng: np.random.Generator,
         screen: Screen = legal,
     ) -> list[Config]:
-        """As `ConfigProposer.propose` does."""
+        """See `ConfigProposer.propose`."""
         variation = ConfigVariation(answer, rng)
         ran = observations.best(len(observations.measured))
         chosen: list[Config] = []
@@ -50,12 +50,12 @@ class SampleProposer(ConfigProposer):
             near = ConfigBatch(round(self.varied * count), {*observations.known, *chosen}, screen)
             near.take(self._varied(variation, ran))
             chosen += near.chosen
-        hinted = ConfigBatch(round(self.hinted * count), {*observations.known, *chosen}, screen)
-        hinted.take(variation.replay(initial.by_name) for initial in observations.initial_configs)
-        chosen += hinted.chosen
+        warm = ConfigBatch(round(self.initial * count), {*observations.known, *chosen}, screen)
+        warm.take(variation.replay(initial.by_name) for initial in observations.initial_configs)
+        chosen += warm.chosen
         anywhere = ConfigBatch(count - len(chosen), {*observations.known, *chosen}, screen)
-        deck = _Deck(rng)
-        anywhere.take(answer(deck) for _ in range(self.draft))
+        choose = _WithoutReplacement(rng)
+        anywhere.take(answer(choose) for _ in range(self.draft))
         return [*chosen, *anywhere.chosen]
 
     def _varied(self, variation: ConfigVariation, ran: list[Config]) -> Iterator[Config]:
@@ -65,8 +65,8 @@ class SampleProposer(ConfigProposer):
             yield variation.mutate(mother) if number % 3 else variation.cross(mother, father)
 
 
-class _Deck:
-    """Draws the choices of each decision without putting them back, until all have been drawn."""
+class _WithoutReplacement:
+    """Draws the choices of each decision without replacement, and starts anew when all have been drawn."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng

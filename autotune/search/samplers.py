@@ -1,4 +1,4 @@
-"""The ways to explore a search space that can be asked for by name (imports Optuna)."""
+"""Samplers by name (imports Optuna)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from search_spaces import Misuse, SearchSpace
 #: Makes the sampler of one task from its space and a seed.
 SamplerFactory = Callable[[SearchSpace, int], BaseSampler]
 
-#: What is expected of a space's configs beforehand, None where nothing is known.
+#: Makes the prior over a space's configs, None for a space without one.
 PriorFactory = Callable[[SearchSpace], Prior | None]
 
 
 def without_prior(_space: SearchSpace) -> Prior | None:
-    """Nothing is known."""
+    """No prior for any space."""
     return None
 
 

@@ -1,4 +1,4 @@
-"""What the cost models say about configs that nobody has measured."""
+"""A surrogate of the objective: cost models that rank configs that were not measured."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cost_models.scores import ranks
 from search_spaces.config import Config
 from search_spaces.decision import Decision
 
-#: What a model trained elsewhere expects of configs, (n,), the higher the faster; nothing has to be built for it.
+#: Scores (n,) of configs by a pretrained model, higher is faster; no schedule is built for them.
 Prior = Callable[[Sequence[Config]], NDArray[np.float64]]
 
 #: The latest illegal configs are enough to know what is illegal; a GPU's space has them by the ten thousand.
@@ -32,7 +32,7 @@ _BUILD_TIME_WEIGHT = 0.25
 
 
 class Surrogate:
-    """A ranker and a validity model over the configs' own features; every config is judged once.
+    """A ranker and a validity model over the configs' own features; the predictions for each config are cached.
 
     valid_above: the probability from which a config counts as valid.
     """
@@ -58,7 +58,7 @@ class Surrogate:
         self._prior = prior
         self._validity = validity
         self._valid_above = valid_above
-        self._judged: dict[Config, tuple[bool, float]] = {}
+        self._predicted: dict[Config, tuple[bool, float]] = {}
 
     @classmethod
     def of(
@@ -69,8 +69,8 @@ class Surrogate:
         valid_above: float = 0.5,
         prior: Prior | None = None,
     ) -> Self:
-        """Learns the order of what ran from the losses, what fails from failures and illegal configs, and what takes
-        long to compile.
+        """Fits the ranker to the losses of configs that ran, the validity model to failures and illegal configs, and a
+        model of build times.
 
         prior: one more column for the ranker, which is all there is until a few configs ran.
         """
@@ -94,16 +94,16 @@ class Surrogate:
 
     def best(self, configs: Sequence[Config], count: int) -> list[Config]:
         """The first `count` in the order of preference: valid before invalid, then by predicted score."""
-        self._judge(configs)
-        return sorted(configs, key=self._judged.__getitem__, reverse=True)[:count]
+        self._predict(configs)
+        return sorted(configs, key=self._predicted.__getitem__, reverse=True)[:count]
 
-    def _judge(self, configs: Sequence[Config]) -> None:
-        new = [config for config in configs if config not in self._judged]
+    def _predict(self, configs: Sequence[Config]) -> None:
+        new = [config for config in configs if config not in self._predicted]
         if new:
             matrix = self._features.matrix(new)
             valid = self._validity.predict(matrix) >= self._valid_above
             scores = self._scores(matrix, new)
-            self._judged.update(zip(new, zip(valid.tolist(), scores.tolist(), strict=True), strict=True))
+            self._predicted.update(zip(new, zip(valid.tolist(), scores.tolist(), strict=True), strict=True))
 
     def _scores(self, matrix: NDArray[np.float32], configs: Sequence[Config]) -> NDArray[np.float64]:
         expected = None if self._prior is None else self._prior(configs)

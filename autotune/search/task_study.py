@@ -19,19 +19,19 @@ from tuning_logs import Timing, TuningRecord
 
 # A space of no more configs than this is measured to the end instead of searched.
 _ENUMERATED_SIZE = 64
-# Proposals in a row that bring nothing new before random configs are tried instead, and then before giving up.
+# Proposals in a row without a new config before random configs are tried instead, and then before giving up.
 _PATIENCE = 200
-# Configs that the space itself recommends; a batch takes few of them, and the cost model judges the rest. Drawing
-# them all again for each round would take longer than proposing.
+# Samples that are kept: a batch takes few of them, and the surrogate ranks the rest. Drawing all of them again for
+# each round would take longer than proposing.
 _HEURISTIC_SAMPLES = 200
-_NEW_DRAFTS_PER_TRIAL = 4
+_NEW_SAMPLES_PER_TRIAL = 4
 
 
 class TaskStudy:
-    """Asks a sampler for configs worth measuring, and tells it what came of them.
+    """Asks a sampler for configs to measure, and tells it their measurements.
 
-    Only what will be measured counts as a trial of the tuner. Duplicates are told to Optuna as FAIL, which samplers
-    ignore; illegal configs and failed candidates as violated constraints, from which they learn.
+    Only configs that will be measured count as trials of the tuner. Duplicates are told to Optuna as FAIL, which
+    samplers ignore; illegal configs and failed candidates as violated constraints, which samplers model.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class TaskStudy:
         self._pending: dict[str, Trial] = {}
         self._rest = self._small_space() if space.size <= _ENUMERATED_SIZE else None
         self._worst_secs = 1.0
-        self._guide = sampler if isinstance(sampler, CostModelSampler) else None
+        self._sampler = sampler if isinstance(sampler, CostModelSampler) else None
         self._losses: dict[Config, float] = {}
         self._build_secs: dict[Config, float] = {}
         self._illegal: list[Config] = []
@@ -70,8 +70,8 @@ class TaskStudy:
         """
         if self._rest is not None:
             return list(islice(self._rest, count))
-        if self._guide is not None:
-            return self._guided(self._guide, count)
+        if self._sampler is not None:
+            return self._guided(self._sampler, count)
         found: list[Candidate] = []
         misses = 0
         while len(found) < count and misses < 2 * _PATIENCE:
@@ -97,9 +97,9 @@ class TaskStudy:
             else:
                 self._tell_violation(trial, record.measurement.kind)
 
-    def _guided(self, guide: CostModelSampler, count: int) -> list[Candidate]:
-        """A batch that the cost models chose; none of it becomes a trial of the study, which they do without."""
-        fresh = _NEW_DRAFTS_PER_TRIAL * count if self._heuristic_samples else _HEURISTIC_SAMPLES
+    def _guided(self, sampler: CostModelSampler, count: int) -> list[Candidate]:
+        """A batch chosen by the cost models; none of it becomes a trial of the study, which they do not need."""
+        fresh = _NEW_SAMPLES_PER_TRIAL * count if self._heuristic_samples else _HEURISTIC_SAMPLES
         self._heuristic_samples.extend(self.space.heuristic_samples(fresh, self.rng))
         observations = Observations(
             measured=tuple(self._losses),
@@ -109,11 +109,11 @@ class TaskStudy:
             pending=(self.space.default, *self._unmeasured),
             initial_configs=(*self._similar(self.space), *reversed(self._heuristic_samples)),
         )
-        configs = guide.propose(self.space.answer, observations, count, self._canonical)
+        configs = sampler.propose(self.space.answer, observations, count, self._canonical)
         return [self._unmeasured[config] for config in configs]
 
     def _canonical(self, config: Config) -> Config | None:
-        """Builds a proposed config; None where it is illegal or stands for a program that was there before."""
+        """The canonical form of a proposed config; None where it is illegal or stands for a program seen before."""
         candidate = self._screen(config)
         if candidate is None:
             return None
@@ -167,12 +167,12 @@ class TaskStudy:
         self._seen.add(record.config.key)
         self._losses.setdefault(record.config, record.secs)
         self._build_secs.setdefault(record.config, record.measurement.build_secs)
-        if self._guide is not None:
-            return  # it is told the losses, and a trial of the study takes more memory than all else of a record
+        if self._sampler is not None:
+            return  # it reads the losses, and a trial of the study takes more memory than all else of a record
         try:
             params, distributions = as_params(self.space, record.config)
         except IllegalSchedule:
-            return  # a record of another version of the space: it says nothing about this one
+            return  # a record of another version of the space
         self.study.add_trial(self._frozen(record, params, distributions))
 
     def _frozen(
@@ -187,7 +187,7 @@ class TaskStudy:
         )
 
     def _value(self, record: TuningRecord) -> float:
-        """Seconds; for what never ran, no better than the slowest seen, because samplers want a finite value."""
+        """The latency in seconds; for a failure that of the slowest candidate, since samplers need a finite value."""
         if isinstance(record.measurement, Timing):
             self._worst_secs = max(self._worst_secs, record.secs)
             return record.secs
@@ -206,7 +206,7 @@ def _suggest(trial: Trial, decision: Decision) -> int:
 
 
 def _distribution(decision: Decision) -> BaseDistribution:
-    """Names are unordered; numbers and tilings are in order, so their positions serve as numbers."""
+    """Optuna's distribution of a decision: categorical for names, integers for ordered numbers and tilings."""
     if all(isinstance(choice, str) for choice in decision.choices):
         return CategoricalDistribution([str(choice) for choice in decision.choices])
     return IntDistribution(0, len(decision.choices) - 1)

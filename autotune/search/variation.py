@@ -1,4 +1,4 @@
-"""New configs of a search space, at random or out of old ones; nothing is built, only questions are asked."""
+"""Variation of configs: random, mutated, crossed, neighbouring; decisions are asked, no schedule is built."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from search_spaces.decision import Answer, Choose, Decision
 
 #: Draws of the generator that are fetched at once: one at a time they cost more than all the rest.
 _DRAWS = 4096
-#: So many choices are all as close as each other: often they name variants, and their order says little.
+#: Up to so many choices are all neighbours of each other: often they name variants in no particular order.
 _FEW = 8
 
 
 @dataclass(slots=True)
 class ConfigVariation:
-    """Asks the space's questions with answers drawn, replayed or both.
+    """Answers a space's decisions by drawing, by replay, or both.
 
     answer: `SearchSpace.answer`.
     An old answer is replayed where the question comes up again and knows it; everything else is drawn, so
@@ -92,7 +92,7 @@ class ConfigVariation:
         return [decision.choices[near] for near in places if 0 <= near < len(decision.choices)]
 
     def learn(self, configs: Collection[Config]) -> None:
-        """Asks the questions that lead to these configs, so that `decisions` holds them."""
+        """Replays these configs, so that `decisions` holds their decisions."""
         for config in configs:
             if not self.decisions.keys() >= config.by_name.keys():
                 self.replay(config.by_name)

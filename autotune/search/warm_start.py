@@ -1,4 +1,4 @@
-"""What did well on similar tasks, carried over to the one at hand."""
+"""Warm starts: initial configs of a search from the best configs of similar tasks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def no_initial_configs(_log: RecordStore, _device: DeviceFingerprint) -> Initial
 
 
 class WarmStart:
-    """Looks into a log for the same operator at other sizes on one device, and for the very same one on others.
+    """Searches a log for the same operator at other sizes on one device, and for the very same one on other devices.
 
     A job's own tasks teach each other that way: their records are in the log as soon as they are measured. So does the
     log of a machine with other vectors, caches or threads.

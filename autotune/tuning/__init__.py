@@ -1,1 +1,1 @@
-"""The loop: which task next, propose, build, run, record; finals, data collection, verification."""
+"""The tuning loop: task scheduling, rounds of trials, finals, data collection, verification."""

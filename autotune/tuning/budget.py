@@ -1,4 +1,4 @@
-"""How much a tuning job may spend."""
+"""Budgets of tuning jobs: trials, seconds, expected gain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from search_spaces import Misuse
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A limit on candidates, on seconds, on the hope for more, or on several: the first that is reached ends the job.
+    """A limit on candidates, on seconds, on the expected gain, or on several: the first that is reached ends the job.
 
     trials:        counts searched candidates; each task's untuned baseline is measured besides.
     gain_per_hour: the share of the latency that another hour must be expected to save, e.g. 0.01; see `GainForecast`.
@@ -30,9 +30,9 @@ class Budget:
             raise Misuse(f"a gain per hour is a share between 0 and 1; found {self.gain_per_hour}")
 
     def trials_left(self, trials_spent: int) -> float:
-        """How many more candidates may be measured; infinite without such a limit."""
+        """The number of candidates left; infinite without such a limit."""
         return float("inf") if self.trials is None else self.trials - trials_spent
 
     def secs_left(self, secs_spent: float) -> float:
-        """How many seconds remain; infinite without such a limit."""
+        """The seconds left; infinite without such a limit."""
         return float("inf") if self.secs is None else self.secs - secs_spent

@@ -1,4 +1,4 @@
-"""Where a tuner's measurements run: in its own thread, or in the background while other tuners have their turn."""
+"""Execution of a tuner's measurements: in its own thread, or in the background while other tuners have their turn."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BackgroundCall(Generic[T]):
 
 
 class Execution(Protocol):
-    """Where measurements run: in this thread, or in the background."""
+    """Runs measurements: in this thread, or in the background."""
 
     def run(self, work: Callable[[], T]) -> Generator[list[Any], None, T]:
         """Returns the work's result, or raises its exception; yields empty lists until it is done."""

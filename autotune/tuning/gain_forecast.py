@@ -1,4 +1,4 @@
-"""How much faster the models can be expected to get if the search goes on for another hour."""
+"""Forecast of the latency that another hour of search saves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LEAST_SECS = 60.0
 
 
 class GainForecast:
-    """Extrapolates the objective's fall: what the last doubling of the search time brought, every doubling brings.
+    """Extrapolates the objective: each doubling of the search time lowers it as much as the last one did.
 
     Search curves are about straight over the logarithm of the time.
     """
@@ -19,7 +19,7 @@ class GainForecast:
         self._curve: list[tuple[float, float]] = []
 
     def note(self, search_secs: float, objective: float) -> None:
-        """Takes in the objective (see `Objective.value`) after that many seconds of search."""
+        """Adds the objective (see `Objective.value`) after that many seconds of search."""
         if search_secs > 0:
             self._curve.append((search_secs, objective))
 

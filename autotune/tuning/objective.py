@@ -1,4 +1,4 @@
-"""What a job is after: low latency of its models, each counted by its priority."""
+"""The objective of a job: the latencies of its models, weighted by priority."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from search_spaces import TuningTask
 
 @dataclass(frozen=True)
 class ModelShare:
-    """A model as the scheduler sees it: calls of each task in one run, by the task's key, and how much it matters."""
+    """A model's part of the objective: the calls of each task in one run, by the task's key, and the priority."""
 
     name: str
     calls: Mapping[str, int]
@@ -25,7 +25,7 @@ class ModelShare:
 
 class Objective:
     """The mean of the logarithms of the models' latencies, weighted by priority: it falls by 0.01 when every model
-    gets one per cent faster, be it a small model or a large one."""
+    gets one per cent faster, whatever its size."""
 
     def __init__(self, shares: Sequence[ModelShare]) -> None:
         self.shares = tuple(shares)
@@ -43,7 +43,8 @@ class Objective:
         return sum(priority * math.log(secs) for priority, secs in running) / total if running else 0.0
 
     def worth(self, best_secs: Mapping[str, float]) -> dict[str, float]:
-        """By how much the objective falls for each second that one call of a task gets faster, by the task's key."""
+        """The negative gradient of the objective: its fall for each second that one call of a task gets faster, by the
+        task's key."""
         worth = dict.fromkeys(best_secs, 0.0)
         total = sum(share.priority for share in self.shares)
         for share in self.shares:

@@ -1,4 +1,4 @@
-"""Where a record comes from: the job, its versions, the time."""
+"""Provenance of records: the run's id, seed, versions and start."""
 
 from __future__ import annotations
 

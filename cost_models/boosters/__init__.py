@@ -1,1 +1,1 @@
-"""What XGBoost learns: speed, validity, build time, latency."""
+"""Models of boosted trees: speed, validity, build time, latency."""

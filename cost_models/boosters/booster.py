@@ -1,4 +1,4 @@
-"""XGBoost's boosters as the cost models use them: on one thread, kept with a card (imports XGBoost)."""
+"""XGBoost boosters on one thread, with a card (imports XGBoost)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Booster:
-    """A trained booster with its card: what it is and what it was trained on, as plain JSON values."""
+    """A trained booster with its card: its kind, settings and training data as plain JSON values."""
 
     def __init__(self, trees: xgboost.Booster, card: Mapping[str, Any]) -> None:
         self._trees = trees
@@ -58,7 +58,7 @@ class Booster:
         return np.asarray(self._trees.inplace_predict(features), dtype=np.float64)
 
     def feature_importance(self) -> dict[int, float]:
-        """How much each column in use took off the training loss, as shares of all, the largest first."""
+        """Total gain of each column that a split uses, as a share of all gains, the largest first."""
         found = {
             int(name[1:]): float(gain)
             for name, gain in self._trees.get_score(importance_type="total_gain").items()
@@ -72,7 +72,7 @@ class Booster:
 
     @classmethod
     def from_bytes(cls, trees: bytes, card: Mapping[str, Any]) -> Booster:
-        """What `to_bytes` gave. XGBoost crashes the process on torn input: it must be known to be whole."""
+        """A booster from `to_bytes`. XGBoost crashes the process on damaged input: check its checksum before."""
         import xgboost  # as above
 
         booster = xgboost.Booster({"nthread": 1})

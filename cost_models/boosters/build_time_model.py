@@ -1,4 +1,4 @@
-"""What we expect compiling a config to take, so that of two equally promising ones the cheaper is tried."""
+"""A model of build times, so that of two equally promising configs the one that compiles faster is measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEAST_SECS = 0.01
 
 @dataclass(slots=True)
 class BuildTimeModel:
-    """Boosted trees that regress the logarithm of the seconds; it lives for one proposal and is never saved."""
+    """Boosted trees that regress the logarithm of the seconds; fitted for one proposal and never saved."""
 
     seed: int = 0
     num_boost_round: int = 30
@@ -25,7 +25,7 @@ class BuildTimeModel:
     _booster: Booster | None = field(default=None, repr=False)
 
     def fit(self, features: NDArray[np.float32], build_secs: NDArray[np.float64]) -> Self:
-        """Learns from (n, d) features and (n,) seconds. Raises Misuse where there are none, or not as many."""
+        """Fits to (n, d) features and (n,) seconds. Raises Misuse where there are none, or not as many."""
         if not len(features) or len(features) != len(build_secs):
             raise Misuse(
                 f"expected a time for each of {len(features)} rows of features; found {len(build_secs)}"

@@ -1,4 +1,4 @@
-"""How long a task will take once it is tuned, in seconds, learned from what tuning has reached elsewhere."""
+"""Estimates of a tuned task's latency, learned from the latencies that tuning reached on other tasks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from search_spaces.errors import Misuse
 Floats = NDArray[np.float64]
 
 _FLOPS, _BYTES = COLUMNS.index("flops"), COLUMNS.index("operator_bytes")
-#: Configs at least so fast, relative to the best of their task, tell what tuning reaches.
+#: Configs at least so fast, relative to the best of their task, are the training data.
 _FAST: Final = 0.8
 #: A roofline to start from, as log2: 2^36.5 operations and 2^33 bytes a second, and 2^-18 s to start a kernel.
 _ROOFLINE: Final = (36.5, 33.0, -18.0)
@@ -43,9 +43,9 @@ class LatencyEstimator:
     """Seconds of fast configs from their features: a roofline with rounded corners, corrected by boosted trees.
 
     roofline: log2 of operations and of bytes a second, and of the seconds that starting takes; fitted to the log.
-    bias:     log2 of what half of the held-out tasks were estimated above, taken off every estimate;
-    errors:   how far off estimates were, as log2 (estimated / reached), for the tasks of each network that was held
-              out, by the network's name; from the task with the smallest estimate to that with the largest.
+    bias:     median of log2 (estimated / reached) over the held-out tasks, subtracted from every estimate;
+    errors:   log2 (estimated / reached) without the bias for the tasks of each network that was held out, by the
+              network's name; from the task with the smallest estimate to that with the largest.
     """
 
     roofline: Floats
@@ -55,7 +55,7 @@ class LatencyEstimator:
 
     @classmethod
     def fit(cls, table: RecordTable, seed: int = 0) -> Self:
-        """Learns from all tasks, and tells the errors for networks by leaving each out once.
+        """Fits to all tasks, and finds the errors for networks by leaving each out once.
 
         Where there are fewer than three networks, a fifth of the tasks is left out at a time. Raises Misuse where there
         are fewer than ten tasks of which anything ran.
@@ -98,11 +98,10 @@ class LatencyEstimator:
     def interval(
         self, secs: Floats, calls: Floats, level: float, rng: np.random.Generator
     ) -> tuple[float, float]:
-        """Where the sum of calls × secs over tasks falls with a probability, judging by the held-out errors.
+        """The interval of the sum of calls × secs over tasks with probability `level`, by resampling held-out errors.
 
-        The errors of one network go together, and those of large tasks, which make up most of a sum, are others than
-        those of small ones: each of 2,000 draws takes a network, and for each task one of its errors of the same rank,
-        give or take an eighth.
+        Errors are correlated within a network, and differ between large and small tasks: each of 2,000 draws takes a
+        network, and for each task one of its errors of the same rank, plus or minus an eighth.
         """
         networks = list(self.errors.values())
         ranks = np.argsort(np.argsort(secs)) / max(1, len(secs) - 1)
@@ -117,7 +116,7 @@ class LatencyEstimator:
         return float(low), float(high)
 
     def factors(self, level: float) -> tuple[float, float]:
-        """What a task's estimate is multiplied by for the ends of its interval: conformal over all held-out tasks."""
+        """Factors from a task's estimate to the ends of its interval: conformal over all held-out tasks."""
         off = np.concatenate(list(self.errors.values()))
         rank = min(1.0, np.ceil((len(off) + 1) * level) / len(off))
         low, high = (1 - rank) / 2, (1 + rank) / 2
@@ -125,12 +124,12 @@ class LatencyEstimator:
 
     @property
     def median_error(self) -> float:
-        """The factor by which the half of all held-out tasks was off, or more: 1.5 is half as much again, or 2/3."""
+        """The median error of held-out tasks as a factor: 1.5 is 3/2 or 2/3 of the reached latency."""
         return float(np.exp2(np.median(np.abs(np.concatenate(list(self.errors.values()))))))
 
 
 def _best_rows(secs: Floats, groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The fastest row of each group in which anything ran."""
+    """The fastest row of each group in which a config ran."""
     order = np.lexsort((secs, groups))
     firsts = order[np.unique(groups[order], return_index=True)[1]]
     return firsts[np.isfinite(secs[firsts])]
@@ -139,7 +138,7 @@ def _best_rows(secs: Floats, groups: NDArray[np.int64]) -> NDArray[np.int64]:
 def _fit(
     table: RecordTable, best: NDArray[np.int64], rows: NDArray[np.int64], seed: int
 ) -> tuple[Floats, Booster]:
-    """The roofline of the best configs, and trees for what the fast ones differ from it, each task counting alike."""
+    """The roofline of the best configs, and trees fitted to the residuals of the fast ones; tasks have equal weight."""
     wanted = np.log2(table.secs[best])
 
     def miss(corners: Floats) -> float:

@@ -1,4 +1,4 @@
-"""What we expect of a config before asking how fast it is: that it builds, runs and is correct."""
+"""A classifier of validity: whether a config builds, runs and is correct."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KIND = "xgboost-validity"
 class ValidityModel:
     """A boosted classifier: the probability that a config is legal, builds, runs and is correct.
 
-    As long as it has seen only one outcome, or none, it expects the same of every config.
+    Fitted to one outcome only, or to nothing, it predicts a constant.
     """
 
     seed: int = 0
@@ -28,7 +28,7 @@ class ValidityModel:
     _constant: float = 1.0
 
     def fit(self, features: NDArray[np.float32], valid: NDArray[np.bool_]) -> Self:
-        """Learns from (n, d) features and (n,) outcomes alone: earlier fits are forgotten."""
+        """Fits to (n, d) features and (n,) outcomes alone: earlier fits are forgotten."""
         if len(features) != len(valid):
             raise Misuse(
                 f"expected one outcome for each of {len(features)} rows of features; found {len(valid)}"
@@ -63,5 +63,5 @@ class ValidityModel:
 
     @classmethod
     def from_bytes(cls, trees: bytes, columns: int) -> Self:
-        """What `to_bytes` gave, for that many features."""
+        """A model from `to_bytes`, for that many features."""
         return cls(_booster=Booster.from_bytes(trees, {"kind": _KIND, "columns": columns}))

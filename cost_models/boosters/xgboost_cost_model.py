@@ -1,4 +1,4 @@
-"""The cost model of the house: boosted trees that learn which of two configs is the faster one."""
+"""The cost model of XGBoost trees, by pairwise ranking or by regression."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SPEED, _VALIDITY = "speed", "validity"
 
 
 class Loss(StrEnum):
-    """What the trees learn.
+    """The loss of the trees.
 
-    RANKING:    which of two configs of a group is faster. Best within one task, where it need not explain how slow
-                the slow ones are (half the evaluations of a search on recorded spaces).
-    REGRESSION: the square root of the score. Best across tasks, where the scores of the others say how much a
+    RANKING:    pairwise: which of two configs of a group is faster. Best within one task (half the evaluations of a
+                search on recorded spaces).
+    REGRESSION: the square root of the score. Best across tasks, where the scores of other tasks tell how much a
                 property of a program costs.
     """
 
@@ -37,7 +37,7 @@ class Loss(StrEnum):
 class XGBoostCostModel:
     """Boosted trees with an objective; pairs are drawn within groups only.
 
-    card: what is known of the training beside the settings, as plain JSON values; it is saved with the model.
+    card: facts about the training beside the settings, as plain JSON values; saved with the model.
     validity: the probability that a config runs, kept with the model where there is one.
     """
 
@@ -55,7 +55,7 @@ class XGBoostCostModel:
     _booster: Booster | None = field(default=None, repr=False)
 
     def fit(self, dataset: Dataset) -> Self:
-        """Learns from the dataset alone. Raises Misuse where it is empty."""
+        """Fits to the dataset alone. Raises Misuse where it is empty."""
         self._booster = self._trained(dataset, None)
         return self
 
@@ -69,7 +69,7 @@ class XGBoostCostModel:
         return self._fitted().predict(features)
 
     def feature_importance(self) -> dict[int, float]:
-        """The share of each column in what the trees explain, the largest first."""
+        """Total gain of each column as a share of all gains, the largest first."""
         return self._fitted().feature_importance()
 
     def save(self, path: Path) -> None:

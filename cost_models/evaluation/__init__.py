@@ -1,1 +1,1 @@
-"""How good a model is on what it has not seen, beside baselines."""
+"""Evaluation of cost models on held-out data, beside baselines."""

@@ -1,4 +1,4 @@
-"""What can be compared on the same splits: the house's models, and what scikit-learn makes of the same features."""
+"""Models to compare on the same splits: XGBoost's, and scikit-learn's on the same features."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def boosted(objective: Loss, seed: int = 0) -> Learner:
 
 
 def random_baseline(seed: int = 0) -> Learner:
-    """An order by lot."""
+    """Random predictions."""
 
     def learn(_train: RecordTable, test: RecordTable) -> Floats:
         return np.random.default_rng(seed).random(len(test))

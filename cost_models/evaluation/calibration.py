@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: of configs said to run with 0.8, four of five should."""
+"""Calibration of a validity classifier: of configs with predicted probability 0.8, four of five should run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """brier: mean squared error of the probabilities, 0 is perfect. chance_brier: that of always saying how many run.
+    """brier: mean squared error of the probabilities, 0 is perfect. chance_brier: that of predicting the base rate.
 
-    reliability: (said, found) for each tenth of the probabilities that occurs.
+    reliability: (predicted, observed) for each tenth of the probabilities that occurs.
     """
 
     rows: int
@@ -26,7 +26,7 @@ class Calibration:
 
 
 def calibration(probabilities: NDArray[np.float64], valid: NDArray[np.bool_]) -> Calibration:
-    """Judges (n,) probabilities by (n,) outcomes."""
+    """The calibration of (n,) probabilities, given (n,) outcomes."""
     share = float(valid.mean())
     if 0 < share < 1:
         found, said = calibration_curve(valid, np.clip(probabilities, 0, 1), n_bins=_BINS)

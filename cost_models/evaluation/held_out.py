@@ -1,4 +1,4 @@
-"""How good a model is on what it never saw: held-out tasks, networks and devices, with scikit-learn's splitters."""
+"""Quality of a model on held-out tasks, networks and devices, with scikit-learn's splitters."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Learner = Callable[[RecordTable, RecordTable], Floats]
 #: (training rows, test rows) of a table.
 Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 
-#: A task with fewer configs says little about a ranking of thousands; scores of its top five would be flattering.
+#: Fewest configs of a task in an evaluation: the top five of a smaller one would be nearly all of it.
 LEAST_CONFIGS = 8
 _FOLDS = 5
 
 
 class HeldOut(StrEnum):
-    """What a model has never seen when it is judged."""
+    """The unit that is held out of training."""
 
     TASKS = "tasks"
     NETWORKS = "networks"
@@ -35,9 +35,9 @@ class HeldOut(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskScore:
-    """How well the configs of one task on one device were ordered; see `cost_models.evaluation.metrics`.
+    """The metrics of one task on one device; see `cost_models.evaluation.metrics`.
 
-    best_secs and the secs of the best among the k predicted best tell what a build would lose.
+    best_secs: the latency of its fastest config.
     """
 
     facts: TaskOnDevice
@@ -69,7 +69,7 @@ class Quality:
 
 
 def splits(table: RecordTable, held_out: HeldOut) -> Iterator[tuple[str, Split]]:
-    """Names and rows of each split. A task is never on both sides, but for held-out devices.
+    """Names and rows of each split. A task is never on both sides, except for held-out devices.
 
     Raises Misuse where the table has less than two of what is to be held out.
     """
@@ -129,7 +129,7 @@ def task_scores(table: RecordTable, predicted: Floats) -> list[TaskScore]:
 
 
 def held_out_scores(table: RecordTable, held_out: HeldOut, learner: Learner) -> list[TaskScore]:
-    """The scores of all tasks, each predicted by what was learned without it."""
+    """The scores of all tasks, each predicted by a model trained without it."""
     return [
         score
         for _, predicted, rows in cross_validated(table, held_out, learner)
@@ -138,7 +138,7 @@ def held_out_scores(table: RecordTable, held_out: HeldOut, learner: Learner) -> 
 
 
 def quality(scores: list[TaskScore]) -> Quality:
-    """The means over tasks, and the weighted ones. Raises Misuse where there is no task to speak of."""
+    """The means over tasks, and the weighted ones. Raises Misuse where there is no task."""
     if not scores:
         raise Misuse(f"expected a task with at least {LEAST_CONFIGS} configs to judge a model by, found none")
     weights = np.array([score.facts.task.weight * score.best_secs for score in scores])
@@ -164,7 +164,7 @@ def quality(scores: list[TaskScore]) -> Quality:
 
 
 def _grouping(table: RecordTable, held_out: HeldOut) -> list[tuple[str, ...]]:
-    """For each row, the names of what it belongs to."""
+    """For each row, the names of the units it belongs to."""
     by_group = [
         {
             HeldOut.TASKS: (fact.task.key,),

@@ -1,4 +1,4 @@
-"""How much better a model gets with more measurements."""
+"""Learning curves: quality on held-out tasks by the number of training rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cost_models.record_table import RecordTable
 def learning_curve(
     table: RecordTable, learner: Learner, counts: Sequence[int], seed: int = 0
 ) -> list[Quality]:
-    """Quality on held-out tasks after learning from so many rows of the other tasks, drawn by lot."""
+    """Quality on held-out tasks after training on so many rows of the other tasks, drawn at random."""
     rng = np.random.default_rng(seed)
     folds = [split for _, split in splits(table, HeldOut.TASKS)]
     orders = [rng.permutation(train) for train, _ in folds]

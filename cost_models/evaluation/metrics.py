@@ -1,4 +1,4 @@
-"""How good a cost model's predictions are, each measured within groups and averaged over them."""
+"""Metrics of predictions: top-k score, pairwise accuracy, rank correlation; means over groups."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 def top_k_score(scores: Floats, predicted: Floats, groups: NDArray[np.int64], k: int) -> float:
     """The best true score among the k rows predicted best, over the best there is: 1 is perfect.
 
-    Averaged over the groups in which anything ran; NaN if there is none. All arrays have shape (n,).
+    Averaged over the groups in which a config ran; NaN if there is none. All arrays have shape (n,).
     """
     found = []
     for rows in _groups(groups):
@@ -26,7 +26,7 @@ def top_k_score(scores: Floats, predicted: Floats, groups: NDArray[np.int64], k:
 
 
 def pairwise_accuracy(scores: Floats, predicted: Floats, groups: NDArray[np.int64]) -> float:
-    """The share of pairs with different scores that the prediction orders rightly; a tie counts half.
+    """The share of pairs with different scores that the prediction orders correctly; a tie counts half.
 
     Averaged over the groups that have such a pair; NaN if there is none. Takes (group size)² memory.
     """

@@ -1,4 +1,4 @@
-"""How well a cost model would have ordered the next trials, as the log of a task grew."""
+"""Accuracy of a cost model on the next trials of a task, by the number of trials before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOOKS = 8
 
 def quality_over_trials(records: Sequence[TuningRecord], seed: int = 0) -> list[tuple[int, float]]:
     """(trials, accuracy) pairs for the records of one task in their order: a model is fitted to so many of them, and
-    the accuracy is the share of pairs among the next 32 that it orders rightly; 0.5 is luck.
+    the accuracy is the share of pairs among the next 32 that it orders correctly; 0.5 is chance.
 
     Empty where there are too few records that ran.
     """
@@ -43,7 +43,7 @@ def quality_over_trials(records: Sequence[TuningRecord], seed: int = 0) -> list[
 
 
 def _decisions(records: Sequence[TuningRecord]) -> list[Decision]:
-    """The questions that the configs answer, with the answers that occur as choices."""
+    """The decisions that the configs answer, with the answers that occur as choices."""
     answers: dict[str, dict[Answer, None]] = {}
     for record in records:
         for name, answer in record.config.answers:

@@ -1,4 +1,4 @@
-"""Pictures of a model's quality, as PNG (imports Matplotlib)."""
+"""Charts of a model's quality, as PNG (imports Matplotlib)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def predicted_against_measured(table: RecordTable, predicted: Floats) -> bytes:
 
 
 def top_k_curve(table: RecordTable, predicted: Mapping[str, Floats], most: int = 32) -> bytes:
-    """The best of the k configs predicted best, over the best there is, for each model by name."""
+    """The best score among the k configs predicted best, over the best score, for each model by name."""
     figure, axes = _figure("k: configs that are measured", "best found / best there is")
     sizes = np.arange(1, most + 1)
     for name, said in predicted.items():
@@ -47,7 +47,7 @@ def top_k_curve(table: RecordTable, predicted: Mapping[str, Floats], most: int =
 
 
 def learning_curve(counts: Sequence[int], found: Mapping[str, Sequence[float]], what: str) -> bytes:
-    """A metric against the number of measurements that were learned from, for each model by name."""
+    """A metric against the number of training rows, for each model by name."""
     figure, axes = _figure("measurements", what)
     for name, values in found.items():
         axes.plot(counts, values, "o-", markersize=3, label=literal_label(name))
@@ -57,7 +57,7 @@ def learning_curve(counts: Sequence[int], found: Mapping[str, Sequence[float]], 
 
 
 def reliability_curve(points: Sequence[tuple[float, float]]) -> bytes:
-    """What share of configs ran, against the probability that the classifier gave them."""
+    """The share of configs that ran against the predicted probability."""
     figure, axes = _figure("said to run", "ran")
     axes.plot([0, 1], [0, 1], ":", color="gray")
     axes.plot([said for said, _ in points], [found for _, found in points], "o-")

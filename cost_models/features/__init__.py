@@ -1,1 +1,1 @@
-"""Programs and configs as rows of numbers."""
+"""Features of programs and configs."""

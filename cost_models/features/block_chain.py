@@ -1,4 +1,4 @@
-"""The blocks of an operator: each is computed in a nest of its own or somewhere in the loops of what reads it."""
+"""The blocks of an operator: each is computed in a nest of its own, or within the loops of a block that reads it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from cost_models.features.loop_nest import Access, Axis, LoopNest
 from search_spaces.decision import Answer
 
-#: What a config answers instead of a loop: the block becomes part of what reads it.
+#: The answer instead of a loop: the block is inlined into its reader.
 _INLINED = -2
 _PLACES = 3
 _PER_PLACE = ("around", "own", "sums", "row", "again")
@@ -28,12 +28,12 @@ CHAIN_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block before it is told where to be computed.
+    """A block before its compute location is decided.
 
     axes, accesses: as the operator has them; an access names the buffer.
-    tile and lane: of a sum that is split in two, the decision on its tile, and which factor of it both halves know:
-    `is_partial` is true for the half that sums over the other factor, for each step along this one. factors: the tile
-    where a config does not answer, since there is one choice only.
+    tile and execution: of a split reduction (`rfactor`), the decision on its tile, and the factor that both halves
+    iterate over: `is_partial` is true for the half that sums over the other factor. factors: the tile where the
+    decision has one choice only, and a config does not answer it.
     """
 
     axes: tuple[Axis, ...]
@@ -45,7 +45,7 @@ class Block:
 
     @property
     def written(self) -> Access:
-        """What it writes."""
+        """The access to the output buffer."""
         return next(access for access in self.accesses if access.is_output)
 
 
@@ -53,8 +53,8 @@ class Block:
 class Loops:
     """The loops of a block under one config, from outside.
 
-    around: extents of those that belong to its readers. own: of each loop its iterator's place and its extent.
-    sums:   places of the iterators that it sums over.
+    around: extents of the loops that belong to its readers. own: of each further loop its iterator's place and extent.
+    sums:   places of the reduction iterators.
     """
 
     around: tuple[int, ...]
@@ -63,11 +63,11 @@ class Loops:
 
     @property
     def extents(self) -> tuple[int, ...]:
-        """All of them."""
+        """The extents of all loops."""
         return (*self.around, *(extent for _, extent in self.own))
 
     def steps(self, outside: int) -> list[int]:
-        """Steps of each iterator inside that many of the block's own loops."""
+        """Steps of each iterator inside the outermost `outside` of the block's own loops."""
         found = [1] * (1 + max((place for place, _ in self.own), default=-1))
         for place, extent in self.own[outside:]:
             found[place] *= extent
@@ -76,12 +76,12 @@ class Loops:
 
 @dataclass(frozen=True, slots=True)
 class BlockChain:
-    """The blocks of a sketch by name, and which of them a config places: readers before what they read.
+    """The blocks of a sketch by name, and those whose location a config decides, readers before the blocks they read.
 
-    readers:   by block, those that read it, each with its first access to it.
-    locations: the decision on where to compute a block, and the block.
-    nests:     the loops of those that are tiled.
-    attached:  what the sketch itself makes part of others.
+    readers:   by block, the blocks that read it, each with its first access to it.
+    locations: decisions on compute locations, with their blocks.
+    nests:     the loop nests of tiled blocks.
+    attached:  blocks that the sketch itself inlines or attaches.
     """
 
     blocks: Mapping[str, Block]
@@ -98,11 +98,11 @@ class BlockChain:
         nests: Mapping[str, LoopNest],
         attached: frozenset[str],
     ) -> Self:
-        """Finds out who reads what, which is the same for every config."""
+        """A chain with the readers of each block, which are the same for every config."""
         return cls(blocks, {name: _readers(blocks, name) for name in blocks}, locations, nests, attached)
 
     def loops(self, answers: Mapping[str, Answer]) -> dict[str, Loops]:
-        """The loops of every block that does not become part of another, as TVM makes them."""
+        """The loops of every block that is not inlined, as TVM generates them."""
         return _Placement(self, answers).found
 
 
@@ -117,10 +117,9 @@ def _readers(blocks: Mapping[str, Block], name: str) -> dict[str, Access]:
 
 
 def chain_row(chain: BlockChain, answers: Mapping[str, Answer]) -> list[float]:
-    """What a config makes of the blocks: for the first that it places their loops, and how often they are repeated.
+    """The features of a config's compute locations: loops and recomputation of the first blocks with a location.
 
-    NaN for what becomes part of another block. shared_steps: of the loops around everything that has been placed in
-    them, which are those that threads can share.
+    NaN for an inlined block. shared_steps: of the loops around all attached blocks, which threads can share.
     """
     found = chain.loops(answers)
     row: list[float] = []
@@ -141,13 +140,13 @@ def _place(block: Block, loops: Loops) -> list[float]:
     contiguous = [place for place, _ in enumerate(block.axes) if block.written.stride(place) == 1.0]
     row = steps[max(contiguous) + bool(block.tile)] if contiguous else 1
     whole = prod(axis.extent for axis in block.axes)
-    # A split sum has the other factor's steps left for the half that comes after it.
+    # The steps of a split reduction's other factor belong to its other half.
     again = log2(prod(loops.extents) / whole)
     return [log2(prod(loops.around)), log2(own), log2(sums), log2(row), again]
 
 
 class _Placement:
-    """Follows one config from the last block to the first."""
+    """Places the blocks of one config, from the last to the first."""
 
     def __init__(self, chain: BlockChain, answers: Mapping[str, Answer]) -> None:
         self._chain, self._blocks, self._answers = chain, chain.blocks, answers
@@ -167,13 +166,13 @@ class _Placement:
                 self.found[name] = Loops(around, tuple(enumerate(needed)), self._sums(self._blocks[name]))
 
     def _factors(self, block: Block) -> tuple[int, int]:
-        """Steps of a split sum: those that both halves know, and those that the first half sums over."""
+        """Steps of a split reduction: those of both halves, and those that the first half sums over."""
         answer = self._answers.get(block.tile)
         tile = answer if isinstance(answer, tuple) else block.factors
         return tile[block.execution], tile[1 - block.execution]
 
     def _iterators(self, block: Block) -> list[int]:
-        """Extents of a block's iterators: TVM puts that of a split sum in front of the others."""
+        """Extents of a block's iterators: TVM puts that of a split reduction first."""
         if not block.tile:
             return [axis.extent for axis in block.axes]
         lanes, rest = self._factors(block)
@@ -186,7 +185,7 @@ class _Placement:
         return frozenset([len(self._iterators(block)) - 1 if block.is_partial else 0])
 
     def _apart(self, name: str) -> Loops:
-        """A nest of its own: tiled, or with loops in the order in which the sum was split."""
+        """The loops of a nest of its own: tiled, or in the order in which the reduction was split."""
         block = self._blocks[name]
         nest = self._chain.nests.get(name)
         if nest is not None:
@@ -201,7 +200,7 @@ class _Placement:
         return Loops((), tuple((place, extents[place]) for place in order), self._sums(block))
 
     def _reader(self, name: str) -> str | None:
-        """The first block with loops that reads this one, through those that are part of others."""
+        """The first block with loops that reads this one, through inlined blocks."""
         reader = next(iter(self._chain.readers[name]), None)
         return self._reader(reader) if reader in self._inlined and reader is not None else reader
 
@@ -213,7 +212,7 @@ class _Placement:
         return loops.steps(outside - len(loops.around))
 
     def _needed(self, name: str, outside: int) -> list[int]:
-        """How much of a block is read inside the outermost loops, as steps of the block's iterators."""
+        """The part of a block that is read inside the outermost loops, as steps of the block's iterators."""
         readers = self._chain.readers[name].items()
         needs = [self._needed_by(reader, read, name, outside) for reader, read in readers]
         return [max(steps) for steps in zip(*needs, strict=True)] or self._iterators(self._blocks[name])
@@ -234,7 +233,7 @@ class _Placement:
         return [whole[0], *axes[: len(whole) - 1]] if block.tile else axes
 
     def _tiles(self, block: Block, steps: list[int]) -> list[int]:
-        """Steps along the operator's axes; the steps of a split sum are those of the innermost axes."""
+        """Steps along the operator's axes; those of a split reduction go to the innermost axes."""
         if not block.tile:
             return steps
         left, tiles = steps[0] * steps[-1], [1] * len(block.axes)

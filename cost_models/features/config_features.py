@@ -1,4 +1,4 @@
-"""Numbers that describe a config by its answers alone, without building anything."""
+"""Features of a config by its answers alone, without a schedule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from search_spaces.config import Config
 from search_spaces.decision import Answer, Decision
 
-#: Products and ratios of more numbers than these would be more columns than trials.
+#: The most numbers with products and ratios: more columns than trials would follow.
 _PAIRED = 10
 
 
@@ -31,11 +31,11 @@ class ConfigFeatures:
     Where several loops are tiled into as many levels, their factors are also multiplied: `volume-4[2]` is the log2 of
     the iterations at level 2 of all loops with four levels, `volume-4[2:]` of what lies inside (the size of a tile),
     `innermost` of the last level of all tiled loops. Numbers that are positive and have more than two choices are
-    multiplied and divided by twos, `x*y` and `x/y`: threads in a block, or the work of each. Trees find products hard
-    to put together out of single loops.
+    multiplied and divided by twos, `x*y` and `x/y`: threads in a block, or the work of each. Trees approximate
+    products of single loops poorly.
 
     Columns that are the same for every choice are left out. A decision that a config does not answer, or
-    answers with what is not among the choices, is NaN in its columns: boosted trees take that as missing.
+    answers with another value than its choices, is NaN in its columns: boosted trees take that as missing.
 
     >>> features = ConfigFeatures([Decision("tile", ((4, 1), (2, 2))), Decision("unroll", (0, 16))])
     >>> features.columns
@@ -118,7 +118,7 @@ def _is_positive(choice: Answer) -> bool:
 
 
 def _levels(decision: Decision) -> int:
-    """Into how many levels a loop is tiled, 0 where the decision is no tiling or leaves nothing to decide."""
+    """The number of tile levels of a loop, 0 where the decision is no tiling or has one choice."""
     lengths = {len(choice) if isinstance(choice, tuple) else 0 for choice in decision.choices}
     return lengths.pop() if len(lengths) == 1 and len(decision.choices) > 1 else 0
 

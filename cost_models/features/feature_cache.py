@@ -1,4 +1,4 @@
-"""Features of records that were computed before, in a file beside the log that may be deleted at any time."""
+"""A cache of record features in a file beside the log, which may be deleted at any time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a device decides how fast a program is: threads, vectors, caches."""
+"""Hardware features of a device: threads, vectors, caches."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Hardware:
 
     @classmethod
     def of(cls, device: DeviceFingerprint, vector_bits: int) -> Hardware:
-        """As a fingerprint has it; caches that it does not name have the sizes of a small CPU."""
+        """The hardware of a fingerprint; caches that it does not name have the sizes of a small CPU."""
         facts = device.facts
 
         def fact(name: str, otherwise: int) -> int:

@@ -1,4 +1,4 @@
-"""The loops of a tiled operator as a sketch orders them: what they run over and which memory they touch."""
+"""The loop nest of a tiled operator: iteration space and memory accesses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """What an axis adds to an index: coefficient × (step // period). Groups of channels have a period beyond 1."""
+    """A term of an index expression: coefficient × (step // period). Groups of channels have a period beyond 1."""
 
     axis: int
     coefficient: float
@@ -50,7 +50,7 @@ class Access:
     is_packed: bool
 
     def stride(self, axis: int) -> float:
-        """How many items further the next step along an axis is, 0 where the axis does not matter or seldom does."""
+        """The stride in items along an axis; 0 where the index does not depend on it, or changes only every period."""
         size, steps = 1.0, 0.0
         for dim, extent in zip(reversed(self.dims), reversed(self.shape), strict=True):
             steps += size * sum(
@@ -60,7 +60,7 @@ class Access:
         return steps
 
     def periods(self, axis: int) -> tuple[int, ...]:
-        """After how many steps along an axis the index changes, where that is not at every step."""
+        """The periods of the index along an axis, where it does not change at every step."""
         return tuple(
             term.period for dim in self.dims for term in dim if term.axis == axis and term.period > 1
         )
@@ -113,12 +113,12 @@ class LoopNest:
 
     @property
     def iterations(self) -> float:
-        """How often the innermost statement runs."""
+        """The number of executions of the innermost statement."""
         return float(np.prod([float(axis.extent) for axis in self.axes]))
 
     @property
     def contiguous_axis(self) -> int:
-        """The axis along which the output lies together in memory, -1 where there is none."""
+        """The axis along which the output is contiguous in memory, -1 where there is none."""
         for access in self.accesses:
             if access.is_output:
                 unit = [place for place, _ in enumerate(self.axes) if access.stride(place) == 1.0]

@@ -1,4 +1,4 @@
-"""Numbers that describe what a tiling makes of a loop nest: tile sizes, footprints, vectors, parallel chunks."""
+"""Features of a tiled loop nest: tile sizes, footprints, vectors, parallel chunks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cost_models.features.hardware import Hardware
 from cost_models.features.loop_nest import Access, Floats, LoopNest
 from search_spaces.config import Config
 
-#: Tile levels are counted from the innermost, as what they mean for caches and registers is the same there.
+#: Tile levels are counted from the innermost, whose role for caches and registers is the same in all nests.
 _LEVELS = 6
 _PER_LEVEL = (
     "steps",
@@ -22,7 +22,7 @@ _PER_LEVEL = (
     "intensity",
     "contiguous",
 )
-#: Where all loops of a level have one step, the levels around it are one: runs are what is left for the processor.
+#: Where all loops of a level have one step, the levels around it act as one: a run.
 _RUNS = 5
 _PER_RUN = ("steps", "inside", "reduces", "contiguous", "bytes", "output_bytes", "intensity")
 _INNER_LOOPS = 3
@@ -123,7 +123,7 @@ class _NestFeatures:
         ]
 
     def _runs(self) -> list[Floats]:
-        """Neighbouring loops of the same kind, from the innermost run; in each config other ones."""
+        """Runs of neighbouring loops of the same kind, from the innermost; they differ between configs."""
         loops = len(self._nest.loops)
         run, kind = np.full(self._rows, -1), np.full(self._rows, -1)
         start = np.full((self._rows, _RUNS), loops)
@@ -163,7 +163,7 @@ class _NestFeatures:
         return columns
 
     def _inner_loops(self) -> list[Floats]:
-        """The innermost loops with more than one step, in each config its own."""
+        """The innermost loops with more than one step, which differ between configs."""
         found = np.full((self._rows, _INNER_LOOPS, 3), np.nan)
         seen = np.zeros(self._rows, dtype=np.int64)
         for place in range(len(self._nest.loops) - 1, -1, -1):
@@ -213,7 +213,7 @@ class _NestFeatures:
         ]
 
     def _groups(self, axis: int, steps: Floats) -> Floats:
-        """Into how many pieces the groups of an operand cut that many steps along an axis; 0 of whole groups."""
+        """log2 of the pieces into which an operand's groups cut so many steps along an axis; 0 for whole groups."""
         pieces = np.ones(self._rows)
         for period in {period for access in self._nest.accesses for period in access.periods(axis)}:
             cut = np.ceil(steps / period) + (steps % period > 0)
@@ -221,7 +221,7 @@ class _NestFeatures:
         return np.log2(pieces)
 
     def _chunks(self) -> list[Floats]:
-        """How many pieces of work the threads share: outer loops are fused until they have enough steps."""
+        """The parallel chunks: outer loops are fused until they have enough steps."""
         chunks, open_ = np.ones(self._rows), np.full(self._rows, self._parallel > 0)
         for place, loop in enumerate(self._nest.loops):
             if self._nest.axes[loop.axis].is_reduction:
@@ -236,7 +236,7 @@ class _NestFeatures:
         ]
 
     def _traffic(self) -> list[Floats]:
-        """Bytes that cross into each cache per iteration, if the largest tile that fits is used to the end."""
+        """log2 of the bytes per iteration that move into each cache, if the largest tile that fits is fully reused."""
         found = []
         for size in self._hardware.caches:
             fits = self._bytes <= np.log2(size)

@@ -1,4 +1,4 @@
-"""Numbers that describe a scheduled program so that they mean the same for every task and device (imports TVM)."""
+"""Features of scheduled programs, comparable across tasks and devices (imports TVM)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ COLUMNS = (
 
 
 def vector_bits(target: Target) -> int:
-    """Bits of the widest vectors that a target has, 128 where LLVM does not say."""
+    """Bits of the widest vectors of a target, 128 where LLVM names no vector feature."""
     known = modules.tvm_target(target)
     if str(known.kind.name) != "llvm":
         return 128
@@ -92,7 +92,7 @@ class ProgramFeatures:
         self._operator = _operator_row(self.module, task.workload.flops)
 
     def matrix(self, sketch: Sketch | None, configs: Sequence[Config]) -> NDArray[np.float32]:
-        """(n, len(COLUMNS)) of configs of one sketch; of none: the operator as it is, without schedule."""
+        """(n, len(COLUMNS)) features of configs of one sketch; with None, of the untuned operator."""
         rows = len(configs)
         if sketch is None:
             scheduled = np.full((rows, COLUMNS.index("nests")), np.nan)
@@ -132,7 +132,7 @@ class ProgramFeatures:
 
 
 def _answers(sketch: SketchOutline, config: Config, inside: NDArray[np.float64]) -> list[float]:
-    """What a config answers beside the tiles of its nests: unrolling, split reductions, places to compute at."""
+    """Features of a config's answers beside the tiles of its nests: unrolling, split reductions, compute locations."""
     given = config.by_name
     numbers = [answer for name in sketch.unrolls if isinstance(answer := given.get(name), int)]
     row = [float(np.log2(1 + max(numbers))) if numbers else float("nan")]
@@ -157,7 +157,7 @@ def _answers(sketch: SketchOutline, config: Config, inside: NDArray[np.float64])
 
 
 def _operator_row(module: tvm.IRModule, flops: float) -> NDArray[np.float64]:
-    """What does not depend on the schedule: the heaviest of the operators in a task."""
+    """Features that do not depend on the schedule: of the heaviest operator of a task."""
     known = list(operators(module).values())
     if not known:
         return np.array([np.log2(1 + flops), *[np.nan] * 6])

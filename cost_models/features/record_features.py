@@ -1,4 +1,4 @@
-"""Features of the programs that a log's records stand for, computed a task at a time."""
+"""Features of records' programs, computed a task at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNTOUCHED: Final = "default"
 
 
 def record_key(record: TuningRecord) -> bytes:
-    """What the features of a record depend on: task, target, device, space and config."""
+    """A digest of all that the features of a record depend on: task, target, device, space, config and trace."""
     parts = (
         record.task.key,
         str(record.task.target),
@@ -43,7 +43,7 @@ def record_features(
 ) -> NDArray[np.float32]:
     """(n, len(COLUMNS)) float32; a row is all NaN where a record's program cannot be rebuilt any more.
 
-    processes: as many share the work, where it is enough for that.
+    processes: for large logs; small ones are computed in this process.
     """
     keys = [record_key(record) for record in records]
     if cache is None:
@@ -100,7 +100,7 @@ def _task_features(records: list[TuningRecord]) -> NDArray[np.float32]:
 
 
 def _sketch(features: ProgramFeatures, record: TuningRecord) -> Sketch | None:
-    """The sketch that a record answers: as stored with it, else as its search space has it; None where it is gone."""
+    """The sketch of a record: from its stored trace, else from its search space; None where neither has it."""
     if record.trace is not None:
         with contextlib.suppress(IllegalSchedule, RuntimeError, ValueError, TypeError):
             return stored_sketch(features.module, record.trace, record.config)

@@ -1,4 +1,4 @@
-"""What can be known of a sketch before its questions are answered: its loop nests, and who asks what (imports TVM)."""
+"""The outline of a sketch: its loop nests and decisions, before any is answered (imports TVM)."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _INNERMOST = 3
 
 @dataclass(frozen=True, slots=True)
 class SketchOutline:
-    """A sketch without answers.
+    """The structure of a sketch, independent of a config's answers.
 
     nests:     its tiled operators, the one with the most iterations first.
     chain:     its blocks and where they are computed.
-    loose:     decisions on tiles that are part of no nest, such as those of split reductions; and which of their
-               factors runs beside the others, -1 where none does.
-    locations: decisions on where to compute an operator.
+    loose:     decisions on tiles that are part of no nest, such as those of split reductions; with the factor that
+               runs in parallel to the others, -1 where none does.
+    locations: decisions on compute locations.
     unrolls:   decisions on a number, the unrolling among them.
-    parallel:  how many steps the outer loops are fused to at most before they run in parallel; 0: not at all.
-    steps:     how often each kind of instruction occurs.
+    parallel:  the most steps of the fused outer loops that run in parallel; 0: none.
+    steps:     the number of instructions of each kind.
     """
 
     nests: tuple[LoopNest, ...]
@@ -100,7 +100,7 @@ def _access(region: Any, variables: list[Any], packed: list[Any], *, is_output: 
 
 
 def _terms(index: Any, variables: list[Any]) -> tuple[Term, ...]:
-    """What each axis adds to an index; 1 for each that occurs where the index is no sum of axes and quotients."""
+    """The terms of an index; coefficient 1 for each axis in an index that is no sum of axes and quotients."""
     found = _sum(index, variables)
     if found is None:
         text = str(index)
@@ -139,7 +139,7 @@ def _constant(extent: Any) -> int:
 
 
 class _TraceReader:
-    """Follows which loop of which block a trace's loops come from."""
+    """Maps the loops of a trace to the blocks and axes that they come from."""
 
     def __init__(self, module: tvm.IRModule) -> None:
         self._operators = operators(module)
@@ -215,7 +215,7 @@ class _TraceReader:
             self._blocks.update(zip(outputs, makers, strict=True))
 
     def _split_sum(self, block: str, output: Any, tile: str, execution: int) -> None:
-        """Before: the block sums; after: `…_rf` sums for each lane, and the block sums that."""
+        """Replaces a block by the two of `RFactor`: `…_rf` with partial sums, and the block that sums these."""
         whole = self._chain.get(block)
         if whole is None:
             return

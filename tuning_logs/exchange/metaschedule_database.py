@@ -27,7 +27,8 @@ tvm_ffi.register_error("Misuse", Misuse)
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What the log had for one function; task is None and the choice a miss for a function of dynamic shape."""
+    """A lookup of one function and the schedule chosen for it; task is None and the choice a miss for a function of
+    dynamic shape."""
 
     task: TuningTask | None
     choice: Choice

@@ -23,7 +23,7 @@ _FAILURES_IN = 5
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """How many records were kept, and how many there were."""
+    """The numbers of records kept, and of records before."""
 
     kept: int
     records: int
@@ -59,7 +59,7 @@ def compact(path: Path, output: Path, top: int, sample: int) -> Compacted:
 
 
 def _chosen(rows: Rows, best: int | None, top: int, sample: int) -> NDArray[np.bool_]:
-    """Which rows of one task and device to keep."""
+    """The rows of one task and device to keep."""
     order, starts, _ = groups(rows["program"])
     programs = rows["program"][order[starts]]
     # Censored times come after all others, as nothing is built from them; what was ever wrong failed.

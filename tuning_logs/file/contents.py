@@ -1,4 +1,4 @@
-"""What a log holds as far as it could be read, and what of it could not."""
+"""The contents of a log file: index, definitions, and damage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tuning_logs.selection.record_rows import Rows
 
 
 class Source(Protocol):
-    """Where the lines of a log stand."""
+    """The storage of a log's lines."""
 
     def at(self, offset: int, size: int) -> bytes:
         """The size bytes at an offset, fewer where it ends before."""
@@ -52,7 +52,7 @@ class Contents:
 
     @property
     def damage(self) -> tuple[Damage, ...]:
-        """What could not be read: the first MOST_REPORTED lines, the last saying how many more there are."""
+        """The unreadable lines: the first MOST_REPORTED, with the number of further ones in the last."""
         if not self.unreported:
             return tuple(self.reported)
         last = self.reported[-1]

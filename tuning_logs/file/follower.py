@@ -109,7 +109,7 @@ class FileTail:
 
 
 def newer_schema(path: Path, line: int, schema: NewerSchema) -> AutotuneError:
-    """What to say of a log that only a later version can read."""
+    """The error for a log that only a later version can read."""
     return AutotuneError(
         f"expected a tuning log of schema {SCHEMA_MAJOR}.x, found schema {schema} in line {line} of {path}; "
         f"read it with a newer version of autotune"

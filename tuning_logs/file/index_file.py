@@ -77,8 +77,8 @@ def save_index(file: LogFile, contents: Contents, size: int) -> None:
 
 
 def load_index(file: LogFile) -> tuple[Contents, int] | None:
-    """What the index knows, and for how many bytes of the log; None where there is none or the log is not the
-    one that it was made of."""
+    """The contents in an index file, and the bytes of the log that they cover; None where there is no index, or it
+    belongs to another log."""
     try:
         with index_path(file.path).open("rb") as stream:
             header = msgspec.json.decode(stream.readline(_LONGEST_HEADER), type=_Header)
@@ -104,7 +104,7 @@ def load_index(file: LogFile) -> tuple[Contents, int] | None:
 
 
 def index_path(log: Path) -> Path:
-    """Where a log's index is."""
+    """The path of a log's index."""
     return log.with_name(log.name + ".idx")
 
 

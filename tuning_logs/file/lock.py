@@ -15,7 +15,7 @@ from search_spaces.errors import AutotuneError
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """Who holds the lock; since is UTC in ISO 8601."""
+    """The process that holds the lock; since is UTC in ISO 8601."""
 
     pid: int
     host: str

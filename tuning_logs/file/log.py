@@ -154,7 +154,7 @@ class TuningLog:
         return self._contents.index.best(key_of(task), device.key if device else None, self._contents.record)
 
     def trial_counts(self) -> list[TrialCounts]:
-        """How the trials of every task on every device ended, in order of first appearance."""
+        """The trial counts of every task on every device, in order of first appearance."""
         index = self._contents.index
         tasks, devices, rows = self.tasks(), self.devices(), index.rows
         pair = rows["task"].astype(np.uint64) << np.uint64(32) | rows["device"]
@@ -171,7 +171,7 @@ class TuningLog:
 
     @property
     def rows(self) -> Rows:
-        """What the index holds of each record, in the order of the file; see `tuning_logs.selection.record_rows`."""
+        """The index row of each record, in the order of the file; see `tuning_logs.selection.record_rows`."""
         return self._contents.index.rows
 
     def record(self, row: np.void) -> TuningRecord:

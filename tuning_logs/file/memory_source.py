@@ -1,4 +1,4 @@
-"""What a log without a file keeps its lines in."""
+"""The storage of a log in memory."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from tuning_logs.records.damage import Damage
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What went into a merge: records written, records left out as they were there already, lines not readable."""
+    """The counts of a merge: records written, duplicates left out, unreadable lines."""
 
     records: int
     duplicates: int

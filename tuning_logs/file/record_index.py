@@ -98,7 +98,7 @@ class RecordIndex:
 
 
 def _places(numbers: NDArray[np.uint32], count: int) -> dict[int, array[int]]:
-    """Where each number stands."""
+    """The positions of each number."""
     order = np.argsort(numbers, kind="stable").astype(np.int64)
     starts = np.searchsorted(numbers[order], np.arange(count + 1))
     return {

@@ -37,7 +37,7 @@ _Versions = list[tuple[int, _T]]
 
 
 class Definitions:
-    """What the lines so far have defined; places holds offset and size of the lines that said something new."""
+    """The definitions in the lines read so far; places holds offset and size of the lines with a new one."""
 
     def __init__(self) -> None:
         self._workloads: dict[str, _Versions[Workload]] = {}

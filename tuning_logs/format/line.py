@@ -131,7 +131,7 @@ class CheckValue(Struct, frozen=True, kw_only=True):
 
 
 class GpuValue(Struct, frozen=True, kw_only=True):
-    """What the compiled kernel takes of a GPU: of a thread, of a thread, and of a block."""
+    """The GPU resources of the compiled kernel: registers and spilled bytes of a thread, shared bytes of a block."""
 
     registers: Count
     spill_bytes: Count

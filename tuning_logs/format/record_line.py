@@ -92,7 +92,7 @@ def record_line(record: TuningRecord) -> RecordLine:
 
 
 def defined_by(line: WorkloadLine | DeviceLine | JobLine) -> Workload | DeviceFingerprint | Job:
-    """What the line defines. Raises UnreadableLine where a device's key is not that of its facts."""
+    """The definition in a line. Raises UnreadableLine where a device's key is not that of its facts."""
     match line:
         case WorkloadLine():
             return Workload(line.key, line.name, line.module, line.flops)
@@ -135,7 +135,7 @@ def record_of(
 
 
 def measurement_of(line: RecordLine) -> Measurement:
-    """What the line says was measured."""
+    """The measurement in a line."""
     value = line.measurement
     if isinstance(value, TimingValue):
         slowdown = 1.0 if value.slowdown is UNSET else value.slowdown
@@ -145,7 +145,7 @@ def measurement_of(line: RecordLine) -> Measurement:
 
 
 def check_of(line: RecordLine) -> Check | None:
-    """What the line says about the candidate's outputs."""
+    """The output check in a line."""
     value = line.check
     return None if value is None else Check(float(value.max_abs_error), float(value.max_rel_error))
 

@@ -1,4 +1,4 @@
-"""What of a log could not be read."""
+"""Unreadable lines of a log."""
 
 from __future__ import annotations
 

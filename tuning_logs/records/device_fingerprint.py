@@ -1,4 +1,4 @@
-"""Which machine produced a timing, in enough detail to know whether another machine is the same."""
+"""Fingerprints of devices, which tell whether two measurements are from the same kind of machine."""
 
 from __future__ import annotations
 

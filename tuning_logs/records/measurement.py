@@ -1,4 +1,4 @@
-"""What came out of one trial: how long the candidate takes, or how it failed."""
+"""Measurements of trials: timings and failures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class FailureKind(StrEnum):
-    """What a candidate, or its device, did wrong."""
+    """The cause of a failed trial."""
 
     BUILD_ERROR = "build_error"
     BUILD_TIMEOUT = "build_timeout"
@@ -45,14 +45,14 @@ class Timing:
 
     @property
     def usual_secs(self) -> tuple[float, ...]:
-        """The repeats, had the machine been as usual."""
+        """The repeats divided by the slowdown of the machine."""
         if self.slowdown == 1.0:
             return self.run_secs
         return tuple(secs / self.slowdown for secs in self.run_secs)
 
     @property
     def secs(self) -> float:
-        """The latency to compare by: the median of the repeats, had the machine been as usual."""
+        """The latency to compare by: the median of the repeats, divided by the slowdown of the machine."""
         return statistics.median(self.usual_secs)
 
     @classmethod
@@ -87,7 +87,7 @@ def is_device_lost(measurement: Measurement) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How far a candidate's outputs were from the untuned operator's on the same inputs."""
+    """The largest deviations of a candidate's outputs from the untuned operator's on the same inputs."""
 
     max_abs_error: float
     max_rel_error: float

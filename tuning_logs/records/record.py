@@ -16,7 +16,7 @@ TaskKey = tuple[str, str]
 
 
 def key_of(task: TuningTask) -> TaskKey:
-    """What tells one task from another in a log."""
+    """The key of a task in a log."""
     return (task.key, str(task.target))
 
 
@@ -39,7 +39,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where and when a record was made: its job, its number within the job (from 0), and the UTC time."""
+    """The origin of a record: its job, its number within the job (from 0), and the UTC time."""
 
     job: Job
     trial: int

@@ -1,4 +1,4 @@
-"""How the trials of one task on one device ended."""
+"""Trial counts of one task on one device, by outcome."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ class TrialCounts:
 
     @property
     def failures(self) -> dict[str, int]:
-        """How many records of each kind of failure."""
+        """The number of records of each kind of failure."""
         return {kind.value: self.counts[kind.value] for kind in FailureKind if kind.value in self.counts}

@@ -1,1 +1,1 @@
-"""Which records count: the best of a task, the best few, the nearest other task's."""
+"""Selection of records: the best of a task, the best few, those of similar tasks."""

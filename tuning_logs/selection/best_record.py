@@ -1,4 +1,4 @@
-"""Which of a task's records on one device is the one to build with."""
+"""The best record of a task on one device."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _fastest(rows: Rows, read: Read) -> np.uint64:
 
 
 def _beside(rows: Rows, best: np.uint64) -> Rows:
-    """What the jobs that measured the best config say of it and of configs that other jobs have measured too; nothing
+    """The timings, by the jobs that measured the best config, of it and of configs that other jobs measured too; empty
     where there are none."""
     is_best = rows["program"] == best
     is_beside = np.isin(rows["job"], rows["job"][is_best])

@@ -1,4 +1,4 @@
-"""What is kept in memory of a record: where its line stands, and what lookups ask about. 57 bytes each."""
+"""The in-memory index of records: the position of each line, and the columns of lookups; 57 bytes a record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which schedule of a log an operator is built with, where it comes from, or why there is none."""
+"""The choice of an operator's schedule from a log, its origin, or the cause of a miss."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _OWN_TRIED: Final = 32
 
 
 class OtherDevices(StrEnum):
-    """Whether records of other devices, and for other targets of the same kind, may be built from."""
+    """The use of records of other devices, and of other targets of the same kind, for builds."""
 
     REFUSED = "refused"
     ALLOWED = "allowed"
 
 
 class Origin(StrEnum):
-    """Whose record a schedule comes from: the operator's on this device or on another, or a similar operator's.
+    """The origin of a schedule: a record of the operator on this device or on another, or of a similar operator.
 
     STORED_TRACE: the operator's on this device, replayed by the trace stored with it, as its search space is no more.
     """
@@ -72,9 +72,9 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What an operator is built with.
+    """The schedule of an operator in a build.
 
-    record:    the record that is built from, None for TVM's own loops; of another task for a near match.
+    record:    the record of the schedule, None for TVM's own loops; of another task for a near match.
     candidate: its schedule for this very operator.
     miss:      why there is no record of the operator's own, None where there is one.
     """
@@ -154,7 +154,7 @@ class ScheduleChooser:
         return next((choice for choice in choices if choice.candidate is not None), None)
 
     def _from_elsewhere(self, space: TensorIRSpace, miss: Miss | None) -> Choice | None:
-        """The same operator tuned for another device or target."""
+        """A schedule of the same operator from another device or target."""
         if self._others is OtherDevices.REFUSED:
             return None
         found = [

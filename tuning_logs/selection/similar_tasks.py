@@ -1,4 +1,4 @@
-"""Which tasks of a log are the same operator at other sizes."""
+"""Similar tasks: the same operator at other sizes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SimilarTasks:
         self._structures: dict[str, tuple[str, tuple[int, ...]]] = {}
 
     def nearest(self, task: TuningTask, among: Sequence[TrialCounts]) -> Iterator[TrialCounts]:
-        """Those with the task's structure that have records that ran, the nearest sizes first."""
+        """The trial counts of tasks with the same structure that have records that ran, the nearest sizes first."""
         digest, sizes = self._structure(task)
         alike = []
         for each in sorted(among, key=lambda each: _off(each.task.workload.flops, task.workload.flops))[
@@ -44,5 +44,5 @@ class SimilarTasks:
 
 
 def _off(one: float, other: float) -> float:
-    """How far apart two sizes are: nothing where they are equal, one where one is twice the other."""
+    """The distance of two sizes: 0 where they are equal, 1 where one is twice the other."""
     return abs(math.log2((abs(one) + 1) / (abs(other) + 1))) + (one * other < 0)

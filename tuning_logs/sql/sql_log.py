@@ -41,7 +41,7 @@ class _Batch:
 
 
 class SqlLog:
-    """The same as `TuningLog` behind the address of a database, for writers that work at the same time.
+    """A tuning log in a database, for concurrent writers.
 
     A record is in the store once: appending it again, as after a lost connection, changes nothing.
 
@@ -112,7 +112,7 @@ class SqlLog:
         return best
 
     def trial_counts(self) -> list[TrialCounts]:
-        """How the trials of every task on every device ended, in order of first appearance."""
+        """The trial counts of every task on every device, in order of first appearance."""
         pair = (RECORDS.c.task, RECORDS.c.target, RECORDS.c.device)
         numbers: dict[tuple[str, ...], dict[str, int]] = {}
         query = select(*pair, RECORDS.c.status, func.count().label("records"))

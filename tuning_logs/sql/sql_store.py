@@ -99,7 +99,7 @@ class SqlStore:
         raise AssertionError("unreachable: the last try returns or raises")
 
     def rows(self, query: sqlalchemy.Select[Any]) -> list[sqlalchemy.Row[Any]]:
-        """What a query finds."""
+        """The rows of a query."""
         with self.guarded(), self.engine.connect() as connection:
             return list(connection.execute(query))
 

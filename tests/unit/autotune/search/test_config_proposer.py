@@ -177,7 +177,7 @@ def test_new_hints_have_a_share_of_later_batches_too() -> None:
     losses = tuple(float(1 + config.by_name["b"]) for config in measured)
     observations = Observations(tuple(measured), losses, initial_configs=initial_configs)
 
-    unhinted = ConfigProposer(draft=200, hinted=0.0).propose(flat, observations, 16, rng())
-    hinted = ConfigProposer(draft=200, hinted=0.4).propose(flat, observations, 16, rng())
+    without = ConfigProposer(draft=200, initial=0.0).propose(flat, observations, 16, rng())
+    warm = ConfigProposer(draft=200, initial=0.4).propose(flat, observations, 16, rng())
 
-    assert len(set(hinted) & set(initial_configs)) > len(set(unhinted) & set(initial_configs))
+    assert len(set(warm) & set(initial_configs)) > len(set(without) & set(initial_configs))
