@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas
 
 _PAGE: Final = 1000
-_RANKING: Final = (RECORDS.c.id, RECORDS.c.device, RECORDS.c.program, RECORDS.c.status)
+_RANKING: Final = (RECORDS.c.id, RECORDS.c.device, RECORDS.c.job, RECORDS.c.program, RECORDS.c.status)
 
 
 @dataclass(slots=True)
@@ -176,8 +176,9 @@ def _narrowed(
 
 
 def _ranking(found: Iterable[sqlalchemy.Row[Any]]) -> Rows:
-    """The rows as those of a log's index; offset holds the id."""
+    """The rows as those of a log's index; offset holds the id, and jobs are numbered as they come."""
     infinite = float("inf")
+    jobs: dict[str, int] = {}
     return np.array(
         [
             (
@@ -185,7 +186,7 @@ def _ranking(found: Iterable[sqlalchemy.Row[Any]]) -> Rows:
                 0,
                 0,
                 0,
-                0,
+                jobs.setdefault(row.job, len(jobs)),
                 row.program % 2**64,
                 infinite if row.secs is None else row.secs,
                 infinite if row.low_secs is None else row.low_secs,
