@@ -4,6 +4,10 @@ import os
 import signal
 
 import hypothesis_profiles  # noqa: F401  registers them before Hypothesis is asked for one
+import pytest
+
+# Failing laws show their values, as failing tests do.
+pytest.register_assert_rewrite("autotune.testing")
 
 # XGBoost's threads wait for each other by spinning, which takes minutes where more of them run than there are cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 from repository import SUPPORT
-from toy_job import SPACES, run_toy_job
 
 from autotune.jobs.status import JobState, JobStatus, read_status
+from autotune.testing.toy_job import SPACES, run_toy_job
 from search_spaces import ToySpace
 from tuning_logs import TuningLog
 
@@ -37,7 +37,7 @@ def status_of(folder: Path) -> JobStatus:
 def warm_server() -> Iterator[None]:
     """A process that has imported everything, from which jobs start at once."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["toy_job"])
+    context.set_forkserver_preload(["autotune.testing.toy_job"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(SUPPORT), *sys.path]))
         first = context.Process(target=time.sleep, args=(0,))

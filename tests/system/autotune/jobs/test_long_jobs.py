@@ -8,13 +8,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from toy_machine import DEVICE, ToyMachine
 
 from autotune.jobs.engine import JobEngine
 from autotune.jobs.job_file import JobRequest
 from autotune.jobs.plan import JobPlan, PlannedModel, share_out
 from autotune.jobs.status_writer import StatusWriter
 from autotune.search.samplers import SamplerKind
+from autotune.testing.toy_machine import DEVICE, ToyMachine
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
 from autotune.workers.fork_server import WorkerNeeds

@@ -14,7 +14,6 @@ import msgspec
 import pytest
 from literal_texts import LITERAL, literal_status
 from msgspec.structs import replace
-from toy_job import ROOFLINE, run_toy_job
 
 from autotune.devices.machine_state import MachineState
 from autotune.devices.roofline import ideal
@@ -24,6 +23,7 @@ from autotune.jobs.status import JobStatus, Operator, read_status
 from autotune.reports.charts import curve_chart, latency_chart, quality_chart, roofline_chart, task_chart
 from autotune.reports.page import page
 from autotune.reports.report import Curve, OperatorQuality, Report, make_report
+from autotune.testing.toy_job import ROOFLINE, run_toy_job
 from cost_models.evaluation.held_out import Quality
 from cost_models.evaluation.over_trials import quality_over_trials
 from cost_models.evaluation.page import evaluation_page

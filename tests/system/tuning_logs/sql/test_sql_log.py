@@ -12,6 +12,7 @@ import sqlalchemy
 from postgresql_server import binaries, server
 from repository import ROOT, SUPPORT
 
+from autotune.testing.record_store_laws import RecordStoreLaws
 from search_spaces.errors import AutotuneError, Misuse
 from tuning_logs import Check, Failure, FailureKind, Timing, TuningLog
 from tuning_logs.exchange.transfer import copy_records
@@ -37,7 +38,11 @@ def url(request, tmp_path):
     """The address of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/store.db"
-    server = request.getfixturevalue("postgresql_server")
+    return empty_database(request.getfixturevalue("postgresql_server"))
+
+
+def empty_database(server):
+    """The address of a new database of a PostgreSQL server."""
     name = f"store_{next(NUMBERS)}"
     admin = sqlalchemy.create_engine(
         server.replace("postgresql", "postgresql+psycopg", 1) + "/postgres", isolation_level="AUTOCOMMIT"
@@ -238,3 +243,10 @@ def test_a_database_that_is_not_there_is_an_error_without_the_password():
     with pytest.raises(AutotuneError, match=r"expected postgresql://tuner:\*\*\*@127.0.0.1:1/x") as caught:
         SqlLog.open("postgresql://tuner:secret@127.0.0.1:1/x")
     assert "secret" not in str(caught.value)
+
+
+class TestPostgresql(RecordStoreLaws):
+    @pytest.fixture
+    def store(self, postgresql_server):
+        with SqlLog.open(empty_database(postgresql_server)) as store:
+            yield store

@@ -9,7 +9,6 @@ import signal
 import msgspec
 import pytest
 from rich.console import Console
-from toy_job import run_toy_job
 
 from autotune.cli import stop_signal
 from autotune.cli.console import PatientConsole
@@ -17,6 +16,7 @@ from autotune.cli.progress import TuningProgress
 from autotune.cli.stop_signal import StopSignal
 from autotune.jobs.engine import JobRound
 from autotune.jobs.status import JobState, JobStatus, read_status
+from autotune.testing.toy_job import run_toy_job
 
 
 class Gone(io.StringIO):

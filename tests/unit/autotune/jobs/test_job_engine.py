@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from toy_machine import DEVICE, ToyMachine
 
 from autotune.builders.artifact import Artifact
 from autotune.devices.device import Device
@@ -24,6 +23,7 @@ from autotune.jobs.status import JobState, ModelStatus, Roofline
 from autotune.jobs.status_writer import StatusWriter
 from autotune.runners.runner import Outcome
 from autotune.search.samplers import SamplerKind
+from autotune.testing.toy_machine import DEVICE, ToyMachine
 from autotune.tuning.budget import Budget
 from autotune.tuning.gain_forecast import GainForecast
 from autotune.tuning.objective import ModelShare, Objective

@@ -6,13 +6,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from toy_job import SPACES, toy_engine, toy_plan
 
 import autotune
 from autotune import Budget, TuningLog
 from autotune.jobs import run as job_run
 from autotune.jobs.run import open_job
 from autotune.jobs.status import JobState, read_status
+from autotune.testing.toy_job import SPACES, toy_engine, toy_plan
 from search_spaces import AutotuneError
 
 

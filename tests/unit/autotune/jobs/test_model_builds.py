@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from toy_machine import DEVICE
 
 from autotune.deployment.coverage import Coverage
 from autotune.deployment.isolated_build import BuildRequest
@@ -17,6 +16,7 @@ from autotune.jobs import model_builds
 from autotune.jobs.job_file import ModelRequest
 from autotune.jobs.model_builds import ModelBuilds, latency
 from autotune.jobs.status import ModelStatus
+from autotune.testing.toy_machine import DEVICE
 from tuning_logs import Check
 
 REQUEST = ModelRequest(Path("model.onnx"), "model", ("toy",))

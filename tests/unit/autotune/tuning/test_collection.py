@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from toy_machine import DEVICE, ToyMachine
 
+from autotune.testing.toy_machine import DEVICE, ToyMachine
 from autotune.tuning.budget import Budget
 from autotune.tuning.collection import LABELS, Collection
 from search_spaces import IllegalSchedule, Misuse, ToySpace

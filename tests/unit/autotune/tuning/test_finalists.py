@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_machine import DEVICE, ToyMachine
 
 from autotune.builders.artifact import Artifact
 from autotune.runners.runner import Outcome
 from autotune.runners.steady_runner import SteadyRunner
 from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.testing.toy_machine import DEVICE, ToyMachine
 from autotune.tuning.budget import Budget
 from autotune.tuning.finalists import choose_finalists
 from autotune.tuning.finals import Final, FinalResult, Finals

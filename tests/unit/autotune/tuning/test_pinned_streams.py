@@ -6,10 +6,10 @@ from collections.abc import Iterable
 import numpy as np
 import optuna
 import pytest
-from toy_machine import DEVICE, ToyMachine
 
 from autotune.search.cost_model_sampler import CostModelSampler
 from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.testing.toy_machine import DEVICE, ToyMachine
 from autotune.tuning.budget import Budget
 from autotune.tuning.collection import Collection
 from autotune.tuning.tuner import Tuner

@@ -6,11 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from toy_machine import DEVICE, ToyMachine
-
 from autotune.builders.artifact import Artifact
 from autotune.runners.runner import Outcome
 from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.testing.toy_machine import DEVICE, ToyMachine
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob

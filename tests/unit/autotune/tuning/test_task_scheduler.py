@@ -1,7 +1,6 @@
 """Trials go where the model's latency falls most, and no task starves."""
 
-from toy_machine import DEVICE
-
+from autotune.testing.toy_machine import DEVICE
 from autotune.tuning.task_scheduler import TaskProgress, TaskScheduler
 from search_spaces import Config, ToySpace, TuningTask
 from tuning_logs import Job, Provenance, Timing, TuningRecord

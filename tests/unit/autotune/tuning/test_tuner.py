@@ -7,11 +7,11 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
-from toy_machine import DEVICE, ToyMachine
 
 from autotune.builders.artifact import Artifact
 from autotune.runners.runner import Outcome
 from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.testing.toy_machine import DEVICE, ToyMachine
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob

@@ -1,4 +1,4 @@
-"""Building and running without the hardware: what was recorded comes back, and its time is charged."""
+"""A builder and runner that replays the recorded measurements of a search space."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ReplayRunner:
         return [Outcome(self._measurement(artifact.config), None) for artifact in artifacts]
 
     def close(self) -> None:
-        """There is nothing to end or delete."""
+        """Does nothing: there are no processes and no files."""
 
     def _build(self, candidate: Candidate) -> Artifact | Failure:
         outcome = self._table[candidate.config]

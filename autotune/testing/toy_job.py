@@ -1,4 +1,4 @@
-"""A whole job on a made-up machine, folder, status and all: for tests that end it at bad moments."""
+"""A whole job on the toy machine: plan, engine, folder, log and status."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from toy_machine import DEVICE, ToyMachine
-
 from autotune.builders.artifact import Artifact
 from autotune.cli.job_run import run_with_progress
 from autotune.devices.roofline import Roof, Roofline
@@ -18,6 +16,7 @@ from autotune.jobs.engine import JobEngine
 from autotune.jobs.job_file import JobRequest
 from autotune.jobs.plan import JobPlan, PlannedModel, share_out
 from autotune.search.samplers import SamplerKind
+from autotune.testing.toy_machine import DEVICE, ToyMachine
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
 from search_spaces import Candidate, ToySpace
@@ -28,7 +27,7 @@ ROOFLINE = Roofline(1e9, (Roof(1 << 20, 1e9),))
 
 
 class SlowMachine(ToyMachine):
-    """A toy machine that takes its time, so that it can be interrupted."""
+    """A toy machine whose builds take time, so that a job can be interrupted. secs: for each candidate."""
 
     def __init__(self, secs: float) -> None:
         super().__init__()
@@ -40,7 +39,7 @@ class SlowMachine(ToyMachine):
 
 
 def toy_plan(folder: Path, budget: Budget, **more: object) -> JobPlan:
-    """Two models, the second twice as important."""
+    """A plan of two models, the second with twice the priority of the first. more: further fields of the request."""
     tasks = list(SPACES)
     request = JobRequest(
         "toys",
@@ -57,7 +56,7 @@ def toy_plan(folder: Path, budget: Budget, **more: object) -> JobPlan:
 
 
 def toy_engine(trial_secs: float) -> Callable[..., JobEngine]:
-    """A factory of engines that measure on the toy machine, which needs so many seconds for a build."""
+    """A factory of engines that measure on a toy machine. trial_secs: how long a build takes."""
     machine = SlowMachine(trial_secs)
 
     def tuner(job, log, clock):  # type: ignore[no-untyped-def]
@@ -67,7 +66,7 @@ def toy_engine(trial_secs: float) -> Callable[..., JobEngine]:
 
 
 def run_toy_job(folder: Path, trials: int, trial_secs: float) -> None:
-    """Runs, or goes on with, the job of a folder."""
+    """Runs, or resumes, the job of a folder."""
     plan = toy_plan(folder, Budget(trials=trials))
     with contextlib.redirect_stderr(io.StringIO()):
         run_with_progress(plan, time.monotonic(), toy_engine(trial_secs))

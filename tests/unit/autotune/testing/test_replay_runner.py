@@ -2,7 +2,7 @@
 
 import pytest
 
-from autotune.runners.replay_runner import ReplayRunner
+from autotune.testing.replay_runner import ReplayRunner
 from search_spaces.tabular_space import TabularSpace
 from tuning_logs import Failure, FailureKind, Timing
 
