@@ -15,6 +15,7 @@ from tvm.relax.frontend import onnx as frontend
 
 from autotune.models import onnx_file
 from autotune.models.onnx_file import InputSpec, Shape
+from autotune.models.onnx_passes.pipeline import normalized
 from autotune.models.passes.affine_batch_norms import with_affine_batch_norms
 from autotune.models.passes.pairwise_operations import with_pairwise_operations
 from search_spaces.errors import Misuse, last_line
@@ -78,7 +79,9 @@ def _import(proto: onnx.ModelProto, path: Path) -> tvm.IRModule:
     try:
         with contextlib.redirect_stdout(complaints), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return with_pairwise_operations(frontend.from_onnx(with_affine_batch_norms(onnxslim.slim(proto))))
+            return with_pairwise_operations(
+                frontend.from_onnx(with_affine_batch_norms(onnxslim.slim(normalized(proto))))
+            )
     except Exception as error:
         culprit = complaints.getvalue().partition(", with inputs")[0].strip()
         raise Misuse(

@@ -1,0 +1,1 @@
+"""Rewrites of ONNX graphs before TVM imports them."""
