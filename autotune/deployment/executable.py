@@ -38,7 +38,7 @@ class Executable:
         Raises Misuse where the number of inputs, a shape or a dtype is not the model's.
         """
         device = tvm.device(self.device)
-        arguments = [tvm.runtime.tensor(np.ascontiguousarray(value), device) for value in inputs]
+        arguments = [tvm.runtime.tensor(np.asarray(value, order="C"), device) for value in inputs]
         try:
             found = self._main(*arguments)
         except (RuntimeError, ValueError, TypeError) as error:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from autotune.models.input_shapes import FixedSizes, Shape, fix, is_static
+from autotune.models.onnx_passes.node_order import with_sorted_nodes
+from autotune.models.onnx_passes.rewriting import names_read, opset_version, subgraphs
 from search_spaces.errors import Misuse
 
-Shape = tuple[int, ...]
+__all__ = ["FixedSizes", "InputSpec", "Shape", "inputs", "nodes", "read", "read_with_notices"]
 
 # The first file version in which weights need not be listed among the inputs.
 _FIRST_IR_WITH_CONSTANT_WEIGHTS = 4
@@ -29,20 +33,29 @@ class InputSpec:
         return f"{self.name}:{','.join(map(str, self.shape))} {self.dtype}"
 
 
-def read(path: Path, shapes: Mapping[str, Shape]) -> onnx.ModelProto:
+def read(path: Path, shapes: Mapping[str, Shape], dims: Mapping[str, int] | None = None) -> onnx.ModelProto:
     """The model in the file with static inputs; weights are initializers only, which no caller may override.
 
-    shapes gives the shape of inputs by name; an input that is left out takes the sizes of dimensions of the
-    same name. Raises Misuse for a file that is not a whole ONNX model, for shapes that do not match the
-    inputs, and for inputs that are still dynamic.
+    shapes gives the shape of inputs by name, dims the size of dimensions by name; an input that is left out takes
+    the sizes of dimensions of the same name. Raises Misuse for a file that is not a whole ONNX model, for shapes
+    that do not match the inputs, and for inputs that are still dynamic.
     """
+    return read_with_notices(path, FixedSizes(shapes, dims or {}))[0]
+
+
+def read_with_notices(path: Path, fixed: FixedSizes) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The model as `read` returns it, and a notice for each dimension that nobody fixed and that was taken as 1."""
     model = _read(path)
     _check_whole(model, path)
+    model = with_sorted_nodes(model)
     weights = {tensor.name for tensor in model.graph.initializer}
+    weights.update(tensor.values.name for tensor in model.graph.sparse_initializer)
     fed = [value for value in model.graph.input if value.name not in weights]
-    _fix(fed, shapes, path)
+    for value in fed:
+        _check_type(value, path)
+    notices = fix(fed, fixed, path.name)
     _forget_dynamic(model, fed)
-    return model
+    return model, notices
 
 
 def inputs(model: onnx.ModelProto) -> tuple[InputSpec, ...]:
@@ -61,12 +74,8 @@ def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     """Every node, those of branches and loop bodies included."""
     for node in graph.node:
         yield node
-        for attribute in node.attribute:
-            for inner in [attribute.g, *attribute.graphs] if attribute.type in _GRAPHS else []:
-                yield from nodes(inner)
-
-
-_GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+        for inner in subgraphs(node):
+            yield from nodes(inner)
 
 
 def _read(path: Path) -> onnx.ModelProto:
@@ -86,95 +95,70 @@ def _read(path: Path) -> onnx.ModelProto:
 
 def _check_whole(model: onnx.ModelProto, path: Path) -> None:
     graph = model.graph
-    if not model.ir_version or not graph.node or not graph.output:
+    if not model.ir_version or not graph.output:
         raise Misuse(f"expected an ONNX model; {path} holds no graph: it is empty or not ONNX")
     if not model.opset_import:
         raise Misuse(f"expected an ONNX model; {path} ends before its operator set: export or fetch it again")
-    known = {"", *(value.name for value in graph.input), *(tensor.name for tensor in graph.initializer)}
-    known.update(tensor.values.name for tensor in graph.sparse_initializer)
+    version, newest = opset_version(model), onnx.defs.onnx_opset_version()
+    if version > newest:
+        raise Misuse(
+            f"expected an opset up to {newest}, the newest that is known here; {path} has opset {version}. "
+            f"Export it with opset {newest} or older, or install a newer onnx"
+        )
+    _check_names(graph, path)
+    known = {"", *_given(graph), *(name for node in graph.node for name in node.output)}
     for node in graph.node:
-        missing = [name for name in node.input if name not in known]
+        missing = [name for name in names_read(node) if name not in known]
         if missing:
             raise Misuse(
                 f"expected a whole ONNX model; in {path} nothing computes {missing[0]!r}, "
-                f"which {_label(node)} reads: export or fetch it again"
+                f"which {node.op_type} {node.name or node.output[0]!r} reads: export or fetch it again"
             )
-        known.update(node.output)
     missing = [value.name for value in graph.output if value.name not in known]
     if missing:
         raise Misuse(f"expected a whole ONNX model; in {path} nothing computes the output {missing[0]!r}")
 
 
-def _label(node: onnx.NodeProto) -> str:
-    return f"{node.op_type} {node.name or node.output[0]!r}"
+def _given(graph: onnx.GraphProto) -> Iterator[str]:
+    """The names of inputs and weights."""
+    yield from (value.name for value in graph.input)
+    yield from (tensor.name for tensor in graph.initializer)
+    yield from (tensor.values.name for tensor in graph.sparse_initializer)
 
 
-def _fix(fed: Iterable[onnx.ValueInfoProto], shapes: Mapping[str, Shape], path: Path) -> None:
-    """Writes the shapes into the inputs."""
-    by_name = {value.name: value for value in fed}
-    found = "; ".join(f"{name}: {_dims(value)}" for name, value in by_name.items()) or "none"
-    sizes: dict[str, int] = {}
-    for name, shape in shapes.items():
-        if name not in by_name:
-            raise Misuse(f"expected the shape of an input of {path.name} ({found}); found one for {name!r}")
-        _match(by_name[name], shape, sizes)
-    for value in by_name.values():
-        _fill(value, sizes)
-    dynamic = [value for value in by_name.values() if not _is_static(value)]
-    if dynamic:
-        flags = " ".join(f"--shape {value.name}:{_dims(value, sep=',')}" for value in dynamic)
-        raise Misuse(
-            f"expected static shapes; {path.name} has inputs with free dimensions ({found}). "
-            f"Fix them, a number for each name: {flags}"
-        )
-
-
-def _match(value: onnx.ValueInfoProto, shape: Shape, sizes: dict[str, int]) -> None:
-    tensor = value.type.tensor_type
-    if any(size < 1 for size in shape):
-        raise Misuse(f"expected positive sizes for input {value.name!r}; found {shape}")
-    if not tensor.HasField("shape"):
-        for _ in shape:
-            tensor.shape.dim.add()
-    if len(shape) != len(tensor.shape.dim):
-        raise Misuse(
-            f"expected {len(tensor.shape.dim)} dimensions for input {value.name!r} ({_dims(value)}); "
-            f"found {shape}"
-        )
-    for dim, size in zip(tensor.shape.dim, shape, strict=True):
-        wanted = dim.dim_value if dim.HasField("dim_value") else sizes.setdefault(dim.dim_param or "", size)
-        if wanted != size and (dim.dim_param or dim.HasField("dim_value")):
+def _check_names(graph: onnx.GraphProto, path: Path) -> None:
+    """Raises Misuse where two inputs, two weights or two nodes give the same name."""
+    inputs = [value.name for value in graph.input]
+    weights = [tensor.name for tensor in graph.initializer]
+    computed = [name for node in graph.node for name in node.output if name]
+    for kind, names in (("inputs", inputs), ("weights", weights), ("nodes", computed)):
+        repeated = [name for name, count in Counter(names).items() if count > 1]
+        if repeated:
             raise Misuse(
-                f"expected {wanted} for dimension {dim.dim_param or wanted!r} of input {value.name!r} "
-                f"({_dims(value)}); found {size} in {shape}"
+                f"expected one tensor for each name; in {path} two {kind} are called {repeated[0]!r}"
             )
-    sizes.pop("", None)
-    for dim, size in zip(tensor.shape.dim, shape, strict=True):
-        dim.dim_value = size
+    shared = set(computed) & set(_given(graph))
+    if shared:
+        raise Misuse(
+            f"expected one tensor for each name; in {path} a node computes {min(shared)!r}, which is given as well"
+        )
 
 
-def _fill(value: onnx.ValueInfoProto, sizes: Mapping[str, int]) -> None:
-    for dim in value.type.tensor_type.shape.dim:
-        if dim.dim_param in sizes:
-            dim.dim_value = sizes[dim.dim_param]
-
-
-def _is_static(value: onnx.ValueInfoProto) -> bool:
-    tensor = value.type.tensor_type
-    return tensor.HasField("shape") and all(dim.dim_value > 0 for dim in tensor.shape.dim)
-
-
-def _dims(value: onnx.ValueInfoProto, sep: str = ", ") -> str:
+def _check_type(value: onnx.ValueInfoProto, path: Path) -> None:
+    """Raises Misuse for an input that is no tensor of numbers of whole bytes."""
     if not value.type.HasField("tensor_type"):
-        raise Misuse(f"expected tensors as inputs; {value.name!r} is a {value.type.WhichOneof('value')}")
-    tensor = value.type.tensor_type
-    if not tensor.HasField("shape"):
-        return "<any>"
-    named = [
-        str(dim.dim_value) if dim.HasField("dim_value") else f"<{dim.dim_param or '?'}>"
-        for dim in tensor.shape.dim
-    ]
-    return sep.join(named) or "scalar"
+        kind = (value.type.WhichOneof("value") or "value without a type").removesuffix("_type")
+        raise Misuse(
+            f"expected tensors as inputs; {value.name!r} of {path.name} is a {kind}. Export it with tensors"
+        )
+    name = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+    if name in ("UNDEFINED", "STRING") or name.startswith(
+        ("COMPLEX", "INT4", "UINT4", "INT2", "UINT2", "FLOAT4")
+    ):
+        raise Misuse(
+            f"expected numbers of whole bytes as inputs; {value.name!r} of {path.name} is of type {name.lower()}. "
+            "Export the model with another element type"
+        )
 
 
 def _forget_dynamic(model: onnx.ModelProto, fed: list[onnx.ValueInfoProto]) -> None:
@@ -184,6 +168,6 @@ def _forget_dynamic(model: onnx.ModelProto, fed: list[onnx.ValueInfoProto]) -> N
     model.graph.input.extend(kept)
     del model.graph.value_info[:]
     for value in model.graph.output:
-        if value.type.HasField("tensor_type") and not _is_static(value):
+        if value.type.HasField("tensor_type") and not is_static(value):
             value.type.tensor_type.ClearField("shape")
     model.ir_version = max(model.ir_version, _FIRST_IR_WITH_CONSTANT_WEIGHTS)

@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from autotune.models.onnx_passes.evaluation import Tensors, evaluated
 from autotune.models.onnx_passes.rewriting import attributes, is_operator, names_read, rebuilt
-from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types
+from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types, type_of
 
 # A constant that is larger than this, and than what it is made of, stays computed at run time.
 _MAX_GROWN_BYTES = 64 << 20
@@ -114,9 +114,9 @@ def _fits(node: onnx.NodeProto, weights: Tensors, types: Types) -> bool:
     """Whether the results of a node can be initializers."""
     if node.op_type in _CONTAINERS:
         return False
-    made_of = sum(weights[name].ByteSize() for name in names_read(node) if name in weights)
+    made_of = sum(type_of(weights[name]).num_bytes or 0 for name in names_read(node) if name in weights)
     sizes = [types[name].num_bytes or 0 for name in node.output if name in types]
-    return max(sizes, default=0) <= max(_MAX_GROWN_BYTES, made_of)
+    return all(size <= max(_MAX_GROWN_BYTES, made_of) for size in sizes)
 
 
 def _needed(model: onnx.ModelProto, folded: Collection[int]) -> set[str]:

@@ -66,8 +66,25 @@ def opset_version(model: onnx.ModelProto) -> int:
     return max(versions, default=1)
 
 
+def name_of(node: onnx.NodeProto) -> str:
+    """The name of a node; that of its first output where it has none."""
+    return str(node.name or next(filter(None, node.output), node.op_type))
+
+
 def label(node: onnx.NodeProto) -> str:
     """A node in an error: ``Resize 'upsample' (output 'y')``."""
     operator = node.op_type if node.domain in DEFAULT_DOMAINS else f"{node.domain}.{node.op_type}"
     output = next(filter(None, node.output), "")
     return f"{operator} {node.name!r} (output {output!r})" if node.name else f"{operator} {output!r}"
+
+
+def sole_readers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+    """The node that reads a name, for names that are read once and are no outputs of the model."""
+    found: dict[str, onnx.NodeProto] = {}
+    repeated = {value.name for value in model.graph.output}
+    for node in model.graph.node:
+        for name in names_read(node):
+            if name in found:
+                repeated.add(name)
+            found[name] = node
+    return {name: node for name, node in found.items() if name not in repeated}

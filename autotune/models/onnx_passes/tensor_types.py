@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -29,9 +29,10 @@ class TensorType:
         return sizes if len(sizes) == len(self.shape) else None
 
     @property
-    def dtype(self) -> np.dtype:  # type: ignore[type-arg]
+    def dtype(self) -> np.dtype[Any]:
         """The element type in NumPy's words."""
-        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(self.elem_type))
+        dtype: np.dtype[Any] = onnx.helper.tensor_dtype_to_np_dtype(self.elem_type)
+        return dtype
 
     @property
     def num_bytes(self) -> int | None:
@@ -42,22 +43,35 @@ class TensorType:
         return math.prod(shape) * self.dtype.itemsize
 
 
+def type_of(tensor: onnx.TensorProto) -> TensorType:
+    """The type of an initializer."""
+    return TensorType(tensor.data_type, tuple(tensor.dims))
+
+
 def inferred_types(model: onnx.ModelProto) -> dict[str, TensorType]:
     """The type of every tensor of the main graph that ONNX's shape inference finds, inputs and weights included.
 
     Large weights are taken out first, so that a model of any size is inferred fast. Raises no error: what cannot be
     inferred is missing.
     """
-    types = {
-        tensor.name: TensorType(tensor.data_type, tuple(tensor.dims)) for tensor in model.graph.initializer
-    }
+    types = {tensor.name: type_of(tensor) for tensor in model.graph.initializer}
+    for name, value in inferred_values(model).items():
+        if name not in types and value.HasField("tensor_type") and value.tensor_type.elem_type:
+            types[name] = _tensor_type(value.tensor_type)
+    return types
+
+
+def inferred_values(model: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
+    """The type of every value of the main graph, as ONNX writes it: sequences and optionals included."""
     try:
         inferred = onnx.shape_inference.infer_shapes(without_large_weights(model), data_prop=True)
     except (RuntimeError, ValueError, TypeError, onnx.shape_inference.InferenceError):
         inferred = model
-    values = (*inferred.graph.output, *inferred.graph.value_info, *inferred.graph.input)
-    types.update((name, found) for name, found in _types(values) if name not in types)
-    return types
+    found = {value.name: value.type for value in (*inferred.graph.output, *inferred.graph.value_info)}
+    found.update((value.name, value.type) for value in inferred.graph.input)
+    for tensor in model.graph.initializer:
+        found[tensor.name] = onnx.helper.make_tensor_type_proto(tensor.data_type, tuple(tensor.dims))
+    return found
 
 
 def without_large_weights(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -73,7 +87,7 @@ def without_large_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     light.graph.value_info.extend(graph.value_info)
     listed = {value.name for value in graph.input}
     for tensor in graph.initializer:
-        if tensor.ByteSize() <= _MAX_VALUE_BYTES:
+        if (type_of(tensor).num_bytes or 0) <= _MAX_VALUE_BYTES:
             light.graph.initializer.append(tensor)
         elif tensor.name not in listed:
             light.graph.input.append(
@@ -82,13 +96,8 @@ def without_large_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return light
 
 
-def _types(values: Iterable[onnx.ValueInfoProto]) -> Iterable[tuple[str, TensorType]]:
-    for value in values:
-        if value.type.HasField("tensor_type") and value.type.tensor_type.elem_type:
-            tensor = value.type.tensor_type
-            shape = None
-            if tensor.HasField("shape"):
-                shape = tuple(
-                    dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim
-                )
-            yield value.name, TensorType(tensor.elem_type, shape)
+def _tensor_type(tensor: onnx.TypeProto.Tensor) -> TensorType:
+    if not tensor.HasField("shape"):
+        return TensorType(tensor.elem_type, None)
+    sizes = (dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim)
+    return TensorType(tensor.elem_type, tuple(sizes))

@@ -1,5 +1,6 @@
 """What the reader of ONNX files takes, and what it says about files and shapes that it does not."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from autotune.models import onnx_file
-from autotune.models.onnx_file import InputSpec
+from autotune.models.onnx_file import FixedSizes, InputSpec
 from search_spaces.errors import Misuse
 
 
@@ -56,10 +57,127 @@ def test_weights_listed_as_inputs_are_not_inputs(file: Path) -> None:
 
 
 def test_free_dimensions_are_named_with_the_flag_that_fixes_them(file: Path) -> None:
+    save_with_first_dimension(file, dim_param="rows")
+
     with pytest.raises(
-        Misuse, match=r"left: <batch>, 4; right: <batch>, 4.*--shape left:<batch>,4 --shape right:<b"
+        Misuse, match=r"left: <rows>, 4; right: <rows>, 4.*--shape left:<rows>,4 --shape right:<rows>,4"
     ):
         onnx_file.read(file, {})
+
+
+def save_with_first_dimension(file: Path, **size: str | int) -> None:
+    """Writes `two_inputs` with another first dimension of both inputs."""
+    model = two_inputs()
+    for value in model.graph.input[:2]:
+        value.type.tensor_type.shape.dim[0].CopyFrom(onnx.TensorShapeProto.Dimension(**size))
+    onnx.save(model, file)
+
+
+@pytest.mark.parametrize(
+    "free", [{"dim_value": -1}, {"dim_value": 0}, {}, {"dim_param": "?"}, {"dim_param": "N"}]
+)
+def test_a_free_batch_becomes_one_with_a_notice(file: Path, free: dict[str, str | int]) -> None:
+    save_with_first_dimension(file, **free)
+
+    model, notices = onnx_file.read_with_notices(file, FixedSizes({}, {}))
+
+    assert [spec.shape for spec in onnx_file.inputs(model)] == [(1, 4), (1, 4)]
+    assert "batch size of input 'left' is free" in notices[0] and "--shape left:N,4" in notices[0]
+    assert len(notices) == 2
+
+
+@pytest.mark.parametrize("size", [-1, 0])
+def test_a_size_that_means_any_is_fixed_by_a_shape(file: Path, size: int) -> None:
+    save_with_first_dimension(file, dim_value=size)
+
+    model, notices = onnx_file.read_with_notices(file, FixedSizes({"left": (3, 4), "right": (3, 4)}, {}))
+
+    assert [spec.shape for spec in onnx_file.inputs(model)] == [(3, 4), (3, 4)]
+    assert notices == ()
+
+
+def test_a_dimension_is_fixed_by_its_name(file: Path) -> None:
+    save_with_first_dimension(file, dim_param="rows")
+
+    assert [spec.shape for spec in onnx_file.inputs(onnx_file.read(file, {}, {"rows": 5}))] == [
+        (5, 4),
+        (5, 4),
+    ]
+    with pytest.raises(Misuse, match=r"expected the name of a free dimension .*found 'columns'"):
+        onnx_file.read(file, {}, {"columns": 5})
+    with pytest.raises(Misuse, match="expected 5 for dimension 'rows' of input 'left'"):
+        onnx_file.read(file, {"left": (3, 4)}, {"rows": 5})
+    with pytest.raises(Misuse, match="expected a size from 1"):
+        onnx_file.read(file, {}, {"rows": 2**40})
+
+
+def test_inputs_that_no_index_can_reach_are_refused(file: Path) -> None:
+    with pytest.raises(Misuse, match=r"expected inputs of up to \d+ elements"):
+        onnx_file.read(file, {"left": (2**33, 4)})
+
+
+def test_nodes_out_of_order_are_sorted(file: Path) -> None:
+    model = two_inputs()
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in reversed(model.graph.node)]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, file)
+
+    found = onnx_file.read(file, {"left": (3, 4)})
+
+    assert [node.name for node in found.graph.node] == ["adder", "product"]
+
+
+def test_cycles_are_refused_with_their_nodes(file: Path) -> None:
+    model = two_inputs()
+    model.graph.node[0].input[1] = "y"
+    onnx.save(model, file)
+
+    with pytest.raises(Misuse, match=r"without cycles; .*Add 'adder'.*MatMul 'product'"):
+        onnx_file.read(file, {"left": (3, 4)})
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda model: model.graph.input[1].__setattr__("name", "left"), "two inputs are called 'left'"),
+        (
+            lambda model: model.graph.initializer.add().CopyFrom(model.graph.initializer[0]),
+            "two weights .*'weight'",
+        ),
+        (lambda model: model.graph.node[0].output.__setitem__(0, "y"), "two nodes are called 'y'"),
+        (
+            lambda model: model.graph.node[0].output.__setitem__(0, "left"),
+            "computes 'left', which is given as well",
+        ),
+        (
+            lambda model: model.opset_import[0].__setattr__("version", 999),
+            r"opset up to \d+, .* has opset 999",
+        ),
+    ],
+)
+def test_names_and_versions_that_mean_nothing_are_refused(
+    file: Path, change: Callable[[onnx.ModelProto], None], complaint: str
+) -> None:
+    model = two_inputs()
+    change(model)
+    onnx.save(model, file)
+
+    with pytest.raises(Misuse, match=complaint):
+        onnx_file.read(file, {"left": (3, 4)})
+
+
+def test_weights_outside_the_folder_are_refused(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.bin").write_bytes(bytes(32))
+    model = two_inputs()
+    onnx.save(model, file, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    light = onnx.load(file, load_external_data=False)
+    light.graph.initializer[0].external_data[0].value = "../secret.bin"
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "model.onnx").write_bytes(light.SerializeToString())
+
+    with pytest.raises(Misuse, match=r"secret\.bin"):
+        onnx_file.read(tmp_path / "inner" / "model.onnx", {"left": (3, 4)})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""ONNX graphs as Relax modules: TVM's importer, with each result held against ONNX's types (imports TVM)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from typing import Any
+
+import onnx
+import tvm
+from tvm import relax
+from tvm.relax.frontend.onnx import onnx_frontend
+
+from autotune.models.onnx_passes.rewriting import DEFAULT_DOMAINS, opset_version
+from autotune.models.onnx_passes.tensor_types import inferred_types
+from autotune.models.origin import Origins
+from search_spaces.errors import last_line
+
+#: ONNX Runtime's own operators that TVM's importer knows. It looks an operator up by its type alone, and takes
+#: ONNX's own Attention for ONNX Runtime's.
+_OF_ONNX_RUNTIME = frozenset({
+    "AllClassNMS", "Attention", "BiasGelu", "DequantizeLinear", "EmbedLayerNormalization", "FastGelu", "Gelu",
+    "MatMulInteger16", "QuantizeLinear", "SkipLayerNormalization",
+})  # fmt: skip
+# Converted by the importer itself, not through its table.
+_BRANCH = "If"
+
+
+def importable(node: onnx.NodeProto) -> bool:
+    """Whether the importer has a converter for an operator."""
+    if node.domain == "com.microsoft":
+        return node.op_type in _OF_ONNX_RUNTIME
+    return node.domain in DEFAULT_DOMAINS and node.op_type in _of_onnx()
+
+
+def imported(model: onnx.ModelProto, origins: Origins) -> tvm.IRModule:
+    """The Relax module of a normalized model; `main` takes its inputs in their order, weights are constants.
+
+    Raises Misuse, with the node of the user's file, for what TVM cannot import or imports as another type.
+    """
+    importer = _Importer(model, origins)
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importer.from_onnx(model.graph, opset_version(model))
+
+
+def _of_onnx() -> frozenset[str]:
+    named = {schema.name for schema in onnx.defs.get_all_schemas()}
+    return frozenset({*onnx_frontend._get_convert_map(), _BRANCH} & named - {"Attention"})
+
+
+class _Importer(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
+    """TVM's importer; an error names the user's node, and a result of another type than ONNX's is one."""
+
+    def __init__(self, model: onnx.ModelProto, origins: Origins) -> None:
+        super().__init__({}, "float32")
+        self._origins = origins
+        self._types = inferred_types(model)
+        self._by_name = {node.name: node for node in model.graph.node}
+
+    def _convert_operator(self, op_name: str, inputs: list[Any], attrs: dict[str, Any], opset: int) -> Any:
+        name = attrs["tvm_custom"]["name"]
+        node = self._by_name.get(name)
+        try:
+            result = super()._convert_operator(op_name, inputs, attrs, opset)
+        except Exception as error:
+            raise self._origins.refusal(name, f"TVM {tvm.__version__} says {last_line(error)}") from error
+        if node is None:
+            return result
+        return self._checked(node, result)
+
+    def _checked(self, node: onnx.NodeProto, result: Any) -> Any:
+        """The result with the element types and shapes that ONNX infers. Raises Misuse where these contradict."""
+        if isinstance(result, relax.Tuple):
+            # The importer takes a tuple apart only where it has more fields than one.
+            names = [*node.output, *[""] * len(result.fields)]
+            fields = zip(names, result.fields, strict=False)
+            return relax.Tuple([self._typed(node, name, field) for name, field in fields])
+        return self._typed(node, node.output[0], result)
+
+    def _typed(self, node: onnx.NodeProto, name: str, value: Any) -> Any:
+        expected = self._types.get(name)
+        if expected is None or not isinstance(getattr(value, "ty", None), relax.TensorType):
+            return value
+        shape, dtype = _static_shape(value.ty), str(value.ty.dtype.dtype)
+        if expected.static_shape is not None and shape not in (None, expected.static_shape):
+            raise self._origins.refusal(
+                node.name,
+                f"TVM {tvm.__version__} imports it with the shape {shape} in place of {expected.static_shape}",
+            )
+        if dtype == expected.dtype.name:
+            return value
+        if _kind(dtype) != _kind(expected.dtype.name):
+            raise self._origins.refusal(
+                node.name, f"TVM {tvm.__version__} imports it as {dtype} in place of {expected.dtype.name}"
+            )
+        return self.bb.normalize(relax.op.astype(value, expected.dtype.name))
+
+
+def _static_shape(type_: Any) -> tuple[int, ...] | None:
+    values = getattr(type_.shape, "values", None)
+    if values is None or not all(isinstance(size, tvm.tirx.IntImm) for size in values):
+        return None
+    return tuple(int(size) for size in values)
+
+
+def _kind(dtype: str) -> str:
+    """``int``, ``uint``, ``float``, ``bfloat`` or ``bool``; int and uint are one kind, as are the floats."""
+    return dtype.rstrip("0123456789").removeprefix("u").removeprefix("b") if dtype != "bool" else dtype

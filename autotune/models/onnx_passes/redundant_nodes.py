@@ -1,0 +1,133 @@
+"""Nodes that compute what is there already, or what nothing reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import onnx
+from onnx import numpy_helper
+
+from autotune.models.onnx_passes.rewriting import attributes, is_operator, names_read, rebuilt, subgraphs
+from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types
+
+# Every run gives another result: two of them are not one.
+_RANDOM_PREFIX = ("Random", "Multinomial", "Bernoulli")
+_SAME_IF_SHAPE_IS = ("Expand", "Flatten", "Reshape", "Squeeze", "Tile", "Unsqueeze")
+
+
+def with_live_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without nodes and initializers that no output depends on; inputs stay."""
+    needed = {value.name for value in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):
+        if any(name in needed for name in node.output):
+            kept.append(node)
+            needed.update(names_read(node))
+    weights = [tensor for tensor in model.graph.initializer if tensor.name in needed]
+    if len(kept) == len(model.graph.node) and len(weights) == len(model.graph.initializer):
+        return model
+    light = onnx.ModelProto()
+    light.CopyFrom(model)
+    del light.graph.node[:], light.graph.initializer[:]
+    light.graph.node.extend(reversed(kept))
+    light.graph.initializer.extend(weights)
+    return light
+
+
+def without_copies(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without Identity, casts to the same type, and expansions, slices and reshapes that change nothing.
+
+    What names an output of the model stays.
+    """
+    types = inferred_types(model)
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    outputs = {value.name for value in model.graph.output}
+    sources: dict[str, str] = {}
+    kept = []
+    for node in model.graph.node:
+        if _is_copy(node, types, weights) and node.output[0] not in outputs:
+            sources[node.output[0]] = sources.get(node.input[0], node.input[0])
+        else:
+            kept.append(node)
+    return rebuilt(model, renamed(kept, sources)) if sources else model
+
+
+def with_shared_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with one node for all that compute the same of the same: common subexpressions."""
+    outputs = {value.name for value in model.graph.output}
+    first: dict[bytes, Sequence[str]] = {}
+    sources: dict[str, str] = {}
+    kept = []
+    for node in model.graph.node:
+        (node,) = renamed([node], sources)
+        known = first.setdefault(_computation(node), node.output)
+        is_shared = known is not node.output and not any(name in outputs for name in node.output)
+        if is_shared and _names_the_same(known, node.output) and not node.op_type.startswith(_RANDOM_PREFIX):
+            sources.update(zip(node.output, known, strict=True))
+        else:
+            kept.append(node)
+    return rebuilt(model, kept) if sources else model
+
+
+def renamed(nodes: Sequence[onnx.NodeProto], sources: Mapping[str, str]) -> list[onnx.NodeProto]:
+    """The nodes with the names that they read replaced, those in their subgraphs included."""
+    found = []
+    for node in nodes:
+        if any(name in sources for name in names_read(node)):
+            copy = onnx.NodeProto()
+            copy.CopyFrom(node)
+            _rename(copy, sources)
+            found.append(copy)
+        else:
+            found.append(node)
+    return found
+
+
+def _rename(node: onnx.NodeProto, sources: Mapping[str, str]) -> None:
+    for place, name in enumerate(node.input):
+        node.input[place] = sources.get(name, name)
+    for graph in subgraphs(node):
+        own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+        own |= {name for inner in graph.node for name in inner.output}
+        outer = {name: source for name, source in sources.items() if name not in own}
+        for inner in graph.node:
+            _rename(inner, outer)
+        for value in graph.output:
+            value.name = outer.get(value.name, value.name)
+
+
+def _is_copy(
+    node: onnx.NodeProto, types: Mapping[str, TensorType], weights: Mapping[str, onnx.TensorProto]
+) -> bool:
+    """Whether the first output is the first input, element by element."""
+    if is_operator(node, "Identity"):
+        return True
+    if is_operator(node, "Concat", "Sum", "Max", "Min", "Mean"):
+        return len(node.input) == 1
+    source, result = (types.get(names[0]) if names else None for names in (node.input, node.output))
+    if is_operator(node, "Cast"):
+        return source is not None and attributes(node)["to"] == source.elem_type
+    if is_operator(node, "Transpose"):
+        order = attributes(node).get("perm")
+        return order is not None and list(order) == sorted(order)
+    if source is None or result is None or source.static_shape is None or source.shape != result.shape:
+        return False
+    if is_operator(node, "Slice"):
+        steps = (
+            numpy_helper.to_array(weights[node.input[4]])
+            if node.input[4:] and node.input[4] in weights
+            else None
+        )
+        return len(node.input) < 5 or (steps is not None and bool((steps == 1).all()))
+    return is_operator(node, *_SAME_IF_SHAPE_IS)
+
+
+def _computation(node: onnx.NodeProto) -> bytes:
+    bare = onnx.NodeProto(op_type=node.op_type, domain=node.domain, input=node.input)
+    bare.attribute.extend(sorted(node.attribute, key=lambda attribute: attribute.name))
+    return bytes(bare.SerializeToString(deterministic=True))
+
+
+def _names_the_same(left: Sequence[str], right: Sequence[str]) -> bool:
+    """Whether two nodes give the same ones of their optional outputs."""
+    return [bool(name) for name in left] == [bool(name) for name in right]
