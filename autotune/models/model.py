@@ -12,6 +12,7 @@ import tvm
 from autotune.models import onnx_file
 from autotune.models.onnx_file import FixedSizes, InputSpec, Shape
 from autotune.models.onnx_import import importable, imported
+from autotune.models.onnx_passes.limits import first_limit
 from autotune.models.onnx_passes.pipeline import normalized
 from autotune.models.origin import Origins, origins_of, with_named_nodes
 from autotune.models.passes.pairwise_operations import with_pairwise_operations
@@ -63,6 +64,9 @@ def load_model(
 
 
 def _check_operators(proto: onnx.ModelProto, origins: Origins) -> None:
+    limit = first_limit(proto)
+    if limit is not None:
+        raise origins.refusal(limit.node, limit.reason, limit.remedy)
     unknown = [node for node in onnx_file.nodes(proto.graph) if not importable(node)]
     if not unknown:
         return

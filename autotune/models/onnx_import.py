@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import warnings
 from typing import Any
 
@@ -45,6 +46,16 @@ def imported(model: onnx.ModelProto, origins: Origins) -> tvm.IRModule:
         return importer.from_onnx(model.graph, opset_version(model))
 
 
+def _reason(error: Exception) -> str:
+    """What TVM says of an operator; an error of its own code says nothing to a user."""
+    said = last_line(error)
+    if isinstance(error, LookupError | AssertionError) or re.search(
+        r"NoneType|object (has no|is not|of type)", said
+    ):
+        return f"TVM {tvm.__version__} has no converter for these attributes and inputs of the operator"
+    return f"TVM {tvm.__version__} says {said}"
+
+
 def _of_onnx() -> frozenset[str]:
     named = {schema.name for schema in onnx.defs.get_all_schemas()}
     return frozenset({*onnx_frontend._get_convert_map(), _BRANCH} & named - {"Attention"})
@@ -65,7 +76,7 @@ class _Importer(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
         try:
             result = super()._convert_operator(op_name, inputs, attrs, opset)
         except Exception as error:
-            raise self._origins.refusal(name, f"TVM {tvm.__version__} says {last_line(error)}") from error
+            raise self._origins.refusal(name, _reason(error)) from error
         if node is None:
             return result
         return self._checked(node, result)

@@ -10,13 +10,19 @@ import onnx
 from autotune.models.onnx_passes.absorbed_paddings import with_absorbed_paddings
 from autotune.models.onnx_passes.absorbed_scales import with_absorbed_scales
 from autotune.models.onnx_passes.affine_batch_norms import with_affine_batch_norms
+from autotune.models.onnx_passes.booleans import with_logical_comparisons
 from autotune.models.onnx_passes.constant_folding import with_folded_constants
 from autotune.models.onnx_passes.constants import with_dense_initializers
 from autotune.models.onnx_passes.control_flow import with_unrolled_control_flow
 from autotune.models.onnx_passes.dropouts import with_identity_dropouts
 from autotune.models.onnx_passes.functions import with_expanded_operators, with_inlined_functions
 from autotune.models.onnx_passes.opsets import with_current_opset
-from autotune.models.onnx_passes.redundant_nodes import with_live_nodes, with_shared_nodes, without_copies
+from autotune.models.onnx_passes.redundant_nodes import (
+    with_live_nodes,
+    with_shared_nodes,
+    without_copies,
+    without_empty_operands,
+)
 from autotune.models.onnx_passes.sequences import with_resolved_sequences
 
 Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
@@ -46,7 +52,9 @@ def normalized(model: onnx.ModelProto, is_importable: Callable[[onnx.NodeProto],
         if straight is before:
             break
     simplifying: tuple[Pass, ...] = (
+        with_logical_comparisons,
         without_copies,
+        without_empty_operands,
         with_shared_nodes,
         with_absorbed_paddings,
         with_absorbed_scales,

@@ -52,6 +52,26 @@ def without_copies(model: onnx.ModelProto) -> onnx.ModelProto:
     return rebuilt(model, renamed(kept, sources)) if sources else model
 
 
+def without_empty_operands(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with concatenations of only those tensors that have elements."""
+    if not any(is_operator(node, "Concat") for node in model.graph.node):
+        return model
+    types = inferred_types(model)
+    nodes: list[onnx.NodeProto] = []
+    is_changed = False
+    for node in model.graph.node:
+        full = [name for name in node.input if name not in types or types[name].num_bytes != 0]
+        if is_operator(node, "Concat") and 0 < len(full) < len(node.input):
+            is_changed = True
+            copy = onnx.NodeProto()
+            copy.CopyFrom(node)
+            del copy.input[:]
+            copy.input.extend(full)
+            node = copy
+        nodes.append(node)
+    return rebuilt(model, nodes) if is_changed else model
+
+
 def with_shared_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with one node for all that compute the same of the same: common subexpressions."""
     outputs = {value.name for value in model.graph.output}
