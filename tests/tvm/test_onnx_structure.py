@@ -11,9 +11,11 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
+import tvm
 from onnx import TensorProto, helper, numpy_helper
 
 from autotune.deployment.compilation import compile
+from autotune.models.isolation import failing_node
 from autotune.models.model import load_model
 from search_spaces.errors import Misuse
 from search_spaces.target import Target
@@ -344,3 +346,24 @@ def test_a_node_that_an_operator_was_expanded_to_leads_back_to_it(tmp_path: Path
     assert str(origins.of("layer1/celu/EluResult")) == "Celu 'layer1/celu' (output 'y': float32 2,3)"
     assert origins.of("layer2") is None
     assert origins.mentioned("cannot legalize layer1/celu/Elu") == origins.of("layer1/celu")
+
+
+def test_a_failing_node_is_found_on_its_own(tmp_path: Path) -> None:
+    nodes = [
+        node("Relu", ["x"], ["a"], name="first"),
+        node("Softmax", ["a"], ["b"], name="second"),
+        node("Relu", ["b"], ["y"], name="third"),
+    ]
+    onnx.save(model_of(nodes, {"x": X}, [("y", FLOAT)]), tmp_path / "model.onnx")
+    tried = []
+
+    def attempt(module: tvm.IRModule) -> None:
+        tried.append(module)
+        if "R.nn.softmax" in module.script():
+            raise ValueError("no softmax here")
+
+    origin, error = failing_node(load_model(tmp_path / "model.onnx"), attempt)
+
+    assert (origin.name, str(error)) == ("second", "no softmax here")
+    assert failing_node(load_model(tmp_path / "model.onnx"), lambda _: tried.append(None)) is None
+    assert len(tried) == 4, "equal nodes are tried once"
