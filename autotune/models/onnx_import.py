@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import re
 import warnings
@@ -56,6 +57,7 @@ def _reason(error: Exception) -> str:
     return f"TVM {tvm.__version__} says {said}"
 
 
+@functools.cache
 def _of_onnx() -> frozenset[str]:
     named = {schema.name for schema in onnx.defs.get_all_schemas()}
     return frozenset({*onnx_frontend._get_convert_map(), _BRANCH} & named - {"Attention"})

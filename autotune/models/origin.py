@@ -74,6 +74,8 @@ def with_named_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
         name = node.name or next(filter(None, node.output), node.op_type)
         if name in taken:
             name = next(filter(None, node.output), name)
+        while name in taken:
+            name += "'"
         node.name = name
         taken.add(name)
     return named

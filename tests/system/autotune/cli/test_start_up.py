@@ -15,7 +15,7 @@ import autotune
 from autotune.cli import main
 from autotune.cli.commands import cost_model_group, log_group
 
-HEAVY = ("tvm", "optuna", "xgboost", "sklearn", "pandas", "matplotlib", "onnxslim", "scipy")
+HEAVY = ("tvm", "optuna", "xgboost", "sklearn", "pandas", "matplotlib", "scipy")
 
 
 def loaded(code: str) -> list[str]:
@@ -39,7 +39,7 @@ def test_a_status_is_shown_without_a_compiler() -> None:
 def test_a_search_starts_before_its_cost_model_is_loaded() -> None:
     found = loaded("import autotune.cli.commands.tune, autotune.cli.commands.run")
     assert "tvm" in found
-    assert not {"xgboost", "sklearn", "pandas", "matplotlib", "onnxslim", "scipy"} & set(found)
+    assert not {"xgboost", "sklearn", "pandas", "matplotlib", "scipy"} & set(found)
 
 
 STARTS = """
