@@ -38,7 +38,7 @@ def with_unrolled_control_flow(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in model.graph.node:
         unrolled = None
         if is_operator(node, "If"):
-            unrolled = _chosen(node, weights, types)
+            unrolled = _chosen(model, node, weights, types)
         elif is_operator(node, "Loop"):
             unrolled = _unrolled_loop(model, node, weights)
         elif is_operator(node, "Scan"):
@@ -55,7 +55,7 @@ def with_unrolled_control_flow(model: onnx.ModelProto) -> onnx.ModelProto:
 Unrolled = tuple[list[onnx.NodeProto], list[onnx.TensorProto]]
 
 
-def _chosen(node: onnx.NodeProto, weights: Weights, types: Types) -> Unrolled | None:
+def _chosen(model: onnx.ModelProto, node: onnx.NodeProto, weights: Weights, types: Types) -> Unrolled | None:
     """The branch that a constant condition takes; else both branches and a choice between their results."""
     given = attributes(node)
     condition = weights.get(node.input[0])
@@ -63,10 +63,13 @@ def _chosen(node: onnx.NodeProto, weights: Weights, types: Types) -> Unrolled | 
         is_true = bool(numpy_helper.to_array(condition).reshape(-1)[0])
         part = _Part(given["then_branch" if is_true else "else_branch"], name_of(node))
         return part.nodes + _copies(node, part.results, node.output), part.weights
-    if any(types.get(name) is None or types[name].static_shape is None for name in node.output if name):
-        return None
     both = [_Part(given[f"{branch}_branch"], f"{name_of(node)}/{branch}") for branch in ("then", "else")]
-    if any(types.get(name) is None for part in both for name in part.passed) or any(map(_may_trap, both)):
+    inside = [{**types, **_types_inside(model, part, types)} for part in both]
+    for left, right in zip(both[0].results, both[1].results, strict=True):
+        known = inside[0].get(left)
+        if known is None or known.static_shape is None or known != inside[1].get(right):
+            return None
+    if any(_may_trap(part, found) for part, found in zip(both, inside, strict=True)):
         return None
     choices = [
         helper.make_node("Where", [node.input[0], left, right], [name], f"{name_of(node)}/{name}")
@@ -74,6 +77,33 @@ def _chosen(node: onnx.NodeProto, weights: Weights, types: Types) -> Unrolled | 
         if name
     ]
     return both[0].nodes + both[1].nodes + choices, both[0].weights + both[1].weights
+
+
+def _types_inside(model: onnx.ModelProto, part: _Part, types: Types) -> Types:
+    """The types of what a branch computes."""
+    branch = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    branch.graph.name = "branch"
+    branch.graph.node.extend(part.nodes)
+    branch.graph.initializer.extend(part.weights)
+    made = {name for node in part.nodes for name in node.output} | {tensor.name for tensor in part.weights}
+    for name in {name for node in part.nodes for name in names_read(node)} - made:
+        if name in types:
+            branch.graph.input.append(
+                helper.make_tensor_value_info(name, types[name].elem_type, types[name].shape)
+            )
+    return inferred_types(branch)
+
+
+def _may_trap(part: _Part, types: Types) -> bool:
+    """Whether a branch must not run where it is not taken: an integer division may be by zero."""
+    return any(
+        node.op_type in ("If", "Loop", "Scan")
+        or (
+            node.op_type in ("Div", "Mod")
+            and (node.output[0] not in types or types[node.output[0]].dtype.kind in "iu")
+        )
+        for node in part.nodes
+    )
 
 
 class _Part:
@@ -87,16 +117,8 @@ class _Part:
             copy.CopyFrom(tensor)
             copy.name = inlining.made(tensor.name)
             self.weights.append(copy)
-        made = {name for node in graph.node for name in node.output}
         self.nodes = inlining.inlined(graph.node)
         self.results = [inlining.names.get(value.name, value.name) for value in graph.output]
-        #: Results that are captured names.
-        self.passed = [value.name for value in graph.output if value.name not in made | set(inlining.names)]
-
-
-def _may_trap(part: _Part) -> bool:
-    """Whether a branch must not run where it is not taken: an integer division may be by zero."""
-    return any(node.op_type in ("Div", "Mod", "If", "Loop", "Scan") for node in part.nodes)
 
 
 def _unrolled_loop(model: onnx.ModelProto, node: onnx.NodeProto, weights: Weights) -> Unrolled | None:
@@ -187,35 +209,22 @@ def _unrolled_scan(node: onnx.NodeProto, types: Types) -> Unrolled | None:
     body, scanned = given["body"], given["num_scan_inputs"]
     carried = list(node.input[: len(node.input) - scanned])
     sources = list(node.input[len(carried) :])
-    known = [types.get(name) for name in sources]
-    if any(each is None or each.static_shape is None for each in known):
+    length = _scan_length(node, sources, types)
+    if not length:
         return None
-    shapes = [each.static_shape or () for each in known if each]
-    in_axes = given.get("scan_input_axes", [0] * scanned)
-    lengths = {shape[axis] for shape, axis in zip(shapes, in_axes, strict=True)}
-    if len(lengths) != 1 or not min(lengths):
-        return None
-    (length,) = lengths
     _check_size(node, length, len(body.node) * (length - 1))
+    places = [numpy_helper.from_array(np.array(step), f"{name_of(node)}/at_{step}") for step in range(length)]
+    axes = given.get("scan_input_axes", [0] * scanned)
     backward = given.get("scan_input_directions", [0] * scanned)
-    count = len(body.output) - len(carried)
-    out_axes = given.get("scan_output_axes", [0] * count)
-    out_backward = given.get("scan_output_directions", [0] * count)
     nodes: list[onnx.NodeProto] = []
-    made = [
-        numpy_helper.from_array(np.array(step, np.int64), f"{name_of(node)}/at_{step}")
-        for step in range(length)
-    ]
-    rows: list[list[str]] = [[] for _ in range(count)]
+    made = list(places)
+    rows: list[list[str]] = [[] for _ in body.output[len(carried) :]]
     for step in range(length):
         prefix = f"{name_of(node)}/{step}"
-        slices = []
-        for place, source in enumerate(sources):
-            at = made[length - 1 - step if backward[place] else step].name
-            slices.append(f"{prefix}/slice_{place}")
-            nodes.append(
-                helper.make_node("Gather", [source, at], slices[-1:], slices[-1], axis=in_axes[place])
-            )
+        slices = [f"{prefix}/slice_{place}" for place in range(scanned)]
+        for place, (source, name) in enumerate(zip(sources, slices, strict=True)):
+            at = places[length - 1 - step if backward[place] else step].name
+            nodes.append(helper.make_node("Gather", [source, at], [name], name, axis=axes[place]))
         part = _Part(body, prefix, [*carried, *slices])
         nodes += part.nodes
         made += part.weights
@@ -223,11 +232,26 @@ def _unrolled_scan(node: onnx.NodeProto, types: Types) -> Unrolled | None:
         for row, name in zip(rows, results, strict=True):
             row.append(name)
     nodes += _copies(node, carried, node.output)
+    out_axes = given.get("scan_output_axes", [0] * len(rows))
+    out_backward = given.get("scan_output_directions", [0] * len(rows))
     for place, name in enumerate(node.output[len(carried) :]):
         if name:
             row = rows[place][::-1] if out_backward[place] else rows[place]
             nodes += _stacked(node, row, name, out_axes[place])
     return nodes, [*made, *(_axis(node, axis) for axis in sorted({*out_axes}))]
+
+
+def _scan_length(node: onnx.NodeProto, sources: Sequence[str], types: Types) -> int | None:
+    """The number of iterations of a Scan, where the shapes of what it scans are known."""
+    axes = attributes(node).get("scan_input_axes", [0] * len(sources))
+    lengths = set()
+    for source, axis in zip(sources, axes, strict=True):
+        known = types.get(source)
+        shape = known.static_shape if known else None
+        if shape is None:
+            return None
+        lengths.add(shape[axis])
+    return lengths.pop() if len(lengths) == 1 else None
 
 
 def _copies(node: onnx.NodeProto, sources: Sequence[str], names: Sequence[str]) -> list[onnx.NodeProto]:
