@@ -21,7 +21,7 @@ from autotune.deployment.side_by_side import (
     compare_processes,
     time_process,
 )
-from autotune.devices.rpc_tracker import Address
+from autotune.devices.connection import Rpc
 from autotune.measurement.board_trial import BoardRequest, Lost, held_session
 from autotune.models.onnx_file import InputSpec
 from autotune.workers.fork_server import WorkerNeeds
@@ -52,8 +52,7 @@ class BoardModelRunner:
     Builds that are compared are in one session on one board, with one pool of threads; it is given back in the end.
     """
 
-    tracker: Address
-    key: str
+    boards: Rpc
     seed: int
 
     def measure(
@@ -78,9 +77,9 @@ class BoardModelRunner:
     def _engine_process(
         self, pool: WorkerPool, build: SavedModel, inputs: tuple[InputSpec, ...], round_secs: float
     ) -> EngineProcess:
-        boards = BoardRequest(self.tracker, self.key, frozenset(), _WAIT_SECS)
+        boards = BoardRequest(self.boards, frozenset(), _WAIT_SECS)
         model = BoardModel(build, boards, inputs, self.seed)
-        name = f"{build.name} on a board under {self.key!r}"
+        name = f"{build.name} on a board under {self.boards.key!r}"
         return EngineProcess(
             name, pool, Call(outputs_on_board, (model,)), Call(run_secs_on_board, (model, round_secs))
         )

@@ -15,6 +15,7 @@ from autotune.deployment.side_by_side import (
     measure,
     side_by_side,
 )
+from autotune.devices.connection import Rpc
 from autotune.devices.device import Device
 from autotune.models.onnx_file import InputSpec
 from search_spaces.errors import AutotuneError
@@ -67,8 +68,9 @@ class LocalModelRunner:
 
 def model_runner(device: Device) -> ModelRunner:
     """The runner of a device's models. Raises AutotuneError for the GPU of a board, where only kernels are run."""
-    if device.is_here:
+    via = device.via
+    if not isinstance(via, Rpc):
         return LocalModelRunner(device.threads)
     if device.target.is_gpu:
         raise AutotuneError("expected a processor to run whole models on, found a board's GPU")
-    return BoardModelRunner(*device.boards, _SEED)
+    return BoardModelRunner(via, _SEED)

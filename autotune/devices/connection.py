@@ -1,10 +1,27 @@
-"""Ways to reach a device."""
+"""Ways to reach a device, as its URL names them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from autotune.devices.rpc_tracker import Address
+from autotune.devices.rpc_tracker import Address, parse_address
+from search_spaces.errors import Misuse
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """The CPU of this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cuda:
+    """A GPU of this machine; index: as the driver counts."""
+
+    index: int
+
+    def __str__(self) -> str:
+        return f"cuda:{self.index}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +33,23 @@ class Rpc:
 
     def __str__(self) -> str:
         return f"rpc://{self.tracker}/{self.key}"
+
+
+Connection = Local | Cuda | Rpc
+
+
+def parse_connection(url: str) -> Connection:
+    """The connection that a device's URL names, whatever its options; everything without one is local.
+
+    Raises Misuse where a tracker's address or a GPU's number is none.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "rpc":
+        return Rpc(parse_address(parts.netloc), parts.path.removeprefix("/"))
+    # What is only a number behind the colon, Python takes for a port.
+    scheme, _, number = (f"{parts.scheme}:{parts.path}" if parts.scheme else parts.path).partition(":")
+    if scheme != "cuda":
+        return Local()
+    if not number.isascii() or not number.isdigit():
+        raise Misuse(f"expected the number of a GPU, as in 'cuda:0', found {url!r}")
+    return Cuda(int(number))

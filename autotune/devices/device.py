@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
+from autotune.devices.connection import Connection, Cuda, Rpc, parse_connection
 from autotune.devices.gpu_facts import gpu_facts
 from autotune.devices.host import cpu_facts, cpu_target, usable_cores
 from autotune.devices.processor import cpu_model
-from autotune.devices.rpc_tracker import Address, parse_address, registered_boards
+from autotune.devices.rpc_tracker import parse_address, registered_boards
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.target import Target
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
@@ -45,13 +46,12 @@ class Device:
     @property
     def is_here(self) -> bool:
         """Whether it is a part of this machine, so that what is built for it runs here."""
-        return not self.connection.startswith("rpc://")
+        return not isinstance(self.via, Rpc)
 
     @property
-    def boards(self) -> tuple[Address, str]:
-        """The tracker of a device that is not here, and the key of its boards."""
-        parts = urlsplit(self.connection)
-        return parse_address(parts.netloc), parts.path.removeprefix("/")
+    def via(self) -> Connection:
+        """How the device is reached."""
+        return parse_connection(self.connection)
 
 
 def local_device(threads: int | None = None) -> Device:
@@ -97,15 +97,14 @@ def parse_device(url: str) -> Device:
     return local_device(int(count))
 
 
-def remote_device(
-    tracker: Address, key: str, target: Target, linker: str | None = None, name: str | None = None
-) -> Device:
+def remote_device(via: Rpc, target: Target, linker: str | None = None, name: str | None = None) -> Device:
     """The boards under a key at a tracker, which must be alike; their facts make the fingerprint.
 
     linker: by default the cross compiler of the target's triple, as in aarch64-linux-gnu-gcc; num-cores of the
     target: by default the threads that the boards were started with. Raises AutotuneError where no board is
     registered, Misuse where they differ or use another number of threads than the target.
     """
+    tracker, key = via.tracker, via.key
     boards = registered_boards(tracker, key)
     if not boards:
         raise AutotuneError(
@@ -126,9 +125,7 @@ def remote_device(
             "serve-device --gpu 0 serves a GPU"
         )
     if "gpu_name" in facts:
-        return Device(
-            name or key, target, f"rpc://{tracker}/{key}", DeviceFingerprint(str(facts["gpu_name"]), facts)
-        )
+        return Device(name or key, target, str(via), DeviceFingerprint(str(facts["gpu_name"]), facts))
     threads = int(facts.get("threads") or 1)
     if target.attr("num-cores") is None:
         target = target.with_attr("num-cores", threads)
@@ -139,9 +136,8 @@ def remote_device(
         )
     triple = target.attr("mtriple")
     fingerprint = DeviceFingerprint(str(facts.get("cpu_model") or key), facts)
-    connection = f"rpc://{tracker}/{key}"
     linker = linker or (f"{triple}-gcc" if triple else "cc")
-    return Device(name or key, target, connection, fingerprint, linker=linker)
+    return Device(name or key, target, str(via), fingerprint, linker=linker)
 
 
 def cuda_device(index: int, target: Target) -> Device:
@@ -149,24 +145,29 @@ def cuda_device(index: int, target: Target) -> Device:
 
     Raises AutotuneError where there is no such GPU.
     """
-    facts = gpu_facts(index)
+    via, facts = Cuda(index), gpu_facts(index)
     if facts is None:
         raise AutotuneError(
             f"expected an NVIDIA GPU number {index} and its driver, found none; measure on another machine "
             "with autotune serve-device, or see what nvidia-smi says"
         )
-    return Device(f"cuda:{index}", target, f"cuda:{index}", DeviceFingerprint(str(facts["gpu_name"]), facts))
+    return Device(str(via), target, str(via), DeviceFingerprint(str(facts["gpu_name"]), facts))
 
 
 def _parse_cuda(url: str, parts: SplitResult) -> Device:
-    number = parts.path.removeprefix("cuda:") if not parts.scheme else parts.path
     options = parse_qs(parts.query, keep_blank_values=True)
-    if not number.isascii() or not number.isdigit() or set(options) != {"target"}:
-        raise Misuse(
-            "expected a GPU with its number and TVM's tag for it, as in 'cuda:0?target=nvidia/nvidia-a100'; "
-            f"found {url!r}"
-        )
-    return cuda_device(int(number), Target.parse(options["target"][-1]))
+    mistake = (
+        "expected a GPU with its number and TVM's tag for it, as in 'cuda:0?target=nvidia/nvidia-a100'; "
+        f"found {url!r}"
+    )
+    if set(options) != {"target"}:
+        raise Misuse(mistake)
+    try:
+        via = parse_connection(url)
+    except Misuse as error:
+        raise Misuse(mistake) from error
+    assert isinstance(via, Cuda)
+    return cuda_device(via.index, Target.parse(options["target"][-1]))
 
 
 def _parse_rpc(url: str, parts: SplitResult) -> Device:
@@ -184,4 +185,5 @@ def _parse_rpc(url: str, parts: SplitResult) -> Device:
             f"-mcpu=cortex-a72'; found none"
         )
     linker = options["linker"][-1] if "linker" in options else None
-    return remote_device(parse_address(parts.netloc), key, Target.parse(options["target"][-1]), linker)
+    via = Rpc(parse_address(parts.netloc), key)
+    return remote_device(via, Target.parse(options["target"][-1]), linker)

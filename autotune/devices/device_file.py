@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from autotune.devices.connection import Rpc, parse_connection
 from autotune.devices.device import Device, local_device, parse_device, remote_device
-from autotune.devices.rpc_tracker import parse_address
 from autotune.devices.toml_file import Section, read_section
 from search_spaces.errors import Misuse
 from search_spaces.target import Target
@@ -31,10 +30,10 @@ class DeviceDescription:
         elif self.target is None:
             found = parse_device(self.connection)
         else:
-            parts = urlsplit(self.connection)
+            via = parse_connection(self.connection)
+            assert isinstance(via, Rpc)
             target = self.target if self.threads is None else self.target.with_attr("num-cores", self.threads)
-            key = parts.path.removeprefix("/")
-            found = remote_device(parse_address(parts.netloc), key, target, self.linker)
+            found = remote_device(via, target, self.linker)
         return replace(found, name=self.name, price_per_hour=self.price_per_hour)
 
 

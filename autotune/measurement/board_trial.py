@@ -18,6 +18,7 @@ from typing import Any
 from tvm import rpc
 
 from autotune.builders.artifact import Artifact
+from autotune.devices.connection import Rpc
 from autotune.devices.rpc_tracker import Address, TrackerConnection
 from autotune.measurement.board_memory import BoardMemory
 from autotune.measurement.board_reference import BoardReference, ReferenceKernel
@@ -40,8 +41,7 @@ class BoardRequest:
     reference: the kernel that tells whether a board is slow meanwhile, None where none is timed.
     """
 
-    tracker: Address
-    key: str
+    boards: Rpc
     avoid: frozenset[Address]
     wait_secs: float
     reference: ReferenceKernel | None = None
@@ -176,10 +176,10 @@ def held_session(request: BoardRequest) -> Session | Lost:
         return held[0]
     _held.clear()
     deadline = time.monotonic() + request.wait_secs
-    reason = f"no board under {request.key!r} was free within {request.wait_secs:g} s"
-    with TrackerConnection(request.tracker) as tracker:
+    reason = f"no board under {request.boards.key!r} was free within {request.wait_secs:g} s"
+    with TrackerConnection(request.boards.tracker) as tracker:
         while (left := deadline - time.monotonic()) > 0:
-            turn = tracker.request(request.key, left)
+            turn = tracker.request(request.boards.key, left)
             if turn is None:
                 break
             if turn.address in request.avoid:

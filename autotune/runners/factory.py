@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TypeVar
 
 from autotune.builders.local_builder import LocalBuilder
-from autotune.devices.connection import Rpc
+from autotune.devices.connection import Cuda, Local, Rpc
 from autotune.devices.device import Device
 from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.gpu_runner import CORES, flushing, gpu_runner
@@ -37,17 +37,19 @@ def open_runner(
 
     Raises AutotuneError where the device's threads lose against one of them, or its tracker does not answer.
     """
-    if not device.is_here:
-        boards = Rpc(*device.boards)
-        if device.target.is_gpu:
+    match device.via:
+        case Rpc() as boards if device.target.is_gpu:
             return RpcRunner(boards, BoardOptions(CORES), flushing(stopwatch))
-        # Emulated times say nothing, and so would those of the reference kernel.
-        reference = None if device.fingerprint.facts.get("emulated") else (device.target, device.linker)
-        remote = RpcRunner(boards, BoardOptions(device.threads, reference), stopwatch)
-        return _checked(device, remote) if reference else remote
-    if device.connection.startswith("cuda:"):
-        return gpu_runner(device, int(device.connection.removeprefix("cuda:")), stopwatch, server=server)
-    return _checked(device, LocalRunner(device, stopwatch, server=server))
+        case Rpc() as boards if device.fingerprint.facts.get("emulated"):
+            # Emulated times say nothing, and so would those of the reference kernel.
+            return RpcRunner(boards, BoardOptions(device.threads), stopwatch)
+        case Rpc() as boards:
+            options = BoardOptions(device.threads, (device.target, device.linker))
+            return _checked(device, RpcRunner(boards, options, stopwatch))
+        case Cuda(index):
+            return gpu_runner(device, index, stopwatch, server=server)
+        case Local():
+            return _checked(device, LocalRunner(device, stopwatch, server=server))
 
 
 def enter_runner(

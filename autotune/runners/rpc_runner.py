@@ -171,8 +171,7 @@ class RpcRunner(Closeable):
         return Call(try_on_board, (artifact, options, request)), limit_secs
 
     def _request(self, wait_secs: float) -> BoardRequest:
-        tracker, key = self._boards.tracker, self._boards.key
-        return BoardRequest(tracker, key, self._backoff.closed, wait_secs, self._reference_kernel)
+        return BoardRequest(self._boards, self._backoff.closed, wait_secs, self._reference_kernel)
 
     def _judge(self, artifact: Artifact, reply: Reply, attempts: _Attempts) -> Outcome | None:
         """The outcome, None where the candidate is to be tried again."""

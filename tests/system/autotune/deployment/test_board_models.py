@@ -16,6 +16,7 @@ from autotune.deployment.board_model import BoardModelRunner
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.model_runner import model_runner
 from autotune.deployment.side_by_side import ModelComparison
+from autotune.devices.connection import Rpc
 from autotune.devices.device import local_device, remote_device
 from autotune.jobs.engine import JobEngine
 from autotune.jobs.job_file import JobRequest, ModelRequest
@@ -104,7 +105,7 @@ def test_a_board_that_vanishes_while_a_model_runs_there_is_a_warning(
 ) -> None:
     VanishingBoard.pid = boards.start("vanishing", "--threads", "1").pid
     model_builds = ModelBuilds(
-        tmp_path, str(tmp_path / "log.jsonl"), lambda device: VanishingBoard(*device.boards, 0)
+        tmp_path, str(tmp_path / "log.jsonl"), lambda device: VanishingBoard(device.via, 0)
     )
 
     def engine(
@@ -132,7 +133,7 @@ def test_a_library_that_ends_its_session_is_an_error_with_its_last_words(
         'static void __attribute__((constructor)) start(void) { fputs("no such luck", stderr); abort(); }\n'
     )
     subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
-    device = remote_device(boards.tracker, "brave", local_device(1).target)
+    device = remote_device(Rpc(boards.tracker, "brave"), local_device(1).target)
 
     with pytest.raises(AutotuneError, match=r"a board under 'brave'.* killed by SIGABRT: no such luck"):
         model_runner(device).measure(SavedModel(library), (), 1, 0.1)

@@ -55,7 +55,7 @@ def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boards]:
 
 @pytest.fixture(scope="module")
 def device(boards: Boards) -> Device:
-    return remote_device(boards.tracker, KEY, local_device().target)
+    return remote_device(Rpc(boards.tracker, KEY), local_device().target)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_a_fault_on_a_board_costs_that_candidate_only(
 def test_a_job_on_a_board_writes_whose_times_they_are(boards: Boards) -> None:
     # On a busy machine two threads may lose against one, and would be refused.
     boards.start("job", "--threads", "1")
-    device = remote_device(boards.tracker, "job", local_device(1).target)
+    device = remote_device(Rpc(boards.tracker, "job"), local_device(1).target)
     func = te.create_prim_func(te_workload.matmul(32, 32, 32))
     task = TuningTask(modules.workload(func, "matmul"), device.target)
     log = TuningLog.in_memory()
@@ -138,7 +138,7 @@ def test_sessions_leave_nothing_on_the_board(
 @pytest.fixture(scope="module")
 def one_thread(boards: Boards) -> Device:
     boards.start("one-thread", "--threads", "1")
-    return remote_device(boards.tracker, "one-thread", local_device(1).target)
+    return remote_device(Rpc(boards.tracker, "one-thread"), local_device(1).target)
 
 
 class Thermometer(DriftMonitor):
@@ -253,4 +253,4 @@ def test_unlike_boards_under_one_key_are_refused(boards: Boards) -> None:
     boards.start("mixed", "--threads", "1")
     boards.start("mixed", "--threads", "2")
     with pytest.raises(Misuse, match="boards under one key are alike"):
-        remote_device(boards.tracker, "mixed", local_device().target)
+        remote_device(Rpc(boards.tracker, "mixed"), local_device().target)

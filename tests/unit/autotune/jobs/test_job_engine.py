@@ -272,7 +272,9 @@ class Board(ToyMachine):
 
 
 def board(name: str) -> Device:
-    return Device(name, Target("toy"), f"rpc://{name}", DeviceFingerprint(name, {"cpu_model": name}))
+    return Device(
+        name, Target("toy"), f"rpc://127.0.0.1:1/{name}", DeviceFingerprint(name, {"cpu_model": name})
+    )
 
 
 def engine_of(machines: dict[Device, ToyMachine], trials: int) -> JobEngine:
