@@ -14,6 +14,7 @@ import sys
 import time
 import types
 from pathlib import Path
+from typing import Any
 
 WARNING = (
     "RPC has no authentication and no encryption: whoever reaches this port runs programs here. "
@@ -39,8 +40,7 @@ def _leave(_signal: int, _frame: object) -> None:
     os._exit(0)
 
 
-def main(arguments: list[str]) -> None:
-    """Serves until it is killed. Exits with 1 where it cannot."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Serve this device to an RPC tracker.", epilog=WARNING)
     parser.add_argument("--tracker", required=True, metavar="HOST:PORT")
     parser.add_argument("--key", required=True, help="what boards like this one are called")
@@ -50,7 +50,27 @@ def main(arguments: list[str]) -> None:
         "--gpu", type=int, default=None, help="serve this NVIDIA GPU, as the driver counts them"
     )
     parser.add_argument("--memory-mib", type=int, default=None, help="of a session; default: half of all")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def _cpu_facts(processor: types.ModuleType, threads: int) -> dict[str, Any]:
+    caches = processor.cache_bytes()
+    return {
+        "cpu_model": processor.cpu_model(),
+        "isa": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "l1d_bytes": caches.get((1, "Data")),
+        "l2_bytes": caches.get((2, "Unified")),
+        "l3_bytes": caches.get((3, "Unified")),
+        "memory_bytes": processor.memory_bytes(),
+        **({"emulated": True} if processor.is_emulated() else {}),
+    }
+
+
+def main(arguments: list[str]) -> None:
+    """Serves until it is killed. Exits with 1 where it cannot."""
+    options = _parser().parse_args(arguments)
     _open_packages()
     os.environ |= importlib.import_module("autotune.workers.threads").kernel_threads(options.threads)
     if options.gpu is not None:
@@ -58,19 +78,8 @@ def main(arguments: list[str]) -> None:
     processor = importlib.import_module("autotune.devices.processor")
     session = importlib.import_module("autotune.boards.session")
     server = importlib.import_module("autotune.boards.server")
+    connection = importlib.import_module("autotune.devices.connection")
     tracker = importlib.import_module("autotune.devices.rpc_tracker")
-    caches = processor.cache_bytes()
-    cpu_facts = {
-        "cpu_model": processor.cpu_model(),
-        "isa": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": options.threads,
-        "l1d_bytes": caches.get((1, "Data")),
-        "l2_bytes": caches.get((2, "Unified")),
-        "l3_bytes": caches.get((3, "Unified")),
-        "memory_bytes": processor.memory_bytes(),
-        **({"emulated": True} if processor.is_emulated() else {}),
-    }
     limit_bytes = (options.memory_mib << 20) if options.memory_mib else processor.memory_bytes() // 2
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
@@ -78,10 +87,9 @@ def main(arguments: list[str]) -> None:
     try:
         libraries = session.load_runtime()
         # Timings on a GPU are the GPU's, whichever machine it is in.
-        facts = cpu_facts if options.gpu is None else session.ask_for_gpu()
+        facts = _cpu_facts(processor, options.threads) if options.gpu is None else session.ask_for_gpu()
         served = server.BoardServer(
-            tracker.parse_address(options.tracker),
-            options.key,
+            connection.Rpc(tracker.parse_address(options.tracker), options.key),
             tracker.parse_address(options.listen),
             facts,
             limit_bytes,

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from autotune.boards.session import return_error, serve_session
+from autotune.devices.connection import Rpc
 from autotune.devices.rpc_tracker import Address, TrackerConnection
 from autotune.workers.backoff import Backoff
 from autotune.workers.child import OutputTail, kill_child, resident_bytes, signal_group
@@ -50,14 +51,13 @@ class BoardServer:
 
     def __init__(
         self,
-        tracker: Address,
-        key: str,
+        boards: Rpc,
         listen: Address,
         facts: Mapping[str, Any],
         memory_bytes: int,
         say: Callable[[str], None],
     ) -> None:
-        self._tracker, self._key, self._facts = tracker, key, facts
+        self._tracker, self._key, self._facts = boards.tracker, boards.key, facts
         self._memory_bytes, self._say = memory_bytes, say
         try:
             self._socket = socket.create_server((listen.host, listen.port))

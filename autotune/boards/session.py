@@ -93,48 +93,63 @@ def serve_session(descriptor: int, output: int, folder: Path) -> None:
     os._exit(0)
 
 
-def _offer(folder: Path) -> None:
-    """Registers what a client may call: its files, its libraries, and arrays between guards."""
-    kept: list[GuardedArray] = []
-    passing: list[GuardedArray] = []
+class _Arrays:
+    """Arrays between guards that a client has allocated: those it keeps, and those that the next release gives up.
 
-    def allocate(size: int) -> Any:
+    The memory lives on for as long as the client holds a tensor of it.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[GuardedArray] = []
+        self._passing: list[GuardedArray] = []
+
+    def allocate(self, size: int) -> Any:
+        """A tensor of so many bytes."""
         array = GuardedArray.allocate((size,), "uint8")
-        passing.append(array)
+        self._passing.append(array)
         return tvm_ffi.from_dlpack(array.data)
 
-    def intact() -> int:
-        return int(all(array.intact for array in (*kept, *passing)))
+    def intact(self) -> int:
+        """1 where nothing was written outside the arrays, else 0."""
+        return int(all(array.intact for array in (*self._kept, *self._passing)))
 
-    def keep() -> None:
-        kept.extend(passing)
-        passing.clear()
+    def keep(self) -> None:
+        """Keeps all arrays of now."""
+        self._kept.extend(self._passing)
+        self._passing.clear()
 
-    def release() -> None:
-        # The memory lives on for as long as the client holds a tensor of it.
-        passing.clear()
+    def release(self) -> None:
+        """Gives up all arrays but the kept ones."""
+        self._passing.clear()
 
-    def forget() -> None:
-        kept.clear()
-        passing.clear()
+    def forget(self) -> None:
+        """Gives up all arrays."""
+        self._kept.clear()
+        self._passing.clear()
 
-    def gpu_code(code: Any) -> None:
-        # What TVM asks for when a library with code for a GPU is loaded; there is no compiler here, and no need of one.
-        cubin = bytes(code)
-        tvm_ffi.register_global_func("tvm_callback_cuda_compile", lambda _source: cubin, override=True)
+
+def _use_gpu_code(code: Any) -> None:
+    """Gives TVM the machine code of the next library with source for a GPU: there is no compiler on a board."""
+    cubin = bytes(code)
+    tvm_ffi.register_global_func("tvm_callback_cuda_compile", lambda _source: cubin, override=True)
+
+
+def _offer(folder: Path) -> None:
+    """Registers what a client may call: its files, its libraries, and arrays between guards."""
 
     def inside(name: str) -> str:
         return str(folder / Path(name).name)
 
+    arrays = _Arrays()
     offered = {
         "tvm.rpc.server.workpath": inside,
         "tvm.rpc.server.load_module": lambda name: tvm_ffi.load_module(inside(name)),
-        "autotune.board.allocate": allocate,
-        "autotune.board.intact": intact,
-        "autotune.board.keep": keep,
-        "autotune.board.release": release,
-        "autotune.board.forget": forget,
-        "autotune.board.gpu_code": gpu_code,
+        "autotune.board.allocate": arrays.allocate,
+        "autotune.board.intact": arrays.intact,
+        "autotune.board.keep": arrays.keep,
+        "autotune.board.release": arrays.release,
+        "autotune.board.forget": arrays.forget,
+        "autotune.board.gpu_code": _use_gpu_code,
     }
     for name, function in offered.items():
         tvm_ffi.register_global_func(name, function, override=True)

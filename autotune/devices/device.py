@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from autotune.devices.connection import Connection, Cuda, Rpc, parse_connection
@@ -104,20 +106,7 @@ def remote_device(via: Rpc, target: Target, linker: str | None = None, name: str
     target: by default the threads that the boards were started with. Raises AutotuneError where no board is
     registered, Misuse where they differ or use another number of threads than the target.
     """
-    tracker, key = via.tracker, via.key
-    boards = registered_boards(tracker, key)
-    if not boards:
-        raise AutotuneError(
-            f"expected a board under {key!r} at the tracker {tracker}, found none; on the board, run "
-            f"autotune serve-device --tracker {tracker} --key {key}"
-        )
-    facts = boards[0].facts
-    unknown_keys = [board for board in boards if board.facts != facts]
-    if unknown_keys:
-        raise Misuse(
-            f"boards under one key are alike, so that any of them may measure; found {facts} at "
-            f"{boards[0].address} and {unknown_keys[0].facts} at {unknown_keys[0].address}; give them different keys"
-        )
+    key, facts = via.key, _common_facts(via)
     if target.is_gpu != ("gpu_name" in facts):
         served = facts.get("gpu_name") or facts.get("cpu_model")
         raise Misuse(
@@ -138,6 +127,25 @@ def remote_device(via: Rpc, target: Target, linker: str | None = None, name: str
     fingerprint = DeviceFingerprint(str(facts.get("cpu_model") or key), facts)
     linker = linker or (f"{triple}-gcc" if triple else "cc")
     return Device(name or key, target, str(via), fingerprint, linker=linker)
+
+
+def _common_facts(via: Rpc) -> Mapping[str, Any]:
+    """The facts that all boards at a connection tell of themselves."""
+    tracker, key = via.tracker, via.key
+    boards = registered_boards(tracker, key)
+    if not boards:
+        raise AutotuneError(
+            f"expected a board under {key!r} at the tracker {tracker}, found none; on the board, run "
+            f"autotune serve-device --tracker {tracker} --key {key}"
+        )
+    facts = boards[0].facts
+    unlike = [board for board in boards if board.facts != facts]
+    if unlike:
+        raise Misuse(
+            f"boards under one key are alike, so that any of them may measure; found {facts} at "
+            f"{boards[0].address} and {unlike[0].facts} at {unlike[0].address}; give them different keys"
+        )
+    return facts
 
 
 def cuda_device(index: int, target: Target) -> Device:

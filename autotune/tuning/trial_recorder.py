@@ -1,24 +1,27 @@
-"""What was measured, written down: candidates in, records out."""
+"""Trials as records of a tuning log: candidates are built, run and recorded."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from autotune.builders.artifact import Artifact, discard
 from autotune.builders.builder import Builder
 from autotune.devices.device import Device
 from autotune.runners.drift import is_steady
 from autotune.runners.runner import Outcome, Runner
-from autotune.tuning.execution import BackgroundCall, Execution
+from autotune.tuning.execution import BackgroundCall
 from autotune.tuning.provenance import utc_now
 from search_spaces import Candidate, TuningTask
 from tuning_logs import Failure, GpuResources, Job, Measurement, Provenance, TuningRecord
 from tuning_logs.records.measurement import is_device_lost
 
-#: How candidates are built: None where one is not ready yet.
+#: Builds candidates; None where one is not ready yet.
 Build = Callable[[Sequence[Candidate]], Sequence[Artifact | Failure | None]]
+#: Measures artifacts; yields empty lists while that is under way elsewhere.
+Run = Callable[[Sequence[Artifact]], Generator[list[Any], None, list[Outcome]]]
 # The largest that a log takes.
 _MOST_SLOWDOWN = 1e3
 
@@ -51,23 +54,17 @@ class TrialRecorder:
         return self._records(candidates, built, outcomes)
 
     def measure_on(
-        self,
-        execution: Execution,
-        candidates: Sequence[Candidate],
-        build: Build,
-        runner: Runner,
-        meanwhile: Callable[[], None],
-        best_secs: float = math.inf,
+        self, candidates: Sequence[Candidate], build: Build, run: Run, meanwhile: Callable[[], None]
     ) -> Generator[list[TuningRecord], None, list[TuningRecord]]:
-        """The same, run on a lane, without those that were not built; yields nothing while that is under way.
+        """As `measure`, without the candidates that were not built in time; yields whatever `run` yields.
 
-        meanwhile: what this thread does while workers compile; never while anything is measured here.
+        meanwhile: called in this thread while workers compile, never while anything is measured here.
         """
         building = BackgroundCall(lambda: build(candidates))
         meanwhile()
         built = building.result()
         try:
-            outcomes = yield from execution.run(lambda: runner.run(_artifacts(built), best_secs))
+            outcomes = yield from run(_artifacts(built))
         finally:
             discard(built)
         return self._records(candidates, built, outcomes)
@@ -105,7 +102,7 @@ class TrialRecorder:
 
 
 def _measurement(outcome: Outcome) -> Measurement:
-    """The outcome's, with the slowdown of a device that was not steady, which a job that goes on has to know."""
+    """The outcome's measurement, marked where its device was slow, since a job that is resumed has to know."""
     if isinstance(outcome.measurement, Failure) or is_steady(outcome.slowdown):
         return outcome.measurement
     return replace(outcome.measurement, reference_slowdown=min(outcome.slowdown, _MOST_SLOWDOWN))
@@ -116,5 +113,5 @@ def _artifacts(built: Sequence[Artifact | Failure | None]) -> list[Artifact]:
 
 
 def without_lost_devices(records: Sequence[TuningRecord]) -> list[TuningRecord]:
-    """All but those whose device was lost: that is nothing to hold against a candidate."""
+    """All records but those of lost devices, which tell nothing of their candidates."""
     return [record for record in records if not is_device_lost(record.measurement)]

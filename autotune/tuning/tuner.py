@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from autotune.builders.artifact import Artifact
 from autotune.builders.builder import Builder, build_most
 from autotune.runners.drift import drift_warning
 from autotune.runners.factory import enter_runner, open_builder
-from autotune.runners.runner import Runner
+from autotune.runners.runner import Outcome, Runner
 from autotune.runners.steady_runner import SteadyRunner
 from autotune.search.task_study import TaskStudy
 from autotune.search.warm_start import InitialConfigs
@@ -46,6 +49,12 @@ class _Run:
     runner: SteadyRunner
     execution: Execution
     studies: dict[TuningTask, TaskStudy] = field(default_factory=dict)
+
+    def measure(
+        self, best_secs: float, artifacts: Sequence[Artifact]
+    ) -> Generator[list[Any], None, list[Outcome]]:
+        """Runs artifacts where the execution says; best_secs: the best latency of their task so far."""
+        return (yield from self.execution.run(lambda: self.runner.run(artifacts, best_secs)))
 
 
 class Tuner:
@@ -153,7 +162,7 @@ class Tuner:
             defaults = [space.apply(space.default) for space in spaces]
             following = tasks[first + size : first + 2 * size]
             records = yield from self._recorder.measure_on(
-                run.execution, defaults, run.builder.build, run.runner, partial(begin, following)
+                defaults, run.builder.build, partial(run.measure, math.inf), partial(begin, following)
             )
             fresh = [record for record in records if self._note_baseline(run, record)]
             self.log.append(fresh)
@@ -202,7 +211,7 @@ class Tuner:
             build = partial(build_most, run.builder)
             look_ahead = partial(proposals.look_ahead, one, len(candidates), affordable)
             measured = yield from self._recorder.measure_on(
-                run.execution, candidates, build, run.runner, look_ahead, one.best
+                candidates, build, partial(run.measure, one.best), look_ahead
             )
             retries.note(candidates, measured)
             records = without_lost_devices(measured)
