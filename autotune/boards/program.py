@@ -23,7 +23,7 @@ WARNING = (
 
 
 def _open_packages() -> None:
-    # A board needs a few modules, not all that the packages offer to users, nor what those import.
+    # A board has NumPy alone: the packages' own imports would fail there.
     for name in ("autotune", "search_spaces"):
         package = types.ModuleType(name)
         package.__path__ = [str(Path(__file__).parents[2] / name)]

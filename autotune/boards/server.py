@@ -1,6 +1,6 @@
-"""A board's server: it offers itself to a tracker, and gives each client a session in a process of its own.
+"""The server of a board: offers turns to a tracker, and serves each client in a child process.
 
-Whatever a session does (crash, hang, grow, flood), it is ended, its client is told how, and the next one is served.
+A session that crashes, hangs, exceeds its memory or floods its output is ended; its client gets the reason.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _BACKOFF = Backoff(first_secs=1.0, longest_secs=30.0)
 # A turn that was given away and not taken is offered anew.
 _UNTAKEN_PINGS = 3
 _WATCH_SECS = 0.05
-# A session that ends by itself does so because its client leaves, who may take a moment to do it.
+# How long after the end of a session its client may still be seen to leave, which makes that a normal end.
 _LEAVE_SECS = 0.1
 _MAX_KEY_BYTES = 4096
 
 
 class BoardServer:
-    """Listens on an address, for clients that a tracker sends.
+    """Serves the clients that a tracker sends, one session at a time.
 
-    memory_bytes: what one session may hold; say: what is told of sessions, line by line. Raises AutotuneError where
-    it cannot listen there.
+    boards: the tracker, and the key to register under; listen: the address for clients; facts: for the fingerprint.
+    memory_bytes: the limit of a session; say: logs a line. Raises AutotuneError where it cannot listen there.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class BoardServer:
         self.address = Address(listen.host, self._socket.getsockname()[1])
 
     def serve_for_ever(self) -> None:
-        """Registers and serves; comes back to a tracker that went away, with longer and longer pauses."""
+        """Registers and serves; registers again, with exponential backoff, when the tracker goes away."""
         failures = 0
         while True:
             try:
@@ -100,7 +100,7 @@ class BoardServer:
                     return
 
     def _shake_hands(self, client: socket.socket, match_key: str) -> bool:
-        """Whether the client showed the key of the turn; one that says nothing is not waited for long."""
+        """Whether the client sent the key of the turn within the time limit."""
         client.settimeout(_HANDSHAKE_SECS)
         try:
             magic, size = struct.unpack("<ii", _receive(client, 8))
@@ -138,14 +138,14 @@ class BoardServer:
             shutil.rmtree(folder, ignore_errors=True)
         if end is not None:
             self._say(f"a session ended: {end.message}")
-            # The client waits for an answer that nobody will give: this is it. It may have left meanwhile.
+            # The client still waits for the reply to its last call, unless it has left meanwhile.
             with suppress(Exception):
                 return_error(client.fileno(), session_end_line(end))
 
     def _watch(self, child: int, client: socket.socket, output: OutputTail) -> Died | OverMemory | None:
-        """Waits for the end of a session, or makes it; None where the client left, as clients should.
+        """Waits for the end of a session, or ends it; the fault, None where the client left first.
 
-        The process is gone when this returns.
+        The process has ended when this returns.
         """
         leaving = select.poll()
         leaving.register(client, select.POLLRDHUP)

@@ -1,4 +1,4 @@
-"""One session on a board: a child process that serves TVM's RPC to one client, and then ends.
+"""A session on a board: a child process that serves TVM's RPC to one client.
 
 Needs NumPy, tvm_ffi and TVM's runtime library, none of TVM's compiler.
 """
@@ -46,7 +46,7 @@ def load_runtime() -> list[ctypes.CDLL]:
 
 
 def ask_for_gpu() -> Facts:
-    """What there is to tell of the first GPU that this process may use. Raises OSError where there is none.
+    """Facts of the first GPU that this process may use. Raises OSError where there is none.
 
     Asked in a child, because a process that has used a GPU cannot have children that do.
     """
@@ -71,14 +71,14 @@ def ask_for_gpu() -> Facts:
 
 
 def return_error(descriptor: int, message: str) -> None:
-    """Answers whatever the client waits for with an error."""
+    """Replies to the client's pending call with an error."""
     tvm_ffi.get_global_func("rpc.ReturnException")(descriptor, message)
 
 
 def serve_session(descriptor: int, output: int, folder: Path) -> None:
-    """Serves the client behind a socket until it leaves, in a process of its own: it is never left.
+    """Serves the client of a socket until it leaves, then ends this process; never returns.
 
-    output: where stdout and stderr go; folder: where the client's files go.
+    descriptor: of the socket; output: a descriptor for stdout and stderr; folder: for the client's files.
     """
     # Killed with the server, even if that is killed itself.
     die_with_parent(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A candidate compiled: a shared library on disk, and what a runner must know to call it."""
+"""Compiled candidates: a shared library on disk, and its calling convention."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tuning_logs.records.measurement import Failure
 
 @dataclass(frozen=True, slots=True)
 class PrepackedWeight:
-    """A constant weight that the kernel wants in another layout: which parameter, and what it becomes."""
+    """A constant weight that the kernel takes in another layout: its parameter, and the new shape and dtype."""
 
     parameter: int
     shape: tuple[int, ...]
@@ -24,7 +24,7 @@ class PrepackedWeight:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What compiling tells besides the library: see `Artifact`."""
+    """The results of compiling besides the library; see `Artifact` for the fields."""
 
     prepacked: tuple[PrepackedWeight, ...] = ()
     gpu: GpuResources | None = None
@@ -33,14 +33,14 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What a builder makes of a candidate.
+    """A compiled candidate.
 
     library:      a shared library with the function `main`; or, where prepacked names weights, with
                   `main_weight_prepack` (the weights in that order, then their new layouts likewise) and
                   `main_prepacked` (all parameters, new layouts for old). It lives until `discard`.
-    signature:    the parameters of the workload.
-    gpu, cubin:   what the kernel takes of a GPU, and its machine code, which the library lacks; None on other devices.
-    is_reference: the untuned program, whose outputs the other candidates of its task are held against.
+    signature:    the workload's parameters.
+    gpu, cubin:   the GPU resources of the kernel, and its machine code, which the library lacks; None on other devices.
+    is_reference: whether it is the untuned program, whose outputs the task's other candidates are compared with.
     """
 
     task: TuningTask
@@ -55,9 +55,9 @@ class Artifact:
 
 
 def discard(built: Iterable[Artifact | Failure | None]) -> None:
-    """Deletes the libraries that a builder made, once they have run for the last time.
+    """Deletes the libraries of artifacts after their last run.
 
-    Whoever has candidates built does this: a builder's scratch directory would grow during a long job. Artifacts of a
+    The caller of a builder does this, or the builder's scratch directory grows during a long job. Artifacts of a
     recorded space have no library.
     """
     for one in built:

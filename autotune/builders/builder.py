@@ -1,4 +1,4 @@
-"""Compiling candidates, many at a time, in processes that a candidate may bring down."""
+"""The interface of builders, which compile candidates for the target of their task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tuning_logs.records.measurement import Failure
 
 
 class Builder(Protocol):
-    """Compiles candidates for the target of their task."""
+    """Compiles candidates into artifacts."""
 
     def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
         """One artifact or failure for each candidate, in their order; `discard` deletes the artifacts' libraries."""
@@ -24,15 +24,15 @@ class Builder(Protocol):
 
 @runtime_checkable
 class HurriedBuilder(Builder, Protocol):
-    """A builder that need not wait for the slowest."""
+    """A builder that can return before the slowest candidates are compiled."""
 
     def build_most(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure | None]:
-        """As `build`, but None for the slowest: they go on with the next call; pass them again to learn the outcome."""
+        """As `build`, but None for the slowest candidates, which are compiled on in the next call: pass them again."""
         ...
 
 
 def build_most(builder: Builder, candidates: Sequence[Candidate]) -> Sequence[Artifact | Failure | None]:
-    """Most of the candidates by a builder in a hurry, or all of them by any other."""
+    """The builder's `build_most` where it has one, else `build`."""
     return (
         builder.build_most(candidates) if isinstance(builder, HurriedBuilder) else builder.build(candidates)
     )

@@ -1,7 +1,7 @@
-"""From a scheduled TIR function to a shared library, as the deployed model will have it (imports TVM).
+"""Compilation of a scheduled TIR function to a shared library, as in a deployed model (imports TVM).
 
 Runs in a worker process. A schedule that rewrites the layout of constant weights is split into the function
-that rewrites them, once, and the kernel that reads the result: only the latter is what a user waits for.
+that rewrites them, once, and the kernel that reads the result: only the latter counts as the latency.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _Split = tuple[dict[str, tvm.tirx.PrimFunc], tuple[PrepackedWeight, ...]]
 def compile_kernel(module: str, outputs: int, target: Target, library: Path, linker: str) -> Compiled:
     """Compiles a module's text into the library.
 
-    outputs: how many of the last parameters are written; linker: a C compiler driver that knows -shared.
-    Whatever is wrong with the candidate is raised as TVM's own exception.
+    outputs: the number of trailing parameters that are written; linker: a C compiler driver that knows -shared.
+    Raises TVM's own exceptions for a candidate that does not compile.
     """
     functions, prepacked = _split(load(module)["main"], outputs)
     built = tvm.tirx.build(tvm.IRModule(functions), target=tvm_target(target))
@@ -66,7 +66,7 @@ def _split(func: tvm.tirx.PrimFunc, outputs: int) -> _Split:
 
 
 def _prepack_arguments(forward: relax.Function, inputs: list[relax.Var]) -> list[int]:
-    """Which parameters the prepacking call takes, by their position in the kernel's signature."""
+    """Positions in the kernel's signature of the parameters that the prepacking call takes."""
     positions = {var.name: index for index, var in enumerate(inputs)}
     for block in forward.body.blocks:
         for binding in block.bindings:

@@ -1,4 +1,4 @@
-"""CUDA C++ to machine code for one GPU, by nvcc, or by NVIDIA's runtime compiler where there is no CUDA toolkit."""
+"""Compilers of CUDA C++ to machine code: nvcc, or NVIDIA's runtime compiler where there is no CUDA toolkit."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _WORDS = 1500
 
 @dataclass(frozen=True, slots=True)
 class MachineCode:
-    """A cubin, and what ptxas reports of it."""
+    """A cubin, and the resources that ptxas reports for it."""
 
     cubin: bytes
     resources: GpuResources
 
 
 class CudaCompiler(Protocol):
-    """Makes machine code; a RuntimeError holds the compiler's words where it does not."""
+    """Compiles to machine code. Raises RuntimeError with the compiler's output where it cannot."""
 
     def compile(self, source: str, arch: str) -> MachineCode:
-        """arch: as in sm_80."""
+        """The machine code of a source for an architecture such as sm_80."""
         ...
 
 
@@ -124,7 +124,7 @@ def _package(name: str) -> Path | None:
 
 
 def _resources(report: str) -> GpuResources:
-    """What ptxas reports, the largest of its kernels."""
+    """The resources that ptxas reports: the largest of all kernels."""
     return GpuResources(
         max(map(int, _REGISTERS.findall(report)), default=0),
         max(map(int, _SPILLS.findall(report)), default=0),

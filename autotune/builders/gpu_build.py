@@ -1,7 +1,7 @@
-"""From a scheduled TIR function to code for an NVIDIA GPU, on machines that may not have one (imports TVM).
+"""Compilation of a scheduled TIR function for an NVIDIA GPU, on machines that may not have one (imports TVM).
 
-Runs in a worker process whose TVM is told to keep the GPU's part as source, whether there is a driver or not. The CUDA
-compiler is called here, once: a candidate counts as built when there is machine code, and that very code is run.
+Runs in a worker process whose environment has TVM keep the GPU's part as source, with a driver or without. The CUDA
+compiler is called here, once: a candidate counts as built when there is machine code, and that code is run.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from autotune.builders.cuda_compiler import find_cuda_compiler
 from search_spaces.target import Target
 from search_spaces.tensor_ir.modules import load, tvm_target
 
-#: What the worker process needs in its environment.
+#: Environment variables of the worker process.
 KEEP_SOURCE = {"TVM_COMPILE_FORCE_FALLBACK": "1"}
 
 
 def compile_gpu_kernel(module: str, target: Target, library: Path) -> Compiled:
     """Compiles a module's text: the host's part into the library, the GPU's into machine code.
 
-    target: of kind cuda, or a tag such as nvidia/nvidia-a100. A function that nobody scheduled gets TVM's plainest
-    schedule for GPUs, so that it can run at all. Whatever is wrong with the candidate is raised as TVM's own exception,
-    or as a RuntimeError with the compiler's words.
+    target: of kind cuda, or a tag such as nvidia/nvidia-a100. An unscheduled function gets TVM's fallback schedule
+    for GPUs, so that it can run at all. Raises TVM's own exceptions for a candidate that does not compile, and
+    RuntimeError with the output of the CUDA compiler.
     """
     compiled_for = tvm_target(target)
     with compiled_for:

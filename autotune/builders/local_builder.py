@@ -1,4 +1,4 @@
-"""Compiling candidates, many at a time, in processes that a candidate may bring down."""
+"""A builder on this machine, whose worker processes a candidate may crash."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class LocalBuilder(Closeable):
     """Compiles on this machine, one warm worker process for each of its cores.
 
     workers:      processes, by default one for each usable core;
-    timeout_secs: what one candidate may take; memory_bytes: what one process may use;
+    timeout_secs: limit of one candidate; memory_bytes: limit of one process;
     linker:       a C compiler driver that makes a shared library of an object file for the target;
-    server:       what starts the processes, by default one of the builder's own.
+    server:       forks the processes, by default one of the builder's own.
 
     Raises AutotuneError where there is no such linker. Artifacts live in a scratch directory until they are
     discarded, and no longer than the builder.
@@ -88,16 +88,16 @@ class LocalBuilder(Closeable):
         return self._pool.pids
 
     def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
-        """Compiles the candidates in parallel; what is wrong with one is its Failure.
+        """Compiles the candidates in parallel; one that does not compile is a Failure.
 
-        When build returns, nothing is being compiled any more, so that measuring is undisturbed.
+        No worker runs when this returns, so that measuring is undisturbed.
         """
         return [built for built in self._build(candidates, 1.0) if built is not None]
 
     def build_most(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure | None]:
         """As `build`, but None for up to a quarter of them, for which other cores would stand idle.
 
-        They are stopped, so that measuring is undisturbed, and go on while the next candidates are compiled.
+        Their workers are stopped, so that measuring is undisturbed, and go on with the next call.
         """
         return self._build(candidates, _MOST)
 

@@ -46,7 +46,7 @@ def parse_connection(url: str) -> Connection:
     parts = urlsplit(url)
     if parts.scheme == "rpc":
         return Rpc(parse_address(parts.netloc), parts.path.removeprefix("/"))
-    # What is only a number behind the colon, Python takes for a port.
+    # Where a number alone follows the colon, urlsplit finds no scheme.
     scheme, _, number = (f"{parts.scheme}:{parts.path}" if parts.scheme else parts.path).partition(":")
     if scheme != "cuda":
         return Local()

@@ -1,4 +1,4 @@
-"""A device that candidates are measured on: what to compile for, how to reach it, which machine it is."""
+"""Devices that candidates are measured on: their targets, connections and fingerprints."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _RPC_OPTIONS = ("target", "linker")
 
 @dataclass(frozen=True)
 class Device:
-    """Where artifacts run.
+    """A device that artifacts run on.
 
     connection:     the URL it was made from, e.g. "local?threads=1";
-    price_per_hour: in whatever money the user counts, None where it costs nothing to speak of;
+    price_per_hour: in the user's currency, None where it is not known;
     linker:         a C compiler driver that makes shared libraries for the target.
     """
 
@@ -42,7 +42,7 @@ class Device:
 
     @property
     def threads(self) -> int:
-        """How many threads a kernel may use: the target's num-cores."""
+        """The number of threads of a kernel: the target's num-cores."""
         return int(str(self.target.attr("num-cores") or 1))
 
     @property

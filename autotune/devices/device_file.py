@@ -1,4 +1,4 @@
-"""Devices by name, as a TOML file describes them."""
+"""Named devices in a TOML file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search_spaces.target import Target
 
 @dataclass(frozen=True, slots=True)
 class DeviceDescription:
-    """A device of the file, not yet reached: see `read_devices`."""
+    """A device of the file, before it is connected to; see `read_devices` for the fields."""
 
     name: str
     connection: str
@@ -24,7 +24,7 @@ class DeviceDescription:
     price_per_hour: float | None = None
 
     def reach(self) -> Device:
-        """The device itself. Raises AutotuneError where it cannot be reached."""
+        """Connects to the device. Raises AutotuneError where it cannot be reached."""
         if self.connection == "local":
             found = local_device(self.threads)
         elif self.target is None:
@@ -48,7 +48,7 @@ def read_devices(path: Path) -> list[DeviceDescription]:
         threads = 4
         price_per_hour = 0.02
 
-    Raises Misuse with the line of everything that is wrong.
+    Raises Misuse with the line of each mistake.
     """
     top = read_section(path)
     found = [_describe(section) for section in top.sections("device")]
@@ -64,7 +64,7 @@ def read_devices(path: Path) -> list[DeviceDescription]:
 
 
 def find_device(name: str, path: Path | None) -> Device:
-    """The device of that name in the file; without a file, the device that the name is the URL of."""
+    """The device of a name in the file; without a file, the name is a device's URL."""
     if path is None:
         return parse_device(name)
     described = {one.name: one for one in read_devices(path)}

@@ -1,4 +1,4 @@
-"""A kernel that does nothing but multiply-adds in vector registers: what a processor can do at most (imports TVM)."""
+"""A kernel of multiply-adds in vector registers, which reaches a processor's peak (imports TVM)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STEPS = 100_000
 
 
 def multiply_adds(unit: VectorUnit) -> tvm.IRModule:
-    """Every core of the unit adds up products in float32, twelve vectors at a time.
+    """A kernel in which every core adds up products in float32, twelve vectors at a time.
 
     Takes (cores, 12, lanes), (cores, lanes) and the output (cores, 12, lanes); see `operations`.
     """
@@ -43,5 +43,5 @@ def multiply_adds(unit: VectorUnit) -> tvm.IRModule:
 
 
 def operations(unit: VectorUnit) -> float:
-    """Multiplications and additions of one run."""
+    """The number of multiplications and additions of one run."""
     return 2.0 * unit.cores * _SUMS * unit.lanes * _STEPS

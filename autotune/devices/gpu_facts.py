@@ -1,4 +1,4 @@
-"""What a GPU is, as TVM's runtime and NVIDIA's driver tell; needs no compiler, and runs on boards, too."""
+"""Facts of a GPU, from TVM's runtime and NVIDIA's driver; needs no compiler, so that boards can import it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _QUERY_SECS = 20.0
 
 
 def gpu_facts(index: int) -> Facts | None:
-    """What there is to tell of a GPU, None where there is no such GPU, no driver, or no TVM that knows GPUs.
+    """The facts of a GPU's fingerprint; None without such a GPU, its driver, or a TVM with CUDA.
 
     TVM's runtime must have been loaded. The process cannot fork children that use the GPU after this.
     """
@@ -35,7 +35,7 @@ def gpu_facts(index: int) -> Facts | None:
 
 
 def _clocks(index: int) -> Facts:
-    """The clocks that the driver is set to, where it tells: a GPU at other clocks is another device."""
+    """The clocks that the driver is set to, where it reports them: a GPU at other clocks is another device."""
     query = shutil.which("nvidia-smi")
     if query is None:
         return {}

@@ -1,4 +1,4 @@
-"""What this machine is: its processor, caches and memory, and the target that fits it (imports TVM)."""
+"""The host: facts of its processor, caches and memory, and its target (imports TVM)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tuning_logs.records.device_fingerprint import FingerprintValue
 
 
 def usable_cores() -> int:
-    """How many logical processors this process may run on."""
+    """The number of logical processors that this process may run on."""
     return len(os.sched_getaffinity(0))
 
 
@@ -27,7 +27,7 @@ def cpu_target(threads: int) -> Target:
 
 
 def cpu_facts(threads: int) -> Mapping[str, FingerprintValue]:
-    """The facts of a CPU's fingerprint; those that the system does not tell are None."""
+    """The facts of a CPU's fingerprint; those that the system does not report are None."""
     caches = cache_bytes()
     return {
         "cpu_model": cpu_model(),

@@ -1,4 +1,4 @@
-"""How the machine does while a job runs: load by others, clock frequency, temperature, throttling."""
+"""The machine's state while a job runs: load by other programs, clock frequency, temperature, throttling."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _THROTTLES = "devices/system/cpu/cpu*/thermal_throttle/core_throttle_count"
 
 
 class MachineState(msgspec.Struct, frozen=True):
-    """One look at the machine; what it does not tell is None.
+    """A sample of the machine's state; values that the system does not report are None.
 
-    busy_elsewhere: processors that other programs, or other guests of the same host, used since the last look;
+    busy_elsewhere: processors that other programs, or other guests of the same host, used since the last sample;
     load:           the load average of the last minute, this job included;
-    throttles:      how often the processor was slowed down because of heat since it was started.
+    throttles:      thermal throttling events since the processor was started.
     """
 
     time: str
@@ -28,14 +28,14 @@ class MachineState(msgspec.Struct, frozen=True):
 
 
 class MachineWatch:
-    """Looks at the machine, and counts what is not this process and its children's doing."""
+    """Samples the machine's state, without the load of this process and its children."""
 
     def __init__(self, sys: Path = Path("/sys")) -> None:
         self._sys = sys
         self._last = self._spent()
 
     def look(self, now: str) -> MachineState:
-        """The state since the last look, or since the watch was made; now: the time to note down."""
+        """The state since the last sample, or since the watch was made; now: the sample's time."""
         last, self._last = self._last, self._spent()
         wall, others = self._last[0] - last[0], self._last[1] - last[1]
         return MachineState(
@@ -48,12 +48,12 @@ class MachineWatch:
         )
 
     def _spent(self) -> tuple[float, float]:
-        """Seconds on the wall, and processor seconds of everybody else."""
+        """Wall-clock seconds, and processor seconds of all other processes."""
         return time.monotonic(), _busy_secs() - _own_secs()
 
 
 def throttles(sys: Path = Path("/sys")) -> int | None:
-    """How often all cores together were slowed down because of heat, None where the system does not count."""
+    """Thermal throttling events of all cores, None where the system does not count them."""
     files = sorted(sys.glob(_THROTTLES))
     try:
         return sum(int(file.read_text()) for file in files) if files else None

@@ -1,4 +1,4 @@
-"""What Linux tells of the processor it runs on; needs nothing but Python, so that any board can tell it."""
+"""Facts of the processor, from Linux; the standard library alone, so that boards can import it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMES = ("model name", "Model", "Hardware")
 
 
 def cpu_model() -> str:
-    """The processor's name, as its maker calls it, or the board's."""
+    """The processor's model name, or the board's."""
     if is_emulated():
         return f"{platform.machine()} emulated"
     info = _cpuinfo()
@@ -36,7 +36,7 @@ def cache_bytes() -> dict[tuple[int, str], int]:
 
 
 def memory_bytes() -> int:
-    """Physical memory, rounded to whole gibibytes: what a virtual machine sees differs from boot to boot."""
+    """Physical memory, rounded to whole gibibytes, as a virtual machine's differs from boot to boot."""
     return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB) * _GIB
 
 

@@ -11,14 +11,14 @@ import msgspec
 
 
 class Roof(msgspec.Struct, frozen=True):
-    """How fast a device moves data that all fits into so many bytes."""
+    """The bandwidth for data that fits into so many bytes."""
 
     working_set_bytes: int
     bytes_per_sec: float
 
 
 class Roofline(msgspec.Struct, frozen=True):
-    """What a device can do at most, as measured: float32 operations a second, and the roofs of its memories."""
+    """A device's measured peaks: float32 operations a second, and the roofs of its memories."""
 
     flops_per_sec: float
     roofs: tuple[Roof, ...]
@@ -38,7 +38,7 @@ class Ideal:
 
 
 def ideal(roofline: Roofline, flops: float, moved_bytes: int) -> Ideal:
-    """The ideal of a program that does so many operations on so many bytes of inputs and outputs."""
+    """The least time of a program with so many operations on so many bytes of inputs and outputs."""
     computing = flops / roofline.flops_per_sec
     moving = moved_bytes / bandwidth(roofline, moved_bytes)
     return Ideal(max(computing, moving), moving > computing, flops / max(moved_bytes, 1))
@@ -52,7 +52,7 @@ def bandwidth(roofline: Roofline, working_set_bytes: int) -> float:
 
 
 def higher(one: Roofline, other: Roofline) -> Roofline:
-    """The better of each of two measurements of a device: whatever disturbed the other only made it slower."""
+    """The better of each of two measurements of a device, since a disturbance only makes it slower."""
     rates = {roof.working_set_bytes: roof.bytes_per_sec for roof in one.roofs}
     roofs = tuple(
         Roof(roof.working_set_bytes, max(roof.bytes_per_sec, rates.get(roof.working_set_bytes, 0.0)))

@@ -1,4 +1,4 @@
-"""What a machine can do at most, found by running it: multiply-adds and bytes a second (imports TVM)."""
+"""Measurement of a machine's roofline: multiply-adds and bytes a second (imports TVM)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from search_spaces.tensor_ir.vector_unit import vector_unit
 
 _TIMEOUT_SECS = 60.0
 _REPEATS = 7
-# What fits into the private caches of two or more cores, into a shared one, and into the memory alone.
+# Sizes for the private caches of two or more cores, for a shared cache, and for memory.
 _WORKING_SETS = (1 << 18, 1 << 20, 1 << 23, 1 << 28)
 _READ_SECS = 0.01
 
@@ -45,13 +45,13 @@ def _measure(threads: int) -> Roofline:
     flops_per_sec = _flops_per_sec(threads)
     with ThreadPoolExecutor(threads) as pool:
         rates = [_bytes_per_sec(pool, threads, size) for size in _WORKING_SETS]
-    # What is smaller is at least as near: starting a copy costs small ones more than their way.
+    # Smaller data is at least as near; its measured rate is lower because starting a copy takes time.
     roofs = tuple(Roof(size, max(rates[place:])) for place, size in enumerate(_WORKING_SETS))
     return Roofline(flops_per_sec, roofs)
 
 
 def _flops_per_sec(threads: int) -> float:
-    """Multiply-adds in this process's registers, counted as two operations each."""
+    """Operations a second: multiply-adds in registers, counted as two operations each."""
     target = tvm_target(cpu_target(threads))
     unit = vector_unit(target)
     module = multiply_adds(unit)
@@ -61,7 +61,7 @@ def _flops_per_sec(threads: int) -> float:
 
 
 def _bytes_per_sec(pool: ThreadPoolExecutor, threads: int, working_set_bytes: int) -> float:
-    """Copying half of the working set to the other half, each thread its own part; reads and writes both count."""
+    """Bytes a second of copying half of the working set to the other half; reads and writes both count."""
     part = working_set_bytes // threads // 2 // 4
     pairs = [(np.ones(part, np.float32), np.zeros(part, np.float32)) for _ in range(threads)]
     moved = 2 * 4 * part * threads

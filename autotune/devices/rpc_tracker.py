@@ -1,6 +1,6 @@
-"""TVM's RPC tracker as its clients see it: which boards have registered, and a turn on one of them.
+"""A client of TVM's RPC tracker: lists registered boards, and requests a turn on one of them.
 
-The protocol: a magic number, then JSON values, each behind its length. Every wait has an end.
+The protocol: a magic number, then JSON values, each behind its length. Every wait has a time limit.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A registered board: where it listens, and the facts it told of itself."""
+    """A registered board: its address, and the facts that it registered with."""
 
     address: Address
     facts: Mapping[str, Any]
@@ -42,7 +42,7 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The right to one session on a board: the key must be shown to it."""
+    """The right to one session on a board; match_key: what the board asks for."""
 
     address: Address
     match_key: str
@@ -92,7 +92,7 @@ class TrackerConnection(Closeable):
         return Turn(Address(host, port), match_key)
 
     def register(self, key: str, address: Address, facts: Mapping[str, Any]) -> None:
-        """Tells the tracker of a board; it is known for as long as this connection lasts."""
+        """Registers a board for as long as this connection lasts."""
         info = {"key": f"server:{key}", "addr": [address.host, address.port], "facts": dict(facts)}
         self._ask([_UPDATE_INFO, info])
 

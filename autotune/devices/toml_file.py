@@ -1,4 +1,4 @@
-"""A table of a TOML file that is being checked: values of the right type, or a complaint with its line."""
+"""A table of a TOML file that is being checked: values of the right type, or an error with its line."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ _TYPE_NAMES = {str: "a text", int: "a whole number", float: "a number", dict: "a
 
 @dataclass
 class ErrorList:
-    """What is wrong with a TOML file, gathered so that it is all said at once."""
+    """The mistakes of a TOML file, gathered so that they are all reported at once."""
 
     file: str
     text: str
     found: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, path: Sequence[str | int], message: str) -> None:
-        """Notes what is wrong with the value at a path."""
+        """Notes a mistake of the value at a path."""
         self.found.append((_nearest(self._lines, path), message))
 
     @cached_property
@@ -116,7 +116,7 @@ class ErrorList:
         return lines_by_path(self.text)
 
     def raise_if_any(self) -> None:
-        """Raises Misuse with one line for each complaint, in the order of the file."""
+        """Raises Misuse with one line for each mistake, in the order of the file."""
         if self.found:
             lines = [f"{self.file}:{line}: {message}" for line, message in sorted(set(self.found))]
             raise Misuse("\n".join(lines))
@@ -124,7 +124,7 @@ class ErrorList:
 
 @dataclass
 class Section:
-    """A table at a path of the file; every key that is asked for is known, the others are complained about."""
+    """A table at a path of the file; keys that are never asked for are mistakes."""
 
     complaints: ErrorList
     path: tuple[str | int, ...]
@@ -174,11 +174,11 @@ class Section:
                 self.complaints.add(path, f"{key} is a list of tables, written [[{key}]]; found {values!r}")
 
     def error(self, key: str | None, message: str) -> None:
-        """Notes what is wrong with a key, or with the table as such."""
+        """Notes a mistake of a key, or of the table as such."""
         self.complaints.add(self.path if key is None else (*self.path, key), message)
 
     def reject_unknown_keys(self) -> None:
-        """Notes the keys that nobody asked for."""
+        """Notes the keys that were never asked for."""
         for key in set(self.values) - self.known:
             near = difflib.get_close_matches(key, self.known, n=1)
             initial = (

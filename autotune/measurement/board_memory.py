@@ -21,22 +21,22 @@ class BoardMemory:
 
     @property
     def intact(self) -> bool:
-        """Whether nobody wrote outside the arrays."""
+        """Whether all guards are unchanged."""
         return bool(self._intact())
 
     def array(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """An array of undefined data, which lives until the next release."""
+        """An uninitialised array, which lives until the next release."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         return self._allocate(size)._create_view(shape, dtype)
 
     def keep(self) -> None:
-        """All arrays of now outlive the next release."""
+        """Keeps the present arrays beyond the next release."""
         self._keep()
 
     def release(self) -> None:
-        """Gives up all arrays but the kept ones."""
+        """Frees all arrays but the kept ones."""
         self._release()
 
     def forget(self) -> None:
-        """Gives up all arrays."""
+        """Frees all arrays."""
         self._forget()

@@ -1,7 +1,7 @@
-"""One trial on a board, as the worker process that talks to it sees it (imports TVM).
+"""A trial on a board, in the worker process that is the board's RPC client (imports TVM).
 
-The worker may be killed at any moment by its parent, whose clock is the one that counts: the board sees the
-connection end and ends the session.
+The parent may kill the worker at any moment, as its time limits count: the board sees the connection end and ends the
+session.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ _REFUSED_PAUSE_SECS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class BoardRequest:
-    """Which boards will do: those under a key at a tracker, except some, within so many seconds.
+    """A request for a session on any of the boards at a connection.
 
+    avoid: addresses of boards not to use; wait_secs: limit of the wait for a free board;
     reference: the kernel that tells whether a board is slow meanwhile, None where none is timed.
     """
 
@@ -70,7 +71,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The board was lost (address), or none was to be had in time (None)."""
+    """The board at an address was lost; None where no board was free in time."""
 
     address: Address | None
     message: str
@@ -78,7 +79,7 @@ class Lost:
 
 @dataclass
 class Session:
-    """A connection to the board at an address, and what it has there."""
+    """A connection to the board at an address, with the memory and kernels that it holds there."""
 
     address: Address
     connection: Any
@@ -87,23 +88,23 @@ class Session:
 
     @cached_property
     def inputs(self) -> DeviceInputs:
-        """Of kernels for the board's processor."""
+        """The inputs of kernels for the board's processor."""
         return DeviceInputs(BoardMemory(self.connection))
 
     @cached_property
     def gpu_inputs(self) -> DeviceInputs:
-        """Of kernels for its GPU, the first that the board's server sees."""
+        """The inputs of kernels for its GPU, the first that the board's server sees."""
         return DeviceInputs(GpuMemory(self.connection.cuda(0)))
 
     def open_kernel(self, artifact: Artifact, signs: Signs) -> DeviceKernel:
-        """Sends the library over and loads it there."""
+        """Uploads an artifact's library and loads it on the board."""
         if artifact.cubin is not None:
             self.connection.get_function("autotune.board.gpu_code")(bytearray(artifact.cubin))
         inputs = self.inputs if artifact.cubin is None else self.gpu_inputs
         return DeviceKernel(self.load_library(artifact.library), inputs, artifact, signs)
 
     def load_library(self, library: Path) -> Any:
-        """Sends a shared library over and loads it there, as a TVM module."""
+        """Uploads a shared library and loads it on the board, as a TVM module."""
         name = next(self.names)
         self.connection.upload(bytearray(library.read_bytes()), name)
         return self.connection.load_module(name)
@@ -116,7 +117,7 @@ class Session:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the board answers, and no kernel wrote outside its arrays."""
+        """Whether the board answers."""
         try:
             self.connection.get_function("autotune.board.intact")()
         except Exception:  # noqa: BLE001 - whatever TVM makes of a dead connection
@@ -154,7 +155,7 @@ def try_on_board(artifact: Artifact, options: TrialOptions, request: BoardReques
 
 
 def speedup_on_board(request: BoardRequest) -> float | Lost:
-    """How many times faster a small kernel is on a board's threads than on one of them."""
+    """The speedup of the reference kernel on a board's threads over one of them."""
     try:
         session = held_session(request)
         if isinstance(session, Lost):

@@ -1,4 +1,4 @@
-"""A kernel loaded into this process, on its CPU (imports TVM).
+"""A kernel in this process, on the CPU (imports TVM).
 
 Runs in a worker process whose environment fixes the threads of TVM's pool.
 """
@@ -26,7 +26,7 @@ def try_on_cpu(artifact: Artifact, options: TrialOptions) -> tuple[Measurement, 
 
 
 class LoadedKernel:
-    """A library in this process with guarded operands; weights are prepacked when it is made."""
+    """A loaded library with guarded operands; the constructor prepacks weights."""
 
     def __init__(self, artifact: Artifact, signs: Signs) -> None:
         library = tvm.runtime.load_module(str(artifact.library))
@@ -45,16 +45,16 @@ class LoadedKernel:
 
     @property
     def outputs(self) -> list[Array]:
-        """What the last run wrote."""
+        """The outputs of the last run."""
         return [array.values for array in self._outputs]
 
     @property
     def intact(self) -> bool:
-        """Whether all guards are as they were."""
+        """Whether all guards are unchanged."""
         return all(array.intact for array in self._arrays)
 
     def checked_run(self) -> float:
-        """Runs once on outputs marked as unwritten; seconds."""
+        """Seconds of one run on outputs marked as unwritten."""
         for array in self._outputs:
             array.fill_with_sentinel()
         start = time.perf_counter()
@@ -62,7 +62,7 @@ class LoadedKernel:
         return time.perf_counter() - start
 
     def timed_run(self, flush_bytes: int) -> Callable[[int], float]:
-        """What a stopwatch calls: the kernel n times in a row, after emptying caches of flush_bytes."""
+        """A function for a stopwatch: calls the kernel n times in a row, after emptying caches of flush_bytes."""
         function, arguments = self._function, self._arguments
         flushed = np.zeros(flush_bytes, np.uint8)
 
@@ -77,7 +77,7 @@ class LoadedKernel:
         return run
 
     def forget_inputs(self) -> None:
-        """Inputs are drawn anew for the next kernel."""
+        """Has the inputs drawn again for the next kernel."""
         _inputs.cache_clear()
 
     def _prepack(self, library: tvm.runtime.Module, artifact: Artifact) -> None:
@@ -91,11 +91,11 @@ class LoadedKernel:
 
 
 def _tensor(array: GuardedArray) -> tvm.runtime.Tensor:
-    """The array itself, not a copy, for TVM; through bytes, because NumPy's DLPack knows no bfloat16."""
+    """A TVM tensor of the array's own memory; through bytes, because NumPy's DLPack knows no bfloat16."""
     return tvm.runtime.from_dlpack(array.data)._create_view(array.shape, array.dtype)
 
 
-# A batch is of one task as a rule, so what is kept is one task's: memory stays flat.
+# One task's inputs are kept, as a batch is of one task as a rule: memory stays flat.
 @lru_cache(maxsize=1)
 def _inputs(task_key: str, signature: Sequence[TensorSpec], signs: Signs) -> list[GuardedArray]:
     return [GuardedArray.holding(values) for values in draw_inputs(task_key, signature, signs)]

@@ -1,4 +1,4 @@
-"""A kernel whose operands are in the memory of a device: a board behind RPC, or a GPU, here or there (imports TVM)."""
+"""A kernel with operands in the memory of a device: a board behind RPC, or a GPU, local or a board's (imports TVM)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from autotune.measurement.inputs import Signs, draw_inputs
 
 
 class DeviceMemory(Protocol):
-    """Where operands are allocated, with guards that show whether somebody wrote outside them."""
+    """Memory for operands, between guards that show writes outside them."""
 
     @property
     def device(self) -> Any:
@@ -25,23 +25,23 @@ class DeviceMemory(Protocol):
 
     @property
     def intact(self) -> bool:
-        """Whether nobody wrote outside the arrays, as far as can be told there."""
+        """Whether the guards are unchanged, as far as the device has any."""
         ...
 
     def array(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """An array of undefined data, which lives until the next release."""
+        """An uninitialised array, which lives until the next release."""
         ...
 
     def keep(self) -> None:
-        """All arrays of now outlive the next release."""
+        """Keeps the present arrays beyond the next release."""
         ...
 
     def release(self) -> None:
-        """Gives up all arrays but the kept ones."""
+        """Frees all arrays but the kept ones."""
         ...
 
     def forget(self) -> None:
-        """Gives up all arrays."""
+        """Frees all arrays."""
         ...
 
 
@@ -53,7 +53,7 @@ class DeviceInputs:
         self._inputs: dict[tuple[str, Signs], list[Any]] = {}
 
     def of(self, artifact: Artifact, signs: Signs) -> list[Any]:
-        """The inputs of a task; they travel once."""
+        """The inputs of a task, which are sent once."""
         key = (artifact.task.key, signs)
         if key not in self._inputs:
             self.forget()
@@ -63,7 +63,7 @@ class DeviceInputs:
         return self._inputs[key]
 
     def forget(self) -> None:
-        """Gives up all arrays; inputs are sent anew for the next kernel."""
+        """Frees all arrays; inputs are sent again for the next kernel."""
         self._inputs = {}
         self.memory.forget()
 
@@ -74,7 +74,7 @@ class DeviceInputs:
 
 
 class DeviceKernel:
-    """A loaded library with its operands; weights are prepacked when it is made."""
+    """A loaded library with its operands; the constructor prepacks weights."""
 
     def __init__(self, library: Any, inputs: DeviceInputs, artifact: Artifact, signs: Signs) -> None:
         self._library, self._inputs = library, inputs
@@ -95,7 +95,7 @@ class DeviceKernel:
 
     @property
     def outputs(self) -> list[Array]:
-        """What the last run wrote, fetched."""
+        """The outputs of the last run, copied from the device."""
         return [
             read_bytes(array).view(np.dtype(spec.dtype)).reshape(spec.shape)
             for array, spec in zip(self._outputs, self._specs, strict=True)
@@ -103,11 +103,11 @@ class DeviceKernel:
 
     @property
     def intact(self) -> bool:
-        """Whether all guards are as they were."""
+        """Whether all guards are unchanged."""
         return self._memory.intact
 
     def checked_run(self) -> float:
-        """Runs once on outputs marked as unwritten; seconds, the way there and back included."""
+        """Seconds of one run on outputs marked as unwritten, the round trip included."""
         for array, spec in zip(self._outputs, self._specs, strict=True):
             size = math.prod(spec.shape) * np.dtype(spec.dtype).itemsize
             write_bytes(array, sentinel_bytes(size, spec.dtype))
@@ -118,7 +118,7 @@ class DeviceKernel:
         return time.perf_counter() - started
 
     def timed_run(self, flush_bytes: int) -> Callable[[int], float]:
-        """The kernel n times in a row, timed over there by TVM's own evaluator, on a GPU by its events."""
+        """A function for a stopwatch: calls the kernel n times, timed on the device by TVM's evaluator."""
 
         def run(number: int) -> float:
             timer = self._library.time_evaluator(
@@ -129,7 +129,7 @@ class DeviceKernel:
         return run
 
     def forget_inputs(self) -> None:
-        """Inputs are sent anew for the next kernel."""
+        """Has the inputs sent again for the next kernel."""
         self._inputs.forget()
 
     def _prepack(self, artifact: Artifact) -> None:

@@ -24,13 +24,13 @@ class GpuMemory:
 
     @property
     def intact(self) -> bool:
-        """Whether nobody wrote just behind an array that is not kept."""
+        """Whether the guards behind all arrays but the kept ones are unchanged."""
         expected = sentinel_bytes(_GUARD_BYTES, "uint8")
         # Read as a whole: over RPC, a view that starts elsewhere would be taken for one that starts in front.
         return all(bool((read_bytes(memory)[-_GUARD_BYTES:] == expected).all()) for memory in self._guarded)
 
     def array(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """An array of undefined data, which lives until the next release."""
+        """An uninitialised array, which lives until the next release."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         memory = tvm.runtime.empty((size + _GUARD_BYTES,), "uint8", self.device)
         write_bytes(memory, sentinel_bytes(size + _GUARD_BYTES, "uint8"))
@@ -38,13 +38,13 @@ class GpuMemory:
         return memory._create_view(shape, dtype)
 
     def keep(self) -> None:
-        """All arrays of now outlive the next release; to read them again and again would cost more than it tells."""
+        """Keeps the present arrays beyond the next release, and checks their guards no more: reading them is slow."""
         self._guarded.clear()
 
     def release(self) -> None:
-        """Gives up all arrays but the kept ones."""
+        """Frees all arrays but the kept ones."""
         self._guarded.clear()
 
     def forget(self) -> None:
-        """Gives up all arrays."""
+        """Frees all arrays."""
         self._guarded.clear()

@@ -1,4 +1,4 @@
-"""A page-aligned array between guard zones, which show whether somebody wrote outside it."""
+"""A page-aligned array between guard zones, which show writes outside it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _GUARD = 0xA5
 
 @dataclass(frozen=True)
 class GuardedArray:
-    """data is the part a kernel may touch, memory that and 4 kB on either side.
+    """An array and its guards.
+
+    data: the bytes that a kernel may touch; memory: those and 4 kB on either side; shape, dtype: of the values.
 
     A dtype that is not NumPy's own must have been registered with it.
     """
@@ -31,7 +33,7 @@ class GuardedArray:
 
     @classmethod
     def allocate(cls, shape: tuple[int, ...], dtype: str) -> GuardedArray:
-        """An array with intact guards and undefined data. Raises TypeError for a dtype unknown to NumPy."""
+        """An uninitialised array with intact guards. Raises TypeError for a dtype unknown to NumPy."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         memory = np.empty(size + 2 * _GUARD_BYTES + _ALIGNMENT, np.uint8)
         start = -(memory.ctypes.data + _GUARD_BYTES) % _ALIGNMENT + _GUARD_BYTES
@@ -49,12 +51,12 @@ class GuardedArray:
 
     @property
     def values(self) -> Array:
-        """The data as what it is."""
+        """A view of the data, with dtype and shape."""
         return self.data.view(np.dtype(self.dtype)).reshape(self.shape)
 
     @property
     def intact(self) -> bool:
-        """Whether nobody wrote outside the data."""
+        """Whether the guards are unchanged."""
         before = self.memory[:_GUARD_BYTES]
         after = self.memory[_GUARD_BYTES + self.data.size :]
         return bool((before == _GUARD).all() and (after == _GUARD).all())
@@ -65,7 +67,7 @@ class GuardedArray:
 
 
 def sentinel_bytes(size: int, dtype: str) -> npt.NDArray[np.uint8]:
-    """So many bytes, each element of the dtype marked as not yet written."""
+    """An array of `size` bytes, each element of the dtype marked as not yet written."""
     width = np.dtype(dtype).itemsize
     if width not in _SENTINEL:
         return np.full(size, _GUARD, np.uint8)
@@ -73,7 +75,7 @@ def sentinel_bytes(size: int, dtype: str) -> npt.NDArray[np.uint8]:
 
 
 def sentinels(data: npt.NDArray[np.uint8], dtype: str) -> npt.NDArray[np.bool_]:
-    """Which elements still are as `sentinel_bytes` marks them."""
+    """A mask of the elements that still are as `sentinel_bytes` marks them."""
     width = np.dtype(dtype).itemsize
     known = width in _SENTINEL
     marks: npt.NDArray[np.bool_] = np.equal(

@@ -1,4 +1,4 @@
-"""What a kernel is run on: inputs that expose errors, drawn for its task."""
+"""Random inputs of kernels that expose errors, drawn for each task."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search_spaces.tensor_ir.modules import TensorSpec
 
 
 class Signs(StrEnum):
-    """Which floats inputs are drawn from: positive ones where the untuned program makes NaN of others."""
+    """The signs of float inputs: positive alone where the untuned program makes NaN of others."""
 
     MIXED = "mixed"
     POSITIVE = "positive"

@@ -1,4 +1,4 @@
-"""One trial of a compiled kernel: run, check against the reference, time, whatever it runs on."""
+"""A trial of a compiled kernel on any device: run, check of the outputs, timing."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ _OUT_OF_MEMORY = ("bad_alloc", "out of memory", "cannot allocate", "unable to al
 
 @dataclass(frozen=True, slots=True)
 class TrialOptions:
-    """What a trial needs to know besides the artifact.
+    """Options of a trial.
 
-    reference: a directory with the reference outputs of the task; the first trial of a reference artifact
-               writes it.
+    reference: a directory with the task's reference outputs, written by the first trial of a reference artifact;
+    best_secs: the best latency of the task so far;
+    threads:   processor cores that bound the latency from below.
     """
 
     reference: Path
@@ -42,28 +43,28 @@ class TrialOptions:
 
 
 class Kernel(Protocol):
-    """A compiled kernel with its operands, weights already prepacked, where it can be run."""
+    """A loaded kernel with its operands and prepacked weights."""
 
     @property
     def outputs(self) -> list[Array]:
-        """What the last run wrote."""
+        """The outputs of the last run."""
         ...
 
     @property
     def intact(self) -> bool:
-        """Whether nothing was written outside the operands, as far as can be told there."""
+        """Whether the guards around the operands are unchanged, as far as the device has any."""
         ...
 
     def checked_run(self) -> float:
-        """Runs once on outputs marked as unwritten; seconds."""
+        """Seconds of one run on outputs marked as unwritten."""
         ...
 
     def timed_run(self, flush_bytes: int) -> Callable[[int], float]:
-        """What a stopwatch calls: the kernel n times in a row, after emptying caches of flush_bytes."""
+        """A function for a stopwatch: calls the kernel n times in a row, after emptying caches of flush_bytes."""
         ...
 
     def forget_inputs(self) -> None:
-        """The inputs may be spoilt: they are not used for another kernel."""
+        """Drops the inputs, which the kernel may have overwritten."""
         ...
 
 
@@ -74,7 +75,7 @@ OpenKernel = Callable[[Artifact, Signs], Kernel]
 def try_kernel(
     artifact: Artifact, options: TrialOptions, open_kernel: OpenKernel
 ) -> tuple[Measurement, Check | None]:
-    """Measures an artifact; what the kernel did wrong is in the Failure, not in an exception."""
+    """Measures an artifact; a kernel that fails makes a Failure, never an exception."""
     try:
         writes_reference = artifact.is_reference and not options.reference.exists()
         if writes_reference:

@@ -1,4 +1,4 @@
-"""Whether a candidate's outputs are the untuned operator's, given that sums may be taken in another order."""
+"""Comparison of a candidate's outputs with the untuned operator's, with tolerance for sums in another order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from autotune.measurement.guarded_array import Array, sentinels
 from tuning_logs.records.measurement import Check
 
-# What rounding in a chain of a few operations explains, whatever is summed.
+# The relative error that rounding in a chain of a few operations explains, by dtype.
 _FLOOR = {"float64": 1e-9, "float32": 1e-4, "float16": 1e-2, "bfloat16": 8e-2}
 _FLOAT8_FLOOR = 0.5
 # The error of a sum in another order grows with the root of its length; the largest is a few times the usual.
@@ -21,7 +21,7 @@ _SPREAD = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How far an output is from the reference, and what is wrong with it, if anything."""
+    """The errors of an output, and its mistake, None where it is right."""
 
     check: Check
     mistake: str | None = None
@@ -35,7 +35,7 @@ def is_float(dtype: str) -> bool:
 def tolerance(dtype: str, reduction_length: float) -> float:
     """The largest error allowed of an output, relative to its element or to the output's root mean square.
 
-    reduction_length: how many products one output element sums. Integers and booleans must be equal.
+    reduction_length: the number of products that one output element sums. Integers and booleans must be equal.
     """
     if not is_float(dtype):
         return 0.0

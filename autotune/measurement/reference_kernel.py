@@ -63,6 +63,6 @@ def reference_secs(batch: TimedBatch, repeats: int) -> float:
 
 
 def speedup(alone: TimedBatch, together: TimedBatch, pairs: int) -> float:
-    """How many times faster a kernel is together than alone, each at its fastest, in turns."""
+    """The speedup of one batch over another, each at its fastest, in turns."""
     secs = [(alone(), together()) for _ in range(pairs)]
     return min(one for one, _ in secs) / min(other for _, other in secs)

@@ -1,4 +1,4 @@
-"""How long a kernel takes, found with as few runs as its rank needs."""
+"""Timing of a kernel with as few runs as its rank needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INTERVAL = 1.57
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the stopwatch shows: seconds per call, one a repeat; censored: it stopped far behind the best."""
+    """Seconds per call, one a repeat; censored: timing stopped early, far behind the best."""
 
     run_secs: tuple[float, ...]
     censored: bool
@@ -27,11 +27,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Stopwatch:
-    """How much effort a candidate is worth.
+    """A policy for the number of repeats.
 
-    censor_factor:   beyond this multiple of the best so far, one look is all it gets;
-    rival_factor:    beyond this multiple it is measured no further than the fewest repeats;
-    budget_secs:     what a rival's repeats may take together; max_repeats: how many they may be;
+    censor_factor:   beyond this multiple of the best so far, a candidate gets one repeat;
+    rival_factor:    beyond this multiple it gets the fewest repeats;
+    budget_secs:     limit of all repeats together; max_repeats: their largest number;
     precision:       relative half-width of the median's interval that is narrow enough to rank by;
     flush_bytes:     written between single calls to empty the caches, 0 for none;
     cold_secs:       more than waking threads and filling caches can add to a first run: what a candidate may be slower
@@ -72,7 +72,7 @@ class Stopwatch:
         return Reading(tuple(repeats), censored=False)
 
     def _number(self, secs: float) -> int:
-        """How many calls make a repeat."""
+        """The number of calls of a repeat."""
         return 1 if self.flush_bytes else max(1, math.ceil(_REPEAT_SECS / max(secs, 1e-9)))
 
     def _settled(self, repeats: list[float], spent_secs: float, best_secs: float) -> bool:

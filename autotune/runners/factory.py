@@ -1,4 +1,4 @@
-"""What a device is measured with: a builder for its target, and a runner that reaches it."""
+"""Builders and runners of devices."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _Runner = TypeVar("_Runner", LocalRunner, RpcRunner)
 
 
 def open_builder(device: Device, server: ForkServer | None = None) -> LocalBuilder:
-    """Compiles on this machine, and links for the device. Raises AutotuneError where there is no such linker.
+    """A builder on this machine that links for the device. Raises AutotuneError where there is no such linker.
 
-    server: what starts its processes, by default one of its own.
+    server: forks its processes, by default one of its own.
     """
     return LocalBuilder(linker=device.linker, server=server)
 
@@ -30,10 +30,10 @@ def open_builder(device: Device, server: ForkServer | None = None) -> LocalBuild
 def open_runner(
     device: Device, stopwatch: Stopwatch | None = None, server: ForkServer | None = None
 ) -> LocalRunner | RpcRunner:
-    """Reaches the device.
+    """A runner for the device, by its connection.
 
-    stopwatch: how much effort a candidate is worth, by default what a search needs.
-    server:    what starts a process that measures here, by default one of the runner's own.
+    stopwatch: the policy for repeats, by default a search's;
+    server:    forks a process that measures here, by default one of the runner's own.
 
     Raises AutotuneError where the device's threads lose against one of them, or its tracker does not answer.
     """
@@ -55,15 +55,15 @@ def open_runner(
 def enter_runner(
     stack: ExitStack, device: Device, stopwatch: Stopwatch | None = None, server: ForkServer | None = None
 ) -> Runner:
-    """The same as `open_runner`, closed when the stack is left."""
+    """As `open_runner`; the stack closes the runner."""
     runner = open_runner(device, stopwatch, server)
     stack.callback(runner.close)
     return runner
 
 
 def thread_speedup(device: Device) -> float | None:
-    """How many times faster a small kernel is on the device's threads than on one of them; None for GPUs and for
-    emulated boards, which are only reached. Raises AutotuneError as `open_runner` does."""
+    """The speedup of the reference kernel on the device's threads over one; None for GPUs and emulated boards, which
+    are only connected to. Raises AutotuneError as `open_runner` does."""
     with open_runner(device) as runner:
         if device.target.is_gpu or device.fingerprint.facts.get("emulated"):
             return None

@@ -108,7 +108,7 @@ class LocalRunner(Closeable):
         return outcomes
 
     def thread_speedup(self) -> float:
-        """How many times faster the reference kernel is on the worker's threads than on one of them.
+        """The speedup of the reference kernel on the worker's threads over one of them.
 
         Raises AutotuneError where the kernel does not run at all.
         """

@@ -1,4 +1,4 @@
-"""Tasks whose untuned programs have run: what other candidates are checked against."""
+"""Tasks whose untuned programs have run, which other candidates are checked against."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tuning_logs.records.measurement import Failure, is_device_lost
 
 
 class References:
-    """How the untuned program of each task fared, whose outputs the task's other candidates are compared with."""
+    """The outcome of each task's untuned program, whose outputs the task's other candidates are compared with."""
 
     def __init__(self) -> None:
         self._failures: dict[str, Failure | None] = {}

@@ -63,7 +63,7 @@ class BoardOptions:
 
 @dataclass(slots=True)
 class _Attempts:
-    """How often an artifact's board was lost, and its session killed from outside."""
+    """Counts of an artifact's lost boards, and of its sessions killed from outside."""
 
     losses: int = 0
     kills: int = 0
@@ -73,7 +73,7 @@ class RpcRunner(Closeable):
     """Runs kernels on the boards at a connection, one worker process and session for each board.
 
     A board that is lost is left alone for a while, and its candidate goes to another; a candidate whose board was
-    lost three times comes back as DEVICE_LOST, which is nobody's measurement. Each board has a baseline of its own for
+    lost three times is a failure of the kind DEVICE_LOST. Each board has a baseline of its own for
     the slowdown of its trials.
     """
 
@@ -109,7 +109,7 @@ class RpcRunner(Closeable):
         longer than patience_secs.
         """
         self._follow_boards()
-        # What the others are checked against comes first, by itself.
+        # Untuned programs first, by themselves: the others are checked against their outputs.
         first = [place for place, one in enumerate(artifacts) if one.is_reference]
         rest = [place for place, one in enumerate(artifacts) if not one.is_reference]
         found: dict[int, Outcome] = {}
@@ -120,7 +120,7 @@ class RpcRunner(Closeable):
         return [found[place] for place in range(len(artifacts))]
 
     def thread_speedup(self) -> float:
-        """How many times faster the reference kernel is on a board's threads than on one of them.
+        """The speedup of the reference kernel on a board's threads over one of them.
 
         Raises AutotuneError where it cannot be measured.
         """
@@ -221,7 +221,7 @@ class RpcRunner(Closeable):
         self._follow_boards()
 
     def _follow_boards(self) -> None:
-        """As many workers as there are boards now, each with a session to take."""
+        """Replaces the pool where the number of usable boards has changed."""
         if self._is_closed:
             raise AutotuneError("the boards were given up while they were waited for")
         try:

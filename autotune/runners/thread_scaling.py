@@ -1,4 +1,4 @@
-"""Whether a device's threads are worth having, found by running one kernel with all of them and with one.
+"""A check that a device's threads are faster than one of them.
 
 TVM's defaults make two threads slower than one on many machines, and so do a container's limits or a busy neighbour;
 with such a setting every timing is wrong.
@@ -20,15 +20,15 @@ _PAUSE_SECS = 0.1
 
 
 class Scalable(Protocol):
-    """A runner that can tell what threads bring."""
+    """A runner that can time the reference kernel on all threads and on one."""
 
     def thread_speedup(self) -> float:
-        """How many times faster a small kernel is on all threads than on one."""
+        """The speedup of the reference kernel on all threads over one."""
         ...
 
 
 def check_threads(device: Device, runner: Scalable) -> float:
-    """How many times faster a small matmul is with the runner's threads than with one; takes about 0.3 s.
+    """The speedup of a small matmul on the runner's threads over one; takes about 0.3 s.
 
     Raises AutotuneError where more than one thread is asked for and they are not faster than one, or where the
     kernel cannot be measured at all.

@@ -1,4 +1,4 @@
-"""The finals of a job: for each task, who is its fastest, beyond luck and in spite of a machine that was disturbed."""
+"""The finals of a job, which find each task's fastest config beyond noise, on a disturbed machine as well."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _MAX_TURNS = 12
 
 @dataclass(frozen=True, slots=True)
 class FinalResult:
-    """Who won a final, and how sure that is.
+    """The winner of a final, and its significance.
 
     secs:    the winner's latency: the median of its turns.
-    rival:   the second, None where nobody else ran.
-    p_value: how likely turns like these were if the winner were no faster than its rival (Wilcoxon's signed-rank
+    rival:   the second, None where no other config ran.
+    p_value: the probability of such turns if the winner were no faster than its rival (Wilcoxon's signed-rank
              test, one-sided, over pairs of the same turn); 0.0 without a rival.
     """
 
@@ -39,7 +39,7 @@ class FinalResult:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the winner is faster than its rival beyond luck (at 5 %)."""
+        """Whether the winner is faster than its rival beyond noise (at 5 %)."""
         return is_significant(self.p_value)
 
 
@@ -117,9 +117,9 @@ class Final:
         )
 
     def outcomes(self) -> list[tuple[Artifact, Outcome]]:
-        """What is worth writing down: for each artifact all its repeats in one timing, or how it failed at last.
+        """The outcomes to record: for each artifact all its repeats in one timing, or its last failure.
 
-        Where only slow turns were taken, the artifacts of unknown latency, with the slowdown that the known ones tell.
+        Where only slow turns were taken, those of artifacts of unknown latency, with the slowdown of the known ones.
         """
         slowdown = 1.0 if self.turns else self._slowdown
         found = []
@@ -136,7 +136,7 @@ class Final:
 
     @property
     def _slowdown(self) -> float | None:
-        """How many times slower the known ones were in the slow turns than before, None where that is unknown."""
+        """The slowdown of artifacts of known latency in the slow turns, None where there are none."""
         if not self.slow_turns:
             return None
         columns = zip(*self.slow_turns, strict=True)
@@ -163,17 +163,17 @@ class Final:
             turns.append(tuple(secs))
 
 
-# What was measured on a slow machine and may be the best is looked at again, so many at most.
+# The most configs that were measured on a slow machine, may be the best, and are measured again before the finals.
 _SECOND_LOOKS = 16
-# A final may bring down the favourites, so that somebody becomes the best who took no part.
+# After a final another config may be the best, which took no part in it.
 _MAX_FINALS = 3
 
 
 @dataclass
 class Finals:
-    """Measures finalists again in turns; has_time: whether there is any left.
+    """Measures finalists again in turns; has_time: whether the budget allows another turn.
 
-    final_results: who won, by task.
+    final_results: the results, by task.
     """
 
     builder: Builder
@@ -189,8 +189,8 @@ class Finals:
         known: Sequence[TuningRecord],
         champion: Config | None = None,
     ) -> Iterator[list[TuningRecord]]:
-        """Holds second looks and finals until the best of the task's records took part in a final; yields the
-        records that they bring. known: the task's records so far; champion: the best of earlier jobs, if any."""
+        """Runs second looks and finals until the best of the task's records took part in a final; yields their
+        records. known: the task's records so far; champion: the best of earlier jobs, if any."""
         records = list(known)
         seen: set[Config] = set()
         for again in self._second_looks(space, records):

@@ -1,4 +1,4 @@
-"""Candidates that nothing came of, because the compiler was slow or the device was lost: their turn comes again."""
+"""Retries of candidates without a measurement, because the compiler was slow or the device was lost."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _MOST_TRIES = 3
 
 
 class RetryQueue:
-    """Those of each task that are to be measured again; who loses the device, three times in all at most."""
+    """Candidates to be measured again, by task; one that loses its device gets three attempts in all."""
 
     def __init__(self) -> None:
         self._waiting: dict[TuningTask, list[Candidate]] = defaultdict(list)
         self._losses: Counter[tuple[TuningTask, Config]] = Counter()
 
     def take(self, task: TuningTask) -> list[Candidate]:
-        """Those of a task; they are not given out again unless nothing comes of them again."""
+        """Removes and returns the candidates of a task."""
         return self._waiting.pop(task, [])
 
     def waiting(self, task: TuningTask) -> int:
-        """How many of a task there are."""
+        """The number of candidates of a task."""
         return len(self._waiting.get(task, ()))
 
     def note(self, candidates: Sequence[Candidate], records: Sequence[TuningRecord]) -> None:
-        """Looks for candidates without a record, and for those whose device was lost."""
+        """Adds the candidates without a record, and those whose device was lost."""
         found = {record.config: record for record in records}
         for candidate in candidates:
             record = found.get(candidate.config)

@@ -22,14 +22,14 @@ from tuning_logs.records.measurement import is_device_lost
 Build = Callable[[Sequence[Candidate]], Sequence[Artifact | Failure | None]]
 #: Measures artifacts; yields empty lists while that is under way elsewhere.
 Run = Callable[[Sequence[Artifact]], Generator[list[Any], None, list[Outcome]]]
-# The largest that a log takes.
+# The largest slowdown that a log takes.
 _MOST_SLOWDOWN = 1e3
 
 
 class TrialRecorder:
-    """Numbers the records of one run on one device.
+    """Measures candidates, and numbers the records of one run on one device.
 
-    versions: the version of each task's search space; may be filled later.
+    versions: the version of each task's search space; read when a record is made.
     """
 
     def __init__(self, device: Device, job: Job, versions: Mapping[TuningTask, str]) -> None:
@@ -85,7 +85,7 @@ class TrialRecorder:
         ]
 
     def record(self, candidate: Candidate, outcome: Outcome, gpu: GpuResources | None = None) -> TuningRecord:
-        """The next record; gpu: what the compiled kernel takes of a GPU."""
+        """The next record; gpu: the GPU resources of the compiled kernel."""
         number = self._recorded
         self._recorded += 1
         return TuningRecord(

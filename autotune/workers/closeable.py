@@ -1,4 +1,4 @@
-"""What holds processes, files or connections until it is closed, at the latest by the end of a with block."""
+"""Objects that hold processes, files or connections until they are closed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Self
 
 
 class Closeable(ABC):
-    """Closes itself when its with block is left, however that happens."""
+    """A context manager that calls `close` at the end of its with block."""
 
     @abstractmethod
     def close(self) -> None:
-        """Gives up what is held; a second time does nothing."""
+        """Releases all resources; a second call does nothing."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The failure of a candidate whose call in a worker process, or session on a board, ended in a fault."""
+"""Conversion of the fault that ended a trial's call, here or on a board, to the candidate's failure."""
 
 from __future__ import annotations
 

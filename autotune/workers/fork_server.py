@@ -1,4 +1,4 @@
-"""A process that has imported what worker processes need, and forks one whenever it is asked."""
+"""A fork server: a process that has imported what workers need, and forks them on request."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from search_spaces.errors import AutotuneError
 
 @dataclass(frozen=True, slots=True)
 class WorkerNeeds:
-    """What there is for a worker before its first call.
+    """Requirements of a worker.
 
-    module: imported once, by the server; environment: added to the server's own; scratch: the parent's directory for
-    files, which the worker deletes if it outlives the parent.
+    module: imported before its first call, once for all workers of a server; environment: added to the server's own;
+    scratch: the parent's directory for files, which the worker deletes if it outlives the parent.
     """
 
     module: str
@@ -34,29 +34,29 @@ class WorkerNeeds:
 
 
 class ForkServer(Closeable):
-    """Started at once, and anew should it be found dead; its workers live on without it, but not without the parent.
+    """A fork server, started by the constructor, and again when it is found dead. Workers outlive it, not the parent.
 
-    module: what most workers need, imported as soon as it starts. environment is added to the parent's before the
-    program starts, for what reads it while it is imported. Several pools of workers may share a server.
+    module: imported as soon as it starts; what most workers need. environment: added to the parent's before the program
+    starts, for modules that read it while they are imported. Several pools of workers may share a server.
     """
 
     def __init__(self, module: str, environment: Mapping[str, str]) -> None:
         self._module = module
         self._environment = dict(environment)
-        # One thread may close what another asks for a worker.
+        # One thread may close the server while another asks it for a worker.
         self._lock = threading.Lock()
         self._is_closed = False
         self._start()
 
     @property
     def returncode(self) -> int | None:
-        """How the server ended, None while it runs."""
+        """The server's exit status, None while it runs."""
         return self._process.poll()
 
     def fork(self, needs: WorkerNeeds, descriptors: Sequence[int]) -> None:
         """Asks for a worker; does not wait for it. Raises AutotuneError once closed.
 
-        descriptors: its socket, its output and its status pipe, which tells nothing where the server dies first.
+        descriptors: its socket, its output and its status pipe, which stays empty where the server dies first.
         """
         with self._lock:
             if self._is_closed:
@@ -67,7 +67,7 @@ class ForkServer(Closeable):
             try:
                 socket.send_fds(self._requests, [_message(needs)], list(descriptors))
             except ConnectionError:
-                # It is dying just now: for the worker as if it did so a moment later, with the request in its hands.
+                # It is dying just now: for the worker the same as if it did so with the request in its hands.
                 self._process.wait()
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class ForkServer(Closeable):
 
 
 class WorkerStatus:
-    """What the status pipe of one worker has told so far."""
+    """The messages of one worker's status pipe so far."""
 
     def __init__(self, descriptor: int) -> None:
         """descriptor: the reading end, which is this object's to close."""
@@ -104,20 +104,20 @@ class WorkerStatus:
         self._is_over = False
 
     def pid(self, wait_secs: float) -> int | None:
-        """The process id; None where the worker is not born within that time, or will never be."""
-        return self._find(program.BORN, wait_secs)
+        """The process id; None where the worker has not started within that time, or never will."""
+        return self._find(program.STARTED, wait_secs)
 
     def returncode(self, wait_secs: float) -> int | None:
-        """An exit status, or a signal's number, negated; None where it lives on, or nobody is left to tell."""
+        """An exit status, or a signal's number, negated; None while it runs, or where the server has died."""
         return self._find(program.ENDED, wait_secs)
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will be told: the worker has ended, or its server has."""
+        """Whether the pipe is closed: the worker has ended, or its server has."""
         return self._is_over
 
     def close(self) -> None:
-        """Listens no more."""
+        """Closes the pipe."""
         if not self._is_over:
             self._is_over = True
             os.close(self._descriptor)
@@ -137,8 +137,9 @@ class WorkerStatus:
 
 
 def kernel_server() -> ForkServer:
-    """Workers for a `LocalBuilder` and a `LocalRunner` at once: TVM is loaded once for both. Started before this
-    process loads TVM, it does so on another core meanwhile."""
+    """A server that loads TVM once, for the workers of a `LocalBuilder` and a `LocalRunner`.
+
+    Start it before this process loads TVM: it does so on another core meanwhile."""
     return ForkServer("autotune.measurement.cpu_kernel", compiler_threads())
 
 
@@ -150,5 +151,5 @@ def _message(needs: WorkerNeeds) -> bytes:
 
 
 def _import_path() -> str:
-    """What this process can import, the child can."""
+    """This process's import path, for the child."""
     return os.pathsep.join(path or str(Path.cwd()) for path in sys.path)

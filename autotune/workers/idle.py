@@ -1,4 +1,4 @@
-"""Waiting until the processes of other engines are idle, so that nothing is timed beside their spinning threads."""
+"""Waits until the processes of other engines are idle, since their spinning threads would disturb a timing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def wait_until_idle(pids: Iterable[int]) -> None:
     """Returns once none of the processes has used a processor for 50 ms, and after 2 s at the latest.
 
     The threads of TVM's pool look for more work after the last run: for 0.2 s on a processor whose system calls are
-    slow. Whoever is timed meanwhile has a core less.
+    slow. What is timed meanwhile has a core less.
     """
     watched = list(pids)
     used, deadline = _used_secs(watched), time.monotonic() + _MOST_SECS

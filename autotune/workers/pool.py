@@ -1,4 +1,4 @@
-"""A few warm worker processes that share a list of calls; a call that kills its process costs nobody else."""
+"""A pool of warm worker processes that share a list of calls; a call that kills its process affects no other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_CALLS = 300
 
 @dataclass(eq=False, slots=True)
 class CallFuture:
-    """A call on its way through a pool. reply: None until there is one."""
+    """A call in a pool; reply: None until there is one."""
 
     call: Call
     timeout_secs: float
@@ -33,11 +33,11 @@ class CallFuture:
 class WorkerPool(Closeable):
     """Worker processes, forked at once from one that has imported the module they need; replaced when dead or worn.
 
-    memory_bytes:  what one process may use;
+    memory_bytes:  limit of one process;
     recycle_bytes: one that holds more after a call, or has served 300 calls, is replaced before its next;
     server:        forks them, and is its owner's to close; by default one of the pool's own.
 
-    close() ends all of them; so does the parent's own end.
+    `close` ends all of them; so does the parent's own end.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class WorkerPool(Closeable):
         self._recycle_bytes = recycle_bytes
         self._is_closed = False
         self._needs = needs
-        #: What a worker is at, also while it is stopped.
+        #: The call of each busy worker, also while it is stopped.
         self._taken: dict[WorkerProcess, CallFuture] = {}
         self._owns_server = server is None
         self._server = server or ForkServer(needs.module, needs.environment)
@@ -60,7 +60,7 @@ class WorkerPool(Closeable):
 
     @property
     def pids(self) -> list[int]:
-        """The process ids of the workers that live."""
+        """The process ids of the live workers."""
         return [worker.pid for worker in self._workers if worker.state is not WorkerState.DEAD]
 
     def map(self, calls: Sequence[tuple[Call, float]]) -> list[Reply]:
@@ -70,12 +70,12 @@ class WorkerPool(Closeable):
         return [future.reply for future in futures if future.reply is not None]
 
     def work(self, futures: Sequence[CallFuture], enough: int) -> None:
-        """Makes calls until all tickets have their reply; or until enough have, and a worker has nothing to do.
+        """Makes calls until all futures have a reply; or until enough have, and a worker is idle.
 
-        Calls that are under way then are left: their processes are stopped, and go on when work or map is called
-        again; whoever wants such a reply passes the ticket again. The clock of a call starts when a worker takes it up,
-        and stands while it is stopped. A call whose process is killed from outside is made once more. When this
-        returns, no worker runs or starts. Raises AutotuneError where worker processes cannot start.
+        Processes whose call is under way then are stopped, and go on when work or map is called again: to get such a
+        reply, pass the future again. The clock of a call starts when a worker takes it up, and stands while it is
+        stopped. A call whose process is killed from outside is made once more. When this returns, no worker runs or
+        starts. Raises AutotuneError where worker processes cannot start.
         """
         for worker in self._taken:
             worker.resume()
@@ -98,7 +98,7 @@ class WorkerPool(Closeable):
                     else:
                         future.reply = reply
         except BaseException:
-            # What was asked for while another thread closed the pool is nobody else's to end.
+            # Workers that were forked while another thread closed the pool are ended here.
             for worker in self._workers if self._is_closed else self._taken:
                 worker.kill()
             self._taken.clear()
@@ -109,7 +109,7 @@ class WorkerPool(Closeable):
     def close(self) -> None:
         """Ends every worker process; a map in another thread raises AutotuneError then."""
         self._is_closed = True
-        # The server buries the workers, so it goes after them; but what it has not forked yet, it need not.
+        # The server reaps the workers, so it is closed after them, but before those that it has not forked yet.
         for worker in self._workers:
             if worker.is_started:
                 worker.kill()
@@ -147,6 +147,6 @@ class WorkerPool(Closeable):
 
 
 def lasting_worker(needs: WorkerNeeds) -> WorkerPool:
-    """One process that may use all of this machine's memory and is not replaced for holding much of it."""
+    """A pool of one process, which may use all of this machine's memory and is never replaced for holding much."""
     memory_bytes = int(psutil.virtual_memory().total)
     return WorkerPool(1, needs, memory_bytes, recycle_bytes=memory_bytes)

@@ -1,4 +1,4 @@
-"""One warm worker process as its parent sees it: handed a call, watched, killed when it misbehaves."""
+"""The parent's handle of one warm worker process: makes calls, and enforces limits of time and memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Call:
 
 
 class WorkerState(Enum):
-    """What a worker process is doing."""
+    """The state of a worker process."""
 
     STARTING = auto()
     IDLE = auto()
@@ -75,12 +75,12 @@ class WorkerProcess:
 
     @property
     def is_started(self) -> bool:
-        """Whether there is, or was, such a process: its server may have to import first."""
+        """Whether the process was forked; its server may have to import first."""
         return self._status.pid(0.0) is not None
 
     @property
     def descriptors(self) -> list[int]:
-        """What becomes readable when the process answers, writes or dies."""
+        """Descriptors that become readable when the process replies, writes or dies."""
         return [self._connection.fileno(), *self._output.descriptors]
 
     def used_bytes(self) -> int:
@@ -89,7 +89,7 @@ class WorkerProcess:
         return resident_bytes(pid) if pid else 0
 
     def start(self, call: Call, timeout_secs: float) -> bool:
-        """Hands over a call; False where the process turns out to have died while idle."""
+        """Starts a call; False where the process has died while idle."""
         assert self.state is WorkerState.IDLE
         self.calls += 1
         if not self._send(call, timeout_secs):
@@ -119,21 +119,21 @@ class WorkerProcess:
         return reply
 
     def pause(self) -> None:
-        """Stops the process and whatever it started, and the clock of its call."""
+        """Stops the process and its children, and the clock of its call."""
         self._paused = time.monotonic()
         self._signal(signal.SIGSTOP, 0.0)
 
     def resume(self) -> None:
-        """Goes on where it was stopped."""
+        """Continues the process and its children, and the clock of its call."""
         self._started += time.monotonic() - self._paused
         self._signal(signal.SIGCONT, 0.0)
 
     def kill(self) -> None:
-        """Ends the process and whatever it started, at once; a second kill does nothing."""
+        """Kills the process and its children; a second call does nothing."""
         if self.state is WorkerState.DEAD:
             return
         self.state = WorkerState.DEAD
-        # While its server lives, it is born sooner or later.
+        # While its server runs, it starts sooner or later.
         if self._signal(signal.SIGKILL, _BOOT_SECS):
             self._status.returncode(_REAPED_SECS)
         self._status.close()
@@ -141,7 +141,7 @@ class WorkerProcess:
         self._output.close()
 
     def _signal(self, number: signal.Signals, wait_secs: float) -> bool:
-        """Sends a signal to the process and whatever it started; False where it is not born within that time."""
+        """Sends a signal to the process and its children; False where it has not started within that time."""
         pid = self._status.pid(wait_secs)
         if pid is None:
             return False
@@ -181,10 +181,10 @@ class WorkerProcess:
         if returncode is None and not self.is_started:
             returncode = self._server.returncode
         if returncode is None and self._status.is_over:
-            # The server died as well, so nobody saw how; what ends both comes from outside.
+            # The server died as well, and its exit status with it; what ends both comes from outside.
             returncode = -signal.SIGKILL
         if returncode is None:
-            # It closed its end and lingers: as good as dead, and nobody else's doing.
+            # It closed its end and lingers: as good as dead, by its own doing.
             return Died(0, "the process closed its connection", secs)
         return Died(returncode, self._output.text(), secs)
 
@@ -192,7 +192,7 @@ class WorkerProcess:
 def _fork(
     server: ForkServer, needs: WorkerNeeds, connection: socket.socket, output: int, status: int
 ) -> None:
-    """Hands a worker's ends of what connects it over to the server, and keeps none of them."""
+    """Passes a worker's ends of its connections to the server, and closes them here."""
     try:
         server.fork(needs, [connection.fileno(), output, status])
     finally:

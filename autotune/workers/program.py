@@ -1,4 +1,4 @@
-"""The program behind worker processes: a fork server and the workers that it forks; none of them outlives the parent.
+"""The program of worker processes: a fork server and the workers that it forks; none of them outlives the parent.
 
 Started by path, with the file descriptor of its end of a socket to the parent, and the module that its workers need.
 That is imported once, before the first fork: a worker is there in milliseconds where a new process takes seconds. A
@@ -29,7 +29,7 @@ from types import ModuleType
 
 #: What goes through a worker's status pipe: its process id from itself, later how it ended from the server.
 STATUS = Struct("=cq")
-BORN, ENDED = b"b", b"e"
+STARTED, ENDED = b"s", b"e"
 
 _MESSAGE_CHARS = 2000
 _REQUEST_BYTES = 1 << 20
@@ -65,7 +65,7 @@ def _reply(call: Callable[[], object]) -> bytes:
 
 
 def _describe(error: BaseException) -> str:
-    """The error's type and text; of a long text its end, where compilers put the reason."""
+    """The error's type and text; of a long text the end, where compilers put the reason."""
     text = str(error).strip()
     if len(text) > _MESSAGE_CHARS:
         text = "… " + text[-_MESSAGE_CHARS:]
@@ -129,40 +129,40 @@ def _fork_on_request(requests: socket.socket) -> None:
 
 
 def _become_worker(output: int, status: int, inherited: Sequence[int]) -> None:
-    """Leaves all that is the server's; what is written goes to `output` from now on, and the process id to `status`."""
+    """Closes the server's descriptors, redirects output, and writes the process id to `status`."""
     os.setsid()
     os.dup2(output, 1)
     os.dup2(output, 2)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.write(status, STATUS.pack(BORN, os.getpid()))
+    os.write(status, STATUS.pack(STARTED, os.getpid()))
     for descriptor in (output, status, *inherited):
         os.close(descriptor)
 
 
 def _wake(workers: Iterable[int]) -> None:
-    """Lets workers go on that the parent has stopped, so that they see that it is gone."""
+    """Continues workers that the parent has stopped, so that they see that it is gone."""
     for pid in workers:
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGCONT)
 
 
 def _tell_ends(statuses: dict[int, int]) -> None:
-    """Buries workers that have ended, and tells the parent how they did; statuses: their pipes by process id."""
+    """Reaps workers that have ended, and writes their exit status to their pipes; statuses: the pipes by process id."""
     while statuses:
         pid, wait_status = os.waitpid(-1, os.WNOHANG)
         if not pid:
             return
         status = statuses.pop(pid)
-        # The parent may have lost its interest.
+        # The parent may have closed its end.
         with suppress(BrokenPipeError):
             os.write(status, STATUS.pack(ENDED, os.waitstatus_to_exitcode(wait_status)))
         os.close(status)
 
 
 def import_for_good(module: str) -> ModuleType:
-    """Imports what is there as long as the process: next to nothing of it is ever garbage, and what is never collected
-    is never copied by a worker, either. TVM takes a fifth of a second less this way."""
+    """Imports a module for the life of the process, without garbage collection: next to nothing of it is garbage, and
+    frozen objects are not copied by workers. TVM loads a fifth of a second faster this way."""
     gc.disable()
     try:
         return importlib.import_module(module)

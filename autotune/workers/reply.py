@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass
 from typing import Any
 
-# Signals that a machine or a person sends from outside, not what a broken kernel dies of.
+# Signals that the system or a person sends, and that no broken kernel dies of.
 _OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 
 
