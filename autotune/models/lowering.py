@@ -5,11 +5,13 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
+from autotune.models.isolation import failing_node
 from autotune.models.model import Model
 from autotune.models.passes.channel_padding import with_full_vectors
 from autotune.models.passes.channel_shuffles import with_channels_last_shuffles
 from autotune.models.passes.split_convolutions import with_split_convolutions
 from autotune.models.passes.subpixel_convolutions import with_subpixel_convolutions
+from search_spaces.errors import last_line
 from search_spaces.target import Target
 from search_spaces.tensor_ir.modules import is_cpu, tvm_target
 from search_spaces.tensor_ir.vector_unit import vector_unit
@@ -21,9 +23,22 @@ def lower(model: Model | tvm.IRModule, target: Target) -> tvm.IRModule:
     The same passes run before tasks are extracted and before a build, so that a record is found again.
     A reshape in the middle of the graph becomes a view here: once scheduled, TVM would not know it for one.
     Then the constant weights of each function are marked as free in their layout: the search may repack
-    them, and the build does the repacking ahead of time.
+    them, and the build does the repacking ahead of time. Raises Misuse for a model that TVM cannot lower, with the
+    node of its file that it cannot lower alone.
     """
-    module = model.module if isinstance(model, Model) else model
+    if not isinstance(model, Model):
+        return _lowered(model, target)
+    try:
+        return _lowered(model.module, target)
+    except (RuntimeError, ValueError, TypeError) as error:
+        found = failing_node(model, lambda module: _lowered(module, target))
+        name, cause = (found[0].name if found and found[0] else "", found[1] if found else error)
+        raise model.origins.refusal(
+            name, f"TVM {tvm.__version__} cannot lower it: {last_line(cause)}"
+        ) from error
+
+
+def _lowered(module: tvm.IRModule, target: Target) -> tvm.IRModule:
     compiled_for = tvm_target(target)
     passes = [
         *relax.pipeline.library_dispatch_passes(compiled_for),

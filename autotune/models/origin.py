@@ -50,15 +50,10 @@ class Origins:
             name = name.rpartition(SEPARATOR)[0]
         return None
 
-    def mentioned(self, text: str) -> Origin | None:
-        """The node with the longest name among those in the text of an error."""
-        found = [name for name in self.nodes if name in text]
-        return self.nodes[max(found, key=len)] if found else None
-
     def refusal(self, name: str, reason: str, remedy: str = "") -> Misuse:
         """The error for a node that cannot be compiled, by its name in the rewritten graph."""
         origin = self.of(name)
-        where = str(origin) if origin else f"the node {name!r}"
+        where = str(origin) if origin else f"the node {name!r}" if name else "the graph as a whole"
         return Misuse(f"cannot import {self.file}: {where}: {reason.rstrip('.')}. {remedy or _REMEDY}")
 
 

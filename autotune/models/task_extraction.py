@@ -27,7 +27,7 @@ def extract_tasks(model: Model | tvm.IRModule | tvm.tirx.PrimFunc, target: Targe
         return (TuningTask(workload(module, _name(module)), target),)
     tasks: dict[str, TuningTask] = {}
     weights: dict[str, int] = {}
-    lowered = lower(module, target)
+    lowered = lower(model if isinstance(model, Model) else module, target)
     keys: dict[str, str] = {}
     for name, func in calls(lowered):
         if not is_static(func):

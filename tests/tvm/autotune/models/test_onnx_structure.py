@@ -15,6 +15,7 @@ import tvm
 from onnx import TensorProto, helper, numpy_helper
 
 from autotune.deployment.compilation import compile
+from autotune.models import lowering
 from autotune.models.isolation import failing_node
 from autotune.models.model import load_model
 from search_spaces.errors import Misuse
@@ -345,7 +346,6 @@ def test_a_node_that_an_operator_was_expanded_to_leads_back_to_it(tmp_path: Path
 
     assert str(origins.of("layer1/celu/EluResult")) == "Celu 'layer1/celu' (output 'y': float32 2,3)"
     assert origins.of("layer2") is None
-    assert origins.mentioned("cannot legalize layer1/celu/Elu") == origins.of("layer1/celu")
 
 
 def test_a_failing_node_is_found_on_its_own(tmp_path: Path) -> None:
@@ -367,3 +367,22 @@ def test_a_failing_node_is_found_on_its_own(tmp_path: Path) -> None:
     assert (origin.name, str(error)) == ("second", "no softmax here")
     assert failing_node(load_model(tmp_path / "model.onnx"), lambda _: tried.append(None)) is None
     assert len(tried) == 4, "equal nodes are tried once"
+
+
+def test_a_model_that_cannot_be_lowered_is_refused_by_its_node(
+    tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(module: tvm.IRModule) -> tvm.IRModule:
+        if "R.nn.softmax" in module.script():
+            raise ValueError("Traceback\nno softmax here")
+        return module
+
+    nodes = [node("Relu", ["x"], ["a"], name="first"), node("Softmax", ["a"], ["y"], name="second")]
+    onnx.save(model_of(nodes, {"x": X}, [("y", FLOAT)]), tmp_path / "model.onnx")
+    model = load_model(tmp_path / "model.onnx")
+    monkeypatch.setattr(lowering.relax.transform, "DecomposeOpsForInference", lambda: refuse)
+
+    with pytest.raises(
+        Misuse, match=r"Softmax 'second' \(output 'y': float32 2,3\): TVM .* no softmax here\. "
+    ):
+        lowering.lower(model, target)
