@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -31,34 +32,23 @@ _LEAST_TO_LEARN = 6
 _BUILD_TIME_WEIGHT = 0.25
 
 
+@dataclass(slots=True)
 class Surrogate:
     """A ranker and a validity model over the configs' own features; the predictions for each config are cached.
 
+    ranker:      with a prior, its scores are the ranker's last column; None where the prior alone scores.
     valid_above: the probability from which a config counts as valid.
+    build_time_weight: subtracted from a score for each e-fold of the expected build time.
     """
 
-    def __init__(
-        self,
-        features: ConfigFeatures,
-        ranker: CostModel | None,
-        validity: ValidityModel,
-        valid_above: float,
-        prior: Prior | None = None,
-        build_time: BuildTimeModel | None = None,
-        build_time_weight: float = 0.0,
-    ) -> None:
-        """ranker: None where the prior is all that is known; otherwise the prior is the last of its columns.
-
-        build_time_weight: what is taken off a score for each e-fold of the expected build time.
-        """
-        self._features = features
-        self._build_time = build_time
-        self._build_time_weight = build_time_weight
-        self._ranker = ranker
-        self._prior = prior
-        self._validity = validity
-        self._valid_above = valid_above
-        self._predicted: dict[Config, tuple[bool, float]] = {}
+    features: ConfigFeatures
+    ranker: CostModel | None
+    validity: ValidityModel
+    valid_above: float
+    prior: Prior | None = None
+    build_time: BuildTimeModel | None = None
+    build_time_weight: float = 0.0
+    _predicted: dict[Config, tuple[bool, float]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -100,20 +90,20 @@ class Surrogate:
     def _predict(self, configs: Sequence[Config]) -> None:
         new = [config for config in configs if config not in self._predicted]
         if new:
-            matrix = self._features.matrix(new)
-            valid = self._validity.predict(matrix) >= self._valid_above
+            matrix = self.features.matrix(new)
+            valid = self.validity.predict(matrix) >= self.valid_above
             scores = self._scores(matrix, new)
             self._predicted.update(zip(new, zip(valid.tolist(), scores.tolist(), strict=True), strict=True))
 
     def _scores(self, matrix: NDArray[np.float32], configs: Sequence[Config]) -> NDArray[np.float64]:
-        expected = None if self._prior is None else self._prior(configs)
-        if self._ranker is None:
+        expected = None if self.prior is None else self.prior(configs)
+        if self.ranker is None:
             assert expected is not None
             return expected
-        scores = self._ranker.predict(matrix if expected is None else _with(matrix, expected))
-        if self._build_time is None:
+        scores = self.ranker.predict(matrix if expected is None else _with(matrix, expected))
+        if self.build_time is None:
             return scores
-        return scores - self._build_time_weight * self._build_time.predict(matrix)
+        return scores - self.build_time_weight * self.build_time.predict(matrix)
 
 
 def _with(matrix: NDArray[np.float32], expected: NDArray[np.float64]) -> NDArray[np.float32]:

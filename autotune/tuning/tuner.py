@@ -108,7 +108,7 @@ class Tuner:
 
     @property
     def slowdown(self) -> float:
-        """How many times slower than usual the device is, as far as its runner tells."""
+        """The slowdown of the device against its usual speed, as far as its runner observes it."""
         return self._steady_runner.slowdown if self._steady_runner else 1.0
 
     @property

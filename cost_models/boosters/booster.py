@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,28 @@ from search_spaces.errors import Misuse
 
 if TYPE_CHECKING:
     import xgboost
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingRows:
+    """The training data of a booster: (n, d) features and (n,) labels.
+
+    groups:  (n,), sorted; pairs are ranked within a group.
+    weights: (n,) of the rows.
+    """
+
+    features: NDArray[np.float32]
+    labels: NDArray[np.float64]
+    groups: NDArray[np.int64] | None = None
+    weights: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoosterSettings:
+    """XGBoost's parameters and the number of trees."""
+
+    params: Mapping[str, Any]
+    num_boost_round: int
 
 
 class Booster:
@@ -24,30 +47,28 @@ class Booster:
     @classmethod
     def train(
         cls,
-        features: NDArray[np.float32],
-        labels: NDArray[np.float64],
-        *,
-        params: Mapping[str, Any],
-        num_boost_round: int,
+        rows: TrainingRows,
+        settings: BoosterSettings,
         card: Mapping[str, Any],
-        groups: NDArray[np.int64] | None = None,
-        grown_on: Booster | None = None,
-        weights: NDArray[np.float64] | None = None,
+        source: Booster | None = None,
     ) -> Booster:
-        """Trains `num_boost_round` trees on (n, d) features and (n,) labels; groups (n,), if any, must be sorted.
+        """Trains on one thread.
 
-        grown_on: the new trees correct what this one says, and stand behind its trees; weights (n,): of the rows.
+        card:   of the new booster; its numbers of columns and rows are added.
+        source: a booster whose trees are kept; the new trees correct its predictions.
         """
         import xgboost  # takes a second to load, scikit-learn with it, and a first measurement needs neither
 
-        matrix = xgboost.DMatrix(features, label=labels, weight=weights, qid=groups, nthread=1)
-        trees = xgboost.train(
-            {"nthread": 1, "verbosity": 0, **params},
-            matrix,
-            num_boost_round=num_boost_round,
-            xgb_model=None if grown_on is None else grown_on._trees,
+        matrix = xgboost.DMatrix(
+            rows.features, label=rows.labels, weight=rows.weights, qid=rows.groups, nthread=1
         )
-        return cls(trees, {**card, "columns": features.shape[1], "rows": len(labels)})
+        trees = xgboost.train(
+            {"nthread": 1, "verbosity": 0, **settings.params},
+            matrix,
+            num_boost_round=settings.num_boost_round,
+            xgb_model=None if source is None else source._trees,
+        )
+        return cls(trees, {**card, "columns": rows.features.shape[1], "rows": len(rows.labels)})
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """(n,) raw predictions. Raises Misuse where the number of columns is not that of training."""

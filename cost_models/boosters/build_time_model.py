@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.boosters.booster import Booster
+from cost_models.boosters.booster import Booster, BoosterSettings, TrainingRows
 from search_spaces.errors import Misuse
 
 # Milliseconds are noise.
@@ -38,9 +38,8 @@ class BuildTimeModel:
             "tree_method": "hist",
             "seed": self.seed,
         }
-        self._booster = Booster.train(
-            features, logs - logs.mean(), params=params, num_boost_round=self.num_boost_round, card={}
-        )
+        rows = TrainingRows(features, logs - logs.mean())
+        self._booster = Booster.train(rows, BoosterSettings(params, self.num_boost_round), card={})
         return self
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 
-from cost_models.boosters.booster import Booster
+from cost_models.boosters.booster import Booster, BoosterSettings, TrainingRows
 from cost_models.features.program_features import COLUMNS
 from cost_models.record_table import RecordTable
 from search_spaces.errors import Misuse
@@ -146,15 +146,10 @@ def _fit(
 
     roofline = np.asarray(minimize(miss, _ROOFLINE, method="Nelder-Mead").x)
     _, places, counts = np.unique(table.groups[rows], return_inverse=True, return_counts=True)
-    trees = Booster.train(
-        table.features[rows],
-        np.log2(table.secs[rows]) - _bound(roofline, table.features[rows]),
-        params={**_TREES, "seed": seed},
-        num_boost_round=_ROUNDS,
-        card={},
-        weights=1.0 / counts[places],
-    )
-    return roofline, trees
+    features = table.features[rows]
+    residuals = np.log2(table.secs[rows]) - _bound(roofline, features)
+    data = TrainingRows(features, residuals, weights=1.0 / counts[places])
+    return roofline, Booster.train(data, BoosterSettings({**_TREES, "seed": seed}, _ROUNDS), card={})
 
 
 def _predict(roofline: Floats, trees: Booster, features: NDArray[np.float32]) -> Floats:

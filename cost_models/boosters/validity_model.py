@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.boosters.booster import Booster
+from cost_models.boosters.booster import Booster, BoosterSettings, TrainingRows
 from search_spaces.errors import Misuse
 
 _KIND = "xgboost-validity"
@@ -42,13 +42,9 @@ class ValidityModel:
                 "tree_method": "hist",
                 "seed": self.seed,
             }
-            self._booster = Booster.train(
-                features,
-                valid.astype(np.float64),
-                params=params,
-                num_boost_round=self.num_boost_round,
-                card={"kind": _KIND, "seed": self.seed, "rounds": self.num_boost_round},
-            )
+            rows = TrainingRows(features, valid.astype(np.float64))
+            card = {"kind": _KIND, "seed": self.seed, "rounds": self.num_boost_round}
+            self._booster = Booster.train(rows, BoosterSettings(params, self.num_boost_round), card)
         return self
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:

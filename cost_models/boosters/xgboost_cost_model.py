@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.boosters.booster import Booster
+from cost_models.boosters.booster import Booster, BoosterSettings, TrainingRows
 from cost_models.boosters.model_file import read_model_file, write_model_file
 from cost_models.boosters.validity_model import ValidityModel
 from cost_models.dataset import Dataset
@@ -114,20 +114,18 @@ class XGBoostCostModel:
             params["lambdarank_pair_method"] = "mean"
             params["lambdarank_num_pair_per_sample"] = self.lambdarank_num_pair_per_sample
         scores = dataset.scores[order]
-        return Booster.train(
+        rows = TrainingRows(
             dataset.features[order],
             scores if ranks else np.sqrt(scores),
-            params=params,
-            num_boost_round=self.num_boost_round,
-            card={
-                "kind": _KIND,
-                "seed": self.seed,
-                "rounds": self.num_boost_round,
-                "objective": self.objective.value,
-            },
-            groups=dataset.groups[order] if ranks else None,
-            grown_on=source,
+            dataset.groups[order] if ranks else None,
         )
+        card = {
+            "kind": _KIND,
+            "seed": self.seed,
+            "rounds": self.num_boost_round,
+            "objective": self.objective.value,
+        }
+        return Booster.train(rows, BoosterSettings(params, self.num_boost_round), card, source)
 
     def _fitted(self) -> Booster:
         if self._booster is None:

@@ -162,43 +162,60 @@ class _TraceReader:
         self._steps: Counter[str] = Counter()
 
     def read(self, instruction: Any, decision: Any) -> None:
+        """Follows one instruction of the trace; decision: of a sampling instruction, else None."""
         kind, inputs, outputs = instruction.kind.name, list(instruction.inputs), list(instruction.outputs)
         self._steps[kind] += 1
+        self._note_owners(kind, inputs, outputs)
+        if decision is not None:
+            self._read_sampling(kind, inputs, outputs, decision)
+        match kind:
+            case "GetSBlock":
+                self._blocks[outputs[0]] = str(instruction.attrs[0])
+            case "GetProducers":
+                self._take_producers(self._blocks.get(inputs[0], ""), outputs)
+            case "GetLoops":
+                self._take_loops(self._blocks.get(inputs[0], ""), outputs)
+            case "Split":
+                self._split(inputs, outputs, piece_rows(instruction))
+            case "Reorder":
+                self._reorder(inputs)
+            case "ReverseComputeAt":
+                self._attach(inputs[1])
+            case "RFactor":
+                self._factor_reduction(inputs[0], outputs[0])
+            case "Annotate" if str(instruction.attrs[0]) == "meta_schedule.parallel":
+                self._parallel = max(self._parallel, _constant(inputs[1]))
+
+    def _note_owners(self, kind: str, inputs: list[Any], outputs: list[Any]) -> None:
         if kind in ("ComputeInline", "ReverseComputeInline", "ReverseComputeAt"):
             self._attached.add(self._blocks.get(inputs[0], ""))
         if kind in ("GetLoops", "Fuse", "Split"):
             block = self._blocks.get(inputs[0]) or self._owners.get(inputs[0], "")
             self._owners.update(dict.fromkeys(outputs, block))
-        if kind == "GetSBlock":
-            self._blocks[outputs[0]] = str(instruction.attrs[0])
-        elif kind == "GetProducers":
-            self._take_producers(self._blocks.get(inputs[0], ""), outputs)
-        elif kind == "GetLoops":
-            self._take_loops(self._blocks.get(inputs[0], ""), outputs)
-        elif kind in _TILES:
-            self._tilings[decision.name] = decision.choices[0]
-            for level, output in enumerate(outputs):
-                constant = decision.choices[0][level] if isinstance(decision.choices[0], tuple) else 1
-                self._factors[output] = (decision.name, level, int(constant))
-        elif kind == "Split":
-            self._split(inputs, outputs, piece_rows(instruction))
-        elif kind == "Reorder":
-            self._reorder(inputs)
-        elif kind == "ReverseComputeAt" and inputs[1] in self._places:
-            block, place = self._places[inputs[1]]
-            nest = self._nests[block]
-            self._nests[block] = replace(nest, attachments=(*nest.attachments, place))
-        elif kind == "RFactor" and inputs[0] in self._parts:
-            name, level = self._parts[inputs[0]]
-            self._apart[name] = level
-            self._split_sum(self._owners.get(inputs[0], ""), outputs[0], name, level)
-        elif kind == "SampleComputeLocation":
+
+    def _read_sampling(self, kind: str, inputs: list[Any], outputs: list[Any], decision: Any) -> None:
+        if kind == "SampleComputeLocation":
             self._locations.append(decision.name)
             self._located.append((decision.name, self._blocks.get(inputs[0], "")))
         elif kind == "SampleCategorical":
             self._numbers.append(decision.name)
-        elif kind == "Annotate" and str(instruction.attrs[0]) == "meta_schedule.parallel":
-            self._parallel = max(self._parallel, _constant(inputs[1]))
+        else:
+            self._tilings[decision.name] = decision.choices[0]
+            for level, output in enumerate(outputs):
+                constant = decision.choices[0][level] if isinstance(decision.choices[0], tuple) else 1
+                self._factors[output] = (decision.name, level, int(constant))
+
+    def _attach(self, loop: Any) -> None:
+        if loop in self._places:
+            block, place = self._places[loop]
+            nest = self._nests[block]
+            self._nests[block] = replace(nest, attachments=(*nest.attachments, place))
+
+    def _factor_reduction(self, loop: Any, output: Any) -> None:
+        if loop in self._parts:
+            name, level = self._parts[loop]
+            self._apart[name] = level
+            self._split_sum(self._owners.get(loop, ""), output, name, level)
 
     def _take_loops(self, block: str, outputs: list[Any]) -> None:
         axes, _ = self._operators.get(block, ((), ()))

@@ -33,12 +33,12 @@ class RecordIndex:
         self._best: dict[tuple[int, int], tuple[int, TuningRecord | None]] = {}
 
     def add(self, line: RecordLine, offset: int, size: int) -> None:
-        """Takes one more record in, by its line."""
+        """Adds a record by its line."""
         task = self._tasks.setdefault((line.task, line.target), len(self._tasks))
         device = self._devices.setdefault(line.device, len(self._devices))
         job = self._jobs.setdefault(line.job, len(self._jobs))
         self._of_task.setdefault(task, array("q")).append(len(self._table))
-        self._table.add(line, offset, size, task, device, job)
+        self._table.add(line, (offset, size), (task, device, job))
 
     @property
     def rows(self) -> Rows:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from search_spaces.errors import Misuse
 from search_spaces.target import Target
+from search_spaces.task import TuningTask
 from search_spaces.workload import Workload
 from tuning_logs.format.line import (
     DeviceLine,
@@ -89,8 +90,7 @@ class Definitions:
         """The record that a line at an offset stands for; what it refers to has been defined."""
         return record_of(
             line,
-            _before(self._workloads[line.task], offset),
-            self._target(line.target),
+            TuningTask(_before(self._workloads[line.task], offset), self._target(line.target), line.weight),
             _before(self._devices[line.device], offset),
             _before(self._jobs[line.job], offset),
             self._traces.get(line.trace) if isinstance(line.trace, str) else None,

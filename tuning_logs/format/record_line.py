@@ -13,7 +13,6 @@ from msgspec import UNSET, UnsetType, structs
 from msgspec.structs import replace
 
 from search_spaces.config import Config
-from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.workload import Workload
 from tuning_logs.format.line import (
@@ -112,16 +111,11 @@ def trace_of(line: TraceLine) -> str:
 
 
 def record_of(
-    line: RecordLine,
-    workload: Workload,
-    target: Target,
-    device: DeviceFingerprint,
-    job: Job,
-    trace: str | None,
+    line: RecordLine, task: TuningTask, device: DeviceFingerprint, job: Job, trace: str | None
 ) -> TuningRecord:
-    """The record that the line stands for, given what it refers to."""
+    """The record of a line, given the definitions that it refers to."""
     return TuningRecord(
-        TuningTask(workload, target, line.weight),
+        task,
         device,
         intern(line.space),
         # A log asks the same questions over and over: hold each name only once.

@@ -52,10 +52,10 @@ class RowTable:
         self._count = len(self._table)
         self._fresh: list[tuple[Any, ...]] = []
 
-    def add(self, line: RecordLine, offset: int, size: int, task: int, device: int, job: int) -> None:
-        """Takes in the line of a record that stands at an offset."""
+    def add(self, line: RecordLine, span: tuple[int, int], numbers: tuple[int, int, int]) -> None:
+        """Adds a record's line; span: its offset and size; numbers: those of its task, device and job."""
         standing = standing_of(line.measurement)
-        self._fresh.append((offset, size, task, device, job, program_of(line.space, line.config), *standing))
+        self._fresh.append((*span, *numbers, program_of(line.space, line.config), *standing))
         if len(self._fresh) == _SOME:
             self._settle()
 

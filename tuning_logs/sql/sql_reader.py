@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.target import Target
+from search_spaces.task import TuningTask
 from search_spaces.workload import Workload
 from tuning_logs.format.line import (
     DeviceLine,
@@ -87,7 +88,7 @@ class SqlReader:
         trace = self._defined.get(row.trace_digest)
         # What was measured is worth keeping without the trace.
         text = trace.text if isinstance(trace, TraceLine) else None
-        return record_of(line, workload, target, device, job, text)
+        return record_of(line, TuningTask(workload, target, line.weight), device, job, text)
 
     def _expected(self, digest: str, kind: type[_T]) -> _T:
         found = self._defined.get(digest, "it is missing")
