@@ -19,6 +19,7 @@ from autotune.devices.device import Device, local_device
 from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.local_runner import LocalRunner
 from autotune.runners.runner import Outcome, TrialLimits
+from autotune.workers.fork_server import ForkServer
 from search_spaces.config import Config
 from search_spaces.errors import AutotuneError, IllegalSchedule
 from search_spaces.space import Candidate
@@ -36,14 +37,14 @@ def device() -> Device:
 
 
 @pytest.fixture(scope="module")
-def builder() -> Iterator[LocalBuilder]:
-    with LocalBuilder() as builder:
+def builder(kernels: ForkServer) -> Iterator[LocalBuilder]:
+    with LocalBuilder(server=kernels) as builder:
         yield builder
 
 
 @pytest.fixture
-def runner(device: Device) -> Iterator[LocalRunner]:
-    with LocalRunner(device) as runner:
+def runner(device: Device, kernels: ForkServer) -> Iterator[LocalRunner]:
+    with LocalRunner(device, server=kernels) as runner:
         yield runner
 
 

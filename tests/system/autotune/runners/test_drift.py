@@ -12,6 +12,7 @@ from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.device import local_device
 from autotune.runners.drift import DriftMonitor
 from autotune.runners.local_runner import LocalRunner
+from autotune.workers.fork_server import ForkServer
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
@@ -33,18 +34,20 @@ class Thermometer(DriftMonitor):
 
 
 @pytest.fixture
-def artifacts() -> Iterator[list[Artifact]]:
+def artifacts(kernels: ForkServer) -> Iterator[list[Artifact]]:
     device = local_device()
     func = te.create_prim_func(
         [x := te.placeholder((16,), name="x"), te.compute((16,), lambda i: x[i] + 1.0)]
     )
     space = TensorIRSpace(TuningTask(modules.workload(func, "add-one"), device.target))
-    with LocalBuilder(workers=1) as builder:
+    with LocalBuilder(workers=1, server=kernels) as builder:
         yield [one for one in builder.build([space.apply(space.default)]) if isinstance(one, Artifact)]
 
 
-def test_every_eight_trials_share_a_slowdown_and_none_is_repeated(artifacts: list[Artifact]) -> None:
-    with LocalRunner(local_device()) as runner:
+def test_every_eight_trials_share_a_slowdown_and_none_is_repeated(
+    artifacts: list[Artifact], kernels: ForkServer
+) -> None:
+    with LocalRunner(local_device(), server=kernels) as runner:
         runner._drift = drift = Thermometer([1.0, 1.02, 1.7, 1.0])
         first = runner.run(artifacts * 10)
         second = runner.run(artifacts)

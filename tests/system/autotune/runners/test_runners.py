@@ -11,13 +11,15 @@ from rpc_boards import Boards
 from autotune.builders.artifact import Artifact
 from autotune.builders.builder import Builder
 from autotune.builders.local_builder import LocalBuilder
+from autotune.devices.connection import Rpc
 from autotune.devices.device import local_device
 from autotune.models.operators import operator_task
 from autotune.runners.local_runner import LocalRunner
-from autotune.runners.rpc_runner import RemoteRunner
+from autotune.runners.rpc_runner import BoardOptions, RpcRunner
 from autotune.runners.runner import Runner
 from autotune.testing.builder_laws import BuilderLaws
 from autotune.testing.runner_laws import RunnerLaws
+from autotune.workers.fork_server import ForkServer
 from search_spaces import Candidate, IllegalSchedule
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 
@@ -40,8 +42,8 @@ def candidates() -> list[Candidate]:
 
 
 @pytest.fixture
-def builder() -> Iterator[LocalBuilder]:
-    with LocalBuilder(workers=1) as builder:
+def builder(kernels: ForkServer) -> Iterator[LocalBuilder]:
+    with LocalBuilder(workers=1, server=kernels) as builder:
         yield builder
 
 
@@ -63,11 +65,11 @@ class TestLocalBuilder(BuilderLaws):
 
 class TestRunners(RunnerLaws):
     @pytest.fixture(params=["cpu", "board"])
-    def runner(self, request: pytest.FixtureRequest) -> Runner:
+    def runner(self, request: pytest.FixtureRequest, kernels: ForkServer) -> Runner:
         if request.param == "cpu":
-            return LocalRunner(local_device(1))
+            return LocalRunner(local_device(1), server=kernels)
         boards: Boards = request.getfixturevalue("boards")
-        return RemoteRunner(boards.tracker, "laws", 1)
+        return RpcRunner(Rpc(boards.tracker, "laws"), BoardOptions(1))
 
     @pytest.fixture
     def artifacts(self, builder: LocalBuilder, candidates: list[Candidate]) -> Sequence[Artifact]:

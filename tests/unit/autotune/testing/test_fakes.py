@@ -10,6 +10,7 @@ import pytest
 from autotune.builders.artifact import Artifact
 from autotune.builders.builder import Builder
 from autotune.runners.runner import Runner
+from autotune.runners.steady_runner import SteadyRunner
 from autotune.testing.builder_laws import BuilderLaws
 from autotune.testing.noisy_runner import NoisyRunner
 from autotune.testing.replay_runner import ReplayRunner
@@ -58,9 +59,15 @@ class TestBuilders(BuilderLaws):
 
 
 class TestRunners(RunnerLaws):
-    @pytest.fixture(params=[0.0, 0.2], ids=["exact", "noisy"])
+    @pytest.fixture(params=["exact", "noisy", "steady"])
     def runner(self, request: pytest.FixtureRequest, machine: ToyMachine | ReplayRunner) -> Runner:
-        return NoisyRunner(machine, request.param) if request.param else machine
+        match request.param:
+            case "noisy":
+                return NoisyRunner(machine, 0.2)
+            case "steady":
+                return SteadyRunner(machine)
+            case _:
+                return machine
 
     @pytest.fixture
     def artifacts(
