@@ -2,7 +2,17 @@
 
 
 class AutotuneError(Exception):
-    """Base class of errors that a user can act on: what was expected, what was found, what to do next."""
+    """Base class of errors that a user can act on: what was expected, what was found, what to do next.
+
+    code: of the cause, the same in all versions, as in AT101; `autotune explain` says more about each.
+    """
+
+    code = "AT001"
+
+    def __init__(self, message: str = "", *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
 
 
 class Misuse(AutotuneError):
@@ -11,6 +21,8 @@ class Misuse(AutotuneError):
 
 class IllegalSchedule(AutotuneError):
     """The config answers every question, yet no program can be built from it; the message is the reason."""
+
+    code = "AT601"
 
 
 def last_line(error: BaseException) -> str:

@@ -38,6 +38,8 @@ def main() -> None:
     command = Path(sys.executable).with_name("autotune")
     shown = subprocess.run([command, "--help"], capture_output=True, text=True, check=True).stdout
     assert "tune" in shown and "build" in shown, shown
+    explained = subprocess.run([command, "explain", "AT101"], capture_output=True, text=True, check=True)
+    assert "AT101" in explained.stdout, explained.stdout
     listed = subprocess.run(
         [command, "tasks", "--op", "matmul:16,16,16"], capture_output=True, text=True, check=True
     ).stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 from rich.text import Text
@@ -57,6 +58,10 @@ app = command_group(
             "commands.doctor:doctor",
             "Check everything that a job needs, and say how to mend what is missing.",
         ),
+        "explain": Command(
+            "commands.explain:explain",
+            "Explain an error code: why it happens, and what to do.",
+        ),
         "cost-model": Command(
             "commands.cost_model_group:",
             "Train, evaluate, adapt and show cost models, and collect their training data.",
@@ -71,18 +76,24 @@ app = command_group(
 
 
 def main() -> None:
-    """Runs the command line; exits with 0 done, 1 failed, 2 misuse, 130 stopped by Ctrl-C."""
+    """Runs the command line; exits with 0 done, 1 failed, 2 misuse, 130 stopped by Ctrl-C.
+
+    An error is printed on stderr: as text, or with --json as a line with one JSON document.
+    """
     try:
         app()
-    except Misuse as error:
-        _fail(error, 2)
     except AutotuneError as error:
-        _fail(error, 1)
+        _print_json(error) if "--json" in sys.argv else _print(error)
+        sys.exit(2 if isinstance(error, Misuse) else 1)
 
 
-def _fail(error: AutotuneError, code: int) -> None:
-    ERR.print(Text.assemble(("autotune: ", "bold red"), str(error)))
-    sys.exit(code)
+def _print(error: AutotuneError) -> None:
+    ERR.print(Text.assemble((f"error[{error.code}]", "bold red"), f": {error}"))
+    ERR.print(f"autotune explain {error.code} says why, and what to do", style="dim")
+
+
+def _print_json(error: AutotuneError) -> None:
+    ERR.print(json.dumps({"error": {"code": error.code, "message": str(error)}}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,82 @@
+"""Error codes: printed with each error, and explained by a command."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+from typer.testing import CliRunner
+
+from autotune.cli import main
+from autotune.cli.error_codes import AREAS, read_error_codes
+from search_spaces import AutotuneError, IllegalSchedule, Misuse
+
+CODES = read_error_codes()
+
+
+def shown(*arguments: str) -> str:
+    done = CliRunner().invoke(main.app, ["explain", *arguments])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def failed(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The exit code of a command line."""
+    monkeypatch.setattr(main.sys, "argv", ["autotune", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def test_a_code_is_explained_in_capitals_or_not() -> None:
+    text = shown("at101")
+    assert all(part in text for part in ("AT101", CODES["AT101"].why, CODES["AT101"].remedy))
+    assert json.loads(shown("AT101", "--json"))["title"] == CODES["AT101"].title
+
+
+def test_all_codes_are_listed_by_area() -> None:
+    text = shown()
+    assert all(code in text and one.title in text for code, one in CODES.items())
+    assert all(area in text for area in AREAS.values())
+    assert [one["code"] for one in json.loads(shown("--json"))] == list(CODES)
+
+
+def test_codes_are_well_formed_and_in_order() -> None:
+    assert list(CODES) == sorted(CODES)
+    for code, one in CODES.items():
+        assert len(code) == 5 and code.startswith("AT") and one.area
+        assert one.title and not one.title.endswith(".")
+        assert one.why.endswith(".") and one.remedy.endswith(".")
+
+
+def test_an_unknown_code_is_misuse_with_suggestions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert failed(monkeypatch, "explain", "AT1O1") == 2
+    assert "did you mean one of" in (error := capsys.readouterr().err)
+    assert "AT101" in error
+
+
+def test_an_error_is_printed_with_its_code_and_where_to_read_more(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise AutotuneError("expected a disk, found none", code="AT803")
+
+    monkeypatch.setattr(main, "app", fail)
+    assert failed(monkeypatch, "build") == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "error[AT803]: expected a disk, found none"
+    assert "autotune explain AT803" in lines[1]
+    assert failed(monkeypatch, "build", "--json") == 1
+    written = capsys.readouterr().err
+    assert json.loads(written) == {"error": {"code": "AT803", "message": "expected a disk, found none"}}
+
+
+def test_a_code_survives_the_way_between_processes() -> None:
+    for error in (Misuse("wrong", code="AT101"), IllegalSchedule("too large"), AutotuneError("else")):
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), again.code, str(again)) == (type(error), error.code, str(error))
+    assert IllegalSchedule("too large").code == "AT601"
