@@ -30,12 +30,16 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if self.features.ndim != 2:
-            raise Misuse(f"features must be a matrix, one row per config; found shape {self.features.shape}")
+            raise Misuse(
+                f"features must be a matrix, one row per config; found shape {self.features.shape}",
+                code="AT308",
+            )
         rows = self.features.shape[0]
         if self.scores.shape != (rows,) or self.groups.shape != (rows,):
             raise Misuse(
                 f"every one of the {rows} rows of features needs one score and one group; "
-                f"found shapes {self.scores.shape} and {self.groups.shape}"
+                f"found shapes {self.scores.shape} and {self.groups.shape}",
+                code="AT308",
             )
 
     def __len__(self) -> int:

@@ -33,6 +33,7 @@ def load_program_model(path: Path) -> XGBoostCostModel:
     if found != FEATURE_VERSION or model.card.get("columns") != len(COLUMNS):
         raise Misuse(
             f"expected a cost model of feature version {FEATURE_VERSION} in {path}, found version {found}; "
-            f"train it again on its logs with this version: autotune cost-model train"
+            f"train it again on its logs with this version: autotune cost-model train",
+            code="AT303",
         )
     return model

@@ -60,7 +60,7 @@ class RecordTable:
         Raises Misuse where there are no logs, where a log is missing or is none, and where they hold no records.
         """
         if not logs:
-            raise Misuse("expected at least one tuning log to learn from, found none")
+            raise Misuse("expected at least one tuning log to learn from, found none", code="AT304")
         merged: dict[tuple[str, str, str], _Group] = {}
         digests, left_out = [], 0
         for log in map(str, logs):
@@ -76,7 +76,9 @@ class RecordTable:
                     group.add(network, record, row)
             digests.append((log, _digest(log, len(records))))
         if not merged:
-            raise Misuse(f"expected records to learn from in {', '.join(map(str, logs))}, found none")
+            raise Misuse(
+                f"expected records to learn from in {', '.join(map(str, logs))}, found none", code="AT304"
+            )
         medians = [group.medians() for group in merged.values()]
         features = np.stack([row for group in merged.values() for row in group.rows()])
         secs = np.array([each for one in medians for each in one])

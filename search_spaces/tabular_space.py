@@ -64,12 +64,14 @@ class TabularSpace:
         names = header[: header.index(_STATUS)] if _STATUS in header else []
         if missing or not names:
             raise Misuse(
-                f"{path} needs columns of decisions, then {', '.join(_NEEDED)}; found {', '.join(header) or 'nothing'}"
+                f"{path} needs columns of decisions, then {', '.join(_NEEDED)}; found {', '.join(header) or 'nothing'}",
+                code="AT604",
             )
         self._table = dict(_outcomes(path, header, len(names), rows))
         if not any(outcome.ran for outcome in self._table.values()):
             raise Misuse(
-                f"{path} needs at least one row with status {_RAN!r}, found none among {len(self._table)}"
+                f"{path} needs at least one row with status {_RAN!r}, found none among {len(self._table)}",
+                code="AT604",
             )
         columns = zip(*self._table, strict=True)
         self._decisions = tuple(
@@ -142,7 +144,7 @@ def _read(path: Path) -> str:
         data = path.read_bytes()
         return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise Misuse(f"expected a table of a recorded space at {path}: {error}") from error
+        raise Misuse(f"expected a table of a recorded space at {path}: {error}", code="AT604") from error
 
 
 def _outcomes(
@@ -156,7 +158,8 @@ def _outcomes(
             cost_secs = float(row[place["cost_s"]] or 0.0)
         except (IndexError, ValueError) as error:
             raise Misuse(
-                f"{path}, line {line}: expected a status and numbers, found {','.join(row)!r}"
+                f"{path}, line {line}: expected a status and numbers, found {','.join(row)!r}",
+                code="AT604",
             ) from error
         yield tuple(_answer(text) for text in row[:width]), RecordedOutcome(status, secs, cost_secs)
 

@@ -36,13 +36,16 @@ class Target:
         kind, *parts = text.split() or [""]
         if not _KIND.match(kind):
             raise Misuse(
-                f"a target starts with its kind, as in 'llvm -mcpu=znver4 -num-cores=2'; found {text!r}"
+                f"a target starts with its kind, as in 'llvm -mcpu=znver4 -num-cores=2'; found {text!r}",
+                code="AT411",
             )
         attrs: list[tuple[str, AttrValue]] = []
         for part in parts:
             match = _ATTR.match(part)
             if not match:
-                raise Misuse(f"a target's attribute looks like -name=value; found {part!r} in {text!r}")
+                raise Misuse(
+                    f"a target's attribute looks like -name=value; found {part!r} in {text!r}", code="AT411"
+                )
             attrs.append((match[1], _value(match[2])))
         return cls(kind, tuple(attrs))
 

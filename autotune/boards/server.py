@@ -63,7 +63,8 @@ class BoardServer:
             self._socket = socket.create_server((listen.host, listen.port))
         except OSError as error:
             raise AutotuneError(
-                f"expected to listen on {listen}, found {error}; name another port"
+                f"expected to listen on {listen}, found {error}; name another port",
+                code="AT410",
             ) from error
         self.address = Address(listen.host, self._socket.getsockname()[1])
 

@@ -62,7 +62,8 @@ class LocalBuilder(Closeable):
         if shutil.which(linker) is None:
             raise AutotuneError(
                 f"expected a C compiler to link kernels with, found no {linker!r} on the PATH; "
-                "install gcc or clang, or name the linker"
+                "install gcc or clang, or name the linker",
+                code="AT701",
             )
         self._timeout_secs = timeout_secs
         self._linker = linker

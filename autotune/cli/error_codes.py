@@ -53,4 +53,4 @@ def find_error_code(text: str) -> ErrorCode:
         return codes[wanted]
     near = ", ".join(difflib.get_close_matches(wanted, codes, n=3, cutoff=0.5))
     hint = f"did you mean one of {near}?" if near else "autotune explain lists all"
-    raise Misuse(f"expected an error code such as AT101, found {text!r}; {hint}")
+    raise Misuse(f"expected an error code such as AT101, found {text!r}; {hint}", code="AT806")

@@ -22,7 +22,8 @@ def read_tasks(
     """The tasks of a model file or of one operator. Raises Misuse unless exactly one of the two is given."""
     if (path is None) == (operator is None):
         raise Misuse(
-            "name a model file or one operator with --op; " + ("found both" if path else "found neither")
+            "name a model file or one operator with --op; " + ("found both" if path else "found neither"),
+            code="AT107",
         )
     if operator is not None:
         return (operator_task(operator, target),)

@@ -64,7 +64,9 @@ def check_success(status: JobStatus) -> None:
     if nothing_ran or 0 < status.trials <= sum(status.failures.values()):
         counts = ", ".join(f"{kind} {count}" for kind, count in status.failures.items())
         why = counts or f"the budget ended after {status.secs:.1f} s, before the first; give it more"
-        raise AutotuneError(f"expected at least one candidate to run, found none that did: {why}")
+        raise AutotuneError(
+            f"expected at least one candidate to run, found none that did: {why}", code="AT507"
+        )
 
 
 def _name_the_cost_models(plan: JobPlan) -> None:

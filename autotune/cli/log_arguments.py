@@ -39,5 +39,7 @@ def matching_device(store: RecordStore, name: str | None) -> str | None:
     found = {each.key for each in devices if each.name == name or each.key.startswith(name)}
     if len(found) != 1:
         known = ", ".join(f"{each.key} ({each.name})" for each in devices) or "none"
-        raise Misuse(f"expected the key or the name of one device, found {name!r}; the log has {known}")
+        raise Misuse(
+            f"expected the key or the name of one device, found {name!r}; the log has {known}", code="AT211"
+        )
     return found.pop()

@@ -36,7 +36,7 @@ class Format(Enum):
 def chosen_format(*, json: bool, csv: bool) -> Format:
     """The format that the flags of a command ask for. Raises Misuse where they ask for two."""
     if json and csv:
-        raise Misuse("print either --json or --csv; found both")
+        raise Misuse("print either --json or --csv; found both", code="AT805")
     return Format.JSON if json else Format.CSV if csv else Format.TABLE
 
 

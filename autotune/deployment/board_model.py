@@ -131,7 +131,7 @@ class _Loaded:
 def _loaded(model: BoardModel) -> _Loaded:
     session = held_session(model.boards)
     if isinstance(session, Lost):
-        raise AutotuneError(session.message)
+        raise AutotuneError(session.message, code="AT704")
     module = session.load_library(model.build.path)
     return _Loaded(session.connection, module, draw(model.inputs, model.seed))
 
@@ -143,7 +143,7 @@ def _faults_told() -> Iterator[None]:
         yield
     except Exception as error:
         end = find_session_end(str(error))
-        raise AutotuneError(end.message if end else last_line(error)) from error
+        raise AutotuneError(end.message if end else last_line(error), code="AT704") from error
 
 
 def _pool() -> WorkerPool:

@@ -72,7 +72,8 @@ class Build:
         linker = linker or cc.get_cc()
         if linker is None or shutil.which(linker) is None:
             raise AutotuneError(
-                f"expected a C++ compiler to link with; found no {linker or 'g++ or clang++'}. Install it"
+                f"expected a C++ compiler to link with; found no {linker or 'g++ or clang++'}. Install it",
+                code="AT701",
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +86,9 @@ class Build:
                 self.executable.vm_executable.export_library(str(library), fcompile=cc.cross_compiler(linker))
                 library.rename(scratch)
         except (OSError, RuntimeError) as error:
-            raise AutotuneError(f"the built model could not be written to {path}: {error}") from error
+            raise AutotuneError(
+                f"the built model could not be written to {path}: {error}", code="AT803"
+            ) from error
         return path
 
 
@@ -108,7 +111,8 @@ def compile(
     module = model.module if isinstance(model, Model) else model
     if not any(isinstance(func, relax.Function) for func in module.functions.values()):
         raise Misuse(
-            "expected a model with a graph to build; found a bare operator, which is built by tuning it"
+            "expected a model with a graph to build; found a bare operator, which is built by tuning it",
+            code="AT702",
         )
     compiled_for = tvm_target(target)
     lowered = lower(module, target)

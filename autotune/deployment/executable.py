@@ -44,7 +44,8 @@ class Executable:
         except (RuntimeError, ValueError, TypeError) as error:
             given = ", ".join(f"{value.dtype} {value.shape}" for value in inputs)
             raise Misuse(
-                f"expected inputs that fit the model; found {given or 'none'}: {last_line(error)}"
+                f"expected inputs that fit the model; found {given or 'none'}: {last_line(error)}",
+                code="AT709",
             ) from error
         if isinstance(found, tvm.runtime.Tensor):
             return np.asarray(found.numpy())
@@ -58,11 +59,13 @@ def load(path: str | Path, device: str = "cpu") -> Executable:
     """
     path = Path(path)
     if not path.is_file():
-        raise Misuse(f"expected a built model at {path}; there is no such file")
+        raise Misuse(f"expected a built model at {path}; there is no such file", code="AT705")
     try:
         return Executable(tvm.runtime.load_module(str(path.absolute())), device)
     except (RuntimeError, ValueError, OSError) as error:
-        raise Misuse(f"expected a built model; {path} cannot be loaded as one: {last_line(error)}") from error
+        raise Misuse(
+            f"expected a built model; {path} cannot be loaded as one: {last_line(error)}", code="AT705"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def build_apart(request: BuildRequest) -> Coverage:
     with lasting_worker(WorkerNeeds(__name__)) as pool:
         [reply] = pool.map([(Call(_build, (request,)), _TIMEOUT_SECS)])
     if not isinstance(reply, Returned):
-        raise AutotuneError(f"expected {request.model.name} to build, found {reply.message}")
+        raise AutotuneError(f"expected {request.model.name} to build, found {reply.message}", code="AT703")
     coverage: Coverage = reply.value
     return coverage
 

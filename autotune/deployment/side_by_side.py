@@ -173,5 +173,5 @@ def _pool(threads: int) -> WorkerPool:
 def _ask(process: EngineProcess, call: Call) -> Any:
     reply = process.pool.map([(call, _TIMEOUT_SECS)])[0]
     if not isinstance(reply, Returned):
-        raise AutotuneError(f"expected {process.name} to run the model; found {reply.message}")
+        raise AutotuneError(f"expected {process.name} to run the model; found {reply.message}", code="AT704")
     return reply.value

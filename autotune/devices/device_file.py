@@ -59,7 +59,7 @@ def read_devices(path: Path) -> list[DeviceDescription]:
             top.complaints.add(("device", number, "name"), f"a second device is called {name!r}")
     top.complaints.raise_if_any()
     if not found:
-        raise Misuse(f"expected at least one [[device]] in {path}, found none")
+        raise Misuse(f"expected at least one [[device]] in {path}, found none", code="AT403")
     return found
 
 
@@ -69,7 +69,9 @@ def find_device(name: str, path: Path | None) -> Device:
         return parse_device(name)
     described = {one.name: one for one in read_devices(path)}
     if name not in described:
-        raise Misuse(f"expected one of the devices of {path}: {', '.join(described)}; found {name!r}")
+        raise Misuse(
+            f"expected one of the devices of {path}: {', '.join(described)}; found {name!r}", code="AT403"
+        )
     return described[name].reach()
 
 

@@ -36,7 +36,7 @@ def measure_roofline(threads: int) -> Roofline:
     with lasting_worker(WorkerNeeds(__name__, kernel_threads(threads))) as pool:
         [reply] = pool.map([(Call(_measure, (threads,)), _TIMEOUT_SECS)])
     if not isinstance(reply, Returned):
-        raise AutotuneError(f"expected multiply-adds to run, found {reply.message}")
+        raise AutotuneError(f"expected multiply-adds to run, found {reply.message}", code="AT408")
     found: Roofline = reply.value
     return found
 

@@ -64,16 +64,17 @@ class TrackerConnection(Closeable):
             raise AutotuneError(
                 f"expected an RPC tracker at {address}, found {error}; start one with "
                 f"python -m tvm.exec.rpc_tracker --host {address.host} --port {address.port} "
-                f"--port-end {address.port + 1}"
+                f"--port-end {address.port + 1}",
+                code="AT404",
             ) from error
         if magic != _MAGIC:
-            raise AutotuneError(f"expected an RPC tracker at {address}, found something else")
+            raise AutotuneError(f"expected an RPC tracker at {address}, found something else", code="AT404")
 
     def boards(self, key: str) -> list[Board]:
         """The boards under a key, busy ones included."""
         status, summary = self._ask([_SUMMARY])
         if status != _SUCCESS:
-            raise AutotuneError(f"the tracker at {self._address} would not tell its boards")
+            raise AutotuneError(f"the tracker at {self._address} would not tell its boards", code="AT404")
         return [
             Board(Address(*info["addr"]), info.get("facts", {}))
             for info in summary["server_info"]
@@ -88,7 +89,9 @@ class TrackerConnection(Closeable):
         except TimeoutError:
             return None
         if status != _SUCCESS:
-            raise AutotuneError(f"the tracker at {self._address} would not give a turn on {key!r}")
+            raise AutotuneError(
+                f"the tracker at {self._address} would not give a turn on {key!r}", code="AT404"
+            )
         return Turn(Address(host, port), match_key)
 
     def register(self, key: str, address: Address, facts: Mapping[str, Any]) -> None:
@@ -136,7 +139,9 @@ def registered_boards(tracker: Address, key: str) -> list[Board]:
         with closing(TrackerConnection(tracker)) as connection:
             return connection.boards(key)
     except OSError as error:
-        raise AutotuneError(f"expected the tracker at {tracker} to answer, found {error}") from error
+        raise AutotuneError(
+            f"expected the tracker at {tracker} to answer, found {error}", code="AT404"
+        ) from error
 
 
 def parse_address(text: str) -> Address:
@@ -144,5 +149,5 @@ def parse_address(text: str) -> Address:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise Misuse(f"expected an address such as 127.0.0.1:9190, found {text!r}")
+        raise Misuse(f"expected an address such as 127.0.0.1:9190, found {text!r}", code="AT401")
     return Address(host, int(port))

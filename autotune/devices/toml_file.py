@@ -1,4 +1,4 @@
-"""A table of a TOML file that is being checked: values of the right type, or an error with its line."""
+"""A table of a TOML file that is being checked: values of the right type, or a complaint with its line."""
 
 from __future__ import annotations
 
@@ -14,15 +14,6 @@ from search_spaces import Misuse
 
 Key = str | int
 KeyPath = Sequence[Key]
-
-
-def line_of(text: str, path: KeyPath) -> int:
-    """The line (from 1) on which the value at a path begins; for a path that is not there, its nearest parent's.
-
-    >>> line_of('[budget]\\nhours = 8', ("budget", "hours"))
-    2
-    """
-    return _nearest(lines_by_path(text), path)
 
 
 def lines_by_path(text: str) -> dict[tuple[Key, ...], int]:
@@ -43,12 +34,6 @@ def lines_by_path(text: str) -> dict[tuple[Key, ...], int]:
             for length in range(1, len(path) + 1):
                 found.setdefault(path[:length], line)
     return found
-
-
-def _nearest(lines: dict[tuple[Key, ...], int], path: KeyPath) -> int:
-    return next(
-        (lines[tuple(path[:end])] for end in range(len(path), 0, -1) if tuple(path[:end]) in lines), 1
-    )
 
 
 def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
@@ -101,30 +86,39 @@ _TYPE_NAMES = {str: "a text", int: "a whole number", float: "a number", dict: "a
 
 @dataclass
 class ErrorList:
-    """The mistakes of a TOML file, gathered so that they are all reported at once."""
+    """What is wrong with a TOML file, gathered so that it is all said at once."""
 
     file: str
     text: str
     found: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, path: Sequence[str | int], message: str) -> None:
-        """Notes a mistake of the value at a path."""
-        self.found.append((_nearest(self._lines, path), message))
+        """Notes what is wrong with the value at a path."""
+        self.found.append((self.line_of(path), message))
+
+    def line_of(self, path: KeyPath) -> int:
+        """The line (from 1) on which the value at a path begins; for a path that is not there, its nearest parent's.
+
+        >>> ErrorList("jobs.toml", '[budget]\\nhours = 8').line_of(("budget", "hours"))
+        2
+        """
+        parents = (tuple(path[:end]) for end in range(len(path), 0, -1))
+        return next((self._lines[one] for one in parents if one in self._lines), 1)
 
     @cached_property
     def _lines(self) -> dict[tuple[Key, ...], int]:
         return lines_by_path(self.text)
 
     def raise_if_any(self) -> None:
-        """Raises Misuse with one line for each mistake, in the order of the file."""
+        """Raises Misuse with one line for each complaint, in the order of the file."""
         if self.found:
             lines = [f"{self.file}:{line}: {message}" for line, message in sorted(set(self.found))]
-            raise Misuse("\n".join(lines))
+            raise Misuse("\n".join(lines), code="AT501")
 
 
 @dataclass
 class Section:
-    """A table at a path of the file; keys that are never asked for are mistakes."""
+    """A table at a path of the file; every key that is asked for is known, the others are complained about."""
 
     complaints: ErrorList
     path: tuple[str | int, ...]
@@ -174,11 +168,11 @@ class Section:
                 self.complaints.add(path, f"{key} is a list of tables, written [[{key}]]; found {values!r}")
 
     def error(self, key: str | None, message: str) -> None:
-        """Notes a mistake of a key, or of the table as such."""
+        """Notes what is wrong with a key, or with the table as such."""
         self.complaints.add(self.path if key is None else (*self.path, key), message)
 
     def reject_unknown_keys(self) -> None:
-        """Notes the keys that were never asked for."""
+        """Notes the keys that nobody asked for."""
         for key in set(self.values) - self.known:
             near = difflib.get_close_matches(key, self.known, n=1)
             initial = (
@@ -192,12 +186,12 @@ def read_section(path: Path) -> Section:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Misuse(f"expected a TOML file that can be read, found {path}: {error}") from error
+        raise Misuse(f"expected a TOML file that can be read, found {path}: {error}", code="AT501") from error
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line, message = _position(str(error), text)
-        raise Misuse(f"{path}:{line}: {message}") from error
+        raise Misuse(f"{path}:{line}: {message}", code="AT501") from error
     return Section(ErrorList(str(path), text), (), values)
 
 

@@ -16,7 +16,7 @@ _LATENCY_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 def parse_secs(text: str) -> float:
     """Seconds of a duration such as `90s`, `5m`, `8h` or `1h30m`. Raises Misuse for anything else."""
     if not _DURATION.fullmatch(text):
-        raise Misuse(f"a time looks like 90s, 5m, 8h or 1h30m; found {text!r}")
+        raise Misuse(f"a time looks like 90s, 5m, 8h or 1h30m; found {text!r}", code="AT505")
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
 
 

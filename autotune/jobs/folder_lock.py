@@ -22,7 +22,9 @@ def held(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise AutotuneError(f"expected a folder that can be written to, found {folder}: {error}") from error
+        raise AutotuneError(
+            f"expected a folder that can be written to, found {folder}: {error}", code="AT803"
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,11 +33,13 @@ def held(folder: Path) -> Iterator[None]:
             who = f"process {status.runs[-1].pid}" if status else "another process"
             raise AutotuneError(
                 f"expected {folder} to be no running job's, found that {who} has it; wait for that job, stop it, or "
-                "name another output folder"
+                "name another output folder",
+                code="AT502",
             ) from error
         except OSError as error:
             raise AutotuneError(
-                f"expected a file system that can lock {folder}, found: {error.strerror}; put it on a local disk"
+                f"expected a file system that can lock {folder}, found: {error.strerror}; put it on a local disk",
+                code="AT204",
             ) from error
         yield
     finally:

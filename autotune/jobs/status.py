@@ -197,7 +197,9 @@ def write_status(folder: Path, status: JobStatus) -> None:
             os.fsync(file.fileno())
         os.replace(scratch, path)
     except OSError as error:
-        raise AutotuneError(f"expected a folder that can be written to, found {folder}: {error}") from error
+        raise AutotuneError(
+            f"expected a folder that can be written to, found {folder}: {error}", code="AT803"
+        ) from error
 
 
 def read_status(folder: Path) -> JobStatus | None:
@@ -209,5 +211,6 @@ def read_status(folder: Path) -> JobStatus | None:
         return None
     except (OSError, msgspec.DecodeError) as error:
         raise AutotuneError(
-            f"expected the status of a job, found {path}: {error}; remove the file, and the job starts its budget anew"
+            f"expected the status of a job, found {path}: {error}; remove the file, and the job starts its budget anew",
+            code="AT503",
         ) from error

@@ -82,7 +82,9 @@ def operator_task(text: str, target: Target) -> TuningTask:
     name, _, arguments = text.partition(":")
     operator = OPERATORS.get(name)
     if operator is None:
-        raise Misuse(f"expected the name of an operator, one of {', '.join(OPERATORS)}; found {name!r}")
+        raise Misuse(
+            f"expected the name of an operator, one of {', '.join(OPERATORS)}; found {name!r}", code="AT109"
+        )
     sizes = _sizes(text, arguments, operator)
     try:
         with tvm_target(target):
@@ -93,7 +95,8 @@ def operator_task(text: str, target: Target) -> TuningTask:
         return TuningTask(found, target)
     except (RuntimeError, ValueError, TypeError, AssertionError, ZeroDivisionError) as error:
         raise Misuse(
-            f"expected sizes that make a {name} ({_signature(operator)}); found {text!r}: {last_line(error)}"
+            f"expected sizes that make a {name} ({_signature(operator)}); found {text!r}: {last_line(error)}",
+            code="AT109",
         ) from error
 
 
@@ -105,11 +108,13 @@ def _sizes(text: str, arguments: str, operator: Callable[..., Any]) -> list[int]
         re.fullmatch(r"\s*\d+\s*", part) for part in parts
     ):
         name = text.partition(":")[0]
-        raise Misuse(f"expected {name}:{_signature(operator)} with whole numbers; found {text!r}")
+        raise Misuse(
+            f"expected {name}:{_signature(operator)} with whole numbers; found {text!r}", code="AT109"
+        )
     sizes = [int(part) for part in parts]
     for parameter, size in zip(parameters, sizes, strict=False):
         if size == 0 and parameter.name not in _MAY_BE_ZERO:
-            raise Misuse(f"expected a positive {parameter.name}; found 0 in {text!r}")
+            raise Misuse(f"expected a positive {parameter.name}; found 0 in {text!r}", code="AT109")
     return sizes
 
 

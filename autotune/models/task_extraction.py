@@ -38,7 +38,9 @@ def extract_tasks(model: Model | tvm.IRModule | tvm.tirx.PrimFunc, target: Targe
             tasks.setdefault(found.key, TuningTask(found, target))
         weights[keys[name]] = weights.get(keys[name], 0) + 1
     if not tasks:
-        raise Misuse("expected a model with at least one operator of static shape; found none to tune")
+        raise Misuse(
+            "expected a model with at least one operator of static shape; found none to tune", code="AT108"
+        )
     return tuple(TuningTask(task.workload, target, weights[key]) for key, task in tasks.items())
 
 

@@ -118,7 +118,8 @@ class LocalRunner(Closeable):
             return float(reply.value)
         raise AutotuneError(
             f"expected a small matmul to run, found {reply.message}; check that the target fits the processor: "
-            f"{target}"
+            f"{target}",
+            code="AT408",
         )
 
     def close(self) -> None:

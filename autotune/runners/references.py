@@ -36,7 +36,8 @@ class References:
         if key not in self._failures:
             raise AutotuneError(
                 f"expected the default config of {artifact.task.name!r} to be measured before others, "
-                f"found config {artifact.config.key}; measure the default first"
+                f"found config {artifact.config.key}; measure the default first",
+                code="AT603",
             )
         reference = self._failures[key]
         if reference is None:

@@ -130,7 +130,8 @@ class RpcRunner(Closeable):
         if isinstance(value, Lost):
             raise AutotuneError(
                 f"expected a small matmul to run on a board under {self._boards.key!r}, found {value.message}; "
-                "check that the target fits the board"
+                "check that the target fits the board",
+                code="AT408",
             )
         return float(value)
 
@@ -213,7 +214,8 @@ class RpcRunner(Closeable):
             tracker, key = self._boards.tracker, self._boards.key
             raise AutotuneError(
                 f"expected a board under {key!r} at {tracker} to answer, found none for "
-                f"{silent_secs:.0f} s; start one with autotune serve-device --tracker {tracker} --key {key}"
+                f"{silent_secs:.0f} s; start one with autotune serve-device --tracker {tracker} --key {key}",
+                code="AT405",
             )
         time.sleep(_PAUSE_SECS)
         # A worker that lost its board must not wait for one that another worker holds.
@@ -223,7 +225,7 @@ class RpcRunner(Closeable):
     def _follow_boards(self) -> None:
         """Replaces the pool where the number of usable boards has changed."""
         if self._is_closed:
-            raise AutotuneError("the boards were given up while they were waited for")
+            raise AutotuneError("the boards were given up while they were waited for", code="AT405")
         try:
             registered = registered_boards(self._boards.tracker, self._boards.key)
         except AutotuneError:

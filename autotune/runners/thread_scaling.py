@@ -44,5 +44,6 @@ def check_threads(device: Device, runner: Scalable) -> float:
     raise AutotuneError(
         f"expected {device.threads} threads to be at least {_LEAST_SPEEDUP} times as fast as one, found "
         f"{speedup:.2f} times: the processors are busy or are not this process's to use. Stop what else is "
-        "running, or tune with fewer threads, as with 'local?threads=1' or a board's --threads 1"
+        "running, or tune with fewer threads, as with 'local?threads=1' or a board's --threads 1",
+        code="AT409",
     )

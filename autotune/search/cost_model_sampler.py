@@ -46,7 +46,7 @@ class CostModelSampler(BaseSampler):  # type: ignore[misc]  # Optuna is not type
         Raises Misuse where batch is not positive.
         """
         if batch < 1:
-            raise Misuse(f"a batch needs at least one trial, found {batch}")
+            raise Misuse(f"a batch needs at least one trial, found {batch}", code="AT602")
         self._batch = batch
         self._proposer = proposer or ConfigProposer()
         self._rng = np.random.default_rng(seed)

@@ -35,7 +35,8 @@ class Dashboard:
             self._storage = optuna.storages.get_storage(url)
         except Exception as error:  # a storage is whatever SQLAlchemy makes of a URL
             raise Misuse(
-                f"expected the URL of an Optuna storage, as sqlite:///studies.db; found {url!r}: {error}"
+                f"expected the URL of an Optuna storage, as sqlite:///studies.db; found {url!r}: {error}",
+                code="AT506",
             ) from error
         self.trouble: str | None = None
         self._job = job

@@ -67,7 +67,8 @@ def sampler_factory(kind: SamplerKind, prior: PriorFactory = without_prior) -> S
     missing = [name for name in _NEEDS.get(kind, ()) if find_spec(name) is None]
     if missing:
         raise Misuse(
-            f"sampler {kind.value!r} needs {missing[0]}, which is not installed. Run: pip install {missing[0]}"
+            f"sampler {kind.value!r} needs {missing[0]}, which is not installed. Run: pip install {missing[0]}",
+            code="AT802",
         )
 
     def make(space: SearchSpace, seed: int) -> BaseSampler:

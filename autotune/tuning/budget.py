@@ -22,12 +22,15 @@ class Budget:
     def __post_init__(self) -> None:
         if self.trials is None and self.secs is None and self.gain_per_hour is None:
             raise Misuse(
-                "a budget needs a number of trials, a time, or a least gain per hour; found none of them"
+                "a budget needs a number of trials, a time, or a least gain per hour; found none of them",
+                code="AT505",
             )
         if (self.trials is not None and self.trials < 1) or (self.secs is not None and self.secs <= 0):
-            raise Misuse(f"a budget is positive; found trials={self.trials}, secs={self.secs}")
+            raise Misuse(f"a budget is positive; found trials={self.trials}, secs={self.secs}", code="AT505")
         if self.gain_per_hour is not None and not 0 < self.gain_per_hour < 1:
-            raise Misuse(f"a gain per hour is a share between 0 and 1; found {self.gain_per_hour}")
+            raise Misuse(
+                f"a gain per hour is a share between 0 and 1; found {self.gain_per_hour}", code="AT505"
+            )
 
     def trials_left(self, trials_spent: int) -> float:
         """The number of candidates left; infinite without such a limit."""

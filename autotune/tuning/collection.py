@@ -68,7 +68,8 @@ class Collection:
         """The tuning job of the sample: turns in place of a gradient, no initial configs, no finals."""
         if not self.tasks or self.batch < 1:
             raise Misuse(
-                f"expected tasks and a positive batch; found {len(self.tasks)} tasks and a batch of {self.batch}"
+                f"expected tasks and a positive batch; found {len(self.tasks)} tasks and a batch of {self.batch}",
+                code="AT602",
             )
         tasks = tuple({task.key: task for task in self.tasks}.values())
         return TuningJob(

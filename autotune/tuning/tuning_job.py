@@ -53,15 +53,18 @@ class TuningJob:
 
     def __post_init__(self) -> None:
         if not self.tasks:
-            raise Misuse("a tuning job needs at least one task; found none")
+            raise Misuse("a tuning job needs at least one task; found none", code="AT602")
         if self.batch < 1:
-            raise Misuse(f"a round holds at least one candidate; found batch={self.batch}")
+            raise Misuse(f"a round holds at least one candidate; found batch={self.batch}", code="AT602")
         if not 0 <= self.finals_share < 1:
-            raise Misuse(f"the finals' share of the time is from 0 to 1; found {self.finals_share}")
+            raise Misuse(
+                f"the finals' share of the time is from 0 to 1; found {self.finals_share}", code="AT602"
+            )
         unknown_keys = {str(task.target) for task in self.tasks} - {str(self.device.target)}
         if unknown_keys:
             raise Misuse(
-                f"every task must be for the device's target {str(self.device.target)!r}; found {sorted(unknown_keys)}"
+                f"every task must be for the device's target {str(self.device.target)!r}; found {sorted(unknown_keys)}",
+                code="AT602",
             )
 
     @property

@@ -78,7 +78,8 @@ def verified(log: RecordStore, device: Device, top: int = 1) -> Iterator[Verific
         known = ", ".join(f"{each.key} ({each.name})" for each in log.devices()) or "none"
         raise Misuse(
             f"expected records that ran on this device, {device.fingerprint.key}, for {device.target}; found none, "
-            f"only of these devices: {known}"
+            f"only of these devices: {known}",
+            code="AT211",
         )
     spaces = {task: TensorIRSpace(task) for task in chosen}
     versions = {task: space.version for task, space in spaces.items()}

@@ -60,7 +60,9 @@ class ForkServer(Closeable):
         """
         with self._lock:
             if self._is_closed:
-                raise AutotuneError("expected a server to fork a worker process, but it was closed")
+                raise AutotuneError(
+                    "expected a server to fork a worker process, but it was closed", code="AT804"
+                )
             if self.returncode is not None:
                 self._requests.close()
                 self._start()

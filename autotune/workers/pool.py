@@ -83,7 +83,9 @@ class WorkerPool(Closeable):
         try:
             while not self._is_enough(futures, pending, enough):
                 if self._is_closed:
-                    raise AutotuneError("the worker processes were ended while they were at work")
+                    raise AutotuneError(
+                        "the worker processes were ended while they were at work", code="AT804"
+                    )
                 self._hand_out(pending)
                 watched = [w for w in self._workers if w.state in (WorkerState.STARTING, WorkerState.BUSY)]
                 wait([descriptor for worker in watched for descriptor in worker.descriptors], _WATCH_SECS)

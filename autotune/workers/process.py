@@ -70,7 +70,9 @@ class WorkerProcess:
         """The process id, once there is one. Raises AutotuneError where the process cannot start."""
         pid = self._status.pid(_BOOT_SECS)
         if pid is None:
-            raise AutotuneError(f"expected a worker process to start, but {self._death(0.0).message}")
+            raise AutotuneError(
+                f"expected a worker process to start, but {self._death(0.0).message}", code="AT804"
+            )
         return pid
 
     @property
@@ -113,7 +115,8 @@ class WorkerProcess:
                 self.kill()
                 raise AutotuneError(
                     f"expected a worker process to start, but {reply.message}; "
-                    "check that TVM can be imported and that there is memory for it"
+                    "check that TVM can be imported and that there is memory for it",
+                    code="AT804",
                 )
             return None
         return reply

@@ -74,7 +74,8 @@ class Booster:
         """(n,) raw predictions. Raises Misuse where the number of columns is not that of training."""
         if features.shape[1] != self.card["columns"]:
             raise Misuse(
-                f"the model was trained on {self.card['columns']} features; found {features.shape[1]}"
+                f"the model was trained on {self.card['columns']} features; found {features.shape[1]}",
+                code="AT303",
             )
         return np.asarray(self._trees.inplace_predict(features), dtype=np.float64)
 

@@ -28,7 +28,8 @@ class BuildTimeModel:
         """Fits to (n, d) features and (n,) seconds. Raises Misuse where there are none, or not as many."""
         if not len(features) or len(features) != len(build_secs):
             raise Misuse(
-                f"expected a time for each of {len(features)} rows of features; found {len(build_secs)}"
+                f"expected a time for each of {len(features)} rows of features; found {len(build_secs)}",
+                code="AT308",
             )
         logs = np.log(np.maximum(build_secs, _LEAST_SECS))
         params = {
@@ -48,5 +49,5 @@ class BuildTimeModel:
         Raises Misuse before the first fit.
         """
         if self._booster is None:
-            raise Misuse("the model of build times has not been fitted: call fit first")
+            raise Misuse("the model of build times has not been fitted: call fit first", code="AT306")
         return self._booster.predict(features)

@@ -63,7 +63,9 @@ class LatencyEstimator:
         scores = table.scores
         best = _best_rows(table.secs, table.groups)
         if len(best) < _LEAST_TASKS:
-            raise Misuse(f"expected records of at least {_LEAST_TASKS} tasks that ran, found {len(best)}")
+            raise Misuse(
+                f"expected records of at least {_LEAST_TASKS} tasks that ran, found {len(best)}", code="AT304"
+            )
         fast = np.flatnonzero(scores >= _FAST)
         # What several networks have in common counts as the first one's.
         names = np.array([table.facts[group].networks[0] for group in table.groups])

@@ -45,7 +45,9 @@ def write_model_file(path: Path, card: Mapping[str, Any], boosters: Mapping[str,
                 member.external_attr = 0o644 << 16
                 archive.writestr(member, data, zipfile.ZIP_DEFLATED)
     except OSError as error:
-        raise Misuse(f"expected a place for a cost model at {path}, found: {error.strerror}") from error
+        raise Misuse(
+            f"expected a place for a cost model at {path}, found: {error.strerror}", code="AT803"
+        ) from error
 
 
 def read_model_file(path: Path, kind: str) -> _Contents:
@@ -54,12 +56,13 @@ def read_model_file(path: Path, kind: str) -> _Contents:
     Raises Misuse where the file is missing, torn, changed, no cost model, or another kind of one.
     """
     if not path.is_file():
-        raise Misuse(f"expected a cost model at {path}, found no such file; train one first")
+        raise Misuse(f"expected a cost model at {path}, found no such file; train one first", code="AT301")
     data = path.read_bytes()
     if data.startswith(_XGBOOST):
         raise Misuse(
             f"expected a cost model in {path}, found a model of XGBoost's own, which does not say what its features "
-            "are; train one from tuning logs: autotune cost-model train"
+            "are; train one from tuning logs: autotune cost-model train",
+            code="AT302",
         )
     try:
         card, boosters = _read_zip(data) if data.startswith(b"PK") else _read_lines(data)
@@ -69,7 +72,7 @@ def read_model_file(path: Path, kind: str) -> _Contents:
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, OSError) as error:
         raise _not_whole(path) from error
     if kind_found != kind:
-        raise Misuse(f"expected a model of kind {kind!r} in {path}, found {kind_found!r}")
+        raise Misuse(f"expected a model of kind {kind!r} in {path}, found {kind_found!r}", code="AT302")
     return card, boosters
 
 
@@ -107,4 +110,4 @@ def _check(booster: bytes, digest: str) -> None:
 
 
 def _not_whole(path: Path) -> Misuse:
-    return Misuse(f"{path} is not a whole cost model, or was changed; train or copy it again")
+    return Misuse(f"{path} is not a whole cost model, or was changed; train or copy it again", code="AT302")

@@ -31,7 +31,8 @@ class ValidityModel:
         """Fits to (n, d) features and (n,) outcomes alone: earlier fits are forgotten."""
         if len(features) != len(valid):
             raise Misuse(
-                f"expected one outcome for each of {len(features)} rows of features; found {len(valid)}"
+                f"expected one outcome for each of {len(features)} rows of features; found {len(valid)}",
+                code="AT308",
             )
         self._booster, self._constant = None, float(valid.mean()) if len(valid) else 1.0
         if 0 < self._constant < 1:

@@ -96,7 +96,7 @@ class XGBoostCostModel:
 
     def _trained(self, dataset: Dataset, source: Booster | None) -> Booster:
         if not len(dataset):
-            raise Misuse("a cost model needs at least one row to learn from, found none")
+            raise Misuse("a cost model needs at least one row to learn from, found none", code="AT304")
         order = np.argsort(dataset.groups, kind="stable")
         params: dict[str, Any] = {
             "objective": self.objective.value,
@@ -129,5 +129,5 @@ class XGBoostCostModel:
 
     def _fitted(self) -> Booster:
         if self._booster is None:
-            raise Misuse("the cost model has not been fitted: call fit(dataset) first")
+            raise Misuse("the cost model has not been fitted: call fit(dataset) first", code="AT306")
         return self._booster

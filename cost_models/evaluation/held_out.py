@@ -76,7 +76,9 @@ def splits(table: RecordTable, held_out: HeldOut) -> Iterator[tuple[str, Split]]
     groups = _grouping(table, held_out)
     count = len({name for row in groups for name in row})
     if count < 2:
-        raise Misuse(f"expected logs of two {held_out.value} or more to hold one out, found {count}")
+        raise Misuse(
+            f"expected logs of two {held_out.value} or more to hold one out, found {count}", code="AT305"
+        )
     rows = np.arange(len(table))
     if held_out is HeldOut.TASKS:
         folds = GroupKFold(min(_FOLDS, count), shuffle=True, random_state=0)
@@ -140,7 +142,10 @@ def held_out_scores(table: RecordTable, held_out: HeldOut, learner: Learner) -> 
 def quality(scores: list[TaskScore]) -> Quality:
     """The means over tasks, and the weighted ones. Raises Misuse where there is no task."""
     if not scores:
-        raise Misuse(f"expected a task with at least {LEAST_CONFIGS} configs to judge a model by, found none")
+        raise Misuse(
+            f"expected a task with at least {LEAST_CONFIGS} configs to judge a model by, found none",
+            code="AT305",
+        )
     weights = np.array([score.facts.task.weight * score.best_secs for score in scores])
 
     def mean(values: list[float]) -> float:

@@ -44,7 +44,8 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
     kind = str(target.kind.name)
     if kind not in _RULES:
         raise Misuse(
-            f"expected a target of kind {' or '.join(_RULES)}, found {kind!r}: there are no rules for it"
+            f"expected a target of kind {' or '.join(_RULES)}, found {kind!r}: there are no rules for it",
+            code="AT411",
         )
     _define_pooling_rules(target)
     rules = _RULES[kind]

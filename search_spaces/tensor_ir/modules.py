@@ -47,7 +47,9 @@ def normalize(module: tvm.IRModule | tvm.tirx.PrimFunc) -> tvm.IRModule:
         return _normalize_mod(module)
     functions = list(module.functions.values())
     if len(functions) != 1 or not isinstance(functions[0], tvm.tirx.PrimFunc):
-        raise Misuse(f"expected a module with exactly one PrimFunc; found {len(functions)} functions")
+        raise Misuse(
+            f"expected a module with exactly one PrimFunc; found {len(functions)} functions", code="AT110"
+        )
     return _normalize_mod(functions[0])
 
 
@@ -67,9 +69,13 @@ def load(text: str) -> tvm.IRModule:
             raise ValueError(f"the module is cut short or larger than {_MAX_MODULE_BYTES} bytes")
         module = tvm.ir.load_json(data.decode())
     except (ValueError, zlib.error, RuntimeError) as error:
-        raise AutotuneError(f"expected the text of a workload's module, found damage: {error}") from error
+        raise AutotuneError(
+            f"expected the text of a workload's module, found damage: {error}", code="AT110"
+        ) from error
     if not isinstance(module, tvm.IRModule):
-        raise AutotuneError(f"expected the text of a workload's module, found a {type(module).__name__}")
+        raise AutotuneError(
+            f"expected the text of a workload's module, found a {type(module).__name__}", code="AT110"
+        )
     return module
 
 
@@ -112,7 +118,8 @@ def tvm_target(target: Target) -> tvm.target.Target:
         return tvm.target.Target({"kind": target.kind, **config})
     except (RuntimeError, ValueError, TypeError) as error:
         raise Misuse(
-            f"expected a target that TVM knows, found {str(target)!r}: {last_line(error)}"
+            f"expected a target that TVM knows, found {str(target)!r}: {last_line(error)}",
+            code="AT411",
         ) from error
 
 
@@ -126,7 +133,8 @@ def _static_shape(param: tvm.tirx.Var) -> tuple[int, ...]:
         return tuple(int(extent) for extent in param.shape)
     except (TypeError, AttributeError) as error:
         raise Misuse(
-            f"expected static shapes, found parameter {param}; fix dynamic dimensions before tuning"
+            f"expected static shapes, found parameter {param}; fix dynamic dimensions before tuning",
+            code="AT104",
         ) from error
 
 

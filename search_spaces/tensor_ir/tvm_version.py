@@ -16,7 +16,7 @@ def check_tvm_version() -> None:
     if found != PINS:
         expected = " ".join(f"{name}=={version}" for name, version in PINS.items())
         have = ", ".join(f"{name} {version}" for name, version in found.items())
-        raise AutotuneError(f"expected {expected}; found {have}. Run: pip install {expected}")
+        raise AutotuneError(f"expected {expected}; found {have}. Run: pip install {expected}", code="AT801")
 
 
 def _version(name: str) -> str:

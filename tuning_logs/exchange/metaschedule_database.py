@@ -92,7 +92,7 @@ def database(
 
 def _check_target(expected: tvm.target.Target, found: tvm.target.Target) -> None:
     if _without_host(expected) != _without_host(found):
-        raise Misuse(f"expected a build for the database's target {expected}; found {found}")
+        raise Misuse(f"expected a build for the database's target {expected}; found {found}", code="AT212")
 
 
 def _without_host(target: tvm.target.Target) -> dict[str, str]:

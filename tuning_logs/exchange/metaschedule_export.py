@@ -45,14 +45,16 @@ def export_metaschedule(log: RecordStore, folder: Path, top: int = 1) -> list[Ex
     a database already or nothing in the log ran, AutotuneError where a folder cannot be written.
     """
     if top < 1:
-        raise Misuse(f"expected to export at least one config of each task; found {top}")
+        raise Misuse(f"expected to export at least one config of each task; found {top}", code="AT805")
     pairs: dict[tuple[str, str], list[tuple[TuningTask, DeviceFingerprint]]] = {}
     for outcomes in log.trial_counts():
         key = (str(outcomes.task.target), outcomes.device.key)
         pairs.setdefault(key, []).append((outcomes.task, outcomes.device))
     databases = [_export(log, folder, tasks, top) for tasks in pairs.values()]
     if not any(each.records for each in databases):
-        raise Misuse("expected a log with records that ran and can be replayed; found none to export")
+        raise Misuse(
+            "expected a log with records that ran and can be replayed; found none to export", code="AT212"
+        )
     return databases
 
 
@@ -62,14 +64,18 @@ def _export(
     target, device = tasks[0][0].target, tasks[0][1]
     folder = folder / f"{_slug(str(target))}--{_slug(device.name)}-{device.key[:8]}"
     if (folder / RECORDS).exists():
-        raise Misuse(f"expected a folder without a database, found one in {folder}; name another folder")
+        raise Misuse(
+            f"expected a folder without a database, found one in {folder}; name another folder", code="AT208"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"name": device.name, "facts": dict(device.facts), "target": str(target)}
         (folder / DEVICE).write_text(json.dumps(facts, indent=2) + "\n")
         database = meta_schedule.database.JSONDatabase(work_dir=str(folder))
     except (OSError, RuntimeError) as error:
-        raise AutotuneError(f"expected to write a database into {folder}, found: {error}") from error
+        raise AutotuneError(
+            f"expected to write a database into {folder}, found: {error}", code="AT803"
+        ) from error
     left_out: list[str] = []
     for task, _ in tasks:
         _commit(database, task, ranked(log, task, device, top), left_out)

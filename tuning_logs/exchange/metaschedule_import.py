@@ -60,7 +60,8 @@ def import_metaschedule(folder: Path, device: DeviceFingerprint | None) -> Impor
     databases = sorted(path.parent for path in folder.rglob(RECORDS) if (path.parent / WORKLOADS).exists())
     if not databases:
         raise Misuse(
-            f"expected {WORKLOADS} and {RECORDS} in {folder} or below, found none; name another folder"
+            f"expected {WORKLOADS} and {RECORDS} in {folder} or below, found none; name another folder",
+            code="AT212",
         )
     for database in databases:
         _Database(database, device).read(found)

@@ -37,10 +37,13 @@ def compact(path: Path, output: Path, top: int, sample: int) -> Compacted:
     Raises Misuse where the output exists or a number is negative, and what `TuningLog.read` and `append` raise.
     """
     if output.exists():
-        raise Misuse(f"expected a new file to write to, found that {output} exists; name another file")
+        raise Misuse(
+            f"expected a new file to write to, found that {output} exists; name another file", code="AT208"
+        )
     if top < 1 or sample < 0:
         raise Misuse(
-            f"expected to keep at least one config and a sample of 0 or more; found {top} and {sample}"
+            f"expected to keep at least one config and a sample of 0 or more; found {top} and {sample}",
+            code="AT805",
         )
     log = TuningLog.read(path)
     rows = log.rows

@@ -99,7 +99,8 @@ class Contents:
         if not isinstance(line, RecordLine):
             raise AutotuneError(
                 f"expected the record that was at byte {offset} when the log was opened, found that the file "
-                f"was changed since; open the log again"
+                f"was changed since; open the log again",
+                code="AT206",
             )
         return self.definitions.record(line, offset)
 

@@ -77,7 +77,8 @@ class FileTail:
         if self.file.size < self.size or not self.file.is_at_its_path():
             raise AutotuneError(
                 f"expected {self.file.path} to be the file that was opened, found that it was removed, "
-                f"replaced or cut since; open the log again"
+                f"replaced or cut since; open the log again",
+                code="AT206",
             )
         if self.file.size > self.size:
             self.catch_up()
@@ -112,7 +113,8 @@ def newer_schema(path: Path, line: int, schema: NewerSchema) -> AutotuneError:
     """The error for a log that only a later version can read."""
     return AutotuneError(
         f"expected a tuning log of schema {SCHEMA_MAJOR}.x, found schema {schema} in line {line} of {path}; "
-        f"read it with a newer version of autotune"
+        f"read it with a newer version of autotune",
+        code="AT205",
     )
 
 

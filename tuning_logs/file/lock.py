@@ -53,7 +53,8 @@ class WriterLock:
             except OSError as error:
                 raise AutotuneError(
                     f"expected a file system that can lock {self._path}, found: {error.strerror}; put the "
-                    f"log on a local disk"
+                    f"log on a local disk",
+                    code="AT204",
                 ) from error
             self._held = True
             self._sign()
@@ -64,7 +65,8 @@ class WriterLock:
         if not self.try_acquire():
             raise AutotuneError(
                 f"expected to be the only writer of {self._path}, but {self._holder()} is writing to it; "
-                f"wait for that job, stop it, or write to another log and join the two afterwards"
+                f"wait for that job, stop it, or write to another log and join the two afterwards",
+                code="AT203",
             )
 
     def release(self) -> None:

@@ -107,7 +107,8 @@ class TuningLog:
         """
         if not self._accepts:
             raise Misuse(
-                f"expected a log open for appending, found {self.path} read only or closed; open it again"
+                f"expected a log open for appending, found {self.path} read only or closed; open it again",
+                code="AT207",
             )
         if isinstance(self._sink, FileTail):
             self._sink.prepare()
@@ -126,7 +127,8 @@ class TuningLog:
             except UnreadableLine as reason:
                 raise Misuse(
                     f"expected a record that can be written down, but trial {record.provenance.trial} of "
-                    f"{record.task.name!r} would not read back: {reason}; nothing of its batch was written"
+                    f"{record.task.name!r} would not read back: {reason}; nothing of its batch was written",
+                    code="AT214",
                 ) from None
         if data:
             self._sink.append(b"".join(data))

@@ -37,7 +37,8 @@ class LogFile:
         """Opens or creates the file, and the folders it is in. Raises Misuse where that cannot be."""
         if path.suffix == COMPRESSED:
             raise Misuse(
-                f"expected a log that can be added to, found the compressed {path}; run gunzip, or name another file"
+                f"expected a log that can be added to, found the compressed {path}; run gunzip, or name another file",
+                code="AT202",
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,11 +51,14 @@ class LogFile:
         except OSError as error:
             raise Misuse(
                 f"expected a tuning log that can be written at {path}, found: {error.strerror}; "
-                f"name another file"
+                f"name another file",
+                code="AT202",
             ) from error
         if not stat.S_ISREG(os.fstat(file._descriptor).st_mode):
             file.close()
-            raise Misuse(f"expected {path} to be a file, found something else; name another file")
+            raise Misuse(
+                f"expected {path} to be a file, found something else; name another file", code="AT201"
+            )
         return file
 
     @classmethod
@@ -66,14 +70,16 @@ class LogFile:
         try:
             if not stat.S_ISREG(path.stat().st_mode):
                 raise Misuse(
-                    f"expected {path} to be a tuning log, found a folder or a device; name another file"
+                    f"expected {path} to be a tuning log, found a folder or a device; name another file",
+                    code="AT201",
                 )
             if path.suffix == COMPRESSED:
                 return cls(path, _unpacked(path))
             return cls(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
             raise Misuse(
-                f"expected a tuning log at {path}, found: {error.strerror}; name another file"
+                f"expected a tuning log at {path}, found: {error.strerror}; name another file",
+                code="AT201",
             ) from error
 
     @property
@@ -111,7 +117,8 @@ class LogFile:
                 self.cut(size)
             raise AutotuneError(
                 f"expected to add {len(data)} bytes to {self.path}, found: {error.strerror}; what it held "
-                f"before is intact: make room and start the job again to go on from there"
+                f"before is intact: make room and start the job again to go on from there",
+                code="AT202",
             ) from error
 
     def cut(self, size: int) -> None:
@@ -132,7 +139,8 @@ class LogFile:
             start = stream.read(len(LINE_START))
         if start.strip() and not LINE_START.startswith(start):
             raise Misuse(
-                f"expected {self.path} to be a tuning log, found a file of another kind; name another file"
+                f"expected {self.path} to be a tuning log, found a file of another kind; name another file",
+                code="AT201",
             )
 
     def close(self) -> None:
@@ -151,7 +159,9 @@ def _unpacked(path: Path) -> int:
             plain.flush()
             return os.dup(plain.fileno())
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise Misuse(f"expected a whole file in gzip's format at {path}, found: {error}") from error
+        raise Misuse(
+            f"expected a whole file in gzip's format at {path}, found: {error}", code="AT201"
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -43,7 +43,9 @@ def merge(paths: Sequence[Path], output: Path) -> Merged:
     a newer schema; then there is no output.
     """
     if output.exists():
-        raise Misuse(f"expected a new file to merge into, found that {output} exists; name another file")
+        raise Misuse(
+            f"expected a new file to merge into, found that {output} exists; name another file", code="AT208"
+        )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with atomically(output) as scratch, scratch.open("xb") as stream:
@@ -52,7 +54,8 @@ def merge(paths: Sequence[Path], output: Path) -> Merged:
                 merging.take(path)
     except OSError as error:
         raise AutotuneError(
-            f"expected to write {output}, found: {error.strerror}; name another file"
+            f"expected to write {output}, found: {error.strerror}; name another file",
+            code="AT803",
         ) from error
     return Merged(merging.records, merging.duplicates, merging.damage)
 

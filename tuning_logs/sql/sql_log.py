@@ -78,7 +78,8 @@ class SqlLog:
         """
         if not self._accepts:
             raise Misuse(
-                f"expected a store open for appending, found {self._store.name} closed; open it again"
+                f"expected a store open for appending, found {self._store.name} closed; open it again",
+                code="AT207",
             )
         batch = _batch_of(records)
         self._store.write(lambda connection: _insert(connection, batch))
@@ -212,7 +213,8 @@ def _batch_of(records: Sequence[TuningRecord]) -> _Batch:
         except UnreadableLine as reason:
             raise Misuse(
                 f"expected a record that can be written down, but trial {record.provenance.trial} of "
-                f"{record.task.name!r} would not read back: {reason}; nothing of its batch was written"
+                f"{record.task.name!r} would not read back: {reason}; nothing of its batch was written",
+                code="AT214",
             ) from None
         digests = [_digest(each) for each in definitions]
         kinds = ("workload", "device", "job", "trace")[: len(digests)]

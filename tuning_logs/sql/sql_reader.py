@@ -58,7 +58,8 @@ class SqlReader:
             return record
         raise AutotuneError(
             f"expected record {number} of {self._store.name} to be readable, found damage: "
-            f"{self.damage[-1].reason if self.damage else 'it is gone'}; delete that row"
+            f"{self.damage[-1].reason if self.damage else 'it is gone'}; delete that row",
+            code="AT206",
         )
 
     def records(self, rows: Iterable[sqlalchemy.Row[Any]]) -> Iterator[TuningRecord]:

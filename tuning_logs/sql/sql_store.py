@@ -45,7 +45,8 @@ class SqlStore:
             scheme = url.partition(":")[0][:20]
             raise Misuse(
                 f"expected postgresql://user@host/database or sqlite:///file, found an address that starts "
-                f"with {scheme!r}"
+                f"with {scheme!r}",
+                code="AT209",
             )
         self.name = address.render_as_string(hide_password=True)
         address = address.set(drivername=_DRIVERS[address.drivername])
@@ -53,7 +54,7 @@ class SqlStore:
         try:
             self.engine = sqlalchemy.create_engine(address, pool_pre_ping=True, **options)
         except (ImportError, NoSuchModuleError, SQLAlchemyError) as error:
-            raise Misuse(f"expected to reach {self.name}, found: {_reason(error)}") from error
+            raise Misuse(f"expected to reach {self.name}, found: {_reason(error)}", code="AT210") from error
         if self.engine.dialect.name == "sqlite":
             sqlalchemy.event.listen(self.engine, "connect", _read_while_written)
 
@@ -81,7 +82,8 @@ class SqlStore:
             except CommandError as error:
                 raise AutotuneError(
                     f"expected a store of schema {head} or earlier in {self.name}, found: {error}; use a newer "
-                    f"version of autotune"
+                    f"version of autotune",
+                    code="AT205",
                 ) from error
             connection.commit()
 
@@ -111,7 +113,8 @@ class SqlStore:
         except (SQLAlchemyError, OverflowError) as error:
             raise AutotuneError(
                 f"expected {self.name} to do as asked, found: {_reason(error)}; see that it is running, that it "
-                f"may be written to, and that there is room"
+                f"may be written to, and that there is room",
+                code="AT210",
             ) from error
 
 

@@ -58,7 +58,9 @@ def bench(
     """
     where = find_device(device, devices)
     if not where.is_here:
-        raise Misuse(f"whole models run on this machine only; found {device!r}, which is elsewhere")
+        raise Misuse(
+            f"whole models run on this machine only; found {device!r}, which is elsewhere", code="AT708"
+        )
     rivals = set(against or [Rival.ONNXRUNTIME])
     network = read_model(model, shape)
     built = compile(network, where.target, read_log(log), where.fingerprint)
@@ -79,7 +81,7 @@ def bench(
         warn_of_gaps(built)
         _print(result, where.threads)
     if result.mistake:
-        raise AutotuneError(f"expected ONNX Runtime's outputs, found others: {result.mistake}")
+        raise AutotuneError(f"expected ONNX Runtime's outputs, found others: {result.mistake}", code="AT706")
 
 
 def _print(result: ModelComparison, threads: int) -> None:

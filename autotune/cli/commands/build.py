@@ -57,7 +57,7 @@ def build(
     where the device is of this machine."""
     where = find_device(device, devices)
     if output.is_dir():
-        raise Misuse(f"--output is the file of the library; found the folder {output}")
+        raise Misuse(f"--output is the file of the library; found the folder {output}", code="AT803")
     records = read_log(log)
     network = read_model(model, shape)
     others = OtherDevices.ALLOWED if allow_device else OtherDevices.REFUSED
@@ -67,7 +67,8 @@ def build(
         ERR.print(TableView(coverage_table(built.coverage)))
         raise AutotuneError(
             f"expected operators without a record of their own to take at most {strict:.1%} of the time, found "
-            f"{built.coverage.missed_share:.1%}; tune the model for this device, or raise --strict"
+            f"{built.coverage.missed_share:.1%}; tune the model for this device, or raise --strict",
+            code="AT707",
         )
     saved = built.save(output, linker)
     latency = (

@@ -55,15 +55,20 @@ def estimate(
     device = parse_device("local") if device_card is None else read_device_card(device_card)
     pretrained = load_pretrained(cost_model or SHIPPED, device)
     if pretrained is None:
-        raise Misuse(f"no cost model ships for devices like {device.name}; name one with --cost-model")
+        raise Misuse(
+            f"no cost model ships for devices like {device.name}; name one with --cost-model", code="AT307"
+        )
     logs = log or ([] if cost_model else shipped_logs(pretrained.name))
     if not logs:
-        raise Misuse("expected --log, the logs that the cost model learned from, say; found none")
+        raise Misuse(
+            "expected --log, the logs that the cost model learned from, say; found none", code="AT304"
+        )
     learned = of_like_devices(RecordTable.read(logs), device.fingerprint)
     if not len(learned):
         raise Misuse(
             f"expected records of a device like {device.name} with {device.threads} threads in {', '.join(logs)}, "
-            "found none: how fast another device is cannot be told from them"
+            "found none: how fast another device is cannot be told from them",
+            code="AT307",
         )
     tasks = read_tasks(model, op, shape, device.target)
     name = op or (model.stem if model else "")
@@ -98,7 +103,8 @@ def read_device_card(path: Path) -> Device:
         return Device(name, Target.parse(row["target"]), row["connection"], DeviceFingerprint(name, facts))
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise Misuse(
-            f"expected what `autotune devices --json` prints in {path}, found: {type(error).__name__}: {error}"
+            f"expected what `autotune devices --json` prints in {path}, found: {type(error).__name__}: {error}",
+            code="AT401",
         ) from error
 
 

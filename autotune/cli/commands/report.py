@@ -33,7 +33,9 @@ def report(
     """Write what a job found into one HTML file that needs no network: latencies, operators, charts, failures."""
     status = read_status(folder)
     if status is None:
-        raise Misuse(f"expected the output folder of a job, with a status.json; found none in {folder}")
+        raise Misuse(
+            f"expected the output folder of a job, with a status.json; found none in {folder}", code="AT504"
+        )
     found = make_report(status, read_log(status.log), moved_bytes)
     if json:
         print_json(msgspec.to_builtins(found))
@@ -44,7 +46,7 @@ def report(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page(found), encoding="utf-8")
     except OSError as error:
-        raise AutotuneError(f"the report could not be written to {path}: {error}") from error
+        raise AutotuneError(f"the report could not be written to {path}: {error}", code="AT803") from error
     if not json:
         OUT.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, opens in any browser")
 

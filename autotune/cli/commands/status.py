@@ -16,7 +16,9 @@ def status(folder: FolderArgument, json: JsonOption = False) -> None:
     """Show where a job stands: its tasks, its models, what is left of its budget, what went wrong."""
     found = read_status(folder)
     if found is None:
-        raise Misuse(f"expected the output folder of a job, with a status.json; found none in {folder}")
+        raise Misuse(
+            f"expected the output folder of a job, with a status.json; found none in {folder}", code="AT504"
+        )
     if found.state is JobState.RUNNING and not psutil.pid_exists(found.runs[-1].pid):
         found = msgspec.structs.replace(
             found, state=JobState.STOPPED, activity="killed; the same command goes on"

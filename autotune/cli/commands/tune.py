@@ -91,16 +91,20 @@ def tune(
     started = clock.monotonic()
     if time is None and trials is None and until_gain is None:
         raise Misuse(
-            "say how long to tune: --time 5m, --trials 200, --until-gain 0.01, or several; found none"
+            "say how long to tune: --time 5m, --trials 200, --until-gain 0.01, or several; found none",
+            code="AT505",
         )
     described = {one.name: one for one in read_devices(devices)} if devices else {}
     if devices is None:
         parse_device(device)
     elif device not in described:
-        raise Misuse(f"expected one of the devices of {devices}: {', '.join(described)}; found {device!r}")
+        raise Misuse(
+            f"expected one of the devices of {devices}: {', '.join(described)}; found {device!r}",
+            code="AT403",
+        )
     if (model is None) == (op is None):
         found = "both" if model else "neither"
-        raise Misuse(f"name a model file or one operator with --op; found {found}")
+        raise Misuse(f"name a model file or one operator with --op; found {found}", code="AT107")
     sampler_factory(sampler)  # says now what the sampler lacks
     budget = Budget(trials, None if time is None else parse_secs(time), until_gain)
     name = op or (model.stem if model else "")
@@ -133,10 +137,11 @@ def _cost_model(text: str | None, sampler: SamplerKind) -> Path | None:
         return SHIPPED if text is None else None
     if sampler is not SamplerKind.COST_MODEL:
         raise Misuse(
-            f"a cost model guides the sampler {SamplerKind.COST_MODEL.value!r}, found {sampler.value!r}"
+            f"a cost model guides the sampler {SamplerKind.COST_MODEL.value!r}, found {sampler.value!r}",
+            code="AT602",
         )
     if not Path(text).exists():
-        raise Misuse(f"expected a cost model, or {NO_MODEL!r}; found nothing at {text}")
+        raise Misuse(f"expected a cost model, or {NO_MODEL!r}; found nothing at {text}", code="AT301")
     return Path(text)
 
 

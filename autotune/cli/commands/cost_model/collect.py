@@ -62,7 +62,8 @@ def collect(
         if not collection.trials:
             raise AutotuneError(
                 "expected at least one candidate to be measured, found that no task's untuned program ran: "
-                + ", ".join(f"{kind} {count}" for kind, count in failures.items())
+                + ", ".join(f"{kind} {count}" for kind, count in failures.items()),
+                code="AT507",
             )
         found = {"tasks": len(tasks), "trials": collection.trials, "failures": dict(failures), "log": log}
     if json:

@@ -177,4 +177,6 @@ def _write(
                 (plots / f"{caption.replace(' ', '-')}.png").write_bytes(png)
             ERR.print(f"→ {plots}")
     except OSError as error:
-        raise Misuse(f"expected a place for the report and its pictures, found: {error.strerror}") from error
+        raise Misuse(
+            f"expected a place for the report and its pictures, found: {error.strerror}", code="AT803"
+        ) from error

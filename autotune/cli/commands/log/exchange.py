@@ -127,7 +127,9 @@ def _report(added: int, where: str, json: bool) -> None:
 
 def _expect_url(url: str) -> None:
     if not is_url(url):
-        raise Misuse(f"expected postgresql://user@host/database or sqlite:///file, found {url!r}")
+        raise Misuse(
+            f"expected postgresql://user@host/database or sqlite:///file, found {url!r}", code="AT209"
+        )
 
 
 def _write_parquet(store: RecordStore, output: Path) -> None:
@@ -135,8 +137,11 @@ def _write_parquet(store: RecordStore, output: Path) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         store.to_pandas().to_parquet(output, index=False)
     except ImportError as error:
-        raise Misuse("expected pyarrow, which writes Parquet; found none: pip install pyarrow") from error
+        raise Misuse(
+            "expected pyarrow, which writes Parquet; found none: pip install pyarrow", code="AT802"
+        ) from error
     except OSError as error:
         raise AutotuneError(
-            f"expected to write {output}, found: {error.strerror}; name another file"
+            f"expected to write {output}, found: {error.strerror}; name another file",
+            code="AT803",
         ) from error

@@ -98,7 +98,8 @@ def best(
                 rows.append(_best_row(record))
     if not rows:
         raise Misuse(
-            f"expected a task with a record that ran, found none in {log}" + (f" for {task}" if task else "")
+            f"expected a task with a record that ran, found none in {log}" + (f" for {task}" if task else ""),
+            code="AT211",
         )
     print_rows(format, f"The best of {log}", rows, _ORDER)
 

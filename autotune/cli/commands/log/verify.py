@@ -37,7 +37,8 @@ def verify(
     if failed:
         names = ", ".join(each.record.task.name for each in failed)
         raise AutotuneError(
-            f"expected all {len(found)} records to run as recorded; {len(failed)} failed: {names}"
+            f"expected all {len(found)} records to run as recorded; {len(failed)} failed: {names}",
+            code="AT213",
         )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import pickle
 
 import pytest
+from repository import ROOT
 from typer.testing import CliRunner
 
 from autotune.cli import main
@@ -80,3 +82,26 @@ def test_a_code_survives_the_way_between_processes() -> None:
         again = pickle.loads(pickle.dumps(error))
         assert (type(again), again.code, str(again)) == (type(error), error.code, str(error))
     assert IllegalSchedule("too large").code == "AT601"
+
+
+def raise_sites() -> dict[str, str | None]:
+    """The code that each place names where an error is made, by "file:line"."""
+    found: dict[str, str | None] = {}
+    for package in ("autotune", "cost_models", "search_spaces", "tuning_logs"):
+        for file in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("AutotuneError", "Misuse"):
+                    codes = [one.value for one in node.keywords if one.arg == "code"]
+                    code = codes[0].value if codes and isinstance(codes[0], ast.Constant) else None
+                    found[f"{file.relative_to(ROOT)}:{node.lineno}"] = code
+    return found
+
+
+def test_every_error_that_is_made_names_a_registered_code() -> None:
+    unknown = [place for place, code in raise_sites().items() if code not in CODES]
+    assert not unknown, f"add code= with a code of autotune/cli/error_codes.toml at {unknown}"
+
+
+def test_every_registered_code_is_named_somewhere() -> None:
+    own = {AutotuneError.code, IllegalSchedule.code}
+    assert set(CODES) == {*raise_sites().values(), *own}

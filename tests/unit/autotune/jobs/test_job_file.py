@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autotune.devices import toml_file
-from autotune.devices.toml_file import line_of
+from autotune.devices.toml_file import ErrorList
 from autotune.jobs.job_file import read_job_file
 from autotune.search.samplers import SamplerKind
 from autotune.tuning.budget import Budget
@@ -136,18 +136,20 @@ def test_the_line_of_a_value_in_an_array_of_tables_is_found_with_each_line_parse
         ("models", 1, "absent"),
         ("absent",),
     ]
-    assert [line_of(text, path) for path in paths] == [2, 5, 5, 10, 9, 1]
+    assert [ErrorList("", text).line_of(path) for path in paths] == [2, 5, 5, 10, 9, 1]
     parsed: list[str] = []
     loads = toml_file.tomllib.loads
     monkeypatch.setattr(toml_file.tomllib, "loads", lambda each: parsed.append(each) or loads(each))
     long = "".join(f"key{number} = {number}\n" for number in range(500))
-    assert line_of(long, ("key499",)) == 500
+    assert ErrorList("", long).line_of(("key499",)) == 500
     assert sum(map(len, parsed)) < 2 * len(long)
 
 
 def test_the_line_of_a_value_that_spans_several_is_its_first() -> None:
     text = '# notes\na = """\nb = 1\n"""\nb = [\n  1,\n  2]\n\n[t]\nc = 3'
-    assert [line_of(text, path) for path in (("a",), ("b",), ("t",), ("t", "c"), ("t", "absent"))] == [
+    assert [
+        ErrorList("", text).line_of(path) for path in (("a",), ("b",), ("t",), ("t", "c"), ("t", "absent"))
+    ] == [
         2,
         5,
         9,

@@ -1,0 +1,533 @@
+"""Every error code of the registry, raised once."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import pytest
+from literal_texts import literal_status
+from msgspec.structs import replace
+from onnx import TensorProto, helper
+from record_fixtures import make_record
+from tables import table
+
+import autotune
+from autotune.boards.server import BoardServer
+from autotune.builders.local_builder import LocalBuilder
+from autotune.cli.commands import bench, build
+from autotune.cli.commands.log import verify
+from autotune.cli.error_codes import find_error_code, read_error_codes
+from autotune.cli.job_run import check_success
+from autotune.cli.main import app
+from autotune.cli.values import parse_shapes
+from autotune.deployment import isolated_build, side_by_side
+from autotune.deployment.executable import Executable
+from autotune.devices import device as devices
+from autotune.devices import roofline_measurement
+from autotune.devices.device_file import find_device
+from autotune.devices.rpc_tracker import Address, registered_boards
+from autotune.jobs import folder_lock
+from autotune.jobs.durations import parse_secs
+from autotune.jobs.folder_lock import held
+from autotune.jobs.job_file import read_job_file
+from autotune.jobs.status import read_status, write_status
+from autotune.models.operators import operator_task
+from autotune.runners import thread_scaling
+from autotune.runners.references import References
+from autotune.search import samplers
+from autotune.search.dashboard import Dashboard
+from autotune.tuning.verification import Verification
+from autotune.workers.fork_server import ForkServer, WorkerNeeds
+from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
+from cost_models.dataset import Dataset
+from cost_models.evaluation.held_out import HeldOut, splits
+from cost_models.program_model import load_program_model
+from cost_models.record_table import RecordTable
+from search_spaces import AutotuneError, Config, Target, ToySpace
+from search_spaces.tabular_space import TabularSpace
+from search_spaces.tensor_ir import modules, tvm_version
+from tuning_logs import Failure, FailureKind, Timing, TuningLog, read_log
+from tuning_logs.exchange.metaschedule_import import import_metaschedule
+from tuning_logs.file.merging import merge
+
+CODES = read_error_codes()
+LLVM = Target("llvm")
+
+
+class Case:
+    """What a raising test works with: a folder, patches, and the command line."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder, self.patch = folder, patch
+
+    def file(self, name: str, text: str = "") -> Path:
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def log(self) -> Path:
+        path = self.folder / "log.jsonl"
+        with TuningLog.open(path) as log:
+            log.append([make_record()])
+        return path
+
+    def model(self, *nodes: onnx.NodeProto, size: int | str = 4) -> Path:
+        value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [size]) for name in ("x", "y")]
+        graph = helper.make_graph(list(nodes), "made", value[:1], value[1:])
+        path = self.folder / "made.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+        return path
+
+    def command(self, *arguments: object) -> None:
+        app([str(one) for one in arguments], standalone_mode=False)
+
+    def dead_worker(self, module: object) -> None:
+        """Has a worker pool of the module answer that its process died."""
+
+        class Pool:
+            def __enter__(self) -> Pool:
+                return self
+
+            def __exit__(self, *_error: object) -> None:
+                pass
+
+            def map(self, calls: list[object]) -> list[object]:
+                return [SimpleNamespace(message="the process died")] * len(calls)
+
+        self.patch.setattr(module, "lasting_worker", lambda *_needs: Pool())
+
+
+RAISING: dict[str, Callable[[Case], object]] = {}
+
+
+def raises(code: str) -> Callable[[Callable[[Case], object]], Callable[[Case], object]]:
+    def add(raising: Callable[[Case], object]) -> Callable[[Case], object]:
+        assert code not in RAISING
+        RAISING[code] = raising
+        return raising
+
+    return add
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_code_is_raised(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert code in RAISING, f"add a function that raises {code} to this file"
+    with pytest.raises(AutotuneError) as found:
+        RAISING[code](Case(tmp_path, monkeypatch))
+    assert found.value.code == code, found.value
+
+
+def test_no_code_is_raised_that_is_not_registered() -> None:
+    assert set(RAISING) == set(CODES)
+
+
+@raises("AT001")
+def _(case: Case) -> None:
+    raise AutotuneError("unforeseen")
+
+
+@raises("AT101")
+def _(case: Case) -> None:
+    autotune.load_model(case.folder / "none.onnx")
+
+
+@raises("AT102")
+def _(case: Case) -> None:
+    autotune.load_model(case.file("text.onnx", "this is no model"))
+
+
+@raises("AT103")
+def _(case: Case) -> None:
+    autotune.load_model(case.model(helper.make_node("Add", ["x", "cut off"], ["y"])))
+
+
+@raises("AT104")
+def _(case: Case) -> None:
+    autotune.load_model(case.model(helper.make_node("Relu", ["x"], ["y"]), size="batch"))
+
+
+@raises("AT105")
+def _(case: Case) -> None:
+    parse_shapes(["x=1,2"])
+
+
+@raises("AT106")
+def _(case: Case) -> None:
+    autotune.load_model(case.model(helper.make_node("Unheard", ["x"], ["y"], name="node")))
+
+
+@raises("AT107")
+def _(case: Case) -> None:
+    case.command("tasks")
+
+
+@raises("AT108")
+def _(case: Case) -> None:
+    autotune.extract_tasks(autotune.load_model(case.model(helper.make_node("Identity", ["x"], ["y"]))), LLVM)
+
+
+@raises("AT109")
+def _(case: Case) -> None:
+    operator_task("matmul:1", LLVM)
+
+
+@raises("AT110")
+def _(case: Case) -> None:
+    modules.load("garbage")
+
+
+@raises("AT201")
+def _(case: Case) -> None:
+    read_log(str(case.folder / "none.jsonl"))
+
+
+@raises("AT202")
+def _(case: Case) -> None:
+    autotune.open_log(str(case.folder / "log.jsonl.gz")).append([])
+
+
+@raises("AT203")
+def _(case: Case) -> None:
+    with TuningLog.open(case.log()) as first, TuningLog.open(case.folder / "log.jsonl") as second:
+        first.append([])
+        second.append([])
+
+
+@raises("AT204")
+def _(case: Case) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise OSError(37, "No locks available")
+
+    case.patch.setattr(folder_lock.fcntl, "flock", refuse)
+    with held(case.folder):
+        pass
+
+
+@raises("AT205")
+def _(case: Case) -> None:
+    body = '{"schema":"99.0","kind":"record"'
+    newer = case.file("newer.jsonl", f'{body},"crc":"{zlib.crc32(body.encode()):08x}"}}\n')
+    read_log(str(newer))
+
+
+@raises("AT206")
+def _(case: Case) -> None:
+    with TuningLog.open(case.log()) as log:
+        os.unlink(case.folder / "log.jsonl")
+        log.append([make_record(1)])
+
+
+@raises("AT207")
+def _(case: Case) -> None:
+    read_log(str(case.log())).append([])
+
+
+@raises("AT208")
+def _(case: Case) -> None:
+    merge([case.log()], case.file("there.jsonl"))
+
+
+@raises("AT209")
+def _(case: Case) -> None:
+    case.command("log", "push", case.log(), "nowhere")
+
+
+@raises("AT210")
+def _(case: Case) -> None:
+    autotune.open_log("sqlite:////nowhere/at/all/log.db").append([])
+
+
+@raises("AT211")
+def _(case: Case) -> None:
+    case.command("log", "best", case.log(), "--task", "none")
+
+
+@raises("AT212")
+def _(case: Case) -> None:
+    import_metaschedule(case.folder, None)
+
+
+@raises("AT213")
+def _(case: Case) -> None:
+    failed = Verification(make_record(), Failure(FailureKind.RUN_ERROR, "it crashed"))
+    case.patch.setattr(verify, "verified", lambda *_arguments: [failed])
+    case.command("log", "verify", case.log(), "--json")
+
+
+@raises("AT214")
+def _(case: Case) -> None:
+    with TuningLog.open(case.folder / "log.jsonl") as log:
+        log.append([make_record(measurement=Timing((-1.0,), 0.1))])
+
+
+@raises("AT301")
+def _(case: Case) -> None:
+    load_program_model(case.folder / "none.ubj")
+
+
+@raises("AT302")
+def _(case: Case) -> None:
+    load_program_model(case.file("torn.ubj", "torn"))
+
+
+@raises("AT303")
+def _(case: Case) -> None:
+    XGBoostCostModel().fit(Dataset.of(table())).predict(np.zeros((1, 2), np.float32))
+
+
+@raises("AT304")
+def _(case: Case) -> None:
+    RecordTable.read([])
+
+
+@raises("AT305")
+def _(case: Case) -> None:
+    list(splits(table(), HeldOut.DEVICES))
+
+
+@raises("AT306")
+def _(case: Case) -> None:
+    XGBoostCostModel().predict(np.zeros((1, 2), np.float32))
+
+
+@raises("AT307")
+def _(case: Case) -> None:
+    card = '[{"target": "llvm -mtriple=aarch64-linux-gnu", "connection": "x", "facts": {"isa": "arm"}}]'
+    case.command("estimate", "--op", "matmul:8,8,8", "--device-card", case.file("card.json", card))
+
+
+@raises("AT308")
+def _(case: Case) -> None:
+    Dataset(np.zeros(3, np.float32), np.zeros(3), np.zeros(3, np.int64))
+
+
+@raises("AT401")
+def _(case: Case) -> None:
+    autotune.parse_device("gopher://x")
+
+
+@raises("AT402")
+def _(case: Case) -> None:
+    autotune.local_device(9999)
+
+
+@raises("AT403")
+def _(case: Case) -> None:
+    find_device("other", case.file("devices.toml", '[[device]]\nname = "one"\nconnection = "local"\n'))
+
+
+@raises("AT404")
+def _(case: Case) -> None:
+    registered_boards(Address("127.0.0.1", 9), "key")
+
+
+@raises("AT405")
+def _(case: Case) -> None:
+    case.patch.setattr(devices, "registered_boards", lambda *_arguments: [])
+    devices.remote_device(Address("127.0.0.1", 9), "key", LLVM)
+
+
+@raises("AT406")
+def _(case: Case) -> None:
+    found = [SimpleNamespace(address=f"board {mhz}", facts={"mhz": mhz}) for mhz in (1, 2)]
+    case.patch.setattr(devices, "registered_boards", lambda *_arguments: found)
+    devices.remote_device(Address("127.0.0.1", 9), "key", LLVM)
+
+
+@raises("AT407")
+def _(case: Case) -> None:
+    case.patch.setattr(devices, "gpu_facts", lambda _index: None)
+    devices.cuda_device(7, Target("cuda"))
+
+
+@raises("AT408")
+def _(case: Case) -> None:
+    case.dead_worker(roofline_measurement)
+    roofline_measurement.measure_roofline(1)
+
+
+@raises("AT409")
+def _(case: Case) -> None:
+    case.patch.setattr(thread_scaling, "_PAUSE_SECS", 0.0)
+    device = SimpleNamespace(threads=2)
+    thread_scaling.check_threads(device, SimpleNamespace(thread_speedup=lambda: 0.5))  # type: ignore[arg-type]
+
+
+@raises("AT410")
+def _(case: Case) -> None:
+    BoardServer(Address("127.0.0.1", 9), "key", Address("192.0.2.1", 1), {}, 1 << 30, print)
+
+
+@raises("AT411")
+def _(case: Case) -> None:
+    Target.parse("-mcpu=znver4")
+
+
+@raises("AT501")
+def _(case: Case) -> None:
+    read_job_file(case.file("jobs.toml", "models = 3"))
+
+
+@raises("AT502")
+def _(case: Case) -> None:
+    with held(case.folder), held(case.folder):
+        pass
+
+
+@raises("AT503")
+def _(case: Case) -> None:
+    case.file("status.json", "{")
+    read_status(case.folder)
+
+
+@raises("AT504")
+def _(case: Case) -> None:
+    case.command("status", case.folder)
+
+
+@raises("AT505")
+def _(case: Case) -> None:
+    parse_secs("soon")
+
+
+@raises("AT506")
+def _(case: Case) -> None:
+    Dashboard("nonsense://nowhere", "job", lambda _task: ToySpace(64))
+
+
+@raises("AT507")
+def _(case: Case) -> None:
+    check_success(replace(literal_status(), tasks=()))
+
+
+@raises("AT601")
+def _(case: Case) -> None:
+    ToySpace(64).apply(Config(()))
+
+
+@raises("AT602")
+def _(case: Case) -> None:
+    autotune.TuningJob((), autotune.local_device(1), autotune.Budget(trials=1))
+
+
+@raises("AT603")
+def _(case: Case) -> None:
+    task, config = SimpleNamespace(key="key", name="task"), SimpleNamespace(key="config")
+    References().unchecked(SimpleNamespace(is_reference=False, task=task, config=config))  # type: ignore[arg-type]
+
+
+@raises("AT604")
+def _(case: Case) -> None:
+    TabularSpace(case.file("space.csv", "a,b\n1,2\n"))
+
+
+@raises("AT701")
+def _(case: Case) -> None:
+    LocalBuilder(linker="no-such-linker")
+
+
+@raises("AT702")
+def _(case: Case) -> None:
+    module = modules.load(operator_task("matmul:8,8,8", LLVM).workload.module)
+    autotune.compile(module, LLVM, TuningLog.in_memory())
+
+
+@raises("AT703")
+def _(case: Case) -> None:
+    case.dead_worker(isolated_build)
+    isolated_build.build_apart(SimpleNamespace(model=Path("model.onnx")))  # type: ignore[arg-type]
+
+
+@raises("AT704")
+def _(case: Case) -> None:
+    case.dead_worker(side_by_side)
+    engine = SimpleNamespace(name="engine", open=None)
+    side_by_side.measure(engine, side_by_side.TimingSettings((), 1, 1, seed=0))  # type: ignore[arg-type]
+
+
+@raises("AT705")
+def _(case: Case) -> None:
+    autotune.load(case.folder / "none.so")
+
+
+@raises("AT706")
+def _(case: Case) -> None:
+    here = SimpleNamespace(is_here=True, target=LLVM, fingerprint=None, threads=1)
+    saved = SimpleNamespace(save=lambda path: path, coverage=SimpleNamespace(rows=()))
+    check = SimpleNamespace(max_abs_error=1.0, max_rel_error=1.0)
+    wrong = SimpleNamespace(mistake="output 0: off by one", latencies=(), ratios=(), check=check)
+    network = SimpleNamespace(path=Path("x.onnx"), shapes={}, inputs=())
+    for name, value in (
+        ("find_device", here),
+        ("read_model", network),
+        ("compile", saved),
+        ("side_by_side", wrong),
+    ):
+        case.patch.setattr(bench, name, lambda *_arguments, found=value, **_options: found)
+    case.command("bench", "x.onnx", "--log", case.log(), "--json")
+
+
+@raises("AT707")
+def _(case: Case) -> None:
+    here = SimpleNamespace(is_here=True, target=LLVM, fingerprint=None, threads=1)
+    coverage = SimpleNamespace(rows=(), untuned=(), borrowed=(), missed_share=0.5)
+    built = SimpleNamespace(coverage=coverage)
+    for name, value in (("find_device", here), ("read_model", None), ("compile", built)):
+        case.patch.setattr(build, name, lambda *_arguments, found=value, **_options: found)
+    case.command("build", "x.onnx", "--log", case.log(), "-o", case.folder / "x.so", "--strict", "0.1")
+
+
+@raises("AT708")
+def _(case: Case) -> None:
+    case.patch.setattr(bench, "find_device", lambda *_arguments: SimpleNamespace(is_here=False))
+    case.command("bench", "x.onnx", "--log", case.log())
+
+
+@raises("AT709")
+def _(case: Case) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise ValueError("expected (1, 4), found (2,)")
+
+    executable = Executable(None, "cpu")
+    executable.__dict__["_main"] = refuse
+    executable(np.zeros(2, np.float32))
+
+
+@raises("AT801")
+def _(case: Case) -> None:
+    case.patch.setattr(tvm_version, "_version", lambda _name: "9.9")
+    tvm_version.check_tvm_version()
+
+
+@raises("AT802")
+def _(case: Case) -> None:
+    case.patch.setattr(samplers, "find_spec", lambda _name: None)
+    samplers.sampler_factory(samplers.SamplerKind.CMAES)
+
+
+@raises("AT803")
+def _(case: Case) -> None:
+    write_status(case.file("a file") / "folder", literal_status())
+
+
+@raises("AT804")
+def _(case: Case) -> None:
+    server = ForkServer("json", {})
+    server.close()
+    server.fork(WorkerNeeds("json"), [])
+
+
+@raises("AT805")
+def _(case: Case) -> None:
+    case.command("log", "show", case.log(), "--json", "--csv")
+
+
+@raises("AT806")
+def _(case: Case) -> None:
+    find_error_code("AT999")
