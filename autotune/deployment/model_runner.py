@@ -72,5 +72,5 @@ def model_runner(device: Device) -> ModelRunner:
     if not isinstance(via, Rpc):
         return LocalModelRunner(device.threads)
     if device.target.is_gpu:
-        raise AutotuneError("expected a processor to run whole models on, found a board's GPU")
+        raise AutotuneError("expected a processor to run whole models on, found a board's GPU", code="AT708")
     return BoardModelRunner(via, _SEED)

@@ -51,5 +51,5 @@ def parse_connection(url: str) -> Connection:
     if scheme != "cuda":
         return Local()
     if not number.isascii() or not number.isdigit():
-        raise Misuse(f"expected the number of a GPU, as in 'cuda:0', found {url!r}")
+        raise Misuse(f"expected the number of a GPU, as in 'cuda:0', found {url!r}", code="AT401")
     return Cuda(int(number))

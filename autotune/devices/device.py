@@ -63,7 +63,9 @@ def local_device(threads: int | None = None) -> Device:
     """
     cores = usable_cores()
     if threads is not None and not 1 <= threads <= cores:
-        raise Misuse(f"expected 1 to {cores} threads, one for each usable core; found {threads}")
+        raise Misuse(
+            f"expected 1 to {cores} threads, one for each usable core; found {threads}", code="AT402"
+        )
     connection = "local" if threads is None else f"local?threads={threads}"
     threads = threads or cores
     fingerprint = DeviceFingerprint(cpu_model(), cpu_facts(threads))
@@ -79,23 +81,25 @@ def parse_device(url: str) -> Device:
     parts = urlsplit(url)
     scheme = parts.scheme or parts.path.partition(":")[0]
     if scheme in _LATER:
-        raise Misuse(f"{scheme!r} devices cannot be measured on yet; expected {_KNOWN}, found {url!r}")
+        raise Misuse(
+            f"{scheme!r} devices cannot be measured on yet; expected {_KNOWN}, found {url!r}", code="AT401"
+        )
     if scheme == "cuda":
         return _parse_cuda(url, parts)
     if scheme == "rpc":
         return _parse_rpc(url, parts)
     if parts.scheme or parts.netloc or parts.fragment or parts.path != "local":
-        raise Misuse(f"expected a device such as {_KNOWN}, found {url!r}")
+        raise Misuse(f"expected a device such as {_KNOWN}, found {url!r}", code="AT401")
     options = parse_qs(parts.query, keep_blank_values=True)
     unknown = sorted(set(options) - {"threads"})
     if unknown or (parts.query and not options):
         found = ", ".join(unknown) or parts.query
-        raise Misuse(f"a local device has one option, threads; found {found!r} in {url!r}")
+        raise Misuse(f"a local device has one option, threads; found {found!r} in {url!r}", code="AT401")
     if not options:
         return local_device()
     count = options["threads"][-1]
     if not count.isascii() or not count.isdigit():
-        raise Misuse(f"expected a number of threads, as in 'local?threads=1'; found {count!r}")
+        raise Misuse(f"expected a number of threads, as in 'local?threads=1'; found {count!r}", code="AT401")
     return local_device(int(count))
 
 
@@ -111,7 +115,8 @@ def remote_device(via: Rpc, target: Target, linker: str | None = None, name: str
         served = facts.get("gpu_name") or facts.get("cpu_model")
         raise Misuse(
             f"expected a target for what the boards under {key!r} serve, {served}, found {target}; "
-            "serve-device --gpu 0 serves a GPU"
+            "serve-device --gpu 0 serves a GPU",
+            code="AT406",
         )
     if "gpu_name" in facts:
         return Device(name or key, target, str(via), DeviceFingerprint(str(facts["gpu_name"]), facts))
@@ -121,7 +126,8 @@ def remote_device(via: Rpc, target: Target, linker: str | None = None, name: str
     if target.attr("num-cores") != threads:
         raise Misuse(
             f"the target {target} is for {target.attr('num-cores')} cores, and the boards under {key!r} run "
-            f"kernels with {threads} threads; leave num-cores out, or restart them with --threads"
+            f"kernels with {threads} threads; leave num-cores out, or restart them with --threads",
+            code="AT406",
         )
     triple = target.attr("mtriple")
     fingerprint = DeviceFingerprint(str(facts.get("cpu_model") or key), facts)
@@ -136,14 +142,16 @@ def _common_facts(via: Rpc) -> Mapping[str, Any]:
     if not boards:
         raise AutotuneError(
             f"expected a board under {key!r} at the tracker {tracker}, found none; on the board, run "
-            f"autotune serve-device --tracker {tracker} --key {key}"
+            f"autotune serve-device --tracker {tracker} --key {key}",
+            code="AT405",
         )
     facts = boards[0].facts
     unlike = [board for board in boards if board.facts != facts]
     if unlike:
         raise Misuse(
             f"boards under one key are alike, so that any of them may measure; found {facts} at "
-            f"{boards[0].address} and {unlike[0].facts} at {unlike[0].address}; give them different keys"
+            f"{boards[0].address} and {unlike[0].facts} at {unlike[0].address}; give them different keys",
+            code="AT406",
         )
     return facts
 
@@ -157,7 +165,8 @@ def cuda_device(index: int, target: Target) -> Device:
     if facts is None:
         raise AutotuneError(
             f"expected an NVIDIA GPU number {index} and its driver, found none; measure on another machine "
-            "with autotune serve-device, or see what nvidia-smi says"
+            "with autotune serve-device, or see what nvidia-smi says",
+            code="AT407",
         )
     return Device(str(via), target, str(via), DeviceFingerprint(str(facts["gpu_name"]), facts))
 
@@ -169,11 +178,11 @@ def _parse_cuda(url: str, parts: SplitResult) -> Device:
         f"found {url!r}"
     )
     if set(options) != {"target"}:
-        raise Misuse(mistake)
+        raise Misuse(mistake, code="AT401")
     try:
         via = parse_connection(url)
     except Misuse as error:
-        raise Misuse(mistake) from error
+        raise Misuse(mistake, code="AT401") from error
     assert isinstance(via, Cuda)
     return cuda_device(via.index, Target.parse(options["target"][-1]))
 
@@ -185,12 +194,14 @@ def _parse_rpc(url: str, parts: SplitResult) -> Device:
     if unknown or not key or "/" in key or parts.fragment:
         found = f"option {unknown[0]!r}" if unknown else repr(url)
         raise Misuse(
-            f"expected boards as in 'rpc://127.0.0.1:9190/pi4?target=llvm -mtriple=aarch64-linux-gnu', found {found}"
+            f"expected boards as in 'rpc://127.0.0.1:9190/pi4?target=llvm -mtriple=aarch64-linux-gnu', found {found}",
+            code="AT401",
         )
     if "target" not in options:
         raise Misuse(
             f"a board's target must be named, as in '{url}?target=llvm -mtriple=aarch64-linux-gnu "
-            f"-mcpu=cortex-a72'; found none"
+            f"-mcpu=cortex-a72'; found none",
+            code="AT401",
         )
     linker = options["linker"][-1] if "linker" in options else None
     via = Rpc(parse_address(parts.netloc), key)

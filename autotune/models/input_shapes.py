@@ -45,7 +45,9 @@ def fix(fed: Iterable[onnx.ValueInfoProto], fixed: FixedSizes, file: str) -> tup
     sizes = _sizes(by_name.values(), fixed.dims, file, found)
     for name, shape in fixed.shapes.items():
         if name not in by_name:
-            raise Misuse(f"expected the shape of an input of {file} ({found}); found one for {name!r}")
+            raise Misuse(
+                f"expected the shape of an input of {file} ({found}); found one for {name!r}", code="AT105"
+            )
         _match(by_name[name], shape, sizes)
     for value in by_name.values():
         _fill(value, sizes)
@@ -55,7 +57,8 @@ def fix(fed: Iterable[onnx.ValueInfoProto], fixed: FixedSizes, file: str) -> tup
         flags = " ".join(f"--shape {value.name}:{shown(value, sep=',')}" for value in dynamic)
         raise Misuse(
             f"expected static shapes; {file} has inputs with free dimensions ({found}). "
-            f"Fix them, a number for each name: {flags}"
+            f"Fix them, a number for each name: {flags}",
+            code="AT104",
         )
     for value in by_name.values():
         _check_size(value, file)
@@ -71,7 +74,9 @@ def is_static(value: onnx.ValueInfoProto) -> bool:
 def shown(value: onnx.ValueInfoProto, sep: str = ", ") -> str:
     """The shape of an input with its free dimensions in angle brackets. Raises Misuse where it is no tensor."""
     if not value.type.HasField("tensor_type"):
-        raise Misuse(f"expected tensors as inputs; {value.name!r} is a {value.type.WhichOneof('value')}")
+        raise Misuse(
+            f"expected tensors as inputs; {value.name!r} is a {value.type.WhichOneof('value')}", code="AT105"
+        )
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
         return "<any>"
@@ -95,9 +100,13 @@ def _sizes(
     names = {_name(dim) for value in values for dim in value.type.tensor_type.shape.dim if _is_free(dim)}
     for name, size in dims.items():
         if name not in names or not name:
-            raise Misuse(f"expected the name of a free dimension of {file} ({found}); found {name!r}")
+            raise Misuse(
+                f"expected the name of a free dimension of {file} ({found}); found {name!r}", code="AT105"
+            )
         if not 1 <= size <= _MAX_SIZE:
-            raise Misuse(f"expected a size from 1 to {_MAX_SIZE} for dimension {name!r}; found {size}")
+            raise Misuse(
+                f"expected a size from 1 to {_MAX_SIZE} for dimension {name!r}; found {size}", code="AT105"
+            )
     return dict(dims)
 
 
@@ -105,14 +114,15 @@ def _match(value: onnx.ValueInfoProto, shape: Shape, sizes: dict[str, int]) -> N
     """Writes a whole shape into an input, and notes the sizes of named dimensions."""
     tensor = value.type.tensor_type
     if any(size < 1 for size in shape):
-        raise Misuse(f"expected positive sizes for input {value.name!r}; found {shape}")
+        raise Misuse(f"expected positive sizes for input {value.name!r}; found {shape}", code="AT105")
     if not tensor.HasField("shape"):
         tensor.shape.SetInParent()
         for _ in shape:
             tensor.shape.dim.add()
     if len(shape) != len(tensor.shape.dim):
         raise Misuse(
-            f"expected {len(tensor.shape.dim)} dimensions for input {value.name!r} ({shown(value)}); found {shape}"
+            f"expected {len(tensor.shape.dim)} dimensions for input {value.name!r} ({shown(value)}); found {shape}",
+            code="AT105",
         )
     for dim, size in zip(tensor.shape.dim, shape, strict=True):
         name = _name(dim)
@@ -126,7 +136,8 @@ def _match(value: onnx.ValueInfoProto, shape: Shape, sizes: dict[str, int]) -> N
         if wanted != size:
             raise Misuse(
                 f"expected {wanted} for dimension {name or wanted!r} of input {value.name!r} "
-                f"({shown(value)}); found {size} in {shape}"
+                f"({shown(value)}); found {size} in {shape}",
+                code="AT105",
             )
     for dim, size in zip(tensor.shape.dim, shape, strict=True):
         dim.dim_value = size
@@ -159,5 +170,6 @@ def _check_size(value: onnx.ValueInfoProto, file: str) -> None:
     if math.prod(sizes) > _MAX_SIZE:
         raise Misuse(
             f"expected inputs of up to {_MAX_SIZE} elements; input {value.name!r} of {Path(file).name} has the shape "
-            f"{tuple(sizes)}. Export the model for smaller inputs"
+            f"{tuple(sizes)}. Export the model for smaller inputs",
+            code="AT105",
         )

@@ -79,5 +79,6 @@ def _check_operators(proto: onnx.ModelProto, origins: Origins) -> None:
     raise Misuse(
         f"expected operators that TVM {tvm.__version__} can import; {origins.file} also has {where}"
         + (f", first at {first}" if first else "")
-        + ". Export the model without them"
+        + ". Export the model without them",
+        code="AT106",
     )

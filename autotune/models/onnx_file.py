@@ -82,28 +82,34 @@ def _read(path: Path) -> onnx.ModelProto:
     try:
         return onnx.load(path, format="protobuf")
     except IsADirectoryError:
-        raise Misuse(f"expected an ONNX file; {path} is a directory") from None
+        raise Misuse(f"expected an ONNX file; {path} is a directory", code="AT101") from None
     except FileNotFoundError as error:
-        raise Misuse(f"expected an ONNX file at {path}; {error.filename or error} does not exist") from None
+        raise Misuse(
+            f"expected an ONNX file at {path}; {error.filename or error} does not exist", code="AT101"
+        ) from None
     except DecodeError:
         raise Misuse(
-            f"expected an ONNX file; {path} is truncated or not ONNX. export or fetch it again"
+            f"expected an ONNX file; {path} is truncated or not ONNX. export or fetch it again", code="AT102"
         ) from None
     except (OSError, onnx.checker.ValidationError) as error:
-        raise Misuse(f"expected a readable ONNX file at {path}; found: {error}") from error
+        raise Misuse(f"expected a readable ONNX file at {path}; found: {error}", code="AT102") from error
 
 
 def _check_whole(model: onnx.ModelProto, path: Path) -> None:
     graph = model.graph
     if not model.ir_version or not graph.output:
-        raise Misuse(f"expected an ONNX model; {path} holds no graph: it is empty or not ONNX")
+        raise Misuse(f"expected an ONNX model; {path} holds no graph: it is empty or not ONNX", code="AT102")
     if not model.opset_import:
-        raise Misuse(f"expected an ONNX model; {path} ends before its operator set: export or fetch it again")
+        raise Misuse(
+            f"expected an ONNX model; {path} ends before its operator set: export or fetch it again",
+            code="AT102",
+        )
     version, newest = opset_version(model), onnx.defs.onnx_opset_version()
     if version > newest:
         raise Misuse(
             f"expected an opset up to {newest}, the newest that is known here; {path} has opset {version}. "
-            f"Export it with opset {newest} or older, or install a newer onnx"
+            f"Export it with opset {newest} or older, or install a newer onnx",
+            code="AT111",
         )
     _check_names(graph, path)
     known = {"", *_given(graph), *(name for node in graph.node for name in node.output)}
@@ -112,11 +118,14 @@ def _check_whole(model: onnx.ModelProto, path: Path) -> None:
         if missing:
             raise Misuse(
                 f"expected a whole ONNX model; in {path} nothing computes {missing[0]!r}, "
-                f"which {node.op_type} {node.name or node.output[0]!r} reads: export or fetch it again"
+                f"which {node.op_type} {node.name or node.output[0]!r} reads: export or fetch it again",
+                code="AT103",
             )
     missing = [value.name for value in graph.output if value.name not in known]
     if missing:
-        raise Misuse(f"expected a whole ONNX model; in {path} nothing computes the output {missing[0]!r}")
+        raise Misuse(
+            f"expected a whole ONNX model; in {path} nothing computes the output {missing[0]!r}", code="AT103"
+        )
 
 
 def _given(graph: onnx.GraphProto) -> Iterator[str]:
@@ -135,12 +144,14 @@ def _check_names(graph: onnx.GraphProto, path: Path) -> None:
         repeated = [name for name, count in Counter(names).items() if count > 1]
         if repeated:
             raise Misuse(
-                f"expected one tensor for each name; in {path} two {kind} are called {repeated[0]!r}"
+                f"expected one tensor for each name; in {path} two {kind} are called {repeated[0]!r}",
+                code="AT112",
             )
     shared = set(computed) & set(_given(graph))
     if shared:
         raise Misuse(
-            f"expected one tensor for each name; in {path} a node computes {min(shared)!r}, which is given as well"
+            f"expected one tensor for each name; in {path} a node computes {min(shared)!r}, which is given as well",
+            code="AT112",
         )
 
 
@@ -149,7 +160,8 @@ def _check_type(value: onnx.ValueInfoProto, path: Path) -> None:
     if not value.type.HasField("tensor_type"):
         kind = (value.type.WhichOneof("value") or "value without a type").removesuffix("_type")
         raise Misuse(
-            f"expected tensors as inputs; {value.name!r} of {path.name} is a {kind}. Export it with tensors"
+            f"expected tensors as inputs; {value.name!r} of {path.name} is a {kind}. Export it with tensors",
+            code="AT105",
         )
     name = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
     if name in ("UNDEFINED", "STRING") or name.startswith(
@@ -157,7 +169,8 @@ def _check_type(value: onnx.ValueInfoProto, path: Path) -> None:
     ):
         raise Misuse(
             f"expected numbers of whole bytes as inputs; {value.name!r} of {path.name} is of type {name.lower()}. "
-            "Export the model with another element type"
+            "Export the model with another element type",
+            code="AT105",
         )
 
 

@@ -54,7 +54,9 @@ class Origins:
         """The error for a node that cannot be compiled, by its name in the rewritten graph."""
         origin = self.of(name)
         where = str(origin) if origin else f"the node {name!r}" if name else "the graph as a whole"
-        return Misuse(f"cannot import {self.file}: {where}: {reason.rstrip('.')}. {remedy or _REMEDY}")
+        return Misuse(
+            f"cannot import {self.file}: {where}: {reason.rstrip('.')}. {remedy or _REMEDY}", code="AT106"
+        )
 
 
 _REMEDY = "Export the model without this operator; `autotune compare` can still time it in ONNX Runtime"

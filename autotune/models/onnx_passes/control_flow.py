@@ -282,5 +282,6 @@ def _check_size(node: onnx.NodeProto, iterations: int, num_nodes: int) -> None:
     if iterations > _MAX_ITERATIONS or num_nodes > _MAX_NODES:
         raise Misuse(
             f"expected a loop of at most {_MAX_ITERATIONS} iterations and {_MAX_NODES} nodes in all to unroll; "
-            f"{label(node)} has more. Export the model with a shorter sequence, or without the loop"
+            f"{label(node)} has more. Export the model with a shorter sequence, or without the loop",
+            code="AT113",
         )

@@ -35,7 +35,8 @@ def with_identity_dropouts(model: onnx.ModelProto) -> onnx.ModelProto:
         if _is_random(node, weights):
             raise Misuse(
                 f"expected an inference model; {label(node)} drops at random: it is in training mode. "
-                "Export the model in evaluation mode"
+                "Export the model in evaluation mode",
+                code="AT113",
             )
         nodes.append(onnx.helper.make_node("Identity", node.input[:1], node.output[:1], node.name))
         if len(node.output) > 1 and node.output[1]:
@@ -59,7 +60,8 @@ def _mask(node: onnx.NodeProto, types: Mapping[str, TensorType], opset: int) -> 
     known = types.get(node.input[0])
     if known is None or known.static_shape is None:
         raise Misuse(
-            f"expected a static shape for the mask of {label(node)}. Export the model without the mask"
+            f"expected a static shape for the mask of {label(node)}. Export the model without the mask",
+            code="AT113",
         )
     dtype = np.dtype(bool) if opset >= _FIRST_OPSET_WITH_BOOLEAN_MASK else known.dtype
     return numpy_helper.from_array(np.ones(known.static_shape, dtype), node.output[1])

@@ -98,7 +98,8 @@ def _expanded(
             nodes.append(_with_expanded_subgraphs(node, body, depth))
         elif depth >= _MAX_DEPTH:
             raise Misuse(
-                f"expected functions that end; {label(node)} calls itself. Export the model without functions"
+                f"expected functions that end; {label(node)} calls itself. Export the model without functions",
+                code="AT112",
             )
         else:
             nodes += _expanded(onnx.GraphProto(node=found), body, depth + 1)
@@ -127,7 +128,8 @@ def _check_versions(node: onnx.NodeProto, function: onnx.FunctionProto, opsets: 
                 raise Misuse(
                     f"expected functions of the model's operator set {version}; {label(node)} calls "
                     f"{function.name!r}, whose {inner.op_type} is of version {written.version}. "
-                    "Export the model with one operator set"
+                    "Export the model with one operator set",
+                    code="AT111",
                 )
 
 

@@ -74,5 +74,6 @@ def _cycle(nodes: Sequence[onnx.NodeProto], sources: Sequence[set[int]], left: s
     named = ", ".join(label(nodes[each]) for each in cycle[:_MAX_NAMED])
     more = f" and {len(cycle) - _MAX_NAMED} more" if len(cycle) > _MAX_NAMED else ""
     return Misuse(
-        f"expected a graph without cycles; these nodes wait for each other: {named}{more}. Export it again"
+        f"expected a graph without cycles; these nodes wait for each other: {named}{more}. Export it again",
+        code="AT112",
     )

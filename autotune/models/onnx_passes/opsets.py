@@ -33,7 +33,8 @@ def with_current_opset(model: onnx.ModelProto) -> onnx.ModelProto:
         if is_operator(node, "Scan") and version < _FIRST_SCAN_WITHOUT_BATCH:
             raise Misuse(
                 f"expected {label(node)} of opset {_FIRST_SCAN_WITHOUT_BATCH} or newer; found opset {version}. "
-                "Export the model with a newer one"
+                "Export the model with a newer one",
+                code="AT111",
             )
     light = without_large_weights(model)
     for each in light.opset_import:
@@ -43,7 +44,8 @@ def with_current_opset(model: onnx.ModelProto) -> onnx.ModelProto:
     except (RuntimeError, ValueError, onnx.version_converter.ConvertError) as error:
         raise Misuse(
             f"expected opset {_FIRST_WITH_NUMPY_BROADCASTING} or newer; found opset {version}, which ONNX cannot "
-            f"convert: {last_line(error)}. Export the model with a newer one"
+            f"convert: {last_line(error)}. Export the model with a newer one",
+            code="AT111",
         ) from error
     known = {tensor.name for tensor in model.graph.initializer}
     made = [tensor for tensor in converted.graph.initializer if tensor.name not in known]

@@ -149,7 +149,7 @@ def _(case: Case) -> None:
 
 @raises("AT104")
 def _(case: Case) -> None:
-    autotune.load_model(case.model(helper.make_node("Relu", ["x"], ["y"]), size="batch"))
+    autotune.load_model(case.model(helper.make_node("Relu", ["x"], ["y"]), size="height"))
 
 
 @raises("AT105")
@@ -180,6 +180,38 @@ def _(case: Case) -> None:
 @raises("AT110")
 def _(case: Case) -> None:
     modules.load("garbage")
+
+
+@raises("AT111")
+def _(case: Case) -> None:
+    path = case.model(helper.make_node("Relu", ["x"], ["y"]))
+    model = onnx.load(path)
+    model.opset_import[0].version = 1000
+    path.write_bytes(model.SerializeToString())
+    autotune.load_model(path)
+
+
+@raises("AT112")
+def _(case: Case) -> None:
+    path = case.model(helper.make_node("Relu", ["x"], ["y"]))
+    model = onnx.load(path)
+    model.graph.node.append(model.graph.node[0])
+    path.write_bytes(model.SerializeToString())
+    autotune.load_model(path)
+
+
+@raises("AT113")
+def _(case: Case) -> None:
+    path = case.model(helper.make_node("Dropout", ["x", "ratio", "training"], ["y"]))
+    model = onnx.load(path)
+    model.graph.initializer.extend(
+        [
+            onnx.numpy_helper.from_array(np.array(0.5, np.float32), "ratio"),
+            onnx.numpy_helper.from_array(np.array(True), "training"),
+        ]
+    )
+    path.write_bytes(model.SerializeToString())
+    autotune.load_model(path)
 
 
 @raises("AT201")
