@@ -58,7 +58,6 @@ PENDING = frozenset(
         "autotune/models/onnx_passes/limits.py",
         "autotune/runners/factory.py",
         "autotune/runners/local_runner.py",
-        "autotune/runners/references.py",
         "autotune/runners/rpc_runner.py",
         "autotune/runners/thread_scaling.py",
         "autotune/testing/builder_laws.py",
@@ -76,7 +75,6 @@ PENDING = frozenset(
         "autotune/workers/process.py",
         "autotune/workers/remote_end.py",
         "autotune/workers/threads.py",
-        "benchmarks/sides/onnx_case.py",
         "search_spaces/tensor_ir/operand_packing.py",
         "search_spaces/tensor_ir/uneven_rows.py",
     }

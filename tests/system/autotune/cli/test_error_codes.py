@@ -30,6 +30,7 @@ from autotune.deployment import isolated_build, side_by_side
 from autotune.deployment.executable import Executable
 from autotune.devices import device as devices
 from autotune.devices import roofline_measurement
+from autotune.devices.connection import Rpc
 from autotune.devices.device_file import find_device
 from autotune.devices.rpc_tracker import Address, registered_boards
 from autotune.jobs import folder_lock
@@ -362,14 +363,14 @@ def _(case: Case) -> None:
 @raises("AT405")
 def _(case: Case) -> None:
     case.patch.setattr(devices, "registered_boards", lambda *_arguments: [])
-    devices.remote_device(Address("127.0.0.1", 9), "key", LLVM)
+    devices.remote_device(Rpc(Address("127.0.0.1", 9), "key"), LLVM)
 
 
 @raises("AT406")
 def _(case: Case) -> None:
     found = [SimpleNamespace(address=f"board {mhz}", facts={"mhz": mhz}) for mhz in (1, 2)]
     case.patch.setattr(devices, "registered_boards", lambda *_arguments: found)
-    devices.remote_device(Address("127.0.0.1", 9), "key", LLVM)
+    devices.remote_device(Rpc(Address("127.0.0.1", 9), "key"), LLVM)
 
 
 @raises("AT407")
@@ -393,7 +394,7 @@ def _(case: Case) -> None:
 
 @raises("AT410")
 def _(case: Case) -> None:
-    BoardServer(Address("127.0.0.1", 9), "key", Address("192.0.2.1", 1), {}, 1 << 30, print)
+    BoardServer(Rpc(Address("127.0.0.1", 9), "key"), Address("192.0.2.1", 1), {}, 1 << 30, print)
 
 
 @raises("AT411")
