@@ -131,7 +131,7 @@ def compile(
 
 
 class _TrialBuild:
-    """Whether a candidate builds, tried in a process of its own; one is started once there is something to try."""
+    """A trial build of a candidate in a worker process, which is started for the first one."""
 
     def __init__(self, stack: ExitStack, linker: str) -> None:
         self._stack, self._linker = stack, linker

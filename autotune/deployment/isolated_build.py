@@ -21,7 +21,7 @@ _TIMEOUT_SECS = 1800.0
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """Which model to build with which log, and where the library goes.
+    """A build of a model with a log, and the library's path.
 
     linker: a C compiler driver for the target, None where it is this machine's.
     """

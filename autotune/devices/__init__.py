@@ -1,1 +1,1 @@
-"""What can be measured on: how it is named, reached, recognised, and how fast it is at most."""
+"""Devices to measure on: names, connections, fingerprints, rooflines."""

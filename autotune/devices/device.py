@@ -52,7 +52,7 @@ class Device:
 
     @property
     def via(self) -> Connection:
-        """How the device is reached."""
+        """The connection to the device."""
         return parse_connection(self.connection)
 
 

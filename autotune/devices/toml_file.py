@@ -86,7 +86,7 @@ _TYPE_NAMES = {str: "a text", int: "a whole number", float: "a number", dict: "a
 
 @dataclass
 class ErrorList:
-    """What is wrong with a TOML file, gathered so that it is all said at once."""
+    """The errors of a TOML file, gathered and raised together."""
 
     file: str
     text: str

@@ -68,7 +68,7 @@ class BoardReference:
         return reference_secs(self._parallel, _REPEATS)
 
     def thread_speedup(self) -> float:
-        """How many times faster the kernel is on all threads than on one, each at its fastest."""
+        """Speedup of the kernel on all threads over one thread, each at its fastest."""
         return speedup(self._loaded(serial_matmul), self._parallel, _SPEEDUP_PAIRS)
 
     def _loaded(self, make: Callable[[int], tvm.IRModule]) -> TimedBatch:

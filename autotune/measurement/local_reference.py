@@ -33,7 +33,7 @@ def time_reference_kernel(target: Target) -> float:
 
 
 def thread_speedup(target: Target) -> float:
-    """How many times faster the kernel is on all threads than on one, each at its fastest."""
+    """Speedup of the kernel on all threads over one thread, each at its fastest."""
     return speedup(_batch(target, serial_matmul), _batch(target, parallel_matmul), 2 * _REPEATS)
 
 

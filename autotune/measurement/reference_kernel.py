@@ -20,7 +20,7 @@ def serial_matmul(size: int) -> tvm.IRModule:
 
 
 def parallel_matmul(size: int) -> tvm.IRModule:
-    """The same matmul, its rows shared out among all threads."""
+    """The matmul of `serial_matmul` with its rows distributed over all threads."""
     schedule = _rows_by_vectors(size)
     row, *_ = schedule.get_loops(schedule.get_sblock("product"))
     schedule.parallel(row)

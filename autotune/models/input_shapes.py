@@ -23,7 +23,7 @@ _MAX_SIZE = 2**31 - 1
 
 @dataclass(frozen=True)
 class FixedSizes:
-    """What a user says of free dimensions.
+    """Sizes for free dimensions, as given by the user.
 
     shapes: the whole shape of an input, by its name.
     dims:   the size of all dimensions of a name.

@@ -63,7 +63,7 @@ def _nodes_alone(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.ModelProto]
 
 
 def _signature(alone: onnx.ModelProto) -> bytes:
-    """What a node computes, whatever its tensors are called."""
+    """The identity of a node's computation, without the names of its tensors."""
     bare = onnx.ModelProto()
     bare.CopyFrom(alone)
     names: dict[str, str] = {}

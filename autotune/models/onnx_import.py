@@ -48,7 +48,7 @@ def imported(model: onnx.ModelProto, origins: Origins) -> tvm.IRModule:
 
 
 def _reason(error: Exception) -> str:
-    """What TVM says of an operator; an error of its own code says nothing to a user."""
+    """TVM's message about an operator; a fixed text for errors of TVM's own code, which tell a user nothing."""
     said = last_line(error)
     if isinstance(error, LookupError | AssertionError) or re.search(
         r"NoneType|object (has no|is not|of type)", said

@@ -49,7 +49,7 @@ _LIMITS = TrialLimits(timeout_secs=30.0)
 
 @dataclass(frozen=True, slots=True)
 class BoardOptions:
-    """What boards under one key have in common.
+    """Settings shared by the boards under one key.
 
     threads:       how many a kernel uses;
     reference:     target and linker of the reference kernel, timed on a board after every trial; None for no times;

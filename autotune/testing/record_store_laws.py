@@ -75,7 +75,7 @@ class RecordStoreLaws:
     def test_the_best_of_an_earlier_job_is_beaten_only_by_what_was_faster_beside_it(
         self, store: RecordStore
     ) -> None:
-        """Everything was faster in the second job, the champion too."""
+        """The second job ran on a faster machine: all its times are lower, the champion's too."""
         champion = make_record(0, tile=(2, 16), measurement=Timing((1.0, 1.0, 1.0), 0.1))
         other = make_record(1, tile=(1, 32), measurement=Timing((1.1,), 0.1))
         newcomer = make_record(0, tile=(4, 8), measurement=Timing((0.92,), 0.1), job="job-2")

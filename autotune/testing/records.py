@@ -12,7 +12,7 @@ from tuning_logs import Check, DeviceFingerprint, Job, Measurement, Provenance, 
 
 
 class RecordFields(TypedDict, total=False):
-    """What of a sample record may be chosen: names of the workload and the job, the text of the target, the threads
+    """Parameters of a sample record: names of the workload and the job, the text of the target, the threads
     of the device, one answer of the config, and whole values."""
 
     workload: str

@@ -34,6 +34,7 @@ class SlowMachine(ToyMachine):
         self.secs = secs
 
     def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
+        """Sleeps as compilation would, then builds."""
         time.sleep(self.secs * len(candidates))
         return super().build(candidates)
 

@@ -29,7 +29,7 @@ class OutputTail:
 
     @property
     def descriptors(self) -> list[int]:
-        """What becomes readable when the child writes; none once all of its output has been read."""
+        """Descriptors that become readable when the child writes; none once all of its output has been read."""
         return [self._descriptor] if self._is_open else []
 
     def drain(self) -> None:

@@ -1,4 +1,4 @@
-"""How a session on a board ended, as a line in the error that its client gets."""
+"""The end of a board's session, encoded as a line of the error that its client gets."""
 
 from __future__ import annotations
 

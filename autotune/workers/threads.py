@@ -17,5 +17,5 @@ def kernel_threads(count: int) -> dict[str, str]:
 
 
 def compiler_threads() -> dict[str, str]:
-    """The same variables for a process that compiles and runs no kernel: one thread."""
+    """Thread settings of a process that compiles and runs no kernel: one thread."""
     return {"TVM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -53,7 +53,7 @@ def examine(path: Path, data: Path, rtol: float, atol: float) -> Result:
 
 
 def out_of_scope(model: onnx.ModelProto, sets: list[Any]) -> str:
-    """What no compiler of dense tensors takes; empty for anything else."""
+    """The reason why a case is out of scope for a compiler of dense tensors; empty for one that is not."""
     domains = {node.domain for node in model.graph.node}
     if domains & set(_TRAINING):
         return "a training operator"

@@ -62,7 +62,7 @@ def tiled_block(trace: Any) -> str | None:
 
 
 def _operand(func: tvm.tirx.PrimFunc, block: Any) -> int | None:
-    """Which of the block's reads is worth a copy: its last dimension is the block's last spatial axis, it is reduced
+    """The block's read that is worth a copy: its last dimension is the block's last spatial axis, it is reduced
     along another, and all of it is read for each step of a third axis."""
     free = {int(index) for index in (func.attrs or {}).get("layout_free_buffers", ())}
     fixed = [buffer for index, buffer in enumerate(func.params) if index not in free]

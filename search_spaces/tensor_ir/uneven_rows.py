@@ -45,7 +45,7 @@ def _uneven(module: tvm.IRModule, unit: VectorUnit, trace: Any) -> Any:
 
 
 def _row_and_tiles(block: Any, unit: VectorUnit) -> tuple[int, int, int] | None:
-    """Which of the block's axes is cut, into how many tiles of how many rows; None where tiles that divide its rows do
+    """The block's axis to split, with the number and height of its tiles; None where tiles that divide its rows do
     as well, or the last tile would take too long for what it does."""
     rows, heights = _rows(block), tile_heights(unit)
     if any(extent % height == 0 for extent in rows.values() for height in heights):

@@ -1,4 +1,4 @@
-"""What no compiler of dense tensors of static shape takes."""
+"""Limits of a compiler of dense tensors with static shapes."""
 
 from __future__ import annotations
 
