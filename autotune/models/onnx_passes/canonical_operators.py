@@ -1,0 +1,150 @@
+"""Rewriting of all operators to those, and to those forms of them, that TVM imports exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from autotune.models.onnx_passes.node import Node, Rewrite
+from autotune.models.onnx_passes.rewrites import REWRITES
+from autotune.models.onnx_passes.tensor import OPSET, Graph, Tensor, UnknownShape
+from search_spaces.errors import Misuse
+
+# Operators whose old form TVM's importer cannot read: attributes where inputs are expected.
+_ONLY_IN_CURRENT_FORM = ("Slice", "Pad", "Upsample", "Resize", "TopK", "Tile", "BatchNormalization", "GridSample")
+_GRAPH = onnx.AttributeProto.GRAPH
+# Domains whose operators are looked up by their type; ONNX Runtime's own ones beside the standard's.
+_DOMAINS = ("", "ai.onnx", "com.microsoft")
+
+
+def with_canonical_operators(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model in terms of the operators that TVM imports exactly; itself, where it has only such.
+
+    Inputs must have static shapes, and functions must be inlined. Raises Misuse, with the node's name, for an
+    operator, attribute or input that cannot be compiled.
+    """
+    rewriting = _Rewriting(model)
+    graph = rewriting.graph(model.graph, {})
+    if not rewriting.is_needed:
+        return model
+    rewritten = onnx.ModelProto()
+    rewritten.CopyFrom(model)
+    rewritten.graph.CopyFrom(graph)
+    del rewritten.opset_import[:]
+    rewritten.opset_import.append(helper.make_opsetid("", OPSET))
+    return rewritten
+
+
+class _Rewriting:
+    """The walk over a model's nodes."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.is_needed = False
+        self._opsets = {opset.domain: opset.version for opset in model.opset_import}
+        self._opsets.setdefault("", self._opsets.get("ai.onnx", 1))
+        self._opsets["ai.onnx"] = self._opsets[""]
+        self._names = {name for node in _all_nodes(model.graph) for name in (*node.input, *node.output)}
+
+    def graph(self, proto: onnx.GraphProto, outer: Mapping[str, Tensor]) -> onnx.GraphProto:
+        """The rewritten graph; outer holds the values of the graphs around it."""
+        graph = Graph(names=self._names)
+        values = dict(outer)
+        for tensor in proto.initializer:
+            array = numpy_helper.to_array(tensor)
+            values[tensor.name] = Tensor(graph, tensor.name, array.dtype, array.shape, array)
+        for value in proto.input:
+            if value.name not in values:
+                values[value.name] = _fed(graph, value)
+        for node in proto.node:
+            graph.scope = node.name or next(iter(node.output), node.op_type)
+            self._rewrite(node, values, graph)
+        return _written(proto, graph, values)
+
+    def _rewrite(self, proto: onnx.NodeProto, values: dict[str, Tensor], graph: Graph) -> None:
+        if proto.domain not in _DOMAINS:
+            raise Misuse(f"{proto.op_type} {graph.scope!r} is of the domain {proto.domain!r}, which is not "
+                         "compiled. Export the model without it")
+        inputs = tuple(values[name] if name else None for name in proto.input)
+        node = Node(proto, inputs, self._opsets.get(proto.domain, 1), graph)
+        count = len(graph.nodes)
+        try:
+            outputs = self._outputs(node, values)
+        except UnknownShape as error:
+            raise node.refusal(
+                f"has outputs whose shapes depend on values: {error}", "Export the model with static shapes"
+            ) from None
+        except onnx.shape_inference.InferenceError as error:
+            raise node.refusal(f"does not agree with its inputs: {error}", "Export the model again") from error
+        added = graph.nodes[count:]
+        is_same = len(added) == 1 and added[0].op_type == proto.op_type
+        if not is_same or (proto.op_type in _ONLY_IN_CURRENT_FORM and list(added[0].input) != list(proto.input)):
+            self.is_needed = True
+        for name, tensor in zip(proto.output, outputs, strict=False):
+            if name:
+                if tensor is None:
+                    raise node.refusal(f"has the output {name!r}, which is not compiled", "Export it without")
+                values[name] = tensor
+
+    def _outputs(self, node: Node, values: Mapping[str, Tensor]) -> list[Tensor | None]:
+        rewrite = _rewrite_of(node)
+        found = rewrite(node) if rewrite else None
+        if found is not None:
+            return list(found)
+        proto = onnx.NodeProto()
+        proto.CopyFrom(node.proto)
+        del proto.input[:]
+        proto.input.extend("" if tensor is None else tensor.name for tensor in node.inputs)
+        for attribute in proto.attribute:
+            if attribute.type == _GRAPH:
+                attribute.g.CopyFrom(self.graph(attribute.g, values))
+        results = iter(node.graph.keep(proto, node.inputs))
+        return [next(results) if name else None for name in proto.output]
+
+
+def _rewrite_of(node: Node) -> Rewrite | None:
+    operator = node.operator
+    if node.proto.domain == "com.microsoft":
+        return REWRITES.get(f"com.microsoft.{operator}") or REWRITES.get(operator)
+    return REWRITES.get(operator)
+
+
+def _fed(graph: Graph, value: onnx.ValueInfoProto) -> Tensor:
+    tensor = value.type.tensor_type
+    if any(not dim.HasField("dim_value") for dim in tensor.shape.dim):
+        raise Misuse(f"expected static shapes; the input {value.name!r} has free dimensions. Fix them")
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    return Tensor(graph, value.name, dtype, tuple(dim.dim_value for dim in tensor.shape.dim))
+
+
+def _written(proto: onnx.GraphProto, graph: Graph, values: Mapping[str, Tensor]) -> onnx.GraphProto:
+    made = {name for node in graph.nodes for name in node.output}
+    for value in proto.output:
+        tensor = values[value.name]
+        graph.use(tensor)
+        if tensor.name != value.name or value.name not in made:
+            graph.nodes.append(helper.make_node("Identity", [tensor.name], [value.name], f"{value.name}/output"))
+    # A name may be an output and, until then, something else's.
+    outputs = [
+        helper.make_tensor_value_info(
+            value.name,
+            helper.np_dtype_to_tensor_dtype(values[value.name].dtype),
+            values[value.name].shape,
+        )
+        for value in proto.output
+    ]
+    initializers = [numpy_helper.from_array(array, name) for name, array in graph.constants.items()]
+    return helper.make_graph(
+        graph.nodes, proto.name, list(proto.input), outputs, initializers, doc_string=proto.doc_string
+    )
+
+
+def _all_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    nodes = list(graph.node)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == _GRAPH:
+                nodes.extend(_all_nodes(attribute.g))
+    return nodes

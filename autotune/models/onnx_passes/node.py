@@ -1,0 +1,99 @@
+"""A node that is rewritten: its inputs as tensors, its attributes as Python values, and refusals that name it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from autotune.models.onnx_passes.tensor import Graph, Tensor
+from search_spaces.errors import Misuse
+
+# The outputs of a node in terms of other nodes; None where the node is kept as it is.
+Outputs = Sequence[Tensor | None] | None
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of the model that is read.
+
+    opset: the version of the node's domain that the model imports.
+    """
+
+    proto: onnx.NodeProto
+    inputs: tuple[Tensor | None, ...]
+    opset: int
+    graph: Graph
+
+    @property
+    def operator(self) -> str:
+        """The type of the node."""
+        return self.proto.op_type
+
+    @property
+    def label(self) -> str:
+        """The node in a message: operator and name."""
+        return f"{self.operator} {self.proto.name or self.proto.output[0]!r}"
+
+    def __getitem__(self, place: int) -> Tensor:
+        """A required input."""
+        tensor = self.get(place)
+        if tensor is None:
+            raise self.refusal(f"has no input {place}", "Export the model again")
+        return tensor
+
+    def get(self, place: int) -> Tensor | None:
+        """An optional input."""
+        return self.inputs[place] if place < len(self.inputs) else None
+
+    def has(self, place: int) -> bool:
+        """True where an optional input is given."""
+        return self.get(place) is not None
+
+    def array(self, place: int, meaning: str) -> np.ndarray | None:
+        """The value of an optional input that must be constant."""
+        tensor = self.get(place)
+        if tensor is None:
+            return None
+        if tensor.array is None:
+            raise self.refusal(
+                f"computes its {meaning} ({tensor.name!r}) while it runs", f"Export the model with constant {meaning}"
+            )
+        return tensor.array
+
+    def integers(self, place: int, meaning: str) -> list[int] | None:
+        """The integers of an optional input that must be constant."""
+        array = self.array(place, meaning)
+        return None if array is None else [int(value) for value in array.reshape(-1)]
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute as a Python value; strings as str."""
+        for attribute in self.proto.attribute:
+            if attribute.name == name:
+                value = helper.get_attribute_value(attribute)
+                if isinstance(value, bytes):
+                    return value.decode()
+                if isinstance(value, list) and value and isinstance(value[0], bytes):
+                    return [each.decode() for each in value]
+                return value
+        return default
+
+    def has_output(self, place: int) -> bool:
+        """True where an output is named."""
+        return place < len(self.proto.output) and bool(self.proto.output[place])
+
+    def again(self, *inputs: Tensor | None, **attributes: Any) -> list[Tensor]:
+        """The same operator in its current form, with other inputs or attributes."""
+        count = len(self.proto.output)
+        return self.graph.add_many(self.operator, inputs, count, **attributes)
+
+    def refusal(self, what: str, remedy: str) -> Misuse:
+        """The error for a node that cannot be compiled."""
+        return Misuse(f"{self.label} {what}. {remedy}")
+
+
+Rewrite = Callable[[Node], Outputs]

@@ -1,0 +1,302 @@
+"""Symbolic tensors of an ONNX graph that is being built: arithmetic on them appends nodes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any, Union
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+# The operator set of rewritten graphs. Each node that is appended or kept has the form of this version.
+OPSET = 22
+# A constant result up to this size is computed at once; a larger one is left to the graph.
+_MAX_FOLDED_ELEMENTS = 1 << 26
+# Constants up to this size are given to shape inference: they may be shapes, axes or scales.
+_MAX_SHAPE_ELEMENTS = 64
+
+Operand = Union["Tensor", int, float, bool, np.ndarray]
+
+
+class Tensor:
+    """A value of the graph: its name, dtype (NumPy's) and static shape; its array, where it is constant."""
+
+    __array_ufunc__ = None  # array + tensor is a node, not an array of nodes
+
+    def __init__(
+        self, graph: Graph, name: str, dtype: np.dtype, shape: tuple[int, ...], array: np.ndarray | None = None
+    ) -> None:
+        self.graph = graph
+        self.name = name
+        self.dtype = dtype
+        self.shape = shape
+        self.array = array
+
+    @property
+    def rank(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def __add__(self, other: Operand) -> Tensor:
+        return self.binary("Add", other)
+
+    def __radd__(self, other: Operand) -> Tensor:
+        return self.operand(other).binary("Add", self)
+
+    def __sub__(self, other: Operand) -> Tensor:
+        return self.binary("Sub", other)
+
+    def __rsub__(self, other: Operand) -> Tensor:
+        return self.operand(other).binary("Sub", self)
+
+    def __mul__(self, other: Operand) -> Tensor:
+        return self.binary("Mul", other)
+
+    def __rmul__(self, other: Operand) -> Tensor:
+        return self.operand(other).binary("Mul", self)
+
+    def __truediv__(self, other: Operand) -> Tensor:
+        return self.binary("Div", other)
+
+    def __rtruediv__(self, other: Operand) -> Tensor:
+        return self.operand(other).binary("Div", self)
+
+    def __matmul__(self, other: Tensor) -> Tensor:
+        return self.binary("MatMul", other)
+
+    def __neg__(self) -> Tensor:
+        return self.unary("Neg")
+
+    def __lt__(self, other: Operand) -> Tensor:
+        return self.binary("Less", other)
+
+    def __gt__(self, other: Operand) -> Tensor:
+        return self.binary("Greater", other)
+
+    def __le__(self, other: Operand) -> Tensor:
+        return self.binary("LessOrEqual", other)
+
+    def __ge__(self, other: Operand) -> Tensor:
+        return self.binary("GreaterOrEqual", other)
+
+    def __and__(self, other: Operand) -> Tensor:
+        return self.binary("And", other)
+
+    def __or__(self, other: Operand) -> Tensor:
+        return self.binary("Or", other)
+
+    def __invert__(self) -> Tensor:
+        return self.unary("Not")
+
+    def equals(self, other: Operand) -> Tensor:
+        """The elementwise comparison."""
+        return self.binary("Equal", other)
+
+    def operand(self, other: Operand) -> Tensor:
+        """The tensor itself, or a constant of this tensor's dtype."""
+        return other if isinstance(other, Tensor) else self.graph.constant(other, self.dtype)
+
+    def binary(self, operator: str, other: Operand) -> Tensor:
+        """The result of an operator of two tensors."""
+        return self.graph.add(operator, self, self.operand(other))
+
+    def unary(self, operator: str) -> Tensor:
+        """The result of an elementwise operator without attributes."""
+        return self.graph.add(operator, self)
+
+    def cast(self, dtype: Any) -> Tensor:
+        """The tensor in a dtype; itself, where it has that dtype."""
+        wanted = np.dtype(dtype)
+        if wanted == self.dtype:
+            return self
+        return self.graph.add("Cast", self, to=helper.np_dtype_to_tensor_dtype(wanted))
+
+    def reshape(self, *shape: int) -> Tensor:
+        """The tensor in another shape; -1 stands for what is left."""
+        if -1 in shape:
+            rest = int(np.prod([size for size in shape if size != -1], dtype=np.int64))
+            shape = tuple(self.size // max(rest, 1) if size == -1 else size for size in shape)
+        if tuple(shape) == self.shape:
+            return self
+        return self.graph.add("Reshape", self, self.graph.integers(shape), allowzero=int(0 in shape) or None)
+
+    def transpose(self, *axes: int) -> Tensor:
+        """The tensor with permuted axes."""
+        return self if axes == tuple(range(self.rank)) else self.graph.add("Transpose", self, perm=list(axes))
+
+    def expand(self, *shape: int) -> Tensor:
+        """The tensor broadcast to a shape."""
+        return self if tuple(shape) == self.shape else self.graph.add("Expand", self, self.graph.integers(shape))
+
+    def slice(self, axis: int, start: int, stop: int | None, step: int = 1) -> Tensor:
+        """The elements of an axis from start up to stop, None for all that follow."""
+        length = self.shape[axis]
+        picked = range(length)[slice(start, stop, step)]
+        if picked == range(length):
+            return self
+        end = picked.stop if picked.stop >= 0 else -(1 << 62)
+        bounds = [self.graph.integers([value]) for value in (picked.start, end, axis % self.rank, step)]
+        return self.graph.add("Slice", self, *bounds)
+
+    def index(self, axis: int, position: int) -> Tensor:
+        """One element of an axis, without that axis."""
+        position %= self.shape[axis]
+        axis %= self.rank
+        found = self.slice(axis, position, position + 1)
+        return found.reshape(*self.shape[:axis], *self.shape[axis + 1 :])
+
+    def take(self, indices: Operand, axis: int) -> Tensor:
+        """The elements at these places of an axis, none of which may be negative."""
+        if not isinstance(indices, Tensor):
+            indices = self.graph.constant(indices, np.int64)
+        return self.graph.add("Gather", self, indices, axis=axis % self.rank)
+
+    def pad(self, pads: Sequence[tuple[int, int]], value: float = 0) -> Tensor:
+        """The tensor with a constant before and after each axis; negative sizes cut off."""
+        cut = self
+        for axis, (before, after) in enumerate(pads):
+            cut = cut.slice(axis, max(-before, 0), cut.shape[axis] + min(after, 0))
+        sizes = [max(before, 0) for before, _ in pads] + [max(after, 0) for _, after in pads]
+        if not any(sizes):
+            return cut
+        return self.graph.add("Pad", cut, self.graph.integers(sizes), self.graph.constant(value, self.dtype))
+
+    def reduce(self, operator: str, axes: Iterable[int], keepdims: int = 1) -> Tensor:
+        """The reduction over axes by ReduceSum, ReduceMean, ReduceMax, ReduceMin or ReduceProd."""
+        reduced = sorted(axis % self.rank for axis in axes)
+        if not reduced:
+            return self
+        return self.graph.add(operator, self, self.graph.integers(reduced), keepdims=keepdims)
+
+    def sum(self, axes: Iterable[int], keepdims: int = 1) -> Tensor:
+        """The sum over axes."""
+        return self.reduce("ReduceSum", axes, keepdims)
+
+    def mean(self, axes: Iterable[int], keepdims: int = 1) -> Tensor:
+        """The mean over axes."""
+        return self.reduce("ReduceMean", axes, keepdims)
+
+    def clip(self, low: float, high: float) -> Tensor:
+        """The values within bounds."""
+        return self.graph.add("Min", self.graph.add("Max", self, self.operand(low)), self.operand(high))
+
+
+class Graph:
+    """The nodes and constants of a graph, in order; the dtype and shape of each value are known."""
+
+    def __init__(self, scope: str = "", names: Iterable[str] = ()) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, np.ndarray] = {}
+        self.scope = scope
+        self._taken = set(names)
+        self._numbers = itertools.count()
+
+    def fresh(self, hint: str) -> str:
+        """A name that no value of the graph has, below the name of the node that is rewritten."""
+        while True:
+            name = f"{self.scope}/{hint}_{next(self._numbers)}"
+            if name not in self._taken:
+                self._taken.add(name)
+                return name
+
+    def constant(self, value: Any, dtype: Any = None) -> Tensor:
+        """A constant of the graph."""
+        array = np.asarray(value) if dtype is None else np.asarray(value).astype(dtype)
+        return Tensor(self, self.fresh("constant"), array.dtype, array.shape, array)
+
+    def integers(self, values: Iterable[int]) -> Tensor:
+        """A constant vector of int64: a shape, axes, pads."""
+        return self.constant(list(values), np.int64)
+
+    def add(self, operator: str, *inputs: Tensor | None, **attributes: Any) -> Tensor:
+        """Appends a node with one output."""
+        return self.add_many(operator, inputs, 1, **attributes)[0]
+
+    def add_many(
+        self, operator: str, inputs: Sequence[Tensor | None], count: int, **attributes: Any
+    ) -> list[Tensor]:
+        """Appends a node with several outputs. A result of constants only is computed at once."""
+        names = ["" if tensor is None else tensor.name for tensor in inputs]
+        outputs = [self.fresh(operator.lower()) for _ in range(count)]
+        node = helper.make_node(operator, names, outputs, name=outputs[0], **attributes)
+        return self.append(node, inputs)
+
+    def append(self, node: onnx.NodeProto, inputs: Sequence[Tensor | None]) -> list[Tensor]:
+        """Appends a node in the form of the operator set of rewritten graphs; its named outputs."""
+        given = {tensor.name: tensor for tensor in inputs if tensor is not None}
+        types = _output_types(node, given)
+        results = [Tensor(self, name, *types[name]) for name in node.output if name]
+        arrays = {name: tensor.array for name, tensor in given.items() if tensor.array is not None}
+        if len(arrays) == len(given) and sum(result.size for result in results) <= _MAX_FOLDED_ELEMENTS:
+            for result, array in zip(results, _computed(node, arrays), strict=True):
+                result.array = np.asarray(array).astype(result.dtype).reshape(result.shape)
+            return results
+        return self._appended(node, given, results)
+
+    def keep(self, node: onnx.NodeProto, inputs: Sequence[Tensor | None]) -> list[Tensor]:
+        """Appends a node of the model as it is; its named outputs."""
+        given = {tensor.name: tensor for tensor in inputs if tensor is not None}
+        types = _output_types(node, given)
+        return self._appended(node, given, [Tensor(self, name, *types[name]) for name in node.output if name])
+
+    def _appended(
+        self, node: onnx.NodeProto, given: dict[str, Tensor], results: list[Tensor]
+    ) -> list[Tensor]:
+        self.use(*given.values())
+        self.nodes.append(node)
+        return results
+
+    def use(self, *tensors: Tensor) -> None:
+        """Keeps the arrays of constants that a node or an output reads."""
+        for tensor in tensors:
+            if tensor.array is not None:
+                self.constants[tensor.name] = tensor.array
+
+
+def _output_types(node: onnx.NodeProto, given: dict[str, Tensor]) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+    schema = onnx.defs.get_schema(node.op_type, OPSET, node.domain)
+    types = {
+        name: helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(tensor.dtype), tensor.shape)
+        for name, tensor in given.items()
+    }
+    data = {
+        name: numpy_helper.from_array(tensor.array, name)
+        for name, tensor in given.items()
+        if tensor.array is not None and tensor.array.ndim <= 1 and tensor.array.size <= _MAX_SHAPE_ELEMENTS
+    }
+    opsets = [helper.make_opsetid("", OPSET)]
+    found = onnx.shape_inference.infer_node_outputs(schema, node, types, data, opset_imports=opsets)
+    return {name: _static(node, name, proto) for name, proto in found.items()}
+
+
+def _static(node: onnx.NodeProto, name: str, proto: onnx.TypeProto) -> tuple[np.dtype, tuple[int, ...]]:
+    tensor = proto.tensor_type
+    if not tensor.HasField("shape") or any(not dim.HasField("dim_value") for dim in tensor.shape.dim):
+        raise UnknownShape(f"the shape of {name!r}, which {node.op_type} computes, depends on values")
+    return (
+        np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)),
+        tuple(dim.dim_value for dim in tensor.shape.dim),
+    )
+
+
+class UnknownShape(Exception):
+    """The shape of an output that depends on the values of inputs."""
+
+
+def _computed(node: onnx.NodeProto, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
+    from onnx.reference import ReferenceEvaluator  # loads all reference operators: a quarter of a second
+
+    values = [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+              for name, array in arrays.items()]
+    outputs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
+    graph = helper.make_graph([node], "constant", values, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+    with np.errstate(all="ignore"):
+        return ReferenceEvaluator(model).run(None, arrays)
