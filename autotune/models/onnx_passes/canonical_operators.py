@@ -13,8 +13,6 @@ from autotune.models.onnx_passes.rewrites import REWRITES
 from autotune.models.onnx_passes.tensor import OPSET, Graph, Tensor, UnknownShape
 from search_spaces.errors import Misuse
 
-# Operators whose old form TVM's importer cannot read: attributes where inputs are expected.
-_ONLY_IN_CURRENT_FORM = ("Slice", "Pad", "Upsample", "Resize", "TopK", "Tile", "BatchNormalization", "GridSample")
 _GRAPH = onnx.AttributeProto.GRAPH
 # Domains whose operators are looked up by their type; ONNX Runtime's own ones beside the standard's.
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
@@ -78,9 +76,7 @@ class _Rewriting:
             ) from None
         except onnx.shape_inference.InferenceError as error:
             raise node.refusal(f"does not agree with its inputs: {error}", "Export the model again") from error
-        added = graph.nodes[count:]
-        is_same = len(added) == 1 and added[0].op_type == proto.op_type
-        if not is_same or (proto.op_type in _ONLY_IN_CURRENT_FORM and list(added[0].input) != list(proto.input)):
+        if not graph.upgraded.issuperset(name for each in graph.nodes[count:] for name in each.output):
             self.is_needed = True
         for name, tensor in zip(proto.output, outputs, strict=False):
             if name:
@@ -100,6 +96,7 @@ class _Rewriting:
         for attribute in proto.attribute:
             if attribute.type == _GRAPH:
                 attribute.g.CopyFrom(self.graph(attribute.g, values))
+        node.graph.upgraded.update(proto.output)
         results = iter(node.graph.keep(proto, node.inputs))
         return [next(results) if name else None for name in proto.output]
 

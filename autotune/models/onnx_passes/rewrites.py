@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Mapping
 
-from autotune.models.onnx_passes import resizing
+from autotune.models.onnx_passes import convolutions, pooling, resizing
 from autotune.models.onnx_passes.node import Rewrite
 
-_FAMILIES = (resizing,)
+_FAMILIES = (convolutions, pooling, resizing)
 
 REWRITES: Mapping[str, Rewrite] = ChainMap(*(family.REWRITES for family in _FAMILIES))

@@ -195,6 +195,8 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, np.ndarray] = {}
         self.scope = scope
+        # The outputs of nodes that are as the model has them, but for the version of their operator.
+        self.upgraded: set[str] = set()
         self._taken = set(names)
         self._numbers = itertools.count()
 
