@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Mapping
 
-from autotune.models.onnx_passes import convolutions, pooling, resizing
+from autotune.models.onnx_passes import (
+    activations,
+    convolutions,
+    cumulations,
+    elementwise,
+    pooling,
+    reductions,
+    resizing,
+    shapes,
+)
 from autotune.models.onnx_passes.node import Rewrite
 
-_FAMILIES = (convolutions, pooling, resizing)
+_FAMILIES = (activations, convolutions, cumulations, elementwise, pooling, reductions, resizing, shapes)
 
 REWRITES: Mapping[str, Rewrite] = ChainMap(*(family.REWRITES for family in _FAMILIES))

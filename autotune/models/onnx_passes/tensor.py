@@ -185,7 +185,7 @@ class Tensor:
 
     def clip(self, low: float, high: float) -> Tensor:
         """The values within bounds."""
-        return self.graph.add("Min", self.graph.add("Max", self, self.operand(low)), self.operand(high))
+        return self.graph.add("Clip", self, self.operand(low), self.operand(high))
 
 
 class Graph:

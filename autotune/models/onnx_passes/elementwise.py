@@ -1,0 +1,190 @@
+"""Elementwise operators in the forms that TVM imports exactly."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
+from autotune.models.onnx_passes.tensor import Tensor
+
+# The operator set since which arithmetic broadcasts as NumPy does.
+_FIRST_WITH_BROADCASTING = 7
+_FIRST_CLIP_WITH_INPUTS = 11
+
+
+def arithmetic(node: Node) -> Outputs:
+    """Binary operators; before operator set 7, `axis` says where the second operand begins."""
+    if node.opset >= _FIRST_WITH_BROADCASTING:
+        return None
+    x, y = node[0], node[1]
+    axis = node.attribute("axis")
+    if node.attribute("broadcast", 0) and axis is not None:
+        y = y.reshape(*y.shape, *[1] * (x.rank - axis % x.rank - y.rank))
+        return [x.binary(node.operator, y)]
+    return node.again(x, y)
+
+
+def division(node: Node) -> Outputs:
+    """Div, of integers towards zero."""
+    return arithmetic(node)
+
+
+def power(node: Node) -> Outputs:
+    """Pow: the result has the dtype of the base; TVM takes floats of one dtype."""
+    if node.opset < _FIRST_WITH_BROADCASTING:
+        return arithmetic(node)
+    base, exponent = node[0], node[1]
+    if base.dtype == exponent.dtype and base.dtype.kind not in "iu":
+        return None
+    if base.dtype.kind in "iu":
+        wide = np.dtype(np.float64)
+        # 2^53 bounds what is exact; a constant small exponent is a product.
+        constant = exponent.array
+        if constant is not None and constant.size == 1 and 0 < constant.item() <= 8 and constant.item() % 1 == 0:  # noqa: PLR2004
+            return [reduce(lambda left, right: left * right, [base] * int(constant.item()))]
+        return [base.cast(wide).binary("Pow", exponent.cast(wide)).cast(base.dtype)]
+    return [base.binary("Pow", exponent.cast(base.dtype))]
+
+
+def modulo(node: Node) -> Outputs:
+    """Mod: of floats with fmod=0 the sign is the divisor's."""
+    x, y = node[0], node[1]
+    if node.attribute("fmod", 0) or x.dtype.kind in "iu":
+        return None
+    rest = x.graph.add("Mod", x, y, fmod=1)
+    is_other_sign = x.graph.add("Xor", rest < 0, y < 0)
+    return [_where(is_other_sign & ~rest.equals(0), rest + y, rest)]
+
+
+def bit_shift(node: Node) -> Outputs:
+    """BitShift: a shift by the width or more leaves nothing, where the processor would take it modulo the width."""
+    x, y = node[0], node[1]
+    bits = x.dtype.itemsize * 8
+    if y.array is not None and (y.array >= 0).all() and (y.array < bits).all():
+        return None
+    is_within = (y < bits) if x.dtype.kind == "u" else (y < bits) & (y >= 0)
+    direction = node.attribute("direction")
+    shifted = x.graph.add("BitShift", x, _where(is_within, y, y.operand(0)), direction=direction)
+    nothing = x.operand(0)
+    if x.dtype.kind == "i" and direction == "RIGHT":
+        nothing = _where(x < 0, x.operand(-1), nothing)
+    return [_where(is_within, shifted, nothing)]
+
+
+def equal(node: Node) -> Outputs:
+    """Equal; LLVM cannot compare TVM's booleans."""
+    if node[0].dtype != np.bool_:
+        return arithmetic(node)
+    return [~node[0].binary("Xor", node[1])]
+
+
+def is_infinite(node: Node) -> Outputs:
+    """IsInf of one sign or of both."""
+    x = node[0]
+    detected = [
+        x.equals(sign * np.inf)
+        for sign, name in ((1, "detect_positive"), (-1, "detect_negative"))
+        if node.attribute(name, 1)
+    ]
+    if not detected:
+        return [x.graph.constant(np.zeros(x.shape, bool))]
+    return [reduce(lambda left, right: left | right, detected)]
+
+
+def clip(node: Node) -> Outputs:
+    """Clip; its bounds were attributes before operator set 11."""
+    x = node[0]
+    if node.opset >= _FIRST_CLIP_WITH_INPUTS:
+        return None if node.has(1) or node.has(2) else [x]
+    low, high = node.attribute("min"), node.attribute("max")
+    if low is None and high is None:
+        return [x]
+    return node.again(x, *(None if bound is None else x.operand(bound) for bound in (low, high)))
+
+
+def cast_like(node: Node) -> Outputs:
+    """CastLike as Cast."""
+    return [node[0].cast(node[1].dtype)]
+
+
+def cast(node: Node) -> Outputs:
+    """Cast; operator sets before 6 name the dtype."""
+    to = node.attribute("to")
+    if isinstance(to, str):
+        to = TensorProto.DataType.Value(to)
+    if to == TensorProto.STRING or node[0].dtype.kind in "OSU":
+        raise node.refusal("converts from or to strings", "Export the model without strings")
+    return [node[0].cast(helper.tensor_dtype_to_np_dtype(to))] if node.attribute("saturate") is not None or isinstance(
+        node.attribute("to"), str) else None
+
+
+def mean(node: Node) -> Outputs:
+    """Mean of several tensors: their sum over their number."""
+    total = reduce(lambda left, right: left + right, [tensor for tensor in node.inputs if tensor is not None])
+    return [total / len(node.inputs)]
+
+
+def extremum(node: Node) -> Outputs:
+    """Max and Min of one tensor is that tensor."""
+    return [node[0]] if len(node.inputs) == 1 else None
+
+
+def dropout(node: Node) -> Outputs:
+    """Dropout in inference: nothing is dropped."""
+    mode = node.array(2, "training_mode")
+    ratio = node.array(1, "ratio") if mode is not None and mode.any() else None
+    if mode is not None and mode.any() and (ratio is None or ratio.any()):
+        raise node.refusal("has training_mode=1: its result is random", "Export the model in inference mode")
+    kept = np.ones(node[0].shape, bool if node.opset >= 10 else node[0].dtype)  # noqa: PLR2004
+    return [node[0], *([node.graph.constant(kept)] if node.has_output(1) else [])]
+
+
+def identity(node: Node) -> Outputs:
+    """Identity: the tensor."""
+    return [node[0]]
+
+
+def one_hot(node: Node) -> Outputs:
+    """OneHot: values of the dtype of `values`, indices counted from the end where negative."""
+    depth = node.integers(1, "depth")
+    if depth is None:
+        raise node.refusal("has no depth", "Export the model again")
+    indices, values, count = node[0], node[2], depth[0]
+    axis = node.attribute("axis", -1) % (indices.rank + 1)
+    whole = indices if indices.dtype.kind in "iu" else indices.cast(np.int64)
+    whole = whole.cast(np.int64)
+    whole = _where(whole < 0, whole + count, whole)
+    apart = whole.reshape(*whole.shape[:axis], 1, *whole.shape[axis:])
+    places = np.arange(count).reshape([-1] + [1] * (indices.rank - axis))
+    off, on = values.index(0, 0), values.index(0, 1)
+    if values.dtype != np.bool_:
+        return [_where(apart.equals(places), on, off)]
+    found = apart.equals(places)
+    return [(found & on) | (~found & off)]
+
+
+def _where(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    return condition.graph.add("Where", condition, yes, no)
+
+
+REWRITES: dict[str, Rewrite] = {
+    **dict.fromkeys(("Add", "Sub", "Mul", "And", "Or", "Xor", "Greater", "Less"), arithmetic),
+    "Div": division,
+    "Pow": power,
+    "Mod": modulo,
+    "BitShift": bit_shift,
+    "Equal": equal,
+    "IsInf": is_infinite,
+    "Clip": clip,
+    "Cast": cast,
+    "CastLike": cast_like,
+    "Mean": mean,
+    "Max": extremum,
+    "Min": extremum,
+    "Sum": extremum,
+    "Dropout": dropout,
+    "OneHot": one_hot,
+}
