@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 
 from autotune.models.onnx_passes.node import Node, Rewrite
 from autotune.models.onnx_passes.rewrites import REWRITES
-from autotune.models.onnx_passes.tensor import OPSET, Graph, Tensor, UnknownShape
+from autotune.models.onnx_passes.tensor import OPSET, UNKNOWN, Graph, Tensor, UnknownShape
 from search_spaces.errors import Misuse
 
 _GRAPH = onnx.AttributeProto.GRAPH
@@ -67,6 +67,11 @@ class _Rewriting:
                          "compiled. Export the model without it")
         inputs = tuple(values[name] if name else None for name in proto.input)
         node = Node(proto, inputs, self._opsets.get(proto.domain, 1), graph)
+        if any(tensor is not None and not tensor.is_static for tensor in inputs):
+            raise node.refusal(
+                "reads a tensor as long as the values of others make it",
+                "Export the model up to there, with that tensor as an output",
+            )
         count = len(graph.nodes)
         try:
             outputs = self._outputs(node, values)
@@ -74,6 +79,8 @@ class _Rewriting:
             raise node.refusal(
                 f"has outputs whose shapes depend on values: {error}", "Export the model with static shapes"
             ) from None
+        except onnx.defs.SchemaError:
+            raise node.refusal("is an operator that is not compiled", "Export the model without it") from None
         except onnx.shape_inference.InferenceError as error:
             raise node.refusal(f"does not agree with its inputs: {error}", "Export the model again") from error
         if not graph.upgraded.issuperset(name for each in graph.nodes[count:] for name in each.output):
@@ -128,7 +135,7 @@ def _written(proto: onnx.GraphProto, graph: Graph, values: Mapping[str, Tensor])
         helper.make_tensor_value_info(
             value.name,
             helper.np_dtype_to_tensor_dtype(values[value.name].dtype),
-            values[value.name].shape,
+            [None if size == UNKNOWN else size for size in values[value.name].shape],
         )
         for value in proto.output
     ]

@@ -9,7 +9,9 @@ from autotune.models.onnx_passes import (
     activations,
     convolutions,
     cumulations,
+    detection,
     elementwise,
+    normalizations,
     pooling,
     reductions,
     resizing,
@@ -17,6 +19,17 @@ from autotune.models.onnx_passes import (
 )
 from autotune.models.onnx_passes.node import Rewrite
 
-_FAMILIES = (activations, convolutions, cumulations, elementwise, pooling, reductions, resizing, shapes)
+_FAMILIES = (
+    activations,
+    convolutions,
+    cumulations,
+    detection,
+    elementwise,
+    normalizations,
+    pooling,
+    reductions,
+    resizing,
+    shapes,
+)
 
 REWRITES: Mapping[str, Rewrite] = ChainMap(*(family.REWRITES for family in _FAMILIES))

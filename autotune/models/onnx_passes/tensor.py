@@ -11,11 +11,14 @@ import onnx
 from onnx import helper, numpy_helper
 
 # The operator set of rewritten graphs. Each node that is appended or kept has the form of this version.
-OPSET = 22
+OPSET = 21
 # A constant result up to this size is computed at once; a larger one is left to the graph.
 _MAX_FOLDED_ELEMENTS = 1 << 26
 # Constants up to this size are given to shape inference: they may be shapes, axes or scales.
 _MAX_SHAPE_ELEMENTS = 64
+# Operators whose outputs may be as long as the values of their inputs make them: only outputs of the model can be.
+SIZED_BY_VALUES = ("NonMaxSuppression",)
+UNKNOWN = -1
 
 Operand = Union["Tensor", int, float, bool, np.ndarray]
 
@@ -38,6 +41,11 @@ class Tensor:
     def rank(self) -> int:
         """The number of dimensions."""
         return len(self.shape)
+
+    @property
+    def is_static(self) -> bool:
+        """False where the first dimension depends on values."""
+        return UNKNOWN not in self.shape
 
     @property
     def size(self) -> int:
@@ -280,12 +288,18 @@ def _output_types(node: onnx.NodeProto, given: dict[str, Tensor]) -> dict[str, t
 
 def _static(node: onnx.NodeProto, name: str, proto: onnx.TypeProto) -> tuple[np.dtype, tuple[int, ...]]:
     tensor = proto.tensor_type
+    if node.op_type in SIZED_BY_VALUES:
+        return np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)), (UNKNOWN, *_known(tensor)[1:])
     if not tensor.HasField("shape") or any(not dim.HasField("dim_value") for dim in tensor.shape.dim):
         raise UnknownShape(f"the shape of {name!r}, which {node.op_type} computes, depends on values")
     return (
         np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)),
         tuple(dim.dim_value for dim in tensor.shape.dim),
     )
+
+
+def _known(tensor: onnx.TypeProto.Tensor) -> list[int]:
+    return [dim.dim_value for dim in tensor.shape.dim]
 
 
 class UnknownShape(Exception):
