@@ -8,36 +8,51 @@ from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
 from autotune.models.onnx_passes.tensor import Tensor
 
 _FIRST_HALF_PIXEL = 16
-_LOWEST = float(np.finfo(np.float32).min)
+# TVM's kernel takes a threshold of 0 for no boxes at all.
+_SMALLEST = np.finfo(np.float32).tiny
 
 
 def non_max_suppression(node: Node) -> Outputs:
-    """NonMaxSuppression with all thresholds as constants, as TVM's importer needs them.
+    """NonMaxSuppression in the form in which TVM's kernel is that of ONNX.
 
-    ONNX: no threshold of scores where it is left out, an IoU threshold of 0, and no boxes without a number.
+    ONNX: no threshold of scores where it is left out, an IoU threshold of 0, and no boxes without a number. The
+    kernel suppresses from the threshold on, where ONNX does above it, and takes scores up to 0 for suppressed
+    boxes: where there may be such, scores are replaced by their ranks.
     """
     boxes, scores = node[0], node[1]
     count = node.integers(2, "max_output_boxes_per_class")
     if not count or count[0] <= 0:
         return [node.graph.constant(np.zeros((0, 3), np.int64))]
     overlap = node.array(3, "iou_threshold")
+    limit = np.float32(0 if overlap is None else overlap.item())
     floor = node.get(4)
-    if floor is not None and floor.array is None:
-        lowest = scores.operand(-np.inf)
-        scores = node.graph.add("Where", scores > floor.reshape(1, 1, 1), scores, lowest)
-    is_constant = floor is not None and floor.array is not None
+    is_positive = floor is not None and floor.array is not None and floor.array.item() >= 0
+    lowest = floor.array.item() if is_positive and floor is not None and floor.array is not None else 0.0
     return node.graph.add_many(
         "NonMaxSuppression",
         [
             boxes,
-            scores,
-            node.graph.integers([count[0]]),
-            node.graph.constant([0.0 if overlap is None else overlap.item()], np.float32),
-            node.graph.constant([floor.array.item() if is_constant else _LOWEST], np.float32),  # type: ignore[union-attr]
+            scores if is_positive else _ranks(scores, floor),
+            node.graph.integers([min(count[0], boxes.shape[1])]),
+            node.graph.constant([max(np.nextafter(limit, np.float32(np.inf)), _SMALLEST)], np.float32),
+            node.graph.constant([lowest], np.float32),
         ],
         1,
         center_point_box=node.attribute("center_point_box", 0),
     )
+
+
+def _ranks(scores: Tensor, floor: Tensor | None) -> Tensor:
+    """Positive numbers in the order of the scores; 0 for scores that are not above the floor."""
+    count = scores.shape[-1]
+    graph = scores.graph
+    order = graph.add_many("TopK", [scores, graph.integers([count])], 2, axis=scores.rank - 1, largest=1, sorted=1)[1]
+    positions = graph.constant(np.broadcast_to(np.arange(count, 0, -1), scores.shape), np.float32)
+    zeros = graph.constant(np.zeros(scores.shape), np.float32)
+    ranks = graph.add("ScatterElements", zeros, order, positions, axis=scores.rank - 1)
+    if floor is None:
+        return ranks
+    return graph.add("Where", scores > floor.reshape(1, 1, 1), ranks, zeros)
 
 
 def roi_align(node: Node) -> Outputs:

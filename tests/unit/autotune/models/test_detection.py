@@ -23,8 +23,7 @@ def test_suppression(thresholds, center):
     while inputs[-1] is None:
         inputs.pop()
     model = single_node("NonMaxSuppression", inputs, dict.fromkeys(range(2, len(inputs))), center_point_box=center)
-    rewritten = check(model, [BOXES, SCORES])
-    assert len([name for name in rewritten.graph.node[-2].input if name]) == 5
+    check(model, [BOXES, SCORES])
 
 
 def test_suppression_above_a_computed_score():
