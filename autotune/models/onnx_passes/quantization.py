@@ -1,0 +1,278 @@
+"""Quantized operators as exact arithmetic of floats.
+
+Products of 8-bit integers are summed in float32 where no sum can pass 2^24, else in float64: both are exact, and
+both are convolutions and matrix products that are tuned like any other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from onnx import helper
+
+from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
+from autotune.models.onnx_passes.tensor import Tensor
+from autotune.models.onnx_passes.windows import windows
+
+_EXACT_IN_FLOAT32 = 1 << 24
+_BYTE_SPAN = 255
+
+
+def quantize_linear(node: Node) -> Outputs:
+    """QuantizeLinear for a tensor, an axis or blocks."""
+    x, scale, zero = node[0], node[1], node.get(2)
+    named = node.attribute("output_dtype", 0)
+    dtype = helper.tensor_dtype_to_np_dtype(named) if named and zero is None else np.dtype(np.uint8)
+    dtype = dtype if zero is None else zero.dtype
+    if node.attribute("precision", 0) not in (0, 1) or dtype.kind not in "iu":
+        raise node.refusal("quantizes to a dtype that is not compiled", "Export it with integers of 8 or 16 bits")
+    if _is_plain(node, x, dtype):
+        return None
+    axis, block = node.attribute("axis", 1), node.attribute("block_size", 0)
+    scale, zero = (_spread(each, x, axis, block) for each in (scale, zero))
+    assert scale is not None
+    return [_quantized(x.cast(scale.dtype) if x.dtype.kind in "iu" else x, scale, zero, dtype)]
+
+
+def dequantize_linear(node: Node) -> Outputs:
+    """DequantizeLinear for a tensor, an axis or blocks."""
+    x, scale, zero = node[0], node[1], node.get(2)
+    if x.array is None and _is_plain(node, scale, x.dtype):
+        return None
+    axis, block = node.attribute("axis", 1), node.attribute("block_size", 0)
+    scale, zero = (_spread(each, x, axis, block) for each in (scale, zero))
+    assert scale is not None
+    return [_dequantized(x, scale, zero)]
+
+
+def _is_plain(node: Node, real: Tensor, dtype: np.dtype) -> bool:
+    """True for 8-bit integers with constants for a tensor or an axis, which TVM imports exactly."""
+    constants = [tensor for tensor in node.inputs[1:] if tensor is not None]
+    return (
+        real.dtype == np.float32
+        and dtype in (np.int8, np.uint8)
+        and not node.attribute("block_size", 0)
+        and node[0].rank > 1
+        and all(tensor.array is not None and tensor.rank <= 1 for tensor in constants)
+    )
+
+
+def dynamic_quantize_linear(node: Node) -> Outputs:
+    """DynamicQuantizeLinear: the scale and the zero point of all values and 0."""
+    x = node[0]
+    axes = range(x.rank)
+    zero = x.operand(0)
+    low = node.graph.add("Min", x.reduce("ReduceMin", axes, 0), zero)
+    high = node.graph.add("Max", x.reduce("ReduceMax", axes, 0), zero)
+    scale = (high - low) / _BYTE_SPAN
+    safe = node.graph.add("Where", scale.equals(0), scale.operand(1), scale)
+    point = (-low / safe).unary("Round").clip(0, _BYTE_SPAN).cast(np.uint8)
+    return [_quantized(x, safe, point, np.dtype(np.uint8)), scale, point]
+
+
+def matmul_integer(node: Node) -> Outputs:
+    """MatMulInteger: the product of centred integers, as int32."""
+    left, right = _centred(node[0], _rows(node.get(2), node[0])), _centred(node[1], node.get(3))
+    return [_exact_product(left, right).cast(np.int32)]
+
+
+def matmul_integer_to_float(node: Node) -> Outputs:
+    """MatMulIntegerToFloat of ONNX Runtime."""
+    left, right = _centred(node[0], node.get(4)), _centred(node[1], node.get(5))
+    product = _exact_product(left, right).cast(np.float32) * (node[2] * node[3])
+    bias = node.get(6)
+    return [product if bias is None else product + bias]
+
+
+def dynamic_quantize_matmul(node: Node) -> Outputs:
+    """DynamicQuantizeMatMul of ONNX Runtime: the left operand is quantized by its own range."""
+    found = dynamic_quantize_linear(node)
+    assert found is not None
+    x, scale, point = found
+    assert x is not None
+    assert scale is not None
+    product = _exact_product(_centred(x, point), _centred(node[1], node.get(3)))
+    result = product.cast(np.float32) * (scale * node[2])
+    bias = node.get(4)
+    return [result if bias is None else result + bias]
+
+
+def qlinear_matmul(node: Node) -> Outputs:
+    """QLinearMatMul: the exact product, scaled and quantized."""
+    a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero = (node[place] for place in range(8))
+    left, right = _centred(a, _rows(a_zero, a)), _centred(b, b_zero)
+    factor = _rows(a_scale, a).cast(np.float32) * b_scale.cast(np.float32) / y_scale.cast(np.float32)
+    return [_requantized(_exact_product(left, right), factor, y_zero)]
+
+
+def qgemm(node: Node) -> Outputs:
+    """QGemm of ONNX Runtime, with a quantized or a float result."""
+    a, a_scale, a_zero, b, b_scale, b_zero = (node[place] for place in range(6))
+    left, right = _centred(a, a_zero), _centred(b, b_zero if not node.attribute("transB", 0) else _rows(b_zero, b))
+    left = left.transpose(1, 0) if node.attribute("transA", 0) else left
+    right = right.transpose(1, 0) if node.attribute("transB", 0) else right
+    product = _exact_product(left, right)
+    if node.has(6):
+        product = product + node[6].cast(product.dtype)
+    factor = a_scale * b_scale * node.attribute("alpha", 1.0)
+    if not node.has(8):
+        return [product.cast(np.float32) * factor]
+    return [_requantized(product, factor / node[7], node[8])]
+
+
+def conv_integer(node: Node) -> Outputs:
+    """ConvInteger: the convolution of centred integers, as int32."""
+    return [_exact_convolution(node, node[0], node[1], (node.get(2), node.get(3))).cast(np.int32)]
+
+
+def qlinear_conv(node: Node) -> Outputs:
+    """QLinearConv: the exact convolution, scaled and quantized."""
+    x, x_scale, x_zero, weight, w_scale, w_zero, y_scale, y_zero = (node[place] for place in range(8))
+    product = _exact_convolution(node, x, weight, (x_zero, w_zero))
+    channels = [1, -1, *[1] * (x.rank - 2)]
+    if node.has(8):
+        product = product + node[8].cast(product.dtype).reshape(*channels)
+    factor = x_scale.reshape(1) * w_scale.reshape(-1) / y_scale.reshape(1)
+    return [_requantized(product, factor.reshape(*channels), y_zero)]
+
+
+def qlinear_binary(node: Node) -> Outputs:
+    """QLinearAdd and QLinearMul of ONNX Runtime."""
+    left, right = (_dequantized(node[place], node[place + 1], node.get(place + 2)) for place in (0, 3))
+    result = left.binary(node.operator.removeprefix("QLinear"), right)
+    return [_quantized(result, node[6], node.get(7), node[0].dtype)]
+
+
+def qlinear_unary(node: Node) -> Outputs:
+    """QLinearSigmoid, QLinearLeakyRelu and QLinearSoftmax of ONNX Runtime."""
+    x = _dequantized(node[0], node[1], node.get(2))
+    if node.operator == "QLinearLeakyRelu":
+        result = x.graph.add("LeakyRelu", x, alpha=node.attribute("alpha", 0.01))
+    elif node.operator == "QLinearSoftmax":
+        axis = node.attribute("axis", -1)
+        if node.attribute("opset", 13) < 13:  # noqa: PLR2004
+            axis %= x.rank
+            flat = x.reshape(math.prod(x.shape[:axis]), -1)
+            result = x.graph.add("Softmax", flat, axis=-1).reshape(*x.shape)
+        else:
+            result = x.graph.add("Softmax", x, axis=axis)
+    else:
+        result = x.unary("Sigmoid")
+    return [_quantized(result, node[3], node.get(4), node[0].dtype)]
+
+
+def qlinear_pool(node: Node) -> Outputs:
+    """QLinearGlobalAveragePool of ONNX Runtime."""
+    x = node[0]
+    if node.operator != "QLinearGlobalAveragePool":
+        raise node.refusal("is an operator that is not compiled", "Export the model with quantize and dequantize nodes")
+    axes = range(1, x.rank - 1) if node.attribute("channels_last", 0) else range(2, x.rank)
+    mean = _dequantized(x, node[1], node.get(2)).mean(axes)
+    return [_quantized(mean, node[3], node.get(4), x.dtype)]
+
+
+def qlinear_concat(node: Node) -> Outputs:
+    """QLinearConcat of ONNX Runtime."""
+    scale, zero = node[0], node[1]
+    parts = [_dequantized(node[place], node[place + 1], node.get(place + 2)) for place in range(2, len(node.inputs), 3)]
+    joined = node.graph.add("Concat", *parts, axis=node.attribute("axis"))
+    return [_quantized(joined, scale, zero, zero.dtype)]
+
+
+def _spread(each: Tensor | None, x: Tensor, axis: int, block: int) -> Tensor | None:
+    """A scale or zero point in a shape that broadcasts to x."""
+    if each is None or each.size == 1:
+        return None if each is None else each.reshape()
+    axis %= x.rank
+    if each.rank == 1 and not block:
+        return each.reshape(-1, *[1] * (x.rank - axis - 1))
+    count = each.shape[axis]
+    wide = each.reshape(*each.shape[: axis + 1], 1, *each.shape[axis + 1 :])
+    wide = wide.expand(*each.shape[:axis], count, block, *each.shape[axis + 1 :])
+    return wide.reshape(*each.shape[:axis], count * block, *each.shape[axis + 1 :]).slice(axis, 0, x.shape[axis])
+
+
+def _dequantized(x: Tensor, scale: Tensor, zero: Tensor | None) -> Tensor:
+    wide = x.cast(np.int32)
+    centred = wide if zero is None else wide - zero.cast(np.int32)
+    return centred.cast(np.float32).binary("Mul", scale.cast(np.float32)).cast(scale.dtype)
+
+
+def _quantized(x: Tensor, scale: Tensor, zero: Tensor | None, dtype: np.dtype) -> Tensor:
+    bounds = np.iinfo(dtype)
+    wide = (x.cast(np.float32) / scale.cast(np.float32)).unary("Round")
+    shifted = wide if zero is None else wide + zero.cast(np.float32)
+    return shifted.clip(bounds.min, bounds.max).cast(np.int32).cast(dtype)
+
+
+def _requantized(product: Tensor, factor: Tensor, zero: Tensor) -> Tensor:
+    bounds = np.iinfo(zero.dtype)
+    scaled = (product.cast(np.float32) * factor.cast(np.float32)).unary("Round") + zero.cast(np.float32)
+    return scaled.clip(bounds.min, bounds.max).cast(np.int32).cast(zero.dtype)
+
+
+def _rows(each: Tensor | None, x: Tensor) -> Tensor:
+    """A value for each row of a matrix as a column."""
+    if each is None:
+        return x.graph.constant(np.zeros(1, x.dtype))
+    return each.reshape(*each.shape, 1) if each.rank == 1 and each.size > 1 else each
+
+
+def _centred(x: Tensor, zero: Tensor | None) -> Tensor:
+    """The integers less their zero point, in float32, which is exact."""
+    wide = x.cast(np.float32)
+    return wide if zero is None else wide - zero.cast(np.float32)
+
+
+def _exact_product(left: Tensor, right: Tensor) -> Tensor:
+    """The matrix product in the narrowest float that is exact for it."""
+    if right.array is not None:
+        bound = float(np.abs(right.array).sum(axis=-2).max()) * _BYTE_SPAN
+    else:
+        bound = float(left.shape[-1]) * _BYTE_SPAN * _BYTE_SPAN
+    if bound < _EXACT_IN_FLOAT32:
+        return left @ right
+    return left.cast(np.float64) @ right.cast(np.float64)
+
+
+def _exact_convolution(node: Node, x: Tensor, weight: Tensor, zeros: Sequence[Tensor | None]) -> Tensor:
+    """The convolution of centred integers in the narrowest float that is exact for it."""
+    x_zero, w_zero = zeros
+    if w_zero is not None and w_zero.size > 1:
+        w_zero = w_zero.reshape(-1, *[1] * (weight.rank - 1))
+    data, kernel = _centred(x, x_zero), _centred(weight, w_zero)
+    axes = tuple(range(1, kernel.rank))
+    if kernel.array is not None:
+        bound = float(np.abs(kernel.array).sum(axis=axes).max()) * _BYTE_SPAN
+    else:
+        bound = float(math.prod(kernel.shape[1:])) * _BYTE_SPAN * _BYTE_SPAN
+    if bound >= _EXACT_IN_FLOAT32:
+        data, kernel = data.cast(np.float64), kernel.cast(np.float64)
+    attributes = ("dilations", "group", "pads", "strides", "kernel_shape")
+    given = {name: node.attribute(name) for name in attributes if node.attribute(name) is not None}
+    found = windows(node, list(weight.shape[2:]))
+    given["pads"] = [each.before for each in found] + [each.after for each in found]
+    return x.graph.add("Conv", data, kernel, **given)
+
+
+REWRITES: dict[str, Rewrite] = {
+    "QuantizeLinear": quantize_linear,
+    "DequantizeLinear": dequantize_linear,
+    "DynamicQuantizeLinear": dynamic_quantize_linear,
+    "MatMulInteger": matmul_integer,
+    "ConvInteger": conv_integer,
+    "QLinearConv": qlinear_conv,
+    "QLinearMatMul": qlinear_matmul,
+    "com.microsoft.QLinearAdd": qlinear_binary,
+    "com.microsoft.QLinearMul": qlinear_binary,
+    "com.microsoft.QLinearSigmoid": qlinear_unary,
+    "com.microsoft.QLinearLeakyRelu": qlinear_unary,
+    "com.microsoft.QLinearSoftmax": qlinear_unary,
+    "com.microsoft.QLinearGlobalAveragePool": qlinear_pool,
+    "com.microsoft.QLinearConcat": qlinear_concat,
+    "com.microsoft.QGemm": qgemm,
+    "com.microsoft.MatMulIntegerToFloat": matmul_integer_to_float,
+    "com.microsoft.DynamicQuantizeMatMul": dynamic_quantize_matmul,
+}
