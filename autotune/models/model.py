@@ -15,6 +15,7 @@ from autotune.models.onnx_import import importable, imported
 from autotune.models.onnx_passes.limits import first_limit
 from autotune.models.onnx_passes.pipeline import normalized
 from autotune.models.origin import Origins, origins_of, with_named_nodes
+from autotune.models.passes.float32_sums import with_float32_sums
 from autotune.models.passes.pairwise_operations import with_pairwise_operations
 from search_spaces.errors import Misuse
 
@@ -59,7 +60,7 @@ def load_model(
     rewritten = normalized(proto, importable)
     _check_operators(rewritten, origins)
     specs = onnx_file.inputs(proto)
-    module = with_pairwise_operations(imported(rewritten, origins))
+    module = with_float32_sums(with_pairwise_operations(imported(rewritten, origins)))
     return Model(path.stem, module, specs, path, {spec.name: spec.shape for spec in specs}, notices, origins)
 
 

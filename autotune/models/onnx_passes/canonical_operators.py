@@ -8,24 +8,26 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from autotune.models.onnx_passes.node import Node, Rewrite
-from autotune.models.onnx_passes.rewrites import REWRITES
+from autotune.models.onnx_passes.node import Node
+from autotune.models.onnx_passes.rewrites import rewrite_of
+from autotune.models.onnx_passes.rewriting import subgraphs
 from autotune.models.onnx_passes.tensor import OPSET, UNKNOWN, Graph, Tensor, UnknownShape
 from search_spaces.errors import Misuse
-
-_GRAPH = onnx.AttributeProto.GRAPH
-# Domains whose operators are looked up by their type; ONNX Runtime's own ones beside the standard's.
-_DOMAINS = ("", "ai.onnx", "com.microsoft")
-
 
 def with_canonical_operators(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model in terms of the operators that TVM imports exactly; itself, where it has only such.
 
-    Inputs must have static shapes, and functions must be inlined. Raises Misuse, with the node's name, for an
-    operator, attribute or input that cannot be compiled.
+    Inputs must have static shapes; functions must be inlined, and control flow resolved: a model with an operator
+    whose results are unknown is left for later checks. Raises Misuse, with the node's name, for an operator,
+    attribute or input that cannot be compiled.
     """
+    if any(_is_opaque(node) for node in model.graph.node):
+        return model
     rewriting = _Rewriting(model)
-    graph = rewriting.graph(model.graph, {})
+    try:
+        graph = rewriting.graph(model.graph)
+    except onnx.shape_inference.InferenceError:
+        return model  # a node does not agree with its inputs, which the importer tells
     if not rewriting.is_needed:
         return model
     rewritten = onnx.ModelProto()
@@ -44,12 +46,12 @@ class _Rewriting:
         self._opsets = {opset.domain: opset.version for opset in model.opset_import}
         self._opsets.setdefault("", self._opsets.get("ai.onnx", 1))
         self._opsets["ai.onnx"] = self._opsets[""]
-        self._names = {name for node in _all_nodes(model.graph) for name in (*node.input, *node.output)}
+        self._names = {name for node in model.graph.node for name in (*node.input, *node.output)}
 
-    def graph(self, proto: onnx.GraphProto, outer: Mapping[str, Tensor]) -> onnx.GraphProto:
-        """The rewritten graph; outer holds the values of the graphs around it."""
+    def graph(self, proto: onnx.GraphProto) -> onnx.GraphProto:
+        """The rewritten graph."""
         graph = Graph(names=self._names)
-        values = dict(outer)
+        values: dict[str, Tensor] = {}
         for tensor in proto.initializer:
             array = numpy_helper.to_array(tensor)
             values[tensor.name] = Tensor(graph, tensor.name, array.dtype, array.shape, array)
@@ -62,9 +64,6 @@ class _Rewriting:
         return _written(proto, graph, values)
 
     def _rewrite(self, proto: onnx.NodeProto, values: dict[str, Tensor], graph: Graph) -> None:
-        if proto.domain not in _DOMAINS:
-            raise Misuse(f"{proto.op_type} {graph.scope!r} is of the domain {proto.domain!r}, which is not "
-                         "compiled. Export the model without it")
         inputs = tuple(values[name] if name else None for name in proto.input)
         node = Node(proto, inputs, self._opsets.get(proto.domain, 1), graph)
         if any(tensor is not None and not tensor.is_static for tensor in inputs):
@@ -74,15 +73,11 @@ class _Rewriting:
             )
         count = len(graph.nodes)
         try:
-            outputs = self._outputs(node, values)
+            outputs = _outputs(node)
         except UnknownShape as error:
             raise node.refusal(
                 f"has outputs whose shapes depend on values: {error}", "Export the model with static shapes"
             ) from None
-        except onnx.defs.SchemaError:
-            raise node.refusal("is an operator that is not compiled", "Export the model without it") from None
-        except onnx.shape_inference.InferenceError as error:
-            raise node.refusal(f"does not agree with its inputs: {error}", "Export the model again") from error
         if not graph.upgraded.issuperset(name for each in graph.nodes[count:] for name in each.output):
             self.is_needed = True
         for name, tensor in zip(proto.output, outputs, strict=False):
@@ -91,28 +86,31 @@ class _Rewriting:
                     raise node.refusal(f"has the output {name!r}, which is not compiled", "Export it without")
                 values[name] = tensor
 
-    def _outputs(self, node: Node, values: Mapping[str, Tensor]) -> list[Tensor | None]:
-        rewrite = _rewrite_of(node)
-        found = rewrite(node) if rewrite else None
-        if found is not None:
-            return list(found)
-        proto = onnx.NodeProto()
-        proto.CopyFrom(node.proto)
-        del proto.input[:]
-        proto.input.extend("" if tensor is None else tensor.name for tensor in node.inputs)
-        for attribute in proto.attribute:
-            if attribute.type == _GRAPH:
-                attribute.g.CopyFrom(self.graph(attribute.g, values))
-        node.graph.upgraded.update(proto.output)
-        results = iter(node.graph.keep(proto, node.inputs))
-        return [next(results) if name else None for name in proto.output]
+def _outputs(node: Node) -> list[Tensor | None]:
+    rewrite = rewrite_of(node.proto)
+    found = rewrite(node) if rewrite else None
+    if found is not None:
+        return list(found)
+    proto = onnx.NodeProto()
+    proto.CopyFrom(node.proto)
+    del proto.input[:]
+    proto.input.extend("" if tensor is None else tensor.name for tensor in node.inputs)
+    node.graph.upgraded.update(proto.output)
+    results = iter(node.graph.keep(proto, node.inputs))
+    return [next(results) if name else None for name in proto.output]
 
 
-def _rewrite_of(node: Node) -> Rewrite | None:
-    operator = node.operator
-    if node.proto.domain == "com.microsoft":
-        return REWRITES.get(f"com.microsoft.{operator}") or REWRITES.get(operator)
-    return REWRITES.get(operator)
+def _is_opaque(node: onnx.NodeProto) -> bool:
+    """True for control flow, and for an operator of no known definition."""
+    if any(subgraphs(node)):
+        return True
+    if rewrite_of(node) is not None:
+        return False
+    try:
+        schema = onnx.defs.get_schema(node.op_type, OPSET, node.domain)
+    except onnx.defs.SchemaError:
+        return True
+    return not all(kind.startswith(("tensor", "T")) for output in schema.outputs for kind in output.types)
 
 
 def _fed(graph: Graph, value: onnx.ValueInfoProto) -> Tensor:
@@ -144,11 +142,3 @@ def _written(proto: onnx.GraphProto, graph: Graph, values: Mapping[str, Tensor])
         graph.nodes, proto.name, list(proto.input), outputs, initializers, doc_string=proto.doc_string
     )
 
-
-def _all_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    nodes = list(graph.node)
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == _GRAPH:
-                nodes.extend(_all_nodes(attribute.g))
-    return nodes

@@ -132,21 +132,6 @@ def extremum(node: Node) -> Outputs:
     return [node[0]] if len(node.inputs) == 1 else None
 
 
-def dropout(node: Node) -> Outputs:
-    """Dropout in inference: nothing is dropped."""
-    mode = node.array(2, "training_mode")
-    ratio = node.array(1, "ratio") if mode is not None and mode.any() else None
-    if mode is not None and mode.any() and (ratio is None or ratio.any()):
-        raise node.refusal("has training_mode=1: its result is random", "Export the model in inference mode")
-    kept = np.ones(node[0].shape, bool if node.opset >= 10 else node[0].dtype)  # noqa: PLR2004
-    return [node[0], *([node.graph.constant(kept)] if node.has_output(1) else [])]
-
-
-def identity(node: Node) -> Outputs:
-    """Identity: the tensor."""
-    return [node[0]]
-
-
 def one_hot(node: Node) -> Outputs:
     """OneHot: values of the dtype of `values`, indices counted from the end where negative."""
     depth = node.integers(1, "depth")
@@ -185,6 +170,5 @@ REWRITES: dict[str, Rewrite] = {
     "Max": extremum,
     "Min": extremum,
     "Sum": extremum,
-    "Dropout": dropout,
     "OneHot": one_hot,
 }

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from autotune.models.onnx_passes.rewriting import label
 from autotune.models.onnx_passes.tensor import Graph, Tensor
 from search_spaces.errors import Misuse
 
@@ -34,11 +35,6 @@ class Node:
         """The type of the node."""
         return self.proto.op_type
 
-    @property
-    def label(self) -> str:
-        """The node in a message: operator and name."""
-        return f"{self.operator} {self.proto.name or self.proto.output[0]!r}"
-
     def __getitem__(self, place: int) -> Tensor:
         """A required input."""
         tensor = self.get(place)
@@ -61,7 +57,8 @@ class Node:
             return None
         if tensor.array is None:
             raise self.refusal(
-                f"computes its {meaning} ({tensor.name!r}) while it runs", f"Export the model with constant {meaning}"
+                f"cannot be compiled: its {meaning} ({tensor.name!r}) is computed at run time",
+                f"Export the model with constant {meaning}",
             )
         return tensor.array
 
@@ -94,7 +91,7 @@ class Node:
 
     def refusal(self, what: str, remedy: str) -> Misuse:
         """The error for a node that cannot be compiled."""
-        return Misuse(f"{self.label} {what}. {remedy}")
+        return Misuse(f"{label(self.proto)} {what}. {remedy}")
 
 
 Rewrite = Callable[[Node], Outputs]

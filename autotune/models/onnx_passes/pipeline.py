@@ -10,7 +10,7 @@ import onnx
 from autotune.models.onnx_passes.absorbed_paddings import with_absorbed_paddings
 from autotune.models.onnx_passes.absorbed_scales import with_absorbed_scales
 from autotune.models.onnx_passes.affine_batch_norms import with_affine_batch_norms
-from autotune.models.onnx_passes.booleans import with_logical_comparisons
+from autotune.models.onnx_passes.canonical_operators import with_canonical_operators
 from autotune.models.onnx_passes.constant_folding import with_folded_constants
 from autotune.models.onnx_passes.constants import with_dense_initializers
 from autotune.models.onnx_passes.control_flow import with_unrolled_control_flow
@@ -23,6 +23,7 @@ from autotune.models.onnx_passes.redundant_nodes import (
     without_copies,
     without_empty_operands,
 )
+from autotune.models.onnx_passes.rewrites import rewrite_of
 from autotune.models.onnx_passes.sequences import with_resolved_sequences
 
 Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
@@ -37,6 +38,10 @@ def normalized(model: onnx.ModelProto, is_importable: Callable[[onnx.NodeProto],
     is_importable: the operators that the importer knows; others are replaced by their definitions. Inputs must have
     static shapes, and nodes must be sorted. Raises Misuse for what cannot be compiled.
     """
+
+    def is_kept(node: onnx.NodeProto) -> bool:
+        return rewrite_of(node) is not None or is_importable(node)
+
     straight = _applied(model, (with_inlined_functions, with_current_opset))
     resolving: tuple[Pass, ...] = (
         with_dense_initializers,
@@ -44,7 +49,7 @@ def normalized(model: onnx.ModelProto, is_importable: Callable[[onnx.NodeProto],
         with_folded_constants,
         with_unrolled_control_flow,
         with_resolved_sequences,
-        functools.partial(with_expanded_operators, is_kept=is_importable),
+        functools.partial(with_expanded_operators, is_kept=is_kept),
         with_live_nodes,
     )
     for _ in range(_MAX_ROUNDS):
@@ -52,7 +57,7 @@ def normalized(model: onnx.ModelProto, is_importable: Callable[[onnx.NodeProto],
         if straight is before:
             break
     simplifying: tuple[Pass, ...] = (
-        with_logical_comparisons,
+        with_canonical_operators,
         without_copies,
         without_empty_operands,
         with_shared_nodes,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Mapping
 
+import onnx
+
 from autotune.models.onnx_passes import (
     activations,
     convolutions,
@@ -20,6 +22,7 @@ from autotune.models.onnx_passes import (
     shapes,
 )
 from autotune.models.onnx_passes.node import Rewrite
+from autotune.models.onnx_passes.rewriting import DEFAULT_DOMAINS
 
 _FAMILIES = (
     activations,
@@ -36,4 +39,15 @@ _FAMILIES = (
     shapes,
 )
 
-REWRITES: Mapping[str, Rewrite] = ChainMap(*(family.REWRITES for family in _FAMILIES))
+# Operators that ONNX Runtime has under ONNX's names, with ONNX's meaning.
+_SHARED = ("QuantizeLinear", "DequantizeLinear", "GridSample", "Trilu")
+
+_REWRITES: Mapping[str, Rewrite] = ChainMap(*(family.REWRITES for family in _FAMILIES))
+
+
+def rewrite_of(node: onnx.NodeProto) -> Rewrite | None:
+    """The rewrite of a node's operator, None where it is kept."""
+    if node.domain == "com.microsoft":
+        own = _REWRITES.get(f"com.microsoft.{node.op_type}")
+        return own or (_REWRITES.get(node.op_type) if node.op_type in _SHARED else None)
+    return _REWRITES.get(node.op_type) if node.domain in DEFAULT_DOMAINS else None

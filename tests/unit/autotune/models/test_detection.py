@@ -34,7 +34,7 @@ def test_suppression_above_a_computed_score():
 
 def test_a_computed_overlap_is_refused():
     inputs = [BOXES, SCORES, np.array([4]), np.array([0.5], np.float32)]
-    with pytest.raises(Misuse, match=r"NonMaxSuppression 'node' computes its iou_threshold \('x3'\)"):
+    with pytest.raises(Misuse, match=r"NonMaxSuppression 'node' .*its iou_threshold \('x3'\) is computed at run time"):
         with_canonical_operators(single_node("NonMaxSuppression", inputs, {2: 0}))
 
 
@@ -55,5 +55,5 @@ def test_regions(mode, coordinates, scale):
 @pytest.mark.parametrize("operator", ["NonZero", "Unique"])
 def test_shapes_that_depend_on_values_are_refused(operator):
     x = np.array([1, 0, 2], np.float32)
-    with pytest.raises(Misuse, match=f"{operator} 'node' has outputs whose shapes depend on values"):
+    with pytest.raises(Misuse, match=f"{operator} 'node' .*has outputs whose shapes depend on values"):
         with_canonical_operators(single_node(operator, [x], opset=13))
