@@ -21,7 +21,7 @@ def single_node(
     domain: str = "",
     **attributes: Any,
 ) -> onnx.ModelProto:
-    """A model of one node; inputs are arrays, None for one that is left out; constants are those places that are fixed."""
+    """A model of one node. inputs: arrays, None for one that is left out; constants: the places that are fixed."""
     names = ["" if array is None else f"x{place}" for place, array in enumerate(inputs)]
     named = outputs if isinstance(outputs, list) else [f"y{place}" for place in range(outputs)]
     fixed = set(constants or ())
@@ -35,7 +35,11 @@ def single_node(
         numpy_helper.from_array(inputs[place], names[place]) for place in fixed if inputs[place] is not None
     ]
     graph = helper.make_graph(
-        [node], "g", values, [helper.make_empty_tensor_value_info(name) for name in named if name], initializers
+        [node],
+        "g",
+        values,
+        [helper.make_empty_tensor_value_info(name) for name in named if name],
+        initializers,
     )
     opsets = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(domain, 1)] if domain else [])
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)

@@ -39,7 +39,9 @@ def _half(*shape: int) -> np.ndarray:
 )
 def test_reductions(operator: str, attributes: dict[str, Any]) -> None:
     x = _half(1, 2, 56, 56)
-    found = _run(single_node(operator, [x], opset=11 if operator.startswith("Reduce") else 13, **attributes), [x])
+    found = _run(
+        single_node(operator, [x], opset=11 if operator.startswith("Reduce") else 13, **attributes), [x]
+    )
     wide = x.astype(np.float64)
     if operator == "Softmax":
         powers = np.exp(wide - wide.max(-1, keepdims=True))
@@ -63,6 +65,8 @@ def test_convolutions(rank: int) -> None:
     x = _half(1, 128, *[3] * rank)
     weight = (_half(4, 128, *[3] * rank) / 500).astype(np.float16)
     found = _run(single_node("Conv", [x, weight], opset=13), [x, weight])
-    right = np.tensordot(x.astype(np.float64).reshape(1, -1), weight.astype(np.float64).reshape(4, -1), (1, 1))
+    right = np.tensordot(
+        x.astype(np.float64).reshape(1, -1), weight.astype(np.float64).reshape(4, -1), (1, 1)
+    )
     assert found.dtype == np.float16
     np.testing.assert_allclose(found.reshape(1, 4).astype(np.float64), right, rtol=1e-3, atol=1e-7)

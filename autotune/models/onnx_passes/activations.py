@@ -89,11 +89,9 @@ def fast_gelu(node: Node) -> Outputs:
 
 
 def prelu(node: Node) -> Outputs:
-    """PRelu; before operator set 7, a slope of one dimension lies along the channels."""
+    """PRelu. TVM's importer takes float32 only."""
     x, slope = node[0], node[1]
-    if node.opset < 7 and slope.rank == 1 and slope.size > 1 and x.rank > 1:  # noqa: PLR2004
-        slope = slope.reshape(-1, *[1] * (x.rank - 2))
-    elif x.dtype == np.float32:
+    if x.dtype == np.float32:
         return None
     return [_where(x < 0, x * slope, x)]
 

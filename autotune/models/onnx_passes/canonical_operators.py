@@ -11,8 +11,10 @@ from onnx import helper, numpy_helper
 from autotune.models.onnx_passes.node import Node
 from autotune.models.onnx_passes.rewrites import rewrite_of
 from autotune.models.onnx_passes.rewriting import subgraphs
-from autotune.models.onnx_passes.tensor import OPSET, UNKNOWN, Graph, Tensor, UnknownShape
+from autotune.models.onnx_passes.single_nodes import OPSET, UNKNOWN, UnknownShape
+from autotune.models.onnx_passes.tensor import Graph, Tensor
 from search_spaces.errors import Misuse
+
 
 def with_canonical_operators(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model in terms of the operators that TVM imports exactly; itself, where it has only such.
@@ -86,6 +88,7 @@ class _Rewriting:
                     raise node.refusal(f"has the output {name!r}, which is not compiled", "Export it without")
                 values[name] = tensor
 
+
 def _outputs(node: Node) -> list[Tensor | None]:
     rewrite = rewrite_of(node.proto)
     found = rewrite(node) if rewrite else None
@@ -127,7 +130,9 @@ def _written(proto: onnx.GraphProto, graph: Graph, values: Mapping[str, Tensor])
         tensor = values[value.name]
         graph.use(tensor)
         if tensor.name != value.name or value.name not in made:
-            graph.nodes.append(helper.make_node("Identity", [tensor.name], [value.name], f"{value.name}/output"))
+            graph.nodes.append(
+                helper.make_node("Identity", [tensor.name], [value.name], f"{value.name}/output")
+            )
     # A name may be an output and, until then, something else's.
     outputs = [
         helper.make_tensor_value_info(
@@ -141,4 +146,3 @@ def _written(proto: onnx.GraphProto, graph: Graph, values: Mapping[str, Tensor])
     return helper.make_graph(
         graph.nodes, proto.name, list(proto.input), outputs, initializers, doc_string=proto.doc_string
     )
-

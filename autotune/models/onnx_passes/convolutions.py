@@ -14,7 +14,7 @@ _MAX_RANK = 5
 def convolution(node: Node) -> Outputs:
     """Conv with its auto_pad made explicit, negative pads as slices."""
     x, weight = node[0], node[1]
-    if not 3 <= x.rank <= _MAX_RANK:  # noqa: PLR2004
+    if not 3 <= x.rank <= _MAX_RANK:
         raise node.refusal(f"has {x.rank - 2} spatial axes", "Export it with one to three")
     found = windows(node, list(weight.shape[2:]))
     pads = [each.before for each in found] + [each.after for each in found]
@@ -73,7 +73,7 @@ def transposed_convolution(node: Node) -> Outputs:
     product with an inserted zero is computed, and the convolution is tuned as any other.
     """
     x, weight, bias = node[0], node[1], node.get(2)
-    if not 3 <= x.rank <= _MAX_RANK:  # noqa: PLR2004
+    if not 3 <= x.rank <= _MAX_RANK:
         raise node.refusal(f"has {x.rank - 2} spatial axes", "Export it with one to three")
     axes, group = _axes(node), node.attribute("group", 1)
     strides = [axis.stride for axis in axes]
@@ -117,9 +117,7 @@ def _axes(node: Node) -> list[_Axis]:
             before = total // 2 if mode == "SAME_UPPER" else total - total // 2
         elif mode == "VALID":
             before, resized = 0, full
-        found.append(
-            _Axis(lengths[axis], kernel[axis], strides[axis], dilations[axis], before, resized)
-        )
+        found.append(_Axis(lengths[axis], kernel[axis], strides[axis], dilations[axis], before, resized))
     return found
 
 

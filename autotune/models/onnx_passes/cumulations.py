@@ -42,7 +42,9 @@ class _Cumulation:
         blocks = x.pad(pads, self.neutral).reshape(*x.shape[:axis], count, _BLOCK, *x.shape[axis + 1 :])
         within = self.along(blocks, axis + 1, first_excluded)
         before = self.along(blocks.reduce(self.reduction, [axis + 1]), axis, 1)
-        joined = within.binary(self.operator, before).reshape(*x.shape[:axis], count * _BLOCK, *x.shape[axis + 1 :])
+        joined = within.binary(self.operator, before).reshape(
+            *x.shape[:axis], count * _BLOCK, *x.shape[axis + 1 :]
+        )
         return joined.slice(axis, 0, length)
 
 

@@ -46,7 +46,9 @@ def _ranks(scores: Tensor, floor: Tensor | None) -> Tensor:
     """Positive numbers in the order of the scores; 0 for scores that are not above the floor."""
     count = scores.shape[-1]
     graph = scores.graph
-    order = graph.add_many("TopK", [scores, graph.integers([count])], 2, axis=scores.rank - 1, largest=1, sorted=1)[1]
+    order = graph.add_many(
+        "TopK", [scores, graph.integers([count])], 2, axis=scores.rank - 1, largest=1, sorted=1
+    )[1]
     positions = graph.constant(np.broadcast_to(np.arange(count, 0, -1), scores.shape), np.float32)
     zeros = graph.constant(np.zeros(scores.shape), np.float32)
     ranks = graph.add("ScatterElements", zeros, order, positions, axis=scores.rank - 1)
@@ -65,8 +67,14 @@ def roi_align(node: Node) -> Outputs:
     samples = node.attribute("sampling_ratio", 0)
     if node.attribute("mode", "avg") == "max":
         if not samples:
-            raise node.refusal("has mode='max' and sampling_ratio=0", "Export it with a positive sampling_ratio")
-        return [_max_of_regions(x, scaled - 0.5 if mode == "half_pixel" else scaled, batch, (*size, samples, mode))]
+            raise node.refusal(
+                "has mode='max' and sampling_ratio=0", "Export it with a positive sampling_ratio"
+            )
+        return [
+            _max_of_regions(
+                x, scaled - 0.5 if mode == "half_pixel" else scaled, batch, (*size, samples, mode)
+            )
+        ]
     return [
         x.graph.add(
             "RoiAlign",

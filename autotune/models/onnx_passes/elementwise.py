@@ -10,32 +10,11 @@ from onnx import TensorProto, helper
 from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
 from autotune.models.onnx_passes.tensor import Tensor
 
-# The operator set since which arithmetic broadcasts as NumPy does.
-_FIRST_WITH_BROADCASTING = 7
 _FIRST_CLIP_WITH_INPUTS = 11
-
-
-def arithmetic(node: Node) -> Outputs:
-    """Binary operators; before operator set 7, `axis` says where the second operand begins."""
-    if node.opset >= _FIRST_WITH_BROADCASTING:
-        return None
-    x, y = node[0], node[1]
-    axis = node.attribute("axis")
-    if node.attribute("broadcast", 0) and axis is not None:
-        y = y.reshape(*y.shape, *[1] * (x.rank - axis % x.rank - y.rank))
-        return [x.binary(node.operator, y)]
-    return node.again(x, y)
-
-
-def division(node: Node) -> Outputs:
-    """Div, of integers towards zero."""
-    return arithmetic(node)
 
 
 def power(node: Node) -> Outputs:
     """Pow: the result has the dtype of the base; TVM takes floats of one dtype."""
-    if node.opset < _FIRST_WITH_BROADCASTING:
-        return arithmetic(node)
     base, exponent = node[0], node[1]
     if base.dtype == exponent.dtype and base.dtype.kind not in "iu":
         return None
@@ -43,7 +22,12 @@ def power(node: Node) -> Outputs:
         wide = np.dtype(np.float64)
         # 2^53 bounds what is exact; a constant small exponent is a product.
         constant = exponent.array
-        if constant is not None and constant.size == 1 and 0 < constant.item() <= 8 and constant.item() % 1 == 0:  # noqa: PLR2004
+        if (
+            constant is not None
+            and constant.size == 1
+            and 0 < constant.item() <= 8
+            and constant.item() % 1 == 0
+        ):
             return [reduce(lambda left, right: left * right, [base] * int(constant.item()))]
         return [base.cast(wide).binary("Pow", exponent.cast(wide)).cast(base.dtype)]
     return [base.binary("Pow", exponent.cast(base.dtype))]
@@ -77,7 +61,7 @@ def bit_shift(node: Node) -> Outputs:
 def equal(node: Node) -> Outputs:
     """Equal; LLVM cannot compare TVM's booleans."""
     if node[0].dtype != np.bool_:
-        return arithmetic(node)
+        return None
     return [~node[0].binary("Xor", node[1])]
 
 
@@ -111,14 +95,15 @@ def cast_like(node: Node) -> Outputs:
 
 
 def cast(node: Node) -> Outputs:
-    """Cast; operator sets before 6 name the dtype."""
+    """Cast, whose saturation concerns dtypes of 8 bits only."""
     to = node.attribute("to")
-    if isinstance(to, str):
-        to = TensorProto.DataType.Value(to)
     if to == TensorProto.STRING or node[0].dtype.kind in "OSU":
         raise node.refusal("converts from or to strings", "Export the model without strings")
-    return [node[0].cast(helper.tensor_dtype_to_np_dtype(to))] if node.attribute("saturate") is not None or isinstance(
-        node.attribute("to"), str) else None
+    return (
+        [node[0].cast(helper.tensor_dtype_to_np_dtype(to))]
+        if node.attribute("saturate") is not None
+        else None
+    )
 
 
 def mean(node: Node) -> Outputs:
@@ -156,8 +141,6 @@ def _where(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
 
 
 REWRITES: dict[str, Rewrite] = {
-    **dict.fromkeys(("Add", "Sub", "Mul", "And", "Or", "Xor", "Greater", "Less"), arithmetic),
-    "Div": division,
     "Pow": power,
     "Mod": modulo,
     "BitShift": bit_shift,

@@ -33,7 +33,7 @@ class Node:
     @property
     def operator(self) -> str:
         """The type of the node."""
-        return self.proto.op_type
+        return str(self.proto.op_type)
 
     def __getitem__(self, place: int) -> Tensor:
         """A required input."""

@@ -9,7 +9,6 @@ from autotune.models.onnx_passes.tensor import Tensor
 from autotune.models.onnx_passes.windows import Window, unfolded
 
 _FIRST_TRAINING_MODE = 14
-_FIRST_TRAINING_BY_OUTPUTS = 7
 _FIRST_SCALE_PER_CHANNEL = 21
 
 
@@ -17,14 +16,14 @@ def batch_normalization(node: Node) -> Outputs:
     """BatchNormalization; in training mode by the statistics of the batch, with the running ones as outputs."""
     x, scale, bias, mean, variance = (node[place] for place in range(5))
     epsilon = node.attribute("epsilon", 1e-5)
-    if node.attribute("spatial", 1) == 0 and x.rank > 2:  # noqa: PLR2004
+    if node.attribute("spatial", 1) == 0 and x.rank > 2:
         return [_affine(x, mean, variance, (scale, bias, epsilon), (1, *x.shape[1:]))]
     if not _is_training(node):
         if any(node.has_output(place) for place in range(1, 5)):
             return [_affine(x, mean, variance, (scale, bias, epsilon)), mean, variance, mean, variance]
         if x.dtype == np.float32 == scale.dtype and mean.dtype == np.float32:
             inputs = [x, scale, bias, mean, variance]
-            return None if node.opset >= 9 else node.again(*inputs, epsilon=epsilon)  # noqa: PLR2004
+            return None if node.opset >= 9 else node.again(*inputs, epsilon=epsilon)
         return [_affine(x, mean, variance, (scale, bias, epsilon))]
     axes = [axis for axis in range(x.rank) if axis != 1]
     wide = _widened(x)
@@ -44,9 +43,7 @@ def batch_normalization(node: Node) -> Outputs:
 def _is_training(node: Node) -> bool:
     if node.opset >= _FIRST_TRAINING_MODE:
         return bool(node.attribute("training_mode", 0))
-    if node.opset >= _FIRST_TRAINING_BY_OUTPUTS:
-        return node.has_output(1)
-    return not node.attribute("is_test", 0)
+    return node.has_output(1)
 
 
 def _affine(
@@ -60,7 +57,9 @@ def _affine(
     scale, bias, epsilon = form
     view = shape or (1, -1, *[1] * (x.rank - 2))
     wide = _widened(x)
-    mean, variance, scale, bias = (each.cast(wide.dtype).reshape(*view) for each in (mean, variance, scale, bias))
+    mean, variance, scale, bias = (
+        each.cast(wide.dtype).reshape(*view) for each in (mean, variance, scale, bias)
+    )
     factor = scale / (variance + epsilon).unary("Sqrt")
     return ((wide - mean) * factor + bias).cast(x.dtype)
 
@@ -138,8 +137,8 @@ def instance_normalization(node: Node) -> Outputs:
     """InstanceNormalization; kept for float32."""
     x, scale, bias = node[0], node[1], node[2]
     epsilon = node.attribute("epsilon", 1e-5)
-    if x.dtype == np.float32 and x.rank == 4:  # noqa: PLR2004
-        return None if node.opset >= 6 else node.again(x, scale, bias, epsilon=epsilon)  # noqa: PLR2004
+    if x.dtype == np.float32 and x.rank == 4:
+        return None
     wide, axes, view = _widened(x), range(2, x.rank), (1, -1, *[1] * (x.rank - 2))
     spread = wide - wide.mean(axes)
     normal = spread / ((spread * spread).mean(axes) + epsilon).unary("Sqrt")
@@ -172,16 +171,17 @@ def lp_normalization(node: Node) -> Outputs:
     """LpNormalization by the 1-norm or the 2-norm; zeros stay zeros."""
     x, axis = node[0], node.attribute("axis", -1)
     wide = _widened(x)
-    if node.attribute("p", 2) == 1:
-        norm = wide.unary("Abs").sum([axis])
-    else:
-        norm = (wide * wide).sum([axis]).unary("Sqrt")
+    norm = (
+        wide.unary("Abs").sum([axis])
+        if node.attribute("p", 2) == 1
+        else (wide * wide).sum([axis]).unary("Sqrt")
+    )
     safe = x.graph.add("Where", norm.equals(0), norm.operand(1), norm)
     return [(wide / safe).cast(x.dtype)]
 
 
 def _widened(x: Tensor) -> Tensor:
-    return x.cast(np.float32) if x.dtype.itemsize < 4 else x  # noqa: PLR2004
+    return x.cast(np.float32) if x.dtype.itemsize < 4 else x
 
 
 REWRITES: dict[str, Rewrite] = {

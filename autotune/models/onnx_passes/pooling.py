@@ -19,7 +19,7 @@ def average_pool(node: Node) -> Outputs:
         return None
     found = _windows(node)
     x = node[0]
-    total = x.cast(np.float32) if x.dtype.itemsize < 4 else x  # noqa: PLR2004
+    total = x.cast(np.float32) if x.dtype.itemsize < 4 else x
     for axis, window in enumerate(found, start=2):
         total = unfolded(total, axis, window, 0).sum([axis + 1], keepdims=0)
     includes_pads = bool(node.attribute("count_include_pad", 0))
@@ -79,7 +79,7 @@ def _is_plain(node: Node) -> bool:
     is_explicit = node.attribute("auto_pad", "NOTSET") == "NOTSET" and not node.attribute("ceil_mode", 0)
     dilations = node.attribute("dilations") or [1]
     is_float = node[0].dtype in (np.float32, np.float64)
-    return is_explicit and is_float and set(dilations) == {1} and node[0].rank == 4  # noqa: PLR2004
+    return is_explicit and is_float and set(dilations) == {1} and node[0].rank == 4
 
 
 def _windows(node: Node) -> list[Window]:
@@ -89,7 +89,7 @@ def _windows(node: Node) -> list[Window]:
     return windows(node, list(kernel))
 
 
-def _counted(window: Window, includes_pads: bool) -> np.ndarray:  # noqa: FBT001
+def _counted(window: Window, includes_pads: bool) -> np.ndarray:
     """The number of taps of each window that a mean is divided by."""
     before, after = (window.before, window.after) if includes_pads else (0, 0)
     indices = window.indices
@@ -103,9 +103,9 @@ def _lowest(dtype: np.dtype) -> float:
 def _power(x: Tensor, power: float) -> Tensor:
     if power == 1:
         return x
-    if power == 2:  # noqa: PLR2004
+    if power == 2:
         return x * x
-    return x.unary("Sqrt") if power == 0.5 else x.binary("Pow", power)  # noqa: PLR2004
+    return x.unary("Sqrt") if power == 0.5 else x.binary("Pow", power)
 
 
 def _max_pool_with_indices(node: Node) -> Outputs:

@@ -27,12 +27,14 @@ def quantize_linear(node: Node) -> Outputs:
     dtype = helper.tensor_dtype_to_np_dtype(named) if named and zero is None else np.dtype(np.uint8)
     dtype = dtype if zero is None else zero.dtype
     if node.attribute("precision", 0) not in (0, 1) or dtype.kind not in "iu":
-        raise node.refusal("quantizes to a dtype that is not compiled", "Export it with integers of 8 or 16 bits")
+        raise node.refusal(
+            "quantizes to a dtype that is not compiled", "Export it with integers of 8 or 16 bits"
+        )
     if _is_plain(node, x, dtype):
         return None
     axis, block = node.attribute("axis", 1), node.attribute("block_size", 0)
-    scale, zero = (_spread(each, x, axis, block) for each in (scale, zero))
-    assert scale is not None
+    scale = _spread(scale, x, axis, block)
+    zero = None if zero is None else _spread(zero, x, axis, block)
     return [_quantized(x.cast(scale.dtype) if x.dtype.kind in "iu" else x, scale, zero, dtype)]
 
 
@@ -42,8 +44,8 @@ def dequantize_linear(node: Node) -> Outputs:
     if x.array is None and _is_plain(node, scale, x.dtype):
         return None
     axis, block = node.attribute("axis", 1), node.attribute("block_size", 0)
-    scale, zero = (_spread(each, x, axis, block) for each in (scale, zero))
-    assert scale is not None
+    scale = _spread(scale, x, axis, block)
+    zero = None if zero is None else _spread(zero, x, axis, block)
     return [_dequantized(x, scale, zero)]
 
 
@@ -110,7 +112,10 @@ def qlinear_matmul(node: Node) -> Outputs:
 def qgemm(node: Node) -> Outputs:
     """QGemm of ONNX Runtime, with a quantized or a float result."""
     a, a_scale, a_zero, b, b_scale, b_zero = (node[place] for place in range(6))
-    left, right = _centred(a, a_zero), _centred(b, b_zero if not node.attribute("transB", 0) else _rows(b_zero, b))
+    left, right = (
+        _centred(a, a_zero),
+        _centred(b, b_zero if not node.attribute("transB", 0) else _rows(b_zero, b)),
+    )
     left = left.transpose(1, 0) if node.attribute("transA", 0) else left
     right = right.transpose(1, 0) if node.attribute("transB", 0) else right
     product = _exact_product(left, right)
@@ -152,7 +157,7 @@ def qlinear_unary(node: Node) -> Outputs:
         result = x.graph.add("LeakyRelu", x, alpha=node.attribute("alpha", 0.01))
     elif node.operator == "QLinearSoftmax":
         axis = node.attribute("axis", -1)
-        if node.attribute("opset", 13) < 13:  # noqa: PLR2004
+        if node.attribute("opset", 13) < 13:
             axis %= x.rank
             flat = x.reshape(math.prod(x.shape[:axis]), -1)
             result = x.graph.add("Softmax", flat, axis=-1).reshape(*x.shape)
@@ -167,7 +172,9 @@ def qlinear_pool(node: Node) -> Outputs:
     """QLinearGlobalAveragePool of ONNX Runtime."""
     x = node[0]
     if node.operator != "QLinearGlobalAveragePool":
-        raise node.refusal("is an operator that is not compiled", "Export the model with quantize and dequantize nodes")
+        raise node.refusal(
+            "is an operator that is not compiled", "Export the model with quantize and dequantize nodes"
+        )
     axes = range(1, x.rank - 1) if node.attribute("channels_last", 0) else range(2, x.rank)
     mean = _dequantized(x, node[1], node.get(2)).mean(axes)
     return [_quantized(mean, node[3], node.get(4), x.dtype)]
@@ -176,22 +183,27 @@ def qlinear_pool(node: Node) -> Outputs:
 def qlinear_concat(node: Node) -> Outputs:
     """QLinearConcat of ONNX Runtime."""
     scale, zero = node[0], node[1]
-    parts = [_dequantized(node[place], node[place + 1], node.get(place + 2)) for place in range(2, len(node.inputs), 3)]
+    parts = [
+        _dequantized(node[place], node[place + 1], node.get(place + 2))
+        for place in range(2, len(node.inputs), 3)
+    ]
     joined = node.graph.add("Concat", *parts, axis=node.attribute("axis"))
     return [_quantized(joined, scale, zero, zero.dtype)]
 
 
-def _spread(each: Tensor | None, x: Tensor, axis: int, block: int) -> Tensor | None:
+def _spread(each: Tensor, x: Tensor, axis: int, block: int) -> Tensor:
     """A scale or zero point in a shape that broadcasts to x."""
-    if each is None or each.size == 1:
-        return None if each is None else each.reshape()
+    if each.size == 1:
+        return each.reshape()
     axis %= x.rank
     if each.rank == 1 and not block:
         return each.reshape(-1, *[1] * (x.rank - axis - 1))
     count = each.shape[axis]
     wide = each.reshape(*each.shape[: axis + 1], 1, *each.shape[axis + 1 :])
     wide = wide.expand(*each.shape[:axis], count, block, *each.shape[axis + 1 :])
-    return wide.reshape(*each.shape[:axis], count * block, *each.shape[axis + 1 :]).slice(axis, 0, x.shape[axis])
+    return wide.reshape(*each.shape[:axis], count * block, *each.shape[axis + 1 :]).slice(
+        axis, 0, x.shape[axis]
+    )
 
 
 def _dequantized(x: Tensor, scale: Tensor, zero: Tensor | None) -> Tensor:

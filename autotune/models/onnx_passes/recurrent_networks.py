@@ -80,7 +80,9 @@ class _Cell:
             update_reset = self._gate(x, 0, 2) + h @ self._gate(self.recurrent, 0, 2)
         both = self.activations(0, update_reset)
         update, reset = self._gate(both, 0), self._gate(both, 1)
-        candidate = reset * candidate if self.is_linear_before_reset else (reset * h) @ self._gate(self.recurrent, 2)
+        candidate = (
+            reset * candidate if self.is_linear_before_reset else (reset * h) @ self._gate(self.recurrent, 2)
+        )
         new = self.activations(1, self._gate(x, 2) + candidate)
         return (1 - update) * new + update * h
 
@@ -100,7 +102,9 @@ def recurrent(node: Node) -> Outputs:
     for place, is_reverse in enumerate(reverses):
         inputs, cell = _direction(node, x, place)
         h, c = (_state(node, state, place, batch) for state in states)
-        results.append(_unrolled(cell, inputs, (h, c if node.operator == "LSTM" else None), (is_reverse, node.get(4))))
+        results.append(
+            _unrolled(cell, inputs, (h, c if node.operator == "LSTM" else None), (is_reverse, node.get(4)))
+        )
     y = _joined([each[0].reshape(steps, 1, batch, -1) for each in results], 1)
     ends = [
         _joined([each[which].reshape(1, batch, -1) for each in results], 0)  # type: ignore[union-attr]
@@ -112,7 +116,7 @@ def recurrent(node: Node) -> Outputs:
     return [y, *ends][: len(node.proto.output)]
 
 
-def _initial(node: Node, place: int, is_batch_first: bool) -> Tensor | None:  # noqa: FBT001
+def _initial(node: Node, place: int, is_batch_first: bool) -> Tensor | None:
     state = node.get(place)
     return state if state is None or not is_batch_first else state.transpose(1, 0, 2)
 
@@ -184,8 +188,13 @@ def _joined(parts: list[Tensor], axis: int) -> Tensor:
 def _functions(node: Node, place: int) -> list[Activation]:
     """The activation functions of a direction; alphas and betas belong, in order, to those that have such."""
     default = _DEFAULT_ACTIVATIONS[node.operator]
-    names = node.attribute("activations") or default * (2 if node.attribute("direction") == "bidirectional" else 1)
-    alphas, betas = iter(node.attribute("activation_alpha") or []), iter(node.attribute("activation_beta") or [])
+    names = node.attribute("activations") or default * (
+        2 if node.attribute("direction") == "bidirectional" else 1
+    )
+    alphas, betas = (
+        iter(node.attribute("activation_alpha") or []),
+        iter(node.attribute("activation_beta") or []),
+    )
     found = [_function(node, name.lower(), alphas, betas) for name in names]
     return found[place * len(default) : (place + 1) * len(default)]
 

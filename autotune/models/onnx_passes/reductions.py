@@ -22,7 +22,7 @@ def reduction(node: Node) -> Outputs:
     axes = node.attribute("axes") if node.opset < first else node.integers(1, "axes")
     if not axes and node.attribute("noop_with_empty_axes", 0):
         return [_of_one_element(node.operator, x)]
-    reduced = range(x.rank) if not axes else axes
+    reduced = axes if axes else range(x.rank)
     if x.size == 0:
         return [_of_nothing(node, [axis % x.rank for axis in reduced])]
     if x.rank == 0:
@@ -53,7 +53,9 @@ def _of_one_element(operator: str, x: Tensor) -> Tensor:
 
 def _of_nothing(node: Node, axes: list[int]) -> Tensor:
     x = node[0]
-    neutral = {"ReduceProd": 1.0, "ReduceLogSum": -math.inf, "ReduceLogSumExp": -math.inf}.get(node.operator, 0.0)
+    neutral = {"ReduceProd": 1.0, "ReduceLogSum": -math.inf, "ReduceLogSumExp": -math.inf}.get(
+        node.operator, 0.0
+    )
     if node.operator in ("ReduceMax", "ReduceMin"):
         sign = -1 if node.operator == "ReduceMax" else 1
         if x.dtype == np.bool_:

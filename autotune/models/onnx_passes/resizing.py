@@ -55,7 +55,7 @@ def _plain(x: Tensor, axes: dict[int, Axis], mode: str, coordinates: str) -> Ten
 
 def _is_plain_linear(x: Tensor, sampling: Sampling, axes: dict[int, Axis]) -> bool:
     return (
-        (sampling.mode, x.rank, x.dtype) == ("linear", 4, np.float32)
+        (sampling.mode, x.rank, x.dtype.name) == ("linear", 4, "float32")
         and not sampling.antialiases
         and sampling.coordinates in ("half_pixel", "align_corners", "asymmetric")
         and set(axes) <= {2, 3}
@@ -64,7 +64,7 @@ def _is_plain_linear(x: Tensor, sampling: Sampling, axes: dict[int, Axis]) -> bo
 
 
 def _is_image_repetition(x: Tensor, found: dict[int, Taps]) -> bool:
-    return x.rank == 4 and set(found) <= {2, 3} and all(each.is_repetition for each in found.values())  # noqa: PLR2004
+    return x.rank == 4 and set(found) <= {2, 3} and all(each.is_repetition for each in found.values())
 
 
 def _computed_in(x: Tensor) -> np.dtype:
@@ -104,8 +104,16 @@ def _axes(node: Node) -> dict[int, Axis]:
         resized, scales = _resized(node, named, sizes)
     else:
         raise node.refusal("has neither scales nor sizes", "Export the model again")
-    roi = node.array(1, "roi") if node.attribute("coordinate_transformation_mode") == "tf_crop_and_resize" else None
-    rois = [(0.0, 1.0)] * len(named) if roi is None else list(zip(roi[: len(named)], roi[len(named) :], strict=True))
+    roi = (
+        node.array(1, "roi")
+        if node.attribute("coordinate_transformation_mode") == "tf_crop_and_resize"
+        else None
+    )
+    rois = (
+        [(0.0, 1.0)] * len(named)
+        if roi is None
+        else list(zip(roi[: len(named)], roi[len(named) :], strict=True))
+    )
     found = {
         axis: Axis(x.shape[axis], length, scale, (float(start), float(end)))
         for axis, length, scale, (start, end) in zip(named, resized, scales, rois, strict=True)
@@ -116,8 +124,6 @@ def _axes(node: Node) -> dict[int, Axis]:
 def _scales(node: Node) -> list[float] | None:
     if node.operator == "Upsample" and node.attribute("scales"):
         return [float(scale) for scale in node.attribute("scales")]
-    if node.operator == "Upsample" and node.attribute("height_scale"):
-        return [1.0, 1.0, float(node.attribute("height_scale")), float(node.attribute("width_scale"))]
     place = 1 if node.operator == "Upsample" or node.opset < _FIRST_WITH_MODES else 2
     array = node.array(place, "scales")
     return None if array is None else [float(scale) for scale in array]
@@ -125,12 +131,14 @@ def _scales(node: Node) -> list[float] | None:
 
 def _resized(node: Node, named: list[int], sizes: list[int]) -> tuple[list[int], list[float]]:
     lengths = [node[0].shape[axis] for axis in named]
-    scales = [float(np.float32(size) / np.float32(length)) for size, length in zip(sizes, lengths, strict=True)]
+    scales = [
+        float(np.float32(size) / np.float32(length)) for size, length in zip(sizes, lengths, strict=True)
+    ]
     policy = node.attribute("keep_aspect_ratio_policy", "stretch")
     if policy == "stretch":
         return sizes, scales
     scale = min(scales) if policy == "not_larger" else max(scales)
-    return [int(math.floor(np.float32(scale) * length + 0.5)) for length in lengths], [scale] * len(named)
+    return [math.floor(np.float32(scale) * length + 0.5) for length in lengths], [scale] * len(named)
 
 
 REWRITES: dict[str, Rewrite] = {"Resize": resize, "Upsample": resize}

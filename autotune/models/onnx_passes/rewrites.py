@@ -13,6 +13,7 @@ from autotune.models.onnx_passes import (
     cumulations,
     detection,
     elementwise,
+    matrices,
     normalizations,
     pooling,
     quantization,
@@ -20,6 +21,7 @@ from autotune.models.onnx_passes import (
     reductions,
     resizing,
     shapes,
+    signals,
 )
 from autotune.models.onnx_passes.node import Rewrite
 from autotune.models.onnx_passes.rewriting import DEFAULT_DOMAINS
@@ -30,6 +32,7 @@ _FAMILIES = (
     cumulations,
     detection,
     elementwise,
+    matrices,
     normalizations,
     pooling,
     quantization,
@@ -37,6 +40,7 @@ _FAMILIES = (
     reductions,
     resizing,
     shapes,
+    signals,
 )
 
 # Operators that ONNX Runtime has under ONNX's names, with ONNX's meaning.

@@ -105,7 +105,9 @@ def _places(axis: Axis, coordinates: str) -> np.ndarray:
             adjustment = np.float32(axis.resized) / (scale * np.float32(axis.length))
             center = np.float32(axis.length) / np.float32(2)
             offset = center * (one - adjustment)
-            return (np.float64(offset) + (x.astype(np.float64) + 0.5) / np.float64(scale) - 0.5).astype(np.float32)
+            return (np.float64(offset) + (x.astype(np.float64) + 0.5) / np.float64(scale) - 0.5).astype(
+                np.float32
+            )
         case "tf_crop_and_resize":
             if axis.resized > 1:
                 return start * last + x * (end - start) * last / last_resized
@@ -116,13 +118,13 @@ def _places(axis: Axis, coordinates: str) -> np.ndarray:
 def _rounded(places: np.ndarray, rounding: str, scale: float) -> np.ndarray:
     match rounding:
         case "round_prefer_floor":
-            return np.ceil(places - np.float32(0.5))
+            return np.asarray(np.ceil(places - np.float32(0.5)))
         case "round_prefer_ceil":
-            return np.floor(places + np.float32(0.5))
+            return np.asarray(np.floor(places + np.float32(0.5)))
         case "floor":
-            return np.floor(places)
+            return np.asarray(np.floor(places))
         case "ceil":
-            return np.ceil(places)
+            return np.asarray(np.ceil(places))
         case "simple":
             return np.ceil(places) if scale < 1 else np.floor(places)
     raise ValueError(f"no nearest_mode {rounding!r}")
@@ -133,7 +135,7 @@ def _kernel(places: np.ndarray, axis: Axis, sampling: Sampling) -> tuple[np.ndar
     width = 1 if sampling.mode == "linear" else 2
     stretch = min(axis.scale, 1.0) if sampling.antialiases else 1.0
     base = np.floor(places).astype(np.int64)
-    first = int(math.floor(-width / stretch)) + 1
+    first = math.floor(-width / stretch) + 1
     indices = base[:, None] + np.arange(first, 2 - first)[None, :]
     distances = np.abs(indices - places[:, None].astype(np.float64)) * stretch
     weights = np.maximum(1 - distances, 0) if width == 1 else _cubic(distances, sampling.cubic_coefficient)
@@ -145,7 +147,7 @@ def _kernel(places: np.ndarray, axis: Axis, sampling: Sampling) -> tuple[np.ndar
 def _cubic(x: np.ndarray, a: float) -> np.ndarray:
     inner = ((a + 2) * x - (a + 3)) * x * x + 1
     outer = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-    return np.where(x <= 1, inner, np.where(x < 2, outer, 0))  # noqa: PLR2004 - the spline's support
+    return np.where(x <= 1, inner, np.where(x < 2, outer, 0))
 
 
 def _within(

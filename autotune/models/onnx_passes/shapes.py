@@ -8,7 +8,6 @@ from onnx import helper
 from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
 from autotune.models.onnx_passes.tensor import Tensor
 
-_FIRST_SHAPE_INPUT = 5
 _FIRST_SLICE_WITH_INPUTS = 10
 _FIRST_PAD_WITH_INPUTS = 11
 _FIRST_AXES_INPUT = 13
@@ -35,13 +34,10 @@ def constant_of_shape(node: Node) -> Outputs:
 
 
 def reshape(node: Node) -> Outputs:
-    """Reshape to a constant shape; operator set 1 has it as an attribute."""
-    x = node[0]
-    wanted = node.attribute("shape") if node.opset < _FIRST_SHAPE_INPUT else node.integers(1, "shape")
-    if node.opset >= _FIRST_SHAPE_INPUT and not node.attribute("allowzero", 0):
+    """Reshape to a constant shape, in which 0 may stand for 0."""
+    if not node.attribute("allowzero", 0):
         return None
-    keeps = not node.attribute("allowzero", 0)
-    return [x.reshape(*(x.shape[axis] if each == 0 and keeps else each for axis, each in enumerate(wanted or [])))]
+    return [node[0].reshape(*(node.integers(1, "shape") or []))]
 
 
 def squeeze(node: Node) -> Outputs:
@@ -68,7 +64,12 @@ def cut(node: Node) -> Outputs:
         if x.array is None and all(step > 0 for step in steps or [1]):
             return None
     else:
-        starts, ends, axes, steps = node.attribute("starts"), node.attribute("ends"), node.attribute("axes"), None
+        starts, ends, axes, steps = (
+            node.attribute("starts"),
+            node.attribute("ends"),
+            node.attribute("axes"),
+            None,
+        )
     for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
         step = steps[place] if steps else 1
         x = x.slice(axes[place] if axes is not None else place, start, end, step)
@@ -112,7 +113,12 @@ def pad(node: Node) -> Outputs:
     x, mode = node[0], node.attribute("mode", "constant")
     pads, value = _pads(node)
     if mode != "constant":
-        if node.opset >= _FIRST_PAD_WITH_INPUTS and mode != "wrap" and not node.has(3) and _is_within(x, pads):
+        if (
+            node.opset >= _FIRST_PAD_WITH_INPUTS
+            and mode != "wrap"
+            and not node.has(3)
+            and _is_within(x, pads)
+        ):
             return None
         for axis, (before, after) in enumerate(pads):
             if before or after:
@@ -132,11 +138,9 @@ def pad(node: Node) -> Outputs:
 def _pads(node: Node) -> tuple[list[tuple[int, int]], Tensor | None]:
     """The pads of each axis, and the value of the constant mode."""
     x = node[0]
-    if node.opset < _FIRST_PAD_WITH_INPUTS:
-        flat = node.attribute("pads") or node.attribute("paddings")
-        value = node.graph.constant(node.attribute("value", 0.0), x.dtype)
-    else:
-        flat, value = node.integers(1, "pads"), node.get(2)
+    is_old = node.opset < _FIRST_PAD_WITH_INPUTS
+    flat = node.attribute("pads") if is_old else node.integers(1, "pads")
+    value = node.graph.constant(node.attribute("value", 0.0), x.dtype) if is_old else node.get(2)
     named = node.integers(3, "axes")
     axes = range(x.rank) if named is None else [axis % x.rank for axis in named]
     pads = [(0, 0)] * x.rank
@@ -157,12 +161,7 @@ def _padded_indices(length: int, before: int, after: int, mode: str) -> np.ndarr
 def tile(node: Node) -> Outputs:
     """Tile: each axis is given one of length 1 in front, which is broadcast."""
     x = node[0]
-    if node.opset < 6:  # noqa: PLR2004 - then one axis is repeated
-        repeats = [1] * x.rank
-        repeats[(node.integers(2, "axis") or [0])[0]] = (node.integers(1, "tiles") or [1])[0]
-    else:
-        repeats = node.integers(1, "repeats") or []
-    for axis, count in enumerate(repeats):
+    for axis, count in enumerate(node.integers(1, "repeats") or []):
         if count != 1:
             apart = x.reshape(*x.shape[:axis], 1, *x.shape[axis:])
             wide = apart.expand(*x.shape[:axis], count, *x.shape[axis:])
@@ -187,7 +186,7 @@ def eye_like(node: Node) -> Outputs:
     """EyeLike: a constant."""
     x, dtype = node[0], node.attribute("dtype")
     wanted = x.dtype if dtype is None else helper.tensor_dtype_to_np_dtype(dtype)
-    return [node.graph.constant(np.eye(*x.shape, k=node.attribute("k", 0)), wanted)]
+    return [node.graph.constant(np.eye(x.shape[0], x.shape[1], k=node.attribute("k", 0)), wanted)]
 
 
 def depth_to_space(node: Node) -> Outputs:
@@ -246,7 +245,7 @@ def reverse_sequence(node: Node) -> Outputs:
 def _array(value: object) -> np.ndarray:
     from onnx import numpy_helper
 
-    return np.asarray(numpy_helper.to_array(value))  # type: ignore[arg-type]
+    return np.asarray(numpy_helper.to_array(value))
 
 
 def _empty(x: Tensor, axis: int) -> Tensor:

@@ -8,17 +8,12 @@ from typing import Any, Union
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
-# The operator set of rewritten graphs. Each node that is appended or kept has the form of this version.
-OPSET = 21
+from autotune.models.onnx_passes.single_nodes import UNKNOWN, computed, output_types
+
 # A constant result up to this size is computed at once; a larger one is left to the graph.
 _MAX_FOLDED_ELEMENTS = 1 << 26
-# Constants up to this size are given to shape inference: they may be shapes, axes or scales.
-_MAX_SHAPE_ELEMENTS = 64
-# Operators whose outputs may be as long as the values of their inputs make them: only outputs of the model can be.
-SIZED_BY_VALUES = ("NonMaxSuppression",)
-UNKNOWN = -1
 
 Operand = Union["Tensor", int, float, bool, np.ndarray]
 
@@ -29,7 +24,12 @@ class Tensor:
     __array_ufunc__ = None  # array + tensor is a node, not an array of nodes
 
     def __init__(
-        self, graph: Graph, name: str, dtype: np.dtype, shape: tuple[int, ...], array: np.ndarray | None = None
+        self,
+        graph: Graph,
+        name: str,
+        dtype: np.dtype,
+        shape: tuple[int, ...],
+        array: np.ndarray | None = None,
     ) -> None:
         self.graph = graph
         self.name = name
@@ -82,16 +82,16 @@ class Tensor:
     def __neg__(self) -> Tensor:
         return self.unary("Neg")
 
-    def __lt__(self, other: Operand) -> Tensor:
+    def __lt__(self, other: Operand) -> Tensor:  # type: ignore[misc]
         return self.binary("Less", other)
 
-    def __gt__(self, other: Operand) -> Tensor:
+    def __gt__(self, other: Operand) -> Tensor:  # type: ignore[misc]
         return self.binary("Greater", other)
 
-    def __le__(self, other: Operand) -> Tensor:
+    def __le__(self, other: Operand) -> Tensor:  # type: ignore[misc]
         return self.binary("LessOrEqual", other)
 
-    def __ge__(self, other: Operand) -> Tensor:
+    def __ge__(self, other: Operand) -> Tensor:  # type: ignore[misc]
         return self.binary("GreaterOrEqual", other)
 
     def __and__(self, other: Operand) -> Tensor:
@@ -141,9 +141,11 @@ class Tensor:
 
     def expand(self, *shape: int) -> Tensor:
         """The tensor broadcast to a shape."""
-        return self if tuple(shape) == self.shape else self.graph.add("Expand", self, self.graph.integers(shape))
+        return (
+            self if tuple(shape) == self.shape else self.graph.add("Expand", self, self.graph.integers(shape))
+        )
 
-    def slice(self, axis: int, start: int, stop: int | None, step: int = 1) -> Tensor:
+    def slice(self, axis: int, start: int | None, stop: int | None, step: int = 1) -> Tensor:
         """The elements of an axis from start up to stop, None for all that follow."""
         length = self.shape[axis]
         picked = range(length)[slice(start, stop, step)]
@@ -160,7 +162,7 @@ class Tensor:
         found = self.slice(axis, position, position + 1)
         return found.reshape(*self.shape[:axis], *self.shape[axis + 1 :])
 
-    def take(self, indices: Operand, axis: int) -> Tensor:
+    def take(self, indices: Operand | list[int], axis: int) -> Tensor:
         """The elements at these places of an axis, none of which may be negative."""
         if not isinstance(indices, Tensor):
             indices = self.graph.constant(indices, np.int64)
@@ -241,11 +243,11 @@ class Graph:
     def append(self, node: onnx.NodeProto, inputs: Sequence[Tensor | None]) -> list[Tensor]:
         """Appends a node in the form of the operator set of rewritten graphs; its named outputs."""
         given = {tensor.name: tensor for tensor in inputs if tensor is not None}
-        types = _output_types(node, given)
+        types = output_types(node, given)
         results = [Tensor(self, name, *types[name]) for name in node.output if name]
         arrays = {name: tensor.array for name, tensor in given.items() if tensor.array is not None}
         if len(arrays) == len(given) and sum(result.size for result in results) <= _MAX_FOLDED_ELEMENTS:
-            for result, array in zip(results, _computed(node, arrays), strict=True):
+            for result, array in zip(results, computed(node, arrays), strict=True):
                 result.array = np.asarray(array).astype(result.dtype).reshape(result.shape)
             return results
         return self._appended(node, given, results)
@@ -253,7 +255,7 @@ class Graph:
     def keep(self, node: onnx.NodeProto, inputs: Sequence[Tensor | None]) -> list[Tensor]:
         """Appends a node of the model as it is; its named outputs."""
         given = {tensor.name: tensor for tensor in inputs if tensor is not None}
-        types = _output_types(node, given)
+        types = output_types(node, given)
         return self._appended(node, given, [Tensor(self, name, *types[name]) for name in node.output if name])
 
     def _appended(
@@ -268,51 +270,3 @@ class Graph:
         for tensor in tensors:
             if tensor.array is not None:
                 self.constants[tensor.name] = tensor.array
-
-
-def _output_types(node: onnx.NodeProto, given: dict[str, Tensor]) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
-    schema = onnx.defs.get_schema(node.op_type, OPSET, node.domain)
-    types = {
-        name: helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(tensor.dtype), tensor.shape)
-        for name, tensor in given.items()
-    }
-    data = {
-        name: numpy_helper.from_array(tensor.array, name)
-        for name, tensor in given.items()
-        if tensor.array is not None and tensor.array.ndim <= 1 and tensor.array.size <= _MAX_SHAPE_ELEMENTS
-    }
-    opsets = [helper.make_opsetid("", OPSET)]
-    found = onnx.shape_inference.infer_node_outputs(schema, node, types, data, opset_imports=opsets)
-    return {name: _static(node, name, proto) for name, proto in found.items()}
-
-
-def _static(node: onnx.NodeProto, name: str, proto: onnx.TypeProto) -> tuple[np.dtype, tuple[int, ...]]:
-    tensor = proto.tensor_type
-    if node.op_type in SIZED_BY_VALUES:
-        return np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)), (UNKNOWN, *_known(tensor)[1:])
-    if not tensor.HasField("shape") or any(not dim.HasField("dim_value") for dim in tensor.shape.dim):
-        raise UnknownShape(f"the shape of {name!r}, which {node.op_type} computes, depends on values")
-    return (
-        np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)),
-        tuple(dim.dim_value for dim in tensor.shape.dim),
-    )
-
-
-def _known(tensor: onnx.TypeProto.Tensor) -> list[int]:
-    return [dim.dim_value for dim in tensor.shape.dim]
-
-
-class UnknownShape(Exception):
-    """The shape of an output that depends on the values of inputs."""
-
-
-def _computed(node: onnx.NodeProto, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
-    from onnx.reference import ReferenceEvaluator  # loads all reference operators: a quarter of a second
-
-    values = [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
-              for name, array in arrays.items()]
-    outputs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
-    graph = helper.make_graph([node], "constant", values, outputs)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
-    with np.errstate(all="ignore"):
-        return ReferenceEvaluator(model).run(None, arrays)

@@ -56,7 +56,9 @@ class _Widener(PyExprMutator):  # type: ignore[misc]
             attributes = {each: getattr(call.attrs, each) for each in names}
             widened = operation(*call.args, **attributes, out_dtype=_WIDE)
         else:
-            widened = relax.Call(call.op, [self._widened(each) for each in call.args], call.attrs, call.ty_args)
+            widened = relax.Call(
+                call.op, [self._widened(each) for each in call.args], call.attrs, call.ty_args
+            )
         return self._rounded(self.builder_.emit(widened), dtype)
 
     def _widened(self, expr: Any) -> Any:
@@ -68,7 +70,9 @@ class _Widener(PyExprMutator):  # type: ignore[misc]
 
     def _rounded(self, expr: Any, dtype: str) -> Any:
         if isinstance(expr.ty, relax.TupleType):
-            fields = [self.builder_.emit(relax.TupleGetItem(expr, place)) for place in range(len(expr.ty.fields))]
+            fields = [
+                self.builder_.emit(relax.TupleGetItem(expr, place)) for place in range(len(expr.ty.fields))
+            ]
             return relax.Tuple([self.builder_.emit(relax.op.astype(each, dtype)) for each in fields])
         return relax.op.astype(expr, dtype)
 
@@ -87,4 +91,3 @@ def _dtype_of(expr: Any) -> str | None:
     if not isinstance(ty, relax.TensorType) or ty.dtype is None:
         return None
     return str(getattr(ty.dtype, "dtype", ty.dtype))
-

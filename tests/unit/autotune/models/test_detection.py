@@ -22,7 +22,9 @@ def test_suppression(thresholds, center):
     inputs += [None if each is None else np.array([each], np.float32) for each in thresholds]
     while inputs[-1] is None:
         inputs.pop()
-    model = single_node("NonMaxSuppression", inputs, dict.fromkeys(range(2, len(inputs))), center_point_box=center)
+    model = single_node(
+        "NonMaxSuppression", inputs, dict.fromkeys(range(2, len(inputs))), center_point_box=center
+    )
     check(model, [BOXES, SCORES])
 
 
@@ -34,7 +36,9 @@ def test_suppression_above_a_computed_score():
 
 def test_a_computed_overlap_is_refused():
     inputs = [BOXES, SCORES, np.array([4]), np.array([0.5], np.float32)]
-    with pytest.raises(Misuse, match=r"NonMaxSuppression 'node' .*its iou_threshold \('x3'\) is computed at run time"):
+    with pytest.raises(
+        Misuse, match=r"NonMaxSuppression 'node' .*its iou_threshold \('x3'\) is computed at run time"
+    ):
         with_canonical_operators(single_node("NonMaxSuppression", inputs, {2: 0}))
 
 

@@ -51,7 +51,10 @@ def test_skip_layer_normalization(outputs):
     inputs = [x, skip, _vector(5), _vector(5), _vector(5)]
     check(single_node("SkipLayerNormalization", inputs, outputs=outputs, domain="com.microsoft"), inputs)
     inputs = [x, skip, _vector(5)]
-    check(single_node("SkipSimplifiedLayerNormalization", inputs, outputs=outputs, domain="com.microsoft"), inputs)
+    check(
+        single_node("SkipSimplifiedLayerNormalization", inputs, outputs=outputs, domain="com.microsoft"),
+        inputs,
+    )
 
 
 @pytest.mark.parametrize("groups", [1, 2, 6])

@@ -15,7 +15,9 @@ _SHAPES = ((2, 3, 9), (1, 2, 9, 8), (1, 2, 5, 6, 7))
 def _pooled(operator, x, outputs=1, opset=22, **attributes):
     rank = x.ndim - 2
     spread = {
-        name: [value] * rank * (2 if name == "pads" else 1) if name in ("strides", "dilations", "pads") else value
+        name: [value] * rank * (2 if name == "pads" else 1)
+        if name in ("strides", "dilations", "pads")
+        else value
         for name, value in attributes.items()
     }
     kernel = [3, 2, 2][:rank]
@@ -67,4 +69,7 @@ def test_max_unpool():
     indices = np.arange(18).reshape(1, 2, 3, 3).astype(np.int64) * 4
     check(single_node("MaxUnpool", [x, indices], kernel_shape=[2, 2], strides=[2, 2]), [x, indices])
     shape = np.array([1, 2, 7, 7])
-    check(single_node("MaxUnpool", [x, indices, shape], {2: 0}, kernel_shape=[2, 2], strides=[2, 2]), [x, indices])
+    check(
+        single_node("MaxUnpool", [x, indices, shape], {2: 0}, kernel_shape=[2, 2], strides=[2, 2]),
+        [x, indices],
+    )

@@ -20,7 +20,7 @@ def _scale(*shape):
 
 
 def _exact(model, arrays, within=0):
-    check(model, arrays, 1e-7 if not within else within)
+    check(model, arrays, within if within else 1e-07)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.uint16])
@@ -61,14 +61,25 @@ def test_products_of_integers(left, depth):
     _exact(single_node("QLinearMatMul", inputs, dict.fromkeys((1, 2, 3, 4, 5, 6, 7)), opset=10), [a])
 
 
-@pytest.mark.parametrize("attributes", [{}, {"strides": [2, 1], "pads": [1, 0, 1, 2]}, {"auto_pad": "SAME_UPPER"}])
+@pytest.mark.parametrize(
+    "attributes", [{}, {"strides": [2, 1], "pads": [1, 0, 1, 2]}, {"auto_pad": "SAME_UPPER"}]
+)
 def test_convolutions_of_integers(attributes):
     x, weight = _bytes(np.uint8, 1, 3, 7, 8), _bytes(np.int8, 4, 3, 3, 2)
     zero = np.array(7, np.uint8)
-    _exact(single_node("ConvInteger", [x, _bytes(np.uint8, 4, 3, 3, 2), zero], {1: 0, 2: 0}, **attributes, opset=10), [x])
+    _exact(
+        single_node(
+            "ConvInteger", [x, _bytes(np.uint8, 4, 3, 3, 2), zero], {1: 0, 2: 0}, **attributes, opset=10
+        ),
+        [x],
+    )
     for scale in (_scale(4), np.array(0.02, np.float32)):
         inputs = [x, np.array(0.03, np.float32), zero, weight, scale, np.zeros(scale.shape, np.int8)]
-        inputs += [np.array(0.8, np.float32), np.array(120, np.uint8), _RANDOM.integers(-900, 900, 4).astype(np.int32)]
+        inputs += [
+            np.array(0.8, np.float32),
+            np.array(120, np.uint8),
+            _RANDOM.integers(-900, 900, 4).astype(np.int32),
+        ]
         _exact(single_node("QLinearConv", inputs, dict.fromkeys(range(1, 9)), opset=10, **attributes), [x])
 
 
@@ -77,7 +88,15 @@ def test_convolutions_of_integers(attributes):
 def test_binary_operators_of_onnx_runtime(operator, dtype):
     a, b = _bytes(dtype, 3, 40), _bytes(dtype, 3, 40)
     form = [np.array(0.03, np.float32), np.array(5, dtype)]
-    inputs = [a, *form, b, np.array(0.05, np.float32), np.array(-0, dtype), np.array(0.2, np.float32), form[1]]
+    inputs = [
+        a,
+        *form,
+        b,
+        np.array(0.05, np.float32),
+        np.array(-0, dtype),
+        np.array(0.2, np.float32),
+        form[1],
+    ]
     model = single_node(operator, inputs, dict.fromkeys((1, 2, 4, 5, 6, 7)), domain=_MICROSOFT)
     # Its tables and its vector code round otherwise by at most one step.
     _exact(model, [a, b], 0.02)

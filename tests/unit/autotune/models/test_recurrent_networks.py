@@ -37,7 +37,8 @@ def _check(operator, options=(), opset=14, outputs=None, **attributes):
 @pytest.mark.parametrize("operator", list(_GATES))
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
 @pytest.mark.parametrize(
-    "options", [(), ("bias",), ("bias", "lengths"), ("bias", "states"), ("bias", "lengths", "states", "peepholes")]
+    "options",
+    [(), ("bias",), ("bias", "lengths"), ("bias", "states"), ("bias", "lengths", "states", "peepholes")],
 )
 def test_directions(operator, direction, options):
     _check(operator, options, direction=direction)

@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 import pytest
-
 from onnx_comparison import check, single_node
 
 X = np.random.default_rng(0).normal(size=(1, 2, 5, 7)).astype(np.float32)
@@ -80,7 +79,9 @@ def test_ranks(shape, mode):
     _resize(x, scales, mode=mode)
 
 
-@pytest.mark.parametrize(("mode", "scale"), list(itertools.product(["nearest", "linear"], [0.4, 0.7, 1.5, 2, 3])))
+@pytest.mark.parametrize(
+    ("mode", "scale"), list(itertools.product(["nearest", "linear"], [0.4, 0.7, 1.5, 2, 3]))
+)
 def test_operator_set_10(mode, scale):
     scales = np.array([1, 1, scale, 2], np.float32)
     check(single_node("Resize", [X, scales], {1: scales}, opset=10, mode=mode), [X])
