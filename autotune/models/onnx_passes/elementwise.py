@@ -16,6 +16,8 @@ _FIRST_CLIP_WITH_INPUTS = 11
 def power(node: Node) -> Outputs:
     """Pow: the result has the dtype of the base; TVM takes floats of one dtype."""
     base, exponent = node[0], node[1]
+    if base.dtype.name == "bfloat16":
+        return [base.cast(np.float32).binary("Pow", exponent.cast(np.float32)).cast(base.dtype)]
     if base.dtype == exponent.dtype and base.dtype.kind not in "iu":
         return None
     if base.dtype.kind in "iu":
@@ -82,6 +84,8 @@ def clip(node: Node) -> Outputs:
     """Clip; its bounds were attributes before operator set 11."""
     x = node[0]
     if node.opset >= _FIRST_CLIP_WITH_INPUTS:
+        if x.dtype.name == "bfloat16":
+            return [x.clipped(node.get(1), node.get(2))]
         return None if node.has(1) or node.has(2) else [x]
     low, high = node.attribute("min"), node.attribute("max")
     if low is None and high is None:

@@ -115,6 +115,15 @@ def top_k(node: Node) -> Outputs:
     else:
         array = node.array(1, "k")
         count = 0 if array is None else int(array.reshape(-1)[0])
+    if x.dtype.name == "bfloat16":
+        values, places = x.graph.add_many(
+            "TopK",
+            [x.cast(np.float32), node.graph.integers([count])],
+            2,
+            axis=axis,
+            largest=node.attribute("largest", 1),
+        )
+        return [values.cast(x.dtype), places]
     if node.opset >= _FIRST_TOPK_WITH_INPUT and node.attribute("sorted", 1):
         return None
     largest = node.attribute("largest", 1)

@@ -126,7 +126,7 @@ def _rounded(places: np.ndarray, rounding: str, scale: float) -> np.ndarray:
         case "ceil":
             return np.asarray(np.ceil(places))
         case "simple":
-            return np.ceil(places) if scale < 1 else np.floor(places)
+            return np.asarray(np.ceil(places) if scale < 1 else np.floor(places))
     raise ValueError(f"no nearest_mode {rounding!r}")
 
 

@@ -139,7 +139,7 @@ def _pads(node: Node) -> tuple[list[tuple[int, int]], Tensor | None]:
     """The pads of each axis, and the value of the constant mode."""
     x = node[0]
     is_old = node.opset < _FIRST_PAD_WITH_INPUTS
-    flat = node.attribute("pads") if is_old else node.integers(1, "pads")
+    flat = node.attribute("pads") if is_old else node.integers(1, "pads") or []
     value = node.graph.constant(node.attribute("value", 0.0), x.dtype) if is_old else node.get(2)
     named = node.integers(3, "axes")
     axes = range(x.rank) if named is None else [axis % x.rank for axis in named]

@@ -10,7 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 # The operator set of rewritten graphs. Each node that is appended or kept has the form of this version.
-OPSET = 21
+OPSET = 22
 # Constants up to this size are given to shape inference: they may be shapes, axes or scales.
 _MAX_SHAPE_ELEMENTS = 64
 # Operators whose outputs may be as long as the values of their inputs make them: only outputs of the model can be.

@@ -195,7 +195,14 @@ class Tensor:
 
     def clip(self, low: float, high: float) -> Tensor:
         """The values within bounds."""
-        return self.graph.add("Clip", self, self.operand(low), self.operand(high))
+        return self.clipped(self.operand(low), self.operand(high))
+
+    def clipped(self, low: Tensor | None, high: Tensor | None) -> Tensor:
+        """The values within bounds, each of which may be missing. TVM cannot do so for bfloat16."""
+        if self.dtype.name != "bfloat16":
+            return self.graph.add("Clip", self, low, high)
+        wide = [None if bound is None else bound.cast(np.float32) for bound in (low, high)]
+        return self.cast(np.float32).clipped(*wide).cast(self.dtype)
 
 
 class Graph:
