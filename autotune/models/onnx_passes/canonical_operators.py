@@ -28,7 +28,7 @@ def with_canonical_operators(model: onnx.ModelProto) -> onnx.ModelProto:
     rewriting = _Rewriting(model)
     try:
         graph = rewriting.graph(model.graph)
-    except onnx.shape_inference.InferenceError:
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError):
         return model  # a node does not agree with its inputs, which the importer tells
     if not rewriting.is_needed:
         return model
@@ -80,7 +80,8 @@ class _Rewriting:
             raise node.refusal(
                 f"has outputs whose shapes depend on values: {error}", "Export the model with static shapes"
             ) from None
-        if not graph.upgraded.issuperset(name for each in graph.nodes[count:] for name in each.output):
+        added = [name for each in graph.nodes[count:] for name in each.output]
+        if not added or not graph.upgraded.issuperset(added):
             self.is_needed = True
         for name, tensor in zip(proto.output, outputs, strict=False):
             if name:

@@ -242,6 +242,12 @@ def reverse_sequence(node: Node) -> Outputs:
     return [node.graph.add("GatherElements", x, indices, axis=time)]
 
 
+def scatter(node: Node) -> Outputs:
+    """Scatter under its later name."""
+    axis = node.attribute("axis", 0)
+    return [node.graph.add("ScatterElements", node[0], node[1], node[2], axis=axis)]
+
+
 def _array(value: object) -> np.ndarray:
     from onnx import numpy_helper
 
@@ -272,4 +278,5 @@ REWRITES: dict[str, Rewrite] = {
     "SpaceToDepth": space_to_depth,
     "CenterCropPad": center_crop_pad,
     "ReverseSequence": reverse_sequence,
+    "Scatter": scatter,
 }

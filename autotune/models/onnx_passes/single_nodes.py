@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -33,7 +34,7 @@ class UnknownShape(Exception):
 def output_types(
     node: onnx.NodeProto, given: Mapping[str, Known]
 ) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
-    schema = onnx.defs.get_schema(node.op_type, OPSET, node.domain)
+    """The dtype and the shape of each output. Raises UnknownShape, and InferenceError for inputs that do not fit."""
     types = {
         name: helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(tensor.dtype), tensor.shape)
         for name, tensor in given.items()
@@ -43,8 +44,14 @@ def output_types(
         for name, tensor in given.items()
         if tensor.array is not None and tensor.array.ndim <= 1 and tensor.array.size <= _MAX_SHAPE_ELEMENTS
     }
-    opsets = [helper.make_opsetid("", OPSET)]
-    found = onnx.shape_inference.infer_node_outputs(schema, node, types, data, opset_imports=opsets)
+    infer = functools.partial(
+        onnx.shape_inference.infer_node_outputs, node=node, input_types=types, input_data=data
+    )
+    try:
+        found = infer(onnx.defs.get_schema(node.op_type, OPSET, node.domain))
+    except onnx.checker.ValidationError:
+        # Later operator sets only let more dtypes in.
+        found = infer(onnx.defs.get_schema(node.op_type, node.domain))
     return {name: _static(node, name, proto) for name, proto in found.items()}
 
 
