@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
+from autotune.models.onnx_passes.graph import Graph
 from autotune.models.onnx_passes.node import Node
 from autotune.models.onnx_passes.rewrites import rewrite_of
 from autotune.models.onnx_passes.rewriting import subgraphs
 from autotune.models.onnx_passes.single_nodes import OPSET, UNKNOWN, UnknownShape
-from autotune.models.onnx_passes.tensor import Graph, Tensor
+from autotune.models.onnx_passes.tensor import Tensor
 from search_spaces.errors import Misuse
 
 
@@ -55,8 +56,8 @@ class _Rewriting:
         graph = Graph(names=self._names)
         values: dict[str, Tensor] = {}
         for tensor in proto.initializer:
-            array = numpy_helper.to_array(tensor)
-            values[tensor.name] = Tensor(graph, tensor.name, array.dtype, array.shape, array)
+            dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+            values[tensor.name] = Tensor(graph, tensor.name, dtype, tuple(tensor.dims), tensor)
         for value in proto.input:
             if value.name not in values:
                 values[value.name] = _fed(graph, value)
@@ -143,7 +144,7 @@ def _written(proto: onnx.GraphProto, graph: Graph, values: Mapping[str, Tensor])
         )
         for value in proto.output
     ]
-    initializers = [numpy_helper.from_array(array, name) for name, array in graph.constants.items()]
+    initializers = [tensor.initializer for tensor in graph.constants.values()]
     return helper.make_graph(
         graph.nodes, proto.name, list(proto.input), outputs, initializers, doc_string=proto.doc_string
     )

@@ -10,8 +10,9 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from autotune.models.onnx_passes.graph import Graph
 from autotune.models.onnx_passes.rewriting import label
-from autotune.models.onnx_passes.tensor import Graph, Tensor
+from autotune.models.onnx_passes.tensor import Tensor
 from search_spaces.errors import Misuse
 
 # The outputs of a node in terms of other nodes; None where the node is kept as it is.

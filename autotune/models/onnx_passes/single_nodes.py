@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -24,7 +25,9 @@ class Known(Protocol):
 
     dtype: np.dtype
     shape: tuple[int, ...]
-    array: np.ndarray | None
+
+    @property
+    def array(self) -> np.ndarray | None: ...
 
 
 class UnknownShape(Exception):
@@ -42,7 +45,9 @@ def output_types(
     data = {
         name: numpy_helper.from_array(tensor.array, name)
         for name, tensor in given.items()
-        if tensor.array is not None and tensor.array.ndim <= 1 and tensor.array.size <= _MAX_SHAPE_ELEMENTS
+        if len(tensor.shape) <= 1
+        and math.prod(tensor.shape) <= _MAX_SHAPE_ELEMENTS
+        and tensor.array is not None
     }
     infer = functools.partial(
         onnx.shape_inference.infer_node_outputs, node=node, input_types=types, input_data=data

@@ -1,0 +1,96 @@
+"""An ONNX graph that is being built: its nodes in order, and what is known of each value."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from autotune.models.onnx_passes.single_nodes import computed, output_types
+from autotune.models.onnx_passes.tensor import Tensor
+
+# A constant result up to this size is computed at once; a larger one is left to the graph.
+_MAX_FOLDED_ELEMENTS = 1 << 26
+
+
+class Graph:
+    """The nodes and constants of a graph, in order; the dtype and shape of each value are known."""
+
+    def __init__(self, scope: str = "", names: Iterable[str] = ()) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, Tensor] = {}
+        self.scope = scope
+        # The outputs of nodes that are as the model has them, but for the version of their operator.
+        self.upgraded: set[str] = set()
+        self._taken = set(names)
+        self._numbers = itertools.count()
+
+    def fresh(self, hint: str) -> str:
+        """A name that no value of the graph has, below the name of the node that is rewritten."""
+        while True:
+            name = f"{self.scope}/{hint}_{next(self._numbers)}"
+            if name not in self._taken:
+                self._taken.add(name)
+                return name
+
+    def constant(self, value: Any, dtype: Any = None) -> Tensor:
+        """A constant of the graph."""
+        array = np.asarray(value) if dtype is None else np.asarray(value).astype(dtype)
+        return Tensor(self, self.fresh("constant"), array.dtype, array.shape, array)
+
+    def integers(self, values: Iterable[int]) -> Tensor:
+        """A constant vector of int64: a shape, axes, pads."""
+        return self.constant(list(values), np.int64)
+
+    def add(self, operator: str, *inputs: Tensor | None, **attributes: Any) -> Tensor:
+        """Appends a node with one output."""
+        return self.add_many(operator, inputs, 1, **attributes)[0]
+
+    def add_many(
+        self, operator: str, inputs: Sequence[Tensor | None], count: int, **attributes: Any
+    ) -> list[Tensor]:
+        """Appends a node with several outputs. A result of constants only is computed at once."""
+        names = ["" if tensor is None else tensor.name for tensor in inputs]
+        outputs = [self.fresh(operator.lower()) for _ in range(count)]
+        node = helper.make_node(operator, names, outputs, name=outputs[0], **attributes)
+        return self.append(node, inputs)
+
+    def append(self, node: onnx.NodeProto, inputs: Sequence[Tensor | None]) -> list[Tensor]:
+        """Appends a node in the form of the operator set of rewritten graphs; its named outputs."""
+        given = {tensor.name: tensor for tensor in inputs if tensor is not None}
+        types = output_types(node, given)
+        results = [Tensor(self, name, *types[name]) for name in node.output if name]
+        is_known = all(tensor.is_constant for tensor in given.values())
+        if is_known and sum(result.size for result in results) <= _MAX_FOLDED_ELEMENTS:
+            arrays = {name: tensor.array for name, tensor in given.items() if tensor.array is not None}
+            for result, array in zip(results, computed(node, arrays), strict=True):
+                result.array = np.asarray(array).astype(result.dtype).reshape(result.shape)
+            return results
+        return self._appended(node, given, results)
+
+    def keep(self, node: onnx.NodeProto, inputs: Sequence[Tensor | None]) -> list[Tensor]:
+        """Appends a node of the model as it is; its named outputs."""
+        given = {tensor.name: tensor for tensor in inputs if tensor is not None}
+        types = output_types(node, given)
+        return self._appended(node, given, [Tensor(self, name, *types[name]) for name in node.output if name])
+
+    def _appended(
+        self, node: onnx.NodeProto, given: dict[str, Tensor], results: list[Tensor]
+    ) -> list[Tensor]:
+        if all(result.is_static and result.size == 0 for result in results):
+            for result in results:
+                result.array = np.zeros(result.shape, result.dtype)
+            return results
+        self.use(*given.values())
+        self.nodes.append(node)
+        return results
+
+    def use(self, *tensors: Tensor) -> None:
+        """Keeps the arrays of constants that a node or an output reads."""
+        for tensor in tensors:
+            if tensor.is_constant:
+                self.constants[tensor.name] = tensor
