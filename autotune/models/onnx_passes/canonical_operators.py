@@ -121,7 +121,9 @@ def _is_opaque(node: onnx.NodeProto) -> bool:
 def _fed(graph: Graph, value: onnx.ValueInfoProto) -> Tensor:
     tensor = value.type.tensor_type
     if any(not dim.HasField("dim_value") for dim in tensor.shape.dim):
-        raise Misuse(f"expected static shapes; the input {value.name!r} has free dimensions. Fix them")
+        raise Misuse(
+            f"expected static shapes; the input {value.name!r} has free dimensions. Fix them", code="AT113"
+        )
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
     return Tensor(graph, value.name, dtype, tuple(dim.dim_value for dim in tensor.shape.dim))
 

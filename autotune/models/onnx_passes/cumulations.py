@@ -15,7 +15,7 @@ _BLOCK = 64
 
 @dataclass(frozen=True)
 class _Cumulation:
-    """What is cumulated: the reduction, the operator of two elements, and its neutral element."""
+    """A cumulation: the reduction, the operator of two elements, and its neutral element."""
 
     reduction: str
     operator: str

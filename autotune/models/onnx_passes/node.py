@@ -85,14 +85,14 @@ class Node:
         return place < len(self.proto.output) and bool(self.proto.output[place])
 
     def again(self, *inputs: Tensor | None, **attributes: Any) -> list[Tensor]:
-        """The same operator in its current form; the model need not be rewritten for its sake alone."""
+        """The operator in its current form; the model need not be rewritten for its sake alone."""
         outputs = self.graph.add_many(self.operator, inputs, len(self.proto.output), **attributes)
         self.graph.upgraded.update(tensor.name for tensor in outputs)
         return outputs
 
     def refusal(self, what: str, remedy: str) -> Misuse:
         """The error for a node that cannot be compiled."""
-        return Misuse(f"{label(self.proto)} {what}. {remedy}")
+        return Misuse(f"{label(self.proto)} {what}. {remedy}", code="AT113")
 
 
 Rewrite = Callable[[Node], Outputs]

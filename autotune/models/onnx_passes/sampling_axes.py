@@ -12,7 +12,7 @@ from autotune.models.onnx_passes.tensor import Tensor
 
 @dataclass(frozen=True)
 class Sampling:
-    """How Resize maps places of the output to places of the input.
+    """The mapping of Resize from output coordinates to input coordinates.
 
     mode: nearest, linear or cubic. coordinates: the coordinate transformation mode of ONNX.
     rounding: that of nearest; `simple`, that of operator sets before 11, takes the ceiling when shrinking.

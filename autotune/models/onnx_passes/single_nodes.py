@@ -21,13 +21,15 @@ UNKNOWN = -1
 
 
 class Known(Protocol):
-    """What is known of an input: its dtype, its static shape, and its array where it is constant."""
+    """Static facts of an input: its dtype, its static shape, and its array where it is constant."""
 
     dtype: np.dtype
     shape: tuple[int, ...]
 
     @property
-    def array(self) -> np.ndarray | None: ...
+    def array(self) -> np.ndarray | None:
+        """The values of a constant; None otherwise."""
+        ...
 
 
 class UnknownShape(Exception):
@@ -77,6 +79,7 @@ def _known(tensor: onnx.TypeProto.Tensor) -> list[int]:
 
 
 def computed(node: onnx.NodeProto, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """The outputs of a node by ONNX's reference implementation, from the arrays of its inputs by name."""
     from onnx.reference import ReferenceEvaluator  # loads all reference operators: a quarter of a second
 
     values = [

@@ -50,6 +50,7 @@ class Tensor:
 
     @array.setter
     def array(self, values: np.ndarray) -> None:
+        """Makes it a constant of these values."""
         self._constant = values
 
     @property
