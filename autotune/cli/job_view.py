@@ -7,6 +7,7 @@ from autotune.cli.tables import print_table
 from autotune.jobs.durations import show_duration, show_secs
 from autotune.jobs.status import JobState, JobStatus, ModelStatus
 from autotune.jobs.status_tables import model_table, offer_table, task_table, warnings
+from tuning_logs.selection.significance import is_significant
 
 
 def summary(status: JobStatus) -> str:
@@ -60,7 +61,7 @@ def print_status(status: JobStatus) -> None:
             OUT.print(f"{one.name}: {one.library}")
     decided = [one.winner_p_value for one in status.tasks if one.winner_p_value is not None]
     if decided:
-        clear = sum(p_value < 0.05 for p_value in decided)
+        clear = sum(is_significant(p_value) for p_value in decided)
         OUT.print(
             f"finalists of {len(decided)} tasks were measured again: {clear} winners are faster than the "
             "next beyond luck, the others are as fast as it, as far as can be told"

@@ -92,7 +92,7 @@ class Build:
         return path
 
 
-def compile(
+def compile(  # noqa: PLR0913 - public since 0.1
     model: Model | tvm.IRModule,
     target: Target,
     log: RecordStore,

@@ -16,7 +16,7 @@ from search_spaces.task import TuningTask
 from search_spaces.tensor_ir.modules import signature, tvm_target, workload
 
 
-def _conv2d_winograd_nhwc(
+def _conv2d_winograd_nhwc(  # noqa: PLR0913 - the sizes that a user names
     n: int, h: int, w: int, ci: int, co: int, padding: int = 1
 ) -> tuple[te.Tensor, te.Tensor, te.Tensor]:
     """3×3, stride 1; the weights are transformed within the operator.
@@ -28,7 +28,7 @@ def _conv2d_winograd_nhwc(
     return data, weight, topi.nn.conv2d_winograd_nhwc(data, weight, 1, padding, 1, "float32")
 
 
-def _conv2d_bias_relu_nhwc(
+def _conv2d_bias_relu_nhwc(  # noqa: PLR0913 - the sizes that a user names
     n: int, h: int, w: int, ci: int, co: int, kernel_size: int, stride: int = 1, padding: int = 0
 ) -> tuple[te.Tensor, te.Tensor, te.Tensor, te.Tensor]:
     data, weight, conv = te_workload.conv2d_nhwc(n, h, w, ci, co, kernel_size, stride, padding)

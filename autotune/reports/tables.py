@@ -7,9 +7,7 @@ from autotune.jobs.status import JobStatus
 from autotune.jobs.status_tables import show_factor, show_gflops
 from autotune.jobs.table import Cell, Column, Table
 from autotune.reports.report import OperatorReport, Report
-
-# The level of significance of finals.
-_SIGNIFICANT = 0.05
+from tuning_logs.selection.significance import is_significant
 
 
 def operator_table(report: Report) -> Table:
@@ -67,4 +65,4 @@ def _operator_row(one: OperatorReport) -> tuple[Cell, ...]:
 def _confidence(p_value: float | None) -> str:
     if p_value is None:
         return "–"
-    return f"sure (p = {p_value:.3f})" if p_value < _SIGNIFICANT else "a tie"
+    return f"sure (p = {p_value:.3f})" if is_significant(p_value) else "a tie"
