@@ -19,6 +19,10 @@ ShapeOption = Annotated[
     list[str] | None,
     typer.Option("--shape", metavar="INPUT:SIZES", help="Fixes an input's shape, as in images:1,3,320,320."),
 ]
+DimOption = Annotated[
+    list[str] | None,
+    typer.Option("--dim", metavar="NAME=SIZE", help="Fixes a free dimension by its name, as in batch=1."),
+]
 DeviceOption = Annotated[
     str,
     typer.Option(

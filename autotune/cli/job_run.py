@@ -36,6 +36,8 @@ def run_with_progress(
     started: when the command began, on the monotonic clock. Raises what `open_job` and `JobRun.rounds` raise.
     """
     with open_job(plan, make_engine, started) as job:
+        for notice in plan.notices:
+            warn(notice)
         _warn_of_the_log(job.log, plan)
         _name_the_cost_models(plan)
         try:

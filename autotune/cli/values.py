@@ -23,3 +23,18 @@ def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
             raise Misuse(f"input {name!r} has one shape; found two", code="AT105")
         shapes[name] = shape
     return shapes
+
+
+def parse_dims(texts: Sequence[str]) -> dict[str, int]:
+    """Parses sizes of named dimensions, each written `batch=1`. Raises Misuse for anything else."""
+    dims: dict[str, int] = {}
+    for text in texts:
+        name, _, size = text.rpartition("=")
+        if not name or not re.fullmatch(r"\d+", size) or int(size) == 0:
+            raise Misuse(
+                f"a dimension looks like batch=1, with a positive size; found {text!r}", code="AT105"
+            )
+        if name in dims:
+            raise Misuse(f"dimension {name!r} has one size; found two", code="AT105")
+        dims[name] = int(size)
+    return dims

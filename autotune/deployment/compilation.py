@@ -115,7 +115,7 @@ def compile(  # noqa: PLR0913 - public since 0.1
             code="AT702",
         )
     compiled_for = tvm_target(target)
-    lowered = lower(module, target)
+    lowered = lower(model, target)
     with ExitStack() as stack:
         records = database(log, target, device, others, _TrialBuild(stack, linker or "cc"))
         with compiled_for, records, tvm.transform.PassContext(opt_level=3):

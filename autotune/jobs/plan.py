@@ -59,11 +59,12 @@ class DevicePlan:
 
 @dataclass(frozen=True)
 class JobPlan:
-    """A request with its models and devices loaded."""
+    """A request with its models and devices loaded; notices: of its models, see `Model`."""
 
     request: JobRequest
     devices: tuple[DevicePlan, ...]
     space: Callable[[TuningTask], SearchSpace] = TensorIRSpace
+    notices: tuple[str, ...] = ()
 
     def pretrained(self, device: Device) -> PretrainedModel | None:
         """The cost model that guides the search on a device from the first trial on; None where there is none.
@@ -110,8 +111,10 @@ def plan_job(request: JobRequest) -> JobPlan:
     cannot be reached.
     """
     planned: dict[tuple[str, str], tuple[Device, list[PlannedModel]]] = {}
+    notices: list[str] = []
     for wanted in request.models:
         module = load_model(wanted.path, wanted.shapes)
+        notices += module.notices
         for url in wanted.devices:
             device = request.reach(url)
             _, models = planned.setdefault((device.fingerprint.key, str(device.target)), (device, []))
@@ -119,7 +122,7 @@ def plan_job(request: JobRequest) -> JobPlan:
                 continue
             tasks = extract_tasks(module, device.target)
             models.append(PlannedModel(wanted.name, tasks, wanted.priority, wanted))
-    return JobPlan(request, share_out(list(planned.values())))
+    return JobPlan(request, share_out(list(planned.values())), notices=tuple(notices))
 
 
 def share_out(device_runs: Sequence[tuple[Device, Sequence[PlannedModel]]]) -> tuple[DevicePlan, ...]:

@@ -10,6 +10,7 @@ import typer
 from autotune.cli.arguments import (
     DeviceOption,
     DevicesOption,
+    DimOption,
     JsonOption,
     LogOption,
     ModelArgument,
@@ -17,7 +18,7 @@ from autotune.cli.arguments import (
 )
 from autotune.cli.console import ERR, OUT, print_json
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
-from autotune.cli.inputs import read_model
+from autotune.cli.inputs import Sizes, read_model
 from autotune.cli.tables import TableView, print_table
 from autotune.deployment.compilation import compile
 from autotune.deployment.executable import SavedModel
@@ -38,6 +39,7 @@ def build(
     device: DeviceOption = "local",
     devices: DevicesOption = None,
     shape: ShapeOption = None,
+    dim: DimOption = None,
     strict: Annotated[
         float | None,
         typer.Option(
@@ -59,7 +61,7 @@ def build(
     if output.is_dir():
         raise Misuse(f"--output is the file of the library; found the folder {output}", code="AT803")
     records = read_log(log)
-    network = read_model(model, shape)
+    network = read_model(model, Sizes(shape, dim))
     others = OtherDevices.ALLOWED if allow_device else OtherDevices.REFUSED
     linker = None if where.is_here else where.linker
     built = compile(network, where.target, records, where.fingerprint, others, linker=linker)

@@ -12,6 +12,7 @@ import typer
 from autotune.cli.arguments import (
     DeviceOption,
     DevicesOption,
+    DimOption,
     JsonOption,
     LogOption,
     OperatorOption,
@@ -19,9 +20,9 @@ from autotune.cli.arguments import (
     ShapeOption,
 )
 from autotune.cli.console import print_json
+from autotune.cli.inputs import Sizes
 from autotune.cli.job_run import check_success, engine_on, run_with_progress
 from autotune.cli.job_view import print_status
-from autotune.cli.values import parse_shapes
 from autotune.devices.device import parse_device
 from autotune.devices.device_file import read_devices
 from autotune.jobs.durations import parse_secs
@@ -70,6 +71,7 @@ def tune(
     batch: Annotated[int, typer.Option("--batch", help="The most candidates per round.")] = 16,
     seed: Annotated[int, typer.Option("--seed", help="Decides every random choice of the search.")] = 0,
     shape: ShapeOption = None,
+    dim: DimOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -109,7 +111,9 @@ def tune(
     budget = Budget(trials, None if time is None else parse_secs(time), until_gain)
     name = op or (model.stem if model else "")
     models = (
-        () if model is None else (ModelRequest(model, name, (device,), shapes=parse_shapes(shape or [])),)
+        ()
+        if model is None
+        else (ModelRequest(model, name, (device,), shapes=Sizes(shape, dim).shapes_of(model)),)
     )
     request = JobRequest(
         name,

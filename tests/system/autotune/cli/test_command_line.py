@@ -163,6 +163,25 @@ def test_bad_models_are_misuse(model: Path, tmp_path: Path) -> None:
         one_sentence(run_here("tasks", path), 2, str(path.name))
 
 
+def test_a_free_dimension_is_fixed_by_name_and_a_batch_is_one(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "free",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ("batch", "width"))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
+    opset = helper.make_opsetid("", 17)
+    path = tmp_path / "free.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+
+    one_sentence(run_here("tasks", path), 2, "width")
+    done = run_here("tasks", path, "--dim", "width=8", "--json")
+    assert done.returncode == 0 and "--dim batch=N" in done.stderr
+    fixed = run_here("tasks", path, "--dim", "width=8", "--dim", "batch=4", "--json")
+    assert fixed.returncode == 0 and "batch" not in fixed.stderr
+    assert json.loads(done.stdout) != json.loads(fixed.stdout)
+
+
 def test_a_shape_that_does_not_fit_is_misuse(model: Path) -> None:
     one_sentence(run_apart("tasks", model, "--shape", "x:1,4,8"), 2, "x")
     one_sentence(run_here("tasks", model, "--shape", "nobody:1,4,8,8"), 2, "nobody")
