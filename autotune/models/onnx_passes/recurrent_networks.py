@@ -128,7 +128,7 @@ def _state(node: Node, state: Tensor | None, place: int, batch: int) -> Tensor:
 
 
 def _direction(node: Node, x: Tensor, place: int) -> tuple[Tensor, _Cell]:
-    """The products of all inputs, [steps, batch, gates H], and the cell, of one direction."""
+    """The products of all inputs, [steps batch, gates H], and the cell, of one direction."""
     steps, batch, features = x.shape
     hidden, operator = node[2].shape[2], node.operator
     width = _GATES[operator] * hidden
@@ -153,7 +153,7 @@ def _direction(node: Node, x: Tensor, place: int) -> tuple[Tensor, _Cell]:
         is_linear_before_reset,
         bool(node.attribute("input_forget", 0)),
     )
-    return products.reshape(steps, batch, width), cell
+    return products, cell
 
 
 def _unrolled(
@@ -165,11 +165,14 @@ def _unrolled(
     """The outputs of all steps, and the last state. order: whether time runs backwards, the sequences' lengths."""
     h, c = state
     is_reverse, lengths = order
-    steps = inputs.shape[0]
+    graph, batch = inputs.graph, h.shape[0]
+    steps = inputs.shape[0] // batch
+    # One kernel cuts out the rows of all steps: a slice for each would be as many tasks.
+    sizes = graph.integers([batch] * steps)
+    rows = [inputs] if steps == 1 else graph.add_many("Split", [inputs, sizes], steps, axis=0)
     outputs: list[Tensor] = [h] * steps
-    graph = inputs.graph
     for step in reversed(range(steps)) if is_reverse else range(steps):
-        new_h, new_c = cell.step(inputs.index(0, step), h, c)
+        new_h, new_c = cell.step(rows[step], h, c)
         outputs[step] = new_h
         if lengths is not None:
             is_within = lengths.reshape(-1, 1) > step
@@ -178,7 +181,7 @@ def _unrolled(
             if c is not None and new_c is not None:
                 new_c = graph.add("Where", is_within, new_c, c)
         h, c = new_h, new_c
-    return _joined([each.reshape(1, *each.shape) for each in outputs], 0), h, c
+    return _joined(outputs, 0), h, c
 
 
 def _joined(parts: list[Tensor], axis: int) -> Tensor:
