@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,15 +28,15 @@ class Sizes:
         shapes, dims = parse_shapes(self.shape or []), parse_dims(self.dim or [])
         if not dims:
             return shapes
-        model, _ = onnx_file.read_with_notices(path, FixedSizes(shapes, dims))
+        model, notices = onnx_file.read_with_notices(path, FixedSizes(shapes, dims))
+        _show(notices)
         return {spec.name: spec.shape for spec in onnx_file.inputs(model)}
 
 
 def read_model(path: Path, sizes: Sizes) -> Model:
     """Reads a model file with the sizes of a command line; shows what was decided for the user."""
     model = load_model(path, sizes.shapes_of(path))
-    for notice in model.notices:
-        warn(notice)
+    _show(model.notices)
     return model
 
 
@@ -52,3 +53,8 @@ def read_tasks(
         return (operator_task(operator, target),)
     assert path is not None
     return extract_tasks(read_model(path, sizes), target)
+
+
+def _show(notices: Iterable[str]) -> None:
+    for notice in notices:
+        warn(notice)
