@@ -47,8 +47,6 @@ from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs.file.log import TuningLog
 from tuning_logs.records.measurement import Failure, FailureKind, Timing
 
-pytestmark = pytest.mark.alone
-
 TARGET = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"
 # The number of the processor in an ELF file.
 AARCH64 = 183
@@ -60,7 +58,10 @@ MISSING = [name for name in NEEDED if shutil.which(name) is None]
 FAULT_SECS = 3.0
 SOON_SECS = 20.0
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not run without {', '.join(MISSING)} (make system)")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(bool(MISSING), reason=f"not run without {', '.join(MISSING)} (make system)"),
+]
 
 
 @pytest.fixture(scope="module")
