@@ -106,7 +106,7 @@ def _outputs(node: Node) -> list[Tensor | None]:
 
 
 def _is_opaque(node: onnx.NodeProto) -> bool:
-    """True for control flow, and for an operator of no known definition."""
+    """True for control flow, for an operator of no known definition, and for one that computes no tensors."""
     if any(subgraphs(node)):
         return True
     if rewrite_of(node) is not None:
@@ -115,7 +115,7 @@ def _is_opaque(node: onnx.NodeProto) -> bool:
         schema = onnx.defs.get_schema(node.op_type, OPSET, node.domain)
     except onnx.defs.SchemaError:
         return True
-    return not all(kind.startswith(("tensor", "T")) for output in schema.outputs for kind in output.types)
+    return not all(any(kind.startswith("tensor") for kind in output.types) for output in schema.outputs)
 
 
 def _fed(graph: Graph, value: onnx.ValueInfoProto) -> Tensor:
