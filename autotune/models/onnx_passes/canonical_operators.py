@@ -130,13 +130,13 @@ def _fed(graph: Graph, value: onnx.ValueInfoProto) -> Tensor:
 
 def _written(proto: onnx.GraphProto, graph: Graph, values: Mapping[str, Tensor]) -> onnx.GraphProto:
     made = {name for node in graph.nodes for name in node.output}
+    makers = {name: node.name for node in proto.node for name in node.output}
     for value in proto.output:
         tensor = values[value.name]
         graph.use(tensor)
         if tensor.name != value.name or value.name not in made:
-            graph.nodes.append(
-                helper.make_node("Identity", [tensor.name], [value.name], f"{value.name}/output")
-            )
+            name = f"{makers.get(value.name) or value.name}/{value.name}"
+            graph.nodes.append(helper.make_node("Identity", [tensor.name], [value.name], name))
     # A name may be an output and, until then, something else's.
     outputs = [
         helper.make_tensor_value_info(
