@@ -43,8 +43,8 @@ tvm: $(VENV)/.installed
 
 # Everything but what takes minutes: first what two workers can share the cores for, then what needs the machine alone.
 test: $(VENV)/.installed system
-	set -o pipefail; $(PYTEST) -n 2 --dist worksteal -m 'not long and not alone' --durations=0 | tee durations.txt
-	set -o pipefail; $(PYTEST) tests/system -m 'alone and not long' --durations=0 | tee -a durations.txt
+	set -o pipefail; $(PYTEST) -n 2 --dist worksteal -m 'not long and not alone' --durations=0 --durations-min=0.01 | tee durations.txt
+	set -o pipefail; $(PYTEST) tests/system -m 'alone and not long' --durations=0 --durations-min=0.01 | tee -a durations.txt
 
 nightly: $(VENV)/.installed system
 	$(PYTEST) -m long
