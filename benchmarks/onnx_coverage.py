@@ -30,8 +30,9 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import numpy_helper
-from sides.onnx_case import Result, examine, warm_up
+from sides.onnx_case import Result, examine
 
+from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
 
@@ -151,7 +152,7 @@ def run(cases: list[Case], workers: int) -> list[Result]:
     # Workers import the module of a case by its name.
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH", "")]))
     results: list[Result] = []
-    with WorkerPool(workers, Call(warm_up), environment, 6 * _GIB, 2 * _GIB) as pool:
+    with WorkerPool(workers, WorkerNeeds(examine.__module__, environment), 6 * _GIB, 2 * _GIB) as pool:
         for start in range(0, len(cases), 100):
             calls = [
                 (Call(examine, (one.model, one.data, one.rtol, one.atol)), _TIMEOUT_SECS)

@@ -33,6 +33,8 @@ from tuning_logs.selection.schedule_choice import OtherDevices
 
 # TVM's own names for what its layout rewriting splits off: the packing of a weight.
 _PREPACK = "_weight_prepack"
+# The annotation of a block that packs a weight.
+_PACKING = "layout_rewrite_preproc"
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,12 +173,12 @@ def _with_split_packs(module: tvm.IRModule) -> tvm.IRModule:
     """The module with the packing of weights as functions of their own, to be computed during the build.
 
     TVM's pass fails on functions of another form than scheduled ones, such as calls of library routines, so it sees
-    those alone that have a weight of free layout.
+    those alone that pack a weight.
     """
     others = {
         name: func
         for name, func in module.functions.items()
-        if isinstance(func, tvm.tirx.PrimFunc) and not _may_pack_weights(func)
+        if isinstance(func, tvm.tirx.PrimFunc) and not _packs_weights(func)
     }
     rest = tvm.IRModule({name: func for name, func in module.functions.items() if name not in others})
     split = relax.transform.SplitLayoutRewritePreproc()(rest.with_attrs(module.attrs or {}))
@@ -184,8 +186,9 @@ def _with_split_packs(module: tvm.IRModule) -> tvm.IRModule:
     return split
 
 
-def _may_pack_weights(func: tvm.tirx.PrimFunc) -> bool:
-    return bool((func.attrs or {}).get("layout_free_buffers"))
+def _packs_weights(func: tvm.tirx.PrimFunc) -> bool:
+    # TVM offers no visitor of statements in Python; the text is short, as constants are parameters.
+    return bool((func.attrs or {}).get("layout_free_buffers")) and _PACKING in func.script()
 
 
 def _count_packs(module: tvm.IRModule) -> int:
