@@ -81,7 +81,8 @@ def test_a_prior_needs_no_schedule_and_takes_the_untouched_operator_too() -> Non
 
 
 def test_tune_says_that_it_is_guided_and_how_to_turn_that_off(tmp_path: Path) -> None:
-    shared = ["tune", "--op", "matmul:16,16,16", "--trials", 2, "--batch", 2]
+    # One thread: a busy machine would have its second one refused, which is tested elsewhere.
+    shared = ["tune", "--op", "matmul:16,16,16", "--trials", 2, "--batch", 2, "--device", "local?threads=1"]
     model = next(SHIPPED.glob("*.costmodel"))
     guided = run_here(*shared, "--cost-model", model, "--log", tmp_path / "a.jsonl")
     assert guided.returncode == 0, guided.stderr
