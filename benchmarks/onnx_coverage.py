@@ -35,6 +35,7 @@ from sides.onnx_case import Result, examine
 from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
+from autotune.workers.threads import kernel_threads
 
 _KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator", "real")
 _TIMEOUT_SECS = 120.0
@@ -148,7 +149,7 @@ def _pickled(sets: list[Any]) -> bytes:
 
 def run(cases: list[Case], workers: int) -> list[Result]:
     """The result of each case, in their order."""
-    environment = {"TVM_NUM_THREADS": "1", "TVM_BIND_THREADS": "0", "OMP_NUM_THREADS": "1"}
+    environment = kernel_threads(1)
     # Workers import the module of a case by its name.
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH", "")]))
     results: list[Result] = []

@@ -25,6 +25,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 import numpy as np
@@ -264,7 +265,7 @@ def print_row(name: str, tables: dict[str, dict[str, list[float]]], budget: int)
         for count in REGRETS
     ]
     print(
-        f"{name:24} {seeds:3} seeds  median {geomean(medians):6.1f}  mean {geomean(means):6.1f}  "
+        f"{name:24} {seeds:3} seeds  median {geometric_mean(medians):6.1f}  mean {geometric_mean(means):6.1f}  "
         f"regret {' '.join(f'{regret:5.1f}%' for regret in regrets)}  by table "
         + " ".join(f">{budget:.0f}" if median >= budget else f"{median:4.0f}" for median in medians),
         flush=True,
@@ -274,13 +275,15 @@ def print_row(name: str, tables: dict[str, dict[str, list[float]]], budget: int)
 def print_comparison(results: dict[str, dict[str, dict[str, list[float]]]]) -> None:
     """Ours over the best peer, and whether random search beat ours on some table."""
     peers = {
-        name: geomean(medians_of(tables)) for name, tables in results.items() if "cost-model" not in name
+        name: geometric_mean(medians_of(tables))
+        for name, tables in results.items()
+        if "cost-model" not in name
     }
     if "cost-model" not in results or not peers:
         return
     ours = results["cost-model"]
     best = min(peers, key=peers.__getitem__)
-    print(f"ours over the best peer, {best}: {geomean(medians_of(ours)) / peers[best]:.2f} (bar: 0.5)")
+    print(f"ours over the best peer, {best}: {geometric_mean(medians_of(ours)) / peers[best]:.2f} (bar: 0.5)")
     if "random" in results:
         pairs = zip(ours, medians_of(ours), medians_of(results["random"]), strict=True)
         worse = [table for table, mine, random in pairs if mine > random]
@@ -290,11 +293,6 @@ def print_comparison(results: dict[str, dict[str, dict[str, list[float]]]]) -> N
 def medians_of(tables: dict[str, dict[str, list[float]]]) -> list[float]:
     """The median number of evaluations of each table."""
     return [float(np.median(table["evaluations"])) for table in tables.values()]
-
-
-def geomean(values: list[float]) -> float:
-    """The geometric mean."""
-    return float(np.exp(np.mean(np.log(values))))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ def atomically(path: Path) -> Iterator[Path]:
     ...     scratch.write_bytes(data)
     """
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.unlink(missing_ok=True)
     try:
         yield scratch
         # Without it, a crash of the machine may leave the new name on an empty file.

@@ -27,6 +27,7 @@ class ModelRequest:
     name:     unique within the job; the file's, by default.
     priority: how much its latency counts against that of the others, relative to each.
     devices:  the devices to tune it for; URLs, or names of `devices.toml`;
+    shapes, dims: of its inputs and of free dimensions by name, see `load_model`;
     needed_secs: the latency that is asked for: the cheapest device that has it is chosen; None where any will do.
     """
 
@@ -36,6 +37,7 @@ class ModelRequest:
     priority: float = 1.0
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     needed_secs: float | None = None
+    dims: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from autotune.devices.device import Device
 from autotune.jobs.job_file import ModelRequest
 from autotune.jobs.status import Latency, ModelStatus, Operator
 from autotune.models import onnx_file
+from tuning_logs.atomic_file import atomically
 from tuning_logs.selection.significance import median_interval
 
 # Runs that are kept for pictures.
@@ -82,7 +83,8 @@ class ModelBuilds:
         elif after.low_secs > before.high_secs:
             kept, warning = old, f"{status.name}: the build from before the job is faster, and is kept"
         library = self._library(status, None)
-        os.replace(_copy(kept), library)
+        with atomically(library) as scratch:
+            os.link(kept, scratch)
         found = msgspec.structs.replace(
             status,
             before=before,
@@ -154,11 +156,3 @@ def _operators(coverage: Coverage) -> tuple[Operator, ...]:
 
 def _finite(secs: float | None) -> float | None:
     return secs if secs is not None and math.isfinite(secs) else None
-
-
-def _copy(library: Path) -> Path:
-    """Makes a hard link to a library in its folder."""
-    name = library.with_name(f".{library.name}")
-    name.unlink(missing_ok=True)
-    os.link(library, name)
-    return name

@@ -113,15 +113,16 @@ def plan_job(request: JobRequest) -> JobPlan:
     planned: dict[tuple[str, str], tuple[Device, list[PlannedModel]]] = {}
     notices: list[str] = []
     for wanted in request.models:
-        module = load_model(wanted.path, wanted.shapes)
+        module = load_model(wanted.path, wanted.shapes, wanted.dims)
         notices += module.notices
+        fixed = replace(wanted, shapes=module.shapes, dims={})
         for url in wanted.devices:
             device = request.reach(url)
             _, models = planned.setdefault((device.fingerprint.key, str(device.target)), (device, []))
             if any(model.name == wanted.name for model in models):
                 continue
             tasks = extract_tasks(module, device.target)
-            models.append(PlannedModel(wanted.name, tasks, wanted.priority, wanted))
+            models.append(PlannedModel(wanted.name, tasks, wanted.priority, fixed))
     return JobPlan(request, share_out(list(planned.values())), notices=tuple(notices))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import msgspec
 from autotune.devices.machine_state import MachineState
 from autotune.devices.roofline import Roofline
 from search_spaces import AutotuneError
+from tuning_logs.atomic_file import atomically
 
 _FILE = "status.json"
 SCHEMA = 1
@@ -187,15 +187,10 @@ def write_status(folder: Path, status: JobStatus) -> None:
 
     Raises AutotuneError where the folder cannot be written to.
     """
-    path = folder / _FILE
-    scratch = folder / f".{_FILE}.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with scratch.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(status), indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
+        with atomically(folder / _FILE) as scratch:
+            scratch.write_bytes(msgspec.json.format(msgspec.json.encode(status), indent=1))
     except OSError as error:
         raise AutotuneError(
             f"expected a folder that can be written to, found {folder}: {error}", code="AT803"

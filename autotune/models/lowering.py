@@ -10,11 +10,13 @@ from autotune.models.model import Model
 from autotune.models.passes.channel_padding import with_full_vectors
 from autotune.models.passes.channel_shuffles import with_channels_last_shuffles
 from autotune.models.passes.split_convolutions import with_split_convolutions
-from autotune.models.passes.subpixel_convolutions import with_subpixel_convolutions
 from search_spaces.errors import last_line
 from search_spaces.target import Target
 from search_spaces.tensor_ir.modules import is_cpu, tvm_target
 from search_spaces.tensor_ir.vector_unit import vector_unit
+
+# A transposed convolution would follow its neighbours to channels-last, for which TVM has no legalisation.
+_LAYOUTS = {"relax.nn.conv2d": ["NHWC", "HWIO"], "relax.nn.conv2d_transpose": ["NCHW", "IOHW"]}
 
 
 def lower(model: Model | tvm.IRModule, target: Target) -> tvm.IRModule:
@@ -66,13 +68,12 @@ def _with_channels_last(module: tvm.IRModule, target: tvm.target.Target) -> tvm.
     TVM cannot convert around every operator; a module that it cannot convert keeps its layout.
     """
     convert = [
-        relax.transform.ConvertLayout({"relax.nn.conv2d": ["NHWC", "HWIO"]}),
+        relax.transform.ConvertLayout(_LAYOUTS),
         relax.transform.Normalize(),
         relax.transform.CanonicalizeBindings(),
     ]
     try:
-        converted = with_subpixel_convolutions(tvm.transform.Sequential(convert)(module))
-        laid_out = with_channels_last_shuffles(converted)
+        laid_out = with_channels_last_shuffles(tvm.transform.Sequential(convert)(module))
         return with_full_vectors(with_split_convolutions(laid_out), vector_unit(target))
     except (RuntimeError, ValueError):
         return module

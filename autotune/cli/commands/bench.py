@@ -20,7 +20,7 @@ from autotune.cli.arguments import (
 )
 from autotune.cli.console import OUT, print_json
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
-from autotune.cli.inputs import Sizes, read_model
+from autotune.cli.inputs import fixed_sizes, read_model
 from autotune.cli.tables import print_table
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import Engine
@@ -64,7 +64,7 @@ def bench(
             f"whole models run on this machine only; found {device!r}, which is elsewhere", code="AT708"
         )
     rivals = set(against or [Rival.ONNXRUNTIME])
-    network = read_model(model, Sizes(shape, dim))
+    network = read_model(model, fixed_sizes(shape, dim))
     built = compile(network, where.target, read_log(log), where.fingerprint)
     with tempfile.TemporaryDirectory(prefix="autotune-bench-") as scratch:
         tuned = SavedModel(built.save(Path(scratch) / "tuned.so"), "autotune")

@@ -18,7 +18,7 @@ from autotune.cli.arguments import (
 )
 from autotune.cli.console import ERR, OUT, print_json
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
-from autotune.cli.inputs import Sizes, read_model
+from autotune.cli.inputs import fixed_sizes, read_model
 from autotune.cli.tables import TableView, print_table
 from autotune.deployment.compilation import compile
 from autotune.deployment.executable import SavedModel
@@ -61,7 +61,7 @@ def build(
     if output.is_dir():
         raise Misuse(f"--output is the file of the library; found the folder {output}", code="AT803")
     records = read_log(log)
-    network = read_model(model, Sizes(shape, dim))
+    network = read_model(model, fixed_sizes(shape, dim))
     others = OtherDevices.ALLOWED if allow_device else OtherDevices.REFUSED
     linker = None if where.is_here else where.linker
     built = compile(network, where.target, records, where.fingerprint, others, linker=linker)

@@ -11,7 +11,7 @@ import typer
 
 from autotune.cli.arguments import DimOption, JsonOption, OperatorOption, OptionalModelArgument, ShapeOption
 from autotune.cli.console import OUT, print_json
-from autotune.cli.inputs import Sizes, read_tasks
+from autotune.cli.inputs import fixed_sizes, read_tasks
 from autotune.cli.tables import print_table
 from autotune.devices.device import Device, parse_device
 from autotune.jobs.durations import show_secs
@@ -71,7 +71,7 @@ def estimate(
             "found none: how fast another device is cannot be told from them",
             code="AT307",
         )
-    tasks = read_tasks(model, op, Sizes(shape, dim), device.target)
+    tasks = read_tasks(model, op, fixed_sizes(shape, dim), device.target)
     name = op or (model.stem if model else "")
     found = estimate_model(name, tasks, device.fingerprint, pretrained.model, LatencyEstimator.fit(learned))
     if json:

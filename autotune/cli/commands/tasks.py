@@ -8,7 +8,7 @@ import typer
 
 from autotune.cli.arguments import DimOption, JsonOption, OperatorOption, OptionalModelArgument, ShapeOption
 from autotune.cli.console import print_json
-from autotune.cli.inputs import Sizes, read_tasks
+from autotune.cli.inputs import fixed_sizes, read_tasks
 from autotune.cli.tables import print_table
 from autotune.devices.device import parse_device
 from autotune.jobs.table import Column, Table
@@ -33,7 +33,7 @@ def tasks(
 ) -> None:
     """List the distinct operators of a model, how often each is called, and how large its search space is."""
     compile_for = parse_device(target).target if target.startswith("local") else Target.parse(target)
-    found = read_tasks(model, op, Sizes(shape, dim), compile_for)
+    found = read_tasks(model, op, fixed_sizes(shape, dim), compile_for)
     sizes = {task: TensorIRSpace(task).size for task in found}
     if json:
         print_json({"target": str(compile_for), "tasks": [_row(task, sizes[task]) for task in found]})

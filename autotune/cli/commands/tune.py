@@ -20,9 +20,9 @@ from autotune.cli.arguments import (
     ShapeOption,
 )
 from autotune.cli.console import print_json
-from autotune.cli.inputs import Sizes
 from autotune.cli.job_run import check_success, engine_on, run_with_progress
 from autotune.cli.job_view import print_status
+from autotune.cli.values import parse_dims, parse_shapes
 from autotune.devices.device import parse_device
 from autotune.devices.device_file import read_devices
 from autotune.jobs.durations import parse_secs
@@ -110,11 +110,8 @@ def tune(
     sampler_factory(sampler)  # says now what the sampler lacks
     budget = Budget(trials, None if time is None else parse_secs(time), until_gain)
     name = op or (model.stem if model else "")
-    models = (
-        ()
-        if model is None
-        else (ModelRequest(model, name, (device,), shapes=Sizes(shape, dim).shapes_of(model)),)
-    )
+    shapes, dims = parse_shapes(shape or []), parse_dims(dim or [])
+    models = () if model is None else (ModelRequest(model, name, (device,), shapes=shapes, dims=dims),)
     request = JobRequest(
         name,
         models,

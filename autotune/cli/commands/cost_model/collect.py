@@ -18,7 +18,7 @@ from autotune.cli.arguments import (
     ShapeOption,
 )
 from autotune.cli.console import ERR, OUT, print_json
-from autotune.cli.inputs import Sizes, read_tasks
+from autotune.cli.inputs import fixed_sizes, read_tasks
 from autotune.cli.stop_signal import StopSignal
 from autotune.devices.device_file import find_device
 from autotune.jobs.durations import parse_secs, show_secs
@@ -49,7 +49,7 @@ def collect(
     Ctrl-C stops; the same command goes on from there."""
     where = find_device(device, devices)
     budget = Budget(trials, None if time is None else parse_secs(time))
-    tasks = read_tasks(model, op, Sizes(shape, dim), where.target)
+    tasks = read_tasks(model, op, fixed_sizes(shape, dim), where.target)
     failures: Counter[str] = Counter()
     with open_log(log) as records_so_far:
         collection = Collection(tasks, where, records_so_far, budget, seed=seed, batch=batch)
