@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,7 @@ def _padded(value: Array, call: Any) -> Array | None:
 
 def _integers(values: Any) -> list[int] | None:
     """The integers of a shape or a tuple of prim values; None where one is symbolic."""
-    fields: Sequence[Any] = getattr(values, "values", None) or getattr(values, "fields", ())
+    fields: Any = getattr(values, "values", None) or getattr(values, "fields", ())
     found = [getattr(field, "value", field) for field in fields]
     return (
         [int(one) for one in found] if all(isinstance(one, int | tvm.tirx.IntImm) for one in found) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def chain(channels: list[int]) -> tvm.IRModule:
     with builder.function("main", [image]):
         with builder.dataflow():
             value: Any = image
-            for read, written in zip(channels, channels[1:], strict=False):
+            for read, written in pairwise(channels):
                 weight = relax.const(RNG.standard_normal((written, read, 3, 3)).astype(np.float32))
                 value = builder.emit(relax.op.nn.conv2d(value, weight, padding=1))
             result = builder.emit_output(value)
@@ -44,9 +45,9 @@ def written_last(module: tvm.IRModule) -> list[int]:
     found: list[int] = []
 
     def visit(expr: Any) -> None:
-        if isinstance(expr, relax.Call) and getattr(expr.op, "name", "") == "relax.nn.conv2d":
-            if str(expr.attrs.data_layout) == "NHWC":
-                found.append(int(expr.ty.shape[3]))
+        is_convolution = isinstance(expr, relax.Call) and getattr(expr.op, "name", "") == "relax.nn.conv2d"
+        if is_convolution and str(expr.attrs.data_layout) == "NHWC":
+            found.append(int(expr.ty.shape[3]))
 
     relax.analysis.post_order_visit(module["main"], visit)
     return found
