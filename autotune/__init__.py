@@ -11,6 +11,7 @@ _PLACES = {
     "autotune.tuning.budget": ["Budget"],
     "autotune.tuning.collection": ["Collection"],
     "autotune.deployment.compilation": ["Build", "compile"],
+    "autotune.deployment.preflight": ["Preflight", "check"],
     "autotune.devices.device": ["Device", "local_device", "parse_device"],
     "autotune.deployment.executable": ["load"],
     "autotune.jobs.job_file": ["JobRequest", "ModelRequest", "read_job_file"],

@@ -1,5 +1,6 @@
 from autotune.deployment.compilation import Build, compile
 from autotune.deployment.executable import load
+from autotune.deployment.preflight import Preflight, check
 from autotune.devices.device import Device, local_device, parse_device
 from autotune.jobs.job_file import JobRequest, ModelRequest, read_job_file
 from autotune.jobs.plan import JobPlan, plan_job
@@ -38,6 +39,7 @@ __all__ = [
     "Model",
     "ModelRequest",
     "OtherDevices",
+    "Preflight",
     "RecordStore",
     "SamplerKind",
     "Target",
@@ -48,6 +50,7 @@ __all__ = [
     "TuningRecord",
     "TuningTask",
     "Workload",
+    "check",
     "compile",
     "database",
     "extract_tasks",

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from autotune.cli.console import warn
 from autotune.cli.values import parse_dims, parse_shapes
+from autotune.deployment.preflight import Preflight, check
 from autotune.models.model import Model, load_model
 from autotune.models.onnx_file import FixedSizes
 from autotune.models.operators import operator_task
 from autotune.models.task_extraction import extract_tasks
+from autotune.workers.fork_server import ForkServer
 from search_spaces import Misuse, Target, TuningTask
 
 
@@ -39,3 +41,11 @@ def read_tasks(
         return (operator_task(operator, target),)
     assert path is not None
     return extract_tasks(read_model(path, sizes), target)
+
+
+def check_model(path: Path, sizes: FixedSizes, server: ForkServer) -> Preflight:
+    """The preflight of a model file on this machine; shows what could not be compared. Raises Misuse where it fails."""
+    found = check(load_model(path, sizes.shapes, sizes.dims), server=server)
+    for notice in found.notices:
+        warn(notice)
+    return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 
 import typer
 
@@ -23,19 +22,18 @@ from tuning_logs import RecordStore
 _INTERRUPTED = 130
 
 
-def engine_on(server: ForkServer) -> Callable[..., JobEngine]:
-    """A factory of job engines whose worker processes all come from one server."""
-    return partial(JobEngine, server=server)
-
-
 def run_with_progress(
-    plan: JobPlan, started: float, make_engine: Callable[..., JobEngine] = JobEngine
+    plan: JobPlan,
+    started: float,
+    server: ForkServer | None = None,
+    make_engine: Callable[..., JobEngine] = JobEngine,
 ) -> JobResult:
     """Runs or resumes a job, showing its rounds; the first Ctrl-C stops it politely, the second at once.
 
-    started: when the command began, on the monotonic clock. Raises what `open_job` and `JobRun.rounds` raise.
+    started: when the command began, on the monotonic clock; server: forks all worker processes.
+    Raises what `open_job` and `JobRun.rounds` raise.
     """
-    with open_job(plan, make_engine, started) as job:
+    with open_job(plan, make_engine, started, server) as job:
         for notice in plan.notices:
             warn(notice)
         _warn_of_the_log(job.log, plan)

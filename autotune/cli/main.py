@@ -18,6 +18,10 @@ app = command_group(
             "commands.tasks:tasks",
             "List the distinct operators of a model and the sizes of their search spaces.",
         ),
+        "check": Command(
+            "commands.check:check",
+            "Check that a model can be built, and that the build computes what its own runtime computes.",
+        ),
         "tune": Command(
             "commands.tune:tune",
             "Tune a model, or one operator, on a device.",
@@ -71,7 +75,7 @@ app = command_group(
             "Show, merge, compact, verify, share and convert tuning logs.",
         ),
     },
-    measuring=("tune", "run"),
+    measuring=("tune", "run", "check", "estimate"),
 )
 
 

@@ -14,7 +14,9 @@ from tvm import relax
 
 from autotune.deployment.engine import Array, draw
 from autotune.deployment.executable import SavedModel
+from autotune.deployment.referee import Referee
 from autotune.deployment.side_by_side import (
+    DRAWS,
     EngineLatency,
     EngineProcess,
     ModelComparison,
@@ -67,12 +69,13 @@ class BoardModelRunner:
         builds: Sequence[SavedModel],
         inputs: tuple[InputSpec, ...],
         rounds: int,
+        referee: Referee | None,
         spare_secs: Callable[[], float],
     ) -> ModelComparison:
-        """Times builds in turns and compares their outputs; the times are taken on the board."""
+        """Times builds in turns and judges the first one's outputs; the times are taken on the board."""
         with _pool() as pool:
             processes = [self._engine_process(pool, build, inputs, _TURN_SECS) for build in builds]
-            return compare_processes(processes, rounds, spare_secs)
+            return compare_processes(processes, rounds, referee, spare_secs)
 
     def _engine_process(
         self, pool: WorkerPool, build: SavedModel, inputs: tuple[InputSpec, ...], round_secs: float
@@ -80,15 +83,14 @@ class BoardModelRunner:
         boards = BoardRequest(self.boards, frozenset(), _WAIT_SECS)
         model = BoardModel(build, boards, inputs, self.seed)
         name = f"{build.name} on a board under {self.boards.key!r}"
-        return EngineProcess(
-            name, pool, Call(outputs_on_board, (model,)), Call(run_secs_on_board, (model, round_secs))
-        )
+        draws = tuple(Call(outputs_on_board, (model, self.seed + draw)) for draw in range(DRAWS))
+        return EngineProcess(name, pool, draws, Call(run_secs_on_board, (model, round_secs)))
 
 
-def outputs_on_board(model: BoardModel) -> tuple[Array, ...]:
-    """Outputs of the model on seeded inputs. Raises AutotuneError where the board or the model fails."""
+def outputs_on_board(model: BoardModel, seed: int) -> tuple[Array, ...]:
+    """Outputs of the model on inputs drawn with the seed. Raises AutotuneError where the board or the model fails."""
     with _faults_told():
-        return _loaded(model).outputs()
+        return _loaded(model).outputs(draw(model.inputs, seed))
 
 
 def run_secs_on_board(model: BoardModel, round_secs: float) -> list[float]:
@@ -104,17 +106,23 @@ class _Loaded:
     """A model on a board, with its inputs there."""
 
     def __init__(self, connection: Any, module: Any, arguments: Sequence[Array]) -> None:
-        device = connection.cpu()
-        self._machine = relax.VirtualMachine(module, device)
-        # The outputs stay there, too: what a run takes must not depend on the network.
-        self._machine.set_input("main", *[tvm.runtime.tensor(value, device) for value in arguments])
-        self._device = device
+        self._device = connection.cpu()
+        self._machine = relax.VirtualMachine(module, self._device)
+        self._arguments = arguments
+        self._set_inputs(arguments)
 
-    def outputs(self) -> tuple[Array, ...]:
-        """The model's outputs."""
+    def _set_inputs(self, arguments: Sequence[Array]) -> None:
+        # The outputs stay there, too: what a run takes must not depend on the network.
+        self._machine.set_input("main", *[tvm.runtime.tensor(value, self._device) for value in arguments])
+
+    def outputs(self, arguments: Sequence[Array]) -> tuple[Array, ...]:
+        """The model's outputs for other inputs than those it is timed with."""
+        self._set_inputs(arguments)
         self._machine.invoke_stateful("main")
         found = self._machine.get_outputs("main")
-        return tuple(np.asarray(one.numpy()) for one in (found if isinstance(found, tuple) else (found,)))
+        arrays = tuple(np.asarray(one.numpy()) for one in (found if isinstance(found, tuple) else (found,)))
+        self._set_inputs(self._arguments)
+        return arrays
 
     def timed_runs(self, round_secs: float) -> list[float]:
         """Latencies in seconds: as many runs as fit, at least one, after one that warms the caches."""

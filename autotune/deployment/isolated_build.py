@@ -1,28 +1,35 @@
-"""Building a model for a job in a process of its own, which a compiler that crashes may bring down."""
+"""Building a model in a process of its own, which a compiler that crashes may bring down."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from autotune.deployment.compilation import compile
 from autotune.deployment.coverage import Coverage
-from autotune.models.model import load_model
-from autotune.workers.fork_server import WorkerNeeds
+from autotune.models.isolation import failing_node
+from autotune.models.model import Model, load_model
+from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
-from search_spaces import AutotuneError, Target
-from tuning_logs import DeviceFingerprint, read_log
+from search_spaces import AutotuneError, Misuse, Target
+from search_spaces.errors import last_line
+from tuning_logs import DeviceFingerprint, TuningLog, read_log
+
+T = TypeVar("T")
 
 _TIMEOUT_SECS = 1800.0
 
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """A build of a model with a log, and the library's path.
+    """A build of a model, and the library's path.
 
+    log:    whose schedules it takes, None for the default ones;
     linker: a C compiler driver for the target, None where it is this machine's.
     """
 
@@ -30,26 +37,72 @@ class BuildRequest:
     shapes: Mapping[str, tuple[int, ...]]
     target: Target
     device: DeviceFingerprint
-    log: str
+    log: str | None
     library: Path
     linker: str | None = None
 
 
-def build_apart(request: BuildRequest) -> Coverage:
-    """Builds in a new process; what the build uses for each operator.
+@dataclass(frozen=True)
+class BuildResult:
+    """A build that was saved: what it uses for each operator, and seconds by step, in order."""
 
-    Raises AutotuneError where it does not build.
+    coverage: Coverage
+    secs: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """An error about the model, to be raised again by the parent."""
+
+    message: str
+    code: str
+
+
+def build_apart(request: BuildRequest, server: ForkServer | None = None) -> BuildResult:
+    """Builds in a new process. server: forks it; by default one of its own.
+
+    Raises Misuse, with the node of the model's file, where the model cannot be built, and AutotuneError where the
+    process does not live to say so.
     """
-    with lasting_worker(WorkerNeeds(__name__)) as pool:
+    with lasting_worker(WorkerNeeds(__name__), server) as pool:
         [reply] = pool.map([(Call(_build, (request,)), _TIMEOUT_SECS)])
     if not isinstance(reply, Returned):
         raise AutotuneError(f"expected {request.model.name} to build, found {reply.message}", code="AT703")
-    coverage: Coverage = reply.value
-    return coverage
+    if isinstance(reply.value, _Refused):
+        raise Misuse(reply.value.message, code=reply.value.code)
+    result: BuildResult = reply.value
+    return result
 
 
-def _build(request: BuildRequest) -> Coverage:
-    model = load_model(request.model, request.shapes)
-    built = compile(model, request.target, read_log(request.log), request.device, linker=request.linker)
-    built.save(request.library, request.linker)
-    return built.coverage
+def _build(request: BuildRequest) -> BuildResult | _Refused:
+    secs: dict[str, float] = {}
+    try:
+        model = _timed(secs, "import", lambda: load_model(request.model, request.shapes))
+        log = TuningLog.in_memory() if request.log is None else read_log(request.log)
+        try:
+            built = _timed(
+                secs,
+                "build",
+                lambda: compile(model, request.target, log, request.device, linker=request.linker),
+            )
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+            raise _refusal(model, request.target, error) from error
+        _timed(secs, "link", lambda: built.save(request.library, request.linker))
+    except Misuse as error:
+        return _Refused(str(error), error.code)
+    return BuildResult(built.coverage, secs)
+
+
+def _refusal(model: Model, target: Target, error: Exception) -> Misuse:
+    """The error with the node that does not build alone."""
+    found = failing_node(model, lambda module: compile(module, target, TuningLog.in_memory()))
+    name, cause = (found[0].name if found and found[0] else "", found[1] if found else error)
+    return model.origins.refusal(name, f"it does not build: {last_line(cause)}")
+
+
+def _timed(secs: dict[str, float], step: str, call: Callable[[], T]) -> T:
+    started = time.monotonic()
+    try:
+        return call()
+    finally:
+        secs[step] = time.monotonic() - started

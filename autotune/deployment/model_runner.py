@@ -8,6 +8,7 @@ from typing import Protocol
 
 from autotune.deployment.board_model import BoardModelRunner
 from autotune.deployment.executable import SavedModel
+from autotune.deployment.referee import Referee
 from autotune.deployment.side_by_side import (
     EngineLatency,
     ModelComparison,
@@ -20,7 +21,8 @@ from autotune.devices.device import Device
 from autotune.models.onnx_file import InputSpec
 from search_spaces.errors import AutotuneError
 
-_SEED = 0
+#: Of the first draw of a model's inputs.
+SEED = 0
 
 
 class ModelRunner(Protocol):
@@ -37,9 +39,10 @@ class ModelRunner(Protocol):
         builds: Sequence[SavedModel],
         inputs: tuple[InputSpec, ...],
         rounds: int,
+        referee: Referee | None,
         spare_secs: Callable[[], float],
     ) -> ModelComparison:
-        """Times builds in turns and compares their outputs, see `autotune.deployment.side_by_side.side_by_side`."""
+        """Times builds in turns and judges the first one's outputs; see `autotune.deployment.side_by_side`."""
         ...
 
 
@@ -53,17 +56,19 @@ class LocalModelRunner:
         self, build: SavedModel, inputs: tuple[InputSpec, ...], rounds: int, round_secs: float
     ) -> EngineLatency:
         """See `ModelRunner`."""
-        return measure(build, TimingSettings(inputs, self.threads, rounds, round_secs, _SEED))
+        return measure(build, TimingSettings(inputs, self.threads, rounds, round_secs, SEED))
 
     def side_by_side(
         self,
         builds: Sequence[SavedModel],
         inputs: tuple[InputSpec, ...],
         rounds: int,
+        referee: Referee | None,
         spare_secs: Callable[[], float],
     ) -> ModelComparison:
         """See `ModelRunner`."""
-        return side_by_side(builds, TimingSettings(inputs, self.threads, rounds, seed=_SEED), spare_secs)
+        settings = TimingSettings(inputs, self.threads, rounds, seed=SEED)
+        return side_by_side(builds, settings, referee, spare_secs)
 
 
 def model_runner(device: Device) -> ModelRunner:
@@ -73,4 +78,4 @@ def model_runner(device: Device) -> ModelRunner:
         return LocalModelRunner(device.threads)
     if device.target.is_gpu:
         raise AutotuneError("expected a processor to run whole models on, found a board's GPU", code="AT708")
-    return BoardModelRunner(via, _SEED)
+    return BoardModelRunner(via, SEED)

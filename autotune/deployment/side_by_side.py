@@ -12,10 +12,10 @@ from itertools import chain
 from typing import Any
 
 from autotune.deployment.engine import Array, Engine, outputs, run_secs
-from autotune.measurement.output_check import compare
+from autotune.deployment.referee import Referee, of_peer
 from autotune.measurement.timing import in_turns
 from autotune.models.onnx_file import InputSpec
-from autotune.workers.fork_server import WorkerNeeds
+from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.idle import wait_until_idle
 from autotune.workers.pool import WorkerPool, lasting_worker
 from autotune.workers.process import Call
@@ -27,8 +27,8 @@ from tuning_logs.records.measurement import Check
 _TIMEOUT_SECS = 600.0
 # However much time is left, this many times as many rounds are enough.
 _MOST_ROUNDS = 10
-# What rounding explains after some hundred layers, relative to an element or the output's root mean square.
-_TOLERANCE = {"float64": 1e-6, "float32": 1e-3, "float16": 3e-2, "bfloat16": 1e-1}
+#: Draws of inputs for which outputs are compared.
+DRAWS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +57,20 @@ class EngineLatency:
 
 @dataclass(frozen=True, slots=True)
 class EngineProcess:
-    """An engine in a worker process, with the calls for its outputs and for the latencies of one round."""
+    """An engine in a worker process, with the calls for its outputs of each draw and for the latencies of one round."""
 
     name: str
     pool: WorkerPool
-    outputs: Call
+    outputs: tuple[Call, ...]
     round: Call
 
 
 @dataclass(frozen=True, slots=True)
 class ModelComparison:
-    """Engines side by side: the first is the one under test, the second the peer whose outputs are the truth.
+    """Engines side by side: the first is the one under test.
 
-    check:   the largest deviations of the first engine's outputs from the peer's;
-    mistake: what is wrong with them, None where they are equal within the tolerance of their dtype.
+    check:   the largest deviations of the first engine's outputs from the reference's;
+    mistake: what is wrong with them, None where they are equal within rounding.
     """
 
     latencies: tuple[EngineLatency, ...]
@@ -84,10 +84,14 @@ class ModelComparison:
 
 
 def side_by_side(
-    engines: Sequence[Engine], settings: TimingSettings, spare_secs: Callable[[], float] = lambda: 0.0
+    engines: Sequence[Engine],
+    settings: TimingSettings,
+    referee: Referee | None = None,
+    spare_secs: Callable[[], float] = lambda: 0.0,
 ) -> ModelComparison:
-    """Runs every engine in a process of its own, in turns, and compares the first two's outputs.
+    """Runs every engine in a process of its own, in turns, and judges the first one's outputs.
 
+    referee:    the reference's outputs for `DRAWS` draws from the seed on; None: the second engine's are the truth.
     spare_secs: the time left; there are up to ten times as many rounds while one more of all engines fits into it.
 
     The engines take turns so that a change of the machine's clock or load hits all of them; they do not share
@@ -96,15 +100,15 @@ def side_by_side(
     """
     with ExitStack() as stack:
         processes = [_engine_process(stack, engine, settings) for engine in engines]
-        return compare_processes(processes, settings.rounds, spare_secs)
+        return compare_processes(processes, settings.rounds, referee, spare_secs)
 
 
 def compare_processes(
-    processes: Sequence[EngineProcess], rounds: int, spare_secs: Callable[[], float]
+    processes: Sequence[EngineProcess], rounds: int, referee: Referee | None, spare_secs: Callable[[], float]
 ) -> ModelComparison:
     """As `side_by_side`, of engines that have a process, here or at a board. Raises AutotuneError where one fails."""
-    ours, theirs = [_ask(process, process.outputs) for process in processes[:2]]
-    check, mistake = compare_outputs(ours, theirs)
+    judged_by = referee or Referee(tuple(map(of_peer, _outputs(processes[1]))))
+    verdict = judged_by.judge(_outputs(processes[0]))
     started = time.monotonic()
 
     def has_next_round(done: int) -> bool:
@@ -117,7 +121,7 @@ def compare_processes(
     latencies = tuple(
         EngineLatency(process.name, tuple(chain(*samples[place]))) for place, process in enumerate(processes)
     )
-    return ModelComparison(latencies, check, mistake)
+    return ModelComparison(latencies, verdict.check, verdict.mistake)
 
 
 def _round_secs(processes: Sequence[EngineProcess], place: int) -> list[float]:
@@ -139,35 +143,39 @@ def time_process(process: EngineProcess, rounds: int) -> EngineLatency:
     return EngineLatency(process.name, tuple(secs))
 
 
-def compare_outputs(ours: Sequence[Array], theirs: Sequence[Array]) -> tuple[Check, str | None]:
-    """The largest errors of outputs against the peer's, and the deviations beyond the tolerance as text, if any."""
-    if len(ours) != len(theirs):
-        return Check(float("inf"), float("inf")), f"expected {len(theirs)} outputs, found {len(ours)}"
-    checks = [Check(0.0, 0.0)]
-    mistakes: list[str] = []
-    for index, (mine, peers) in enumerate(zip(ours, theirs, strict=True)):
-        if (mine.shape, mine.dtype) != (peers.shape, peers.dtype):
-            found, expected = f"{mine.dtype} {mine.shape}", f"{peers.dtype} {peers.shape}"
-            mistakes.append(f"output {index} is {found} where the peer has {expected}")
-            continue
-        comparison = compare(mine, peers, 1.0)
-        checks.append(comparison.check)
-        if comparison.mistake and comparison.check.max_rel_error > _TOLERANCE.get(str(peers.dtype), 0.0):
-            mistakes.append(f"output {index}: {comparison.mistake}")
-    worst = Check(max(each.max_abs_error for each in checks), max(each.max_rel_error for each in checks))
-    return worst, "; ".join(mistakes) or None
+@dataclass(frozen=True, slots=True)
+class TrialRun:
+    """First runs of an engine: latencies, and its outputs for `DRAWS` draws of inputs."""
+
+    latency: EngineLatency
+    outputs: tuple[tuple[Array, ...], ...]
 
 
-def _engine_process(stack: ExitStack, engine: Engine, settings: TimingSettings) -> EngineProcess:
-    pool = stack.enter_context(_pool(settings.threads))
-    asked = (engine, settings.inputs, settings.seed)
+def trial_run(engine: Engine, settings: TimingSettings, server: ForkServer | None = None) -> TrialRun:
+    """Runs an engine in a process of its own. server: forks the process; by default one of its own.
+
+    Raises AutotuneError where the engine fails.
+    """
+    with ExitStack() as stack:
+        process = _engine_process(stack, engine, settings, server)
+        found = _outputs(process)
+        return TrialRun(time_process(process, settings.rounds), found)
+
+
+def _outputs(process: EngineProcess) -> tuple[tuple[Array, ...], ...]:
+    return tuple(tuple(_ask(process, call)) for call in process.outputs)
+
+
+def _engine_process(
+    stack: ExitStack, engine: Engine, settings: TimingSettings, server: ForkServer | None = None
+) -> EngineProcess:
+    needs = WorkerNeeds(__name__, kernel_threads(settings.threads))
+    pool = stack.enter_context(lasting_worker(needs, server))
+    inputs, seed = settings.inputs, settings.seed
+    draws = tuple(Call(outputs, (engine, inputs, seed + draw)) for draw in range(DRAWS))
     return EngineProcess(
-        engine.name, pool, Call(outputs, asked), Call(run_secs, (*asked, settings.round_secs))
+        engine.name, pool, draws, Call(run_secs, (engine, inputs, seed, settings.round_secs))
     )
-
-
-def _pool(threads: int) -> WorkerPool:
-    return lasting_worker(WorkerNeeds(__name__, kernel_threads(threads)))
 
 
 def _ask(process: EngineProcess, call: Call) -> Any:

@@ -12,6 +12,7 @@ import msgspec
 from autotune.devices.roofline import Roofline
 from autotune.devices.roofline_measurement import measure_roofline
 from autotune.jobs.device_run import ATTEMPTS, DeviceRun, TunerFactory, TurnClock, default_tuner
+from autotune.jobs.job_file import ModelRequest
 from autotune.jobs.model_builds import ModelBuilds
 from autotune.jobs.plan import JobPlan
 from autotune.jobs.status import JobState, JobStatus, ModelStatus
@@ -20,8 +21,8 @@ from autotune.workers.fork_server import ForkServer
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import Failure, RecordStore, TuningRecord
 
-# Of a job's time no more than this goes into builds before the search starts; the first model is always built.
-_BEFORE_SHARE = 0.1
+# Of the time that is left after the models are checked, no more than this is kept for running them at the end.
+_AFTER_SHARE = 0.5
 _TURNS = 10
 # How often boards are looked after while there is nothing else to do.
 _LOOK_SECS = 0.05
@@ -136,34 +137,30 @@ class JobEngine:
                     run.rounds.close()
 
     def _before(self) -> Iterator[JobRound]:
-        """Measures rooflines, and builds the models with the log as it is."""
+        """Measures rooflines, and checks the models, building them with the log as it is."""
         if self.model_builds is None:
             return
-        secs = self.plan.request.budget.secs
-        limit = float("inf") if secs is None else _BEFORE_SHARE * secs
-        here = [run for run in self.device_runs if not run.plan.is_remote]
+        here = [run for run in self.device_runs if not run.plan.is_remote and self.model_builds.is_saving]
         for run in here:
             yield self._doing(f"measuring what {run.plan.device.name} can do at most")
             run.note_roofline(self.find_roofline(run.plan.device.threads))
         for run, status in self._in_order():
-            request = next(one.request for one in run.plan.models if one.name == status.name)
+            request = self._request_of(run, status)
             if self.is_stopping or request is None or self.model_builds.has_before(status):
                 continue
-            started = any(one.first_secs is not None for one in self.models.values())
-            if started and self.elapsed_secs > limit:
-                self.warnings.append(f"{status.name} is not measured as a whole: the job is too short for it")
-                continue
-            yield self._doing(f"building {status.name} as it is before the job")
+            yield self._doing(f"checking {status.name}, built as it is before the job")
             try:
                 found = self.model_builds.before(request, run.plan.device, status)
                 self.models[found.name, found.device] = found
+            except Misuse:
+                raise
             except AutotuneError as error:
                 self.warnings.append(f"{status.name} is not measured as a whole: {error}")
 
     def _search(self) -> Iterator[JobRound]:
         """Devices of this machine take turns, the one that has had the least of its share first; boards measure
         meanwhile, and have what they measure next compiled between the turns."""
-        left = self._spare_secs(self._in_order())
+        left = self._search_secs()
         if (left is not None and left <= 0) or self._trials_are_spent:
             return
         for run in self.device_runs:
@@ -254,7 +251,7 @@ class JobEngine:
         waiting = self._in_order()
         while waiting:
             run, status = waiting.pop(0)
-            request = next(one.request for one in run.plan.models if one.name == status.name)
+            request = self._request_of(run, status)
             if self.is_stopping or request is None or not self.model_builds.has_before(status):
                 continue
             if self.earlier and self.earlier.state is JobState.FINISHED and status.after and not run.clock():
@@ -285,6 +282,17 @@ class JobEngine:
             return left
         built = [one for _, one in waiting if self.model_builds.has_before(one)]
         return left - sum(self.model_builds.remaining_secs(one, _TURNS) for one in built)
+
+    def _search_secs(self) -> float | None:
+        """Seconds of the budget for the search: what the final builds leave, and the larger part of it at least."""
+        left, spare = self.secs_left, self._spare_secs(self._in_order())
+        if left is None or spare is None or self.is_stopping:
+            return spare
+        return max(spare, (1 - _AFTER_SHARE) * left)
+
+    def _request_of(self, run: DeviceRun, status: ModelStatus) -> ModelRequest | None:
+        """The model's file and shapes, None for an operator."""
+        return next(one.request for one in run.plan.models if one.name == status.name)
 
     def _in_order(self) -> list[tuple[DeviceRun, ModelStatus]]:
         """Every model on every device, by priority, the highest first."""

@@ -14,45 +14,82 @@ import msgspec
 from autotune.deployment.coverage import Coverage
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.isolated_build import BuildRequest, build_apart
-from autotune.deployment.model_runner import ModelRunner, model_runner
-from autotune.devices.device import Device
+from autotune.deployment.model_runner import SEED, ModelRunner, model_runner
+from autotune.deployment.preflight import Preflight, check, preflight
+from autotune.deployment.referee import Referee
+from autotune.deployment.reference import find_referee, reference_for
+from autotune.devices.device import Device, local_device
 from autotune.jobs.job_file import ModelRequest
 from autotune.jobs.status import Latency, ModelStatus, Operator
 from autotune.models import onnx_file
+from autotune.models.model import load_model
+from autotune.workers.fork_server import ForkServer
+from search_spaces import AutotuneError
 from tuning_logs.atomic_file import atomically
 from tuning_logs.selection.significance import median_interval
 
+# A first look at the latency.
+_ROUND_SECS = 0.05
 # Runs that are kept for pictures.
 _KEPT_RUNS = 200
 # A model of which one run takes longer is run in fewer turns.
 _SLOW_SECS = 0.1
 _FEWEST_TURNS = 3
+# A turn of two builds, with the pauses between them.
+_TURN_SECS = 1.0
+
+
+_ModelKey = tuple[Path, tuple[tuple[str, tuple[int, ...]], ...]]
 
 
 class ModelBuilds:
-    """Builds the models of a job in its folder and measures their latencies where `open_runner` runs them."""
+    """Checks the models of a job, builds them in its folder, and measures them where `open_runner` runs them.
+
+    folder: None for a job that only searches, whose models are checked and nothing else;
+    server: forks the processes for it; by default one of each.
+    """
 
     def __init__(
-        self, folder: Path, log: str, open_runner: Callable[[Device], ModelRunner] = model_runner
+        self,
+        folder: Path | None,
+        log: str,
+        open_runner: Callable[[Device], ModelRunner] = model_runner,
+        server: ForkServer | None = None,
     ) -> None:
-        self._folder, self._log, self._open_runner = folder, log, open_runner
+        self._folder, self._log, self._open_runner, self._server = folder, log, open_runner, server
+        self._referees: dict[_ModelKey, Referee | None] = {}
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether builds are kept and measured."""
+        return self._folder is not None
 
     def before(self, request: ModelRequest, device: Device, status: ModelStatus) -> ModelStatus:
-        """Builds a model with the log as it is and runs it a few times; returns the status with what was found.
+        """Builds a model with the log as it is, runs it a few times, and compares it with its reference.
 
-        Raises AutotuneError where it does not build or run.
+        On a device of another machine it is compared here, and run there. Returns the status with what was found.
+        Raises Misuse where the model fails, and AutotuneError where the device does not run it.
         """
-        place, library = self._open_runner(device), self._library(status, "before")
-        started = time.monotonic()
-        coverage = build_apart(self._request(request, device, library))
-        taken = place.measure(
-            SavedModel(library.absolute(), "before"), _inputs(request), rounds=1, round_secs=0.05
-        )
+        if self._folder is None:
+            self._check(request)
+            return status
+        library = self._library(status, "before")
+        build = self._request(request, device, library)
+        if device.is_here and not device.target.is_gpu:
+            found = preflight(build, device.threads, self._server)
+            coverage, first_secs, secs = found.coverage, found.latency.secs, found.build_secs
+        else:
+            found, started = self._check(request), time.monotonic()
+            coverage = build_apart(build, self._server).coverage
+            place = self._open_runner(device)
+            taken = place.measure(SavedModel(library.absolute(), "before"), found.inputs, 1, _ROUND_SECS)
+            first_secs, secs = taken.secs, time.monotonic() - started
+        self._referees[_key(request)] = found.referee
         return msgspec.structs.replace(
             status,
             operators=_operators(coverage),
-            first_secs=taken.secs,
-            before_secs=time.monotonic() - started,
+            first_secs=first_secs,
+            before_secs=secs,
         )
 
     def after(
@@ -67,15 +104,16 @@ class ModelBuilds:
 
         turns: of each build, more where spare_secs, the time left, allows; fewer of a slow model.
         The faster of the two becomes the job's library. Returns the status with what was found, and a warning where
-        the library is not the new build, or where the two do not compute the same. Raises AutotuneError where the
-        model does not build or run.
+        the library is not the new build, or where that does not compute what the reference does. Raises AutotuneError
+        where the model does not build or run.
         """
         old, new = self._library(status, "before"), self._library(status, "after")
-        coverage = build_apart(self._request(request, device, new))
+        coverage = build_apart(self._request(request, device, new), self._server).coverage
+        referee, specs = self._referee(request), _inputs(request)
         builds = [SavedModel(new.absolute(), "after"), SavedModel(old.absolute(), "before")]
-        slow = (status.first_secs or 0.0) > _SLOW_SECS
+        slow = (status.first_secs or 0.0) > _SLOW_SECS or spare_secs() < turns * _TURN_SECS
         rounds = _FEWEST_TURNS if slow else turns
-        compared = self._open_runner(device).side_by_side(builds, _inputs(request), rounds, spare_secs)
+        compared = self._open_runner(device).side_by_side(builds, specs, rounds, referee, spare_secs)
         after, before = (latency(each.run_secs) for each in compared.latencies)
         kept, warning = new, None
         if compared.mistake is not None:
@@ -97,13 +135,27 @@ class ModelBuilds:
 
     def has_before(self, status: ModelStatus) -> bool:
         """Whether an earlier run of the job has built the model already."""
-        return status.first_secs is not None and self._library(status, "before").is_file()
+        return self.is_saving and status.first_secs is not None and self._library(status, "before").is_file()
 
     def remaining_secs(self, status: ModelStatus, turns: int) -> float:
         """An estimate of the duration of `after` from that of `before`."""
         run_secs = status.first_secs or 0.0
         taken = _FEWEST_TURNS if run_secs > _SLOW_SECS else turns
         return 1.5 * (status.before_secs or 0.0) + taken * (0.5 + 4 * run_secs)
+
+    def _check(self, request: ModelRequest) -> Preflight:
+        return check(load_model(request.path, request.shapes), server=self._server)
+
+    def _referee(self, request: ModelRequest) -> Referee | None:
+        """The reference's outputs, which an earlier run of the job may have seen; None where it does not run here."""
+        key = _key(request)
+        if key not in self._referees:
+            try:
+                reference = reference_for(request.path, request.shapes, local_device().threads)
+                self._referees[key] = find_referee(reference, _inputs(request), SEED, self._server)
+            except AutotuneError:
+                self._referees[key] = None
+        return self._referees[key]
 
     def _request(self, request: ModelRequest, device: Device, library: Path) -> BuildRequest:
         return BuildRequest(
@@ -123,7 +175,8 @@ class ModelBuilds:
             if status.device == "local"
             else "@" + "".join(c if c.isalnum() else "-" for c in status.device)
         )
-        builds = self._folder if when is None else self._folder / when
+        folder = self._folder or Path()
+        builds = folder if when is None else folder / when
         return builds / f"{status.name}{place}.so"
 
 
@@ -132,6 +185,10 @@ def latency(run_secs: Sequence[float]) -> Latency:
     low, high = median_interval(run_secs)
     kept = run_secs[:: -(-len(run_secs) // _KEPT_RUNS)]
     return Latency(statistics.median(run_secs), low, high, tuple(kept))
+
+
+def _key(request: ModelRequest) -> _ModelKey:
+    return request.path, tuple(request.shapes.items())
 
 
 def _inputs(request: ModelRequest) -> tuple[onnx_file.InputSpec, ...]:

@@ -16,6 +16,7 @@ from autotune.jobs.status import JobState, JobStatus
 from autotune.jobs.status_writer import StatusWriter
 from autotune.jobs.webhook import post
 from autotune.search.dashboard import Dashboard
+from autotune.workers.fork_server import ForkServer
 from tuning_logs import RecordStore, open_log
 
 
@@ -74,11 +75,15 @@ class JobRun:
 
 @contextmanager
 def open_job(
-    plan: JobPlan, make_engine: Callable[..., JobEngine] = JobEngine, started: float | None = None
+    plan: JobPlan,
+    make_engine: Callable[..., JobEngine] = JobEngine,
+    started: float | None = None,
+    server: ForkServer | None = None,
 ) -> Iterator[JobRun]:
     """Opens a job's log and folder for one run, resuming the job whose folder says that it has run before.
 
-    started: when the run began, on the monotonic clock, from which its time budget counts; by default now.
+    started: when the run began, on the monotonic clock, from which its time budget counts; by default now;
+    server:  forks all worker processes of the job; by default one for each purpose.
     Raises AutotuneError where the log or the folder cannot be written to or belongs to a running job.
     """
     request = plan.request
@@ -92,10 +97,11 @@ def open_job(
             plan,
             log,
             found.run_prefix,
-            ModelBuilds(request.output, request.log) if request.output else None,
+            ModelBuilds(request.output, request.log, server=server),
             found.earlier,
             started=started,
             spent_secs=found.spent_secs,
+            server=server,
         )
         dashboard = None
         if request.dashboard:

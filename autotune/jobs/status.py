@@ -52,7 +52,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     estimated_start_secs, estimated_secs: the sums of its tasks' latencies, untuned and now;
     before, after: what builds took when they were run in turns, with the log as it was when the job began, and as it
-                   is now; before_secs: what building and trying the first of them took, first_secs: one of its runs;
+                   is now; before_secs: what building the first of them took, first_secs: one of its runs;
     library:       the faster of the two builds;
     outputs_equal: whether both compute the same;
     needed_secs:   the latency that is asked for, None where any will do;

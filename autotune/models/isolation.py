@@ -30,7 +30,7 @@ def failing_node(
     """
     proto = read_with_notices(model.path, FixedSizes(model.shapes, {}))[0]
     rewritten = normalized(with_named_nodes(proto), importable)
-    for name, alone in _nodes_alone(rewritten):
+    for name, alone in nodes_alone(rewritten, _MAX_KEPT_BYTES):
         try:
             attempt(imported(alone, model.origins))
         except (AutotuneError, RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -38,8 +38,11 @@ def failing_node(
     return None
 
 
-def _nodes_alone(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.ModelProto]]:
-    """Each node as a model of its own; one of all that compute the same of the same types."""
+def nodes_alone(model: onnx.ModelProto, max_kept_bytes: int) -> Iterator[tuple[str, onnx.ModelProto]]:
+    """Each named node as a model of its own; one of all that compute the same of the same types.
+
+    max_kept_bytes: weights up to this size are initializers there, larger ones are inputs.
+    """
     types = inferred_types(model)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     seen: set[bytes] = set()
@@ -51,7 +54,7 @@ def _nodes_alone(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.ModelProto]
         alone.graph.name = "node"
         alone.graph.node.append(node)
         for name in read:
-            if name in weights and (types[name].num_bytes or 0) <= _MAX_KEPT_BYTES:
+            if name in weights and (types[name].num_bytes or 0) <= max_kept_bytes:
                 alone.graph.initializer.append(weights[name])
             else:
                 alone.graph.input.append(_value(name, types[name]))

@@ -70,4 +70,4 @@ def run_toy_job(folder: Path, trials: int, trial_secs: float) -> None:
     """Runs, or resumes, the job of a folder."""
     plan = toy_plan(folder, Budget(trials=trials))
     with contextlib.redirect_stderr(io.StringIO()):
-        run_with_progress(plan, time.monotonic(), toy_engine(trial_secs))
+        run_with_progress(plan, time.monotonic(), make_engine=toy_engine(trial_secs))

@@ -148,7 +148,10 @@ class WorkerPool(Closeable):
         return worker.calls >= _MAX_CALLS or worker.used_bytes() > self._recycle_bytes
 
 
-def lasting_worker(needs: WorkerNeeds) -> WorkerPool:
-    """A pool of one process, which may use all of this machine's memory and is never replaced for holding much."""
+def lasting_worker(needs: WorkerNeeds, server: ForkServer | None = None) -> WorkerPool:
+    """A pool of one process, which may use all of this machine's memory and is never replaced for holding much.
+
+    server: forks it; by default one of the pool's own.
+    """
     memory_bytes = int(psutil.virtual_memory().total)
-    return WorkerPool(1, needs, memory_bytes, recycle_bytes=memory_bytes)
+    return WorkerPool(1, needs, memory_bytes, memory_bytes, server)

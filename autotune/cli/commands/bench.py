@@ -25,7 +25,9 @@ from autotune.cli.tables import print_table
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import Engine
 from autotune.deployment.executable import SavedModel
+from autotune.deployment.model_runner import SEED
 from autotune.deployment.onnxruntime_engine import OnnxRuntime
+from autotune.deployment.reference import find_referee, reference_for
 from autotune.deployment.side_by_side import ModelComparison, TimingSettings, side_by_side
 from autotune.devices.device_file import find_device
 from autotune.jobs.durations import show_secs
@@ -56,7 +58,8 @@ def bench(
 ) -> None:
     """Run the tuned model, ONNX Runtime and others in turns, and check that they compute the same.
 
-    Outputs are always compared with ONNX Runtime's; where they differ beyond rounding the exit code is 1.
+    Outputs are always compared with those of ONNX Runtime without its graph optimizations, some of which approximate;
+    where they differ by more than rounding explains the exit code is 1.
     """
     where = find_device(device, devices)
     if not where.is_here:
@@ -75,7 +78,10 @@ def bench(
         if Rival.UNTUNED in rivals:
             untuned = compile(network, where.target, TuningLog.in_memory())
             engines.append(SavedModel(untuned.save(Path(scratch) / "untuned.so"), "TVM untuned"))
-        result = side_by_side(engines, TimingSettings(network.inputs, where.threads))
+        reference = reference_for(network.path, network.shapes, where.threads)
+        referee = find_referee(reference, network.inputs, SEED)
+        settings = TimingSettings(network.inputs, where.threads, seed=SEED)
+        result = side_by_side(engines, settings, referee)
     if json:
         print_json({**_json(result), "threads": where.threads, "coverage": coverage_json(built.coverage)})
     else:

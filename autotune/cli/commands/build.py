@@ -16,15 +16,19 @@ from autotune.cli.arguments import (
     ModelArgument,
     ShapeOption,
 )
-from autotune.cli.console import ERR, OUT, print_json
+from autotune.cli.console import ERR, OUT, print_json, warn
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
 from autotune.cli.inputs import fixed_sizes, read_model
 from autotune.cli.tables import TableView, print_table
 from autotune.deployment.compilation import compile
 from autotune.deployment.executable import SavedModel
-from autotune.deployment.side_by_side import TimingSettings, measure
+from autotune.deployment.model_runner import SEED
+from autotune.deployment.reference import find_referee, reference_for
+from autotune.deployment.side_by_side import EngineLatency, TimingSettings, trial_run
+from autotune.devices.device import Device
 from autotune.devices.device_file import find_device
 from autotune.jobs.durations import show_secs
+from autotune.models.model import Model
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import read_log
 from tuning_logs.selection.schedule_choice import OtherDevices
@@ -73,11 +77,7 @@ def build(
             code="AT707",
         )
     saved = built.save(output, linker)
-    latency = (
-        measure(SavedModel(saved.absolute()), TimingSettings(network.inputs, where.threads, rounds=5))
-        if where.is_here
-        else None
-    )
+    latency = _tried(network, saved, where) if where.is_here and not where.target.is_gpu else None
     warn_of_gaps(built)
     if json:
         print_json(
@@ -99,3 +99,23 @@ def build(
         f"{output}: {show_secs(latency.secs)} a run, measured "
         f"(median of {len(latency.run_secs)}, {where.threads} threads)"
     )
+
+
+def _tried(network: Model, saved: Path, where: Device) -> EngineLatency:
+    """The latency of a saved build. Raises AutotuneError where its outputs are not those of the model's reference."""
+    settings = TimingSettings(network.inputs, where.threads, rounds=5, seed=SEED)
+    tried = trial_run(SavedModel(saved.absolute()), settings)
+    try:
+        referee = find_referee(
+            reference_for(network.path, network.shapes, where.threads), network.inputs, SEED
+        )
+    except AutotuneError as error:
+        warn(f"{network.name} is not compared with its reference: {error}")
+        return tried.latency
+    mistake = referee.judge(tried.outputs).mistake
+    if mistake is not None:
+        raise AutotuneError(
+            f"expected the outputs of the model's own runtime, found others in {saved}: {mistake}",
+            code="AT706",
+        )
+    return tried.latency

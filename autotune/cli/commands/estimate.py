@@ -11,7 +11,7 @@ import typer
 
 from autotune.cli.arguments import DimOption, JsonOption, OperatorOption, OptionalModelArgument, ShapeOption
 from autotune.cli.console import OUT, print_json
-from autotune.cli.inputs import fixed_sizes, read_tasks
+from autotune.cli.inputs import check_model, fixed_sizes, read_tasks
 from autotune.cli.tables import print_table
 from autotune.devices.device import Device, parse_device
 from autotune.jobs.durations import show_secs
@@ -25,6 +25,7 @@ from tuning_logs import DeviceFingerprint
 
 
 def estimate(
+    context: typer.Context,
     model: OptionalModelArgument = None,
     op: OperatorOption = None,
     cost_model: Annotated[
@@ -52,6 +53,7 @@ def estimate(
     """Estimate a model's latency on a device once it is tuned, task by task, with intervals of 90 %.
 
     Nothing is measured: the tasks' best configs by the cost model are held against what tuning has reached in the logs.
+    A model is built and run once, to be sure that it can be tuned; see `autotune check`.
     """
     device = parse_device("local") if device_card is None else read_device_card(device_card)
     pretrained = load_pretrained(cost_model or SHIPPED, device)
@@ -71,7 +73,10 @@ def estimate(
             "found none: how fast another device is cannot be told from them",
             code="AT307",
         )
-    tasks = read_tasks(model, op, fixed_sizes(shape, dim), device.target)
+    sizes = fixed_sizes(shape, dim)
+    tasks = read_tasks(model, op, sizes, device.target)
+    if model is not None:
+        check_model(model, sizes, context.obj)
     name = op or (model.stem if model else "")
     found = estimate_model(name, tasks, device.fingerprint, pretrained.model, LatencyEstimator.fit(learned))
     if json:

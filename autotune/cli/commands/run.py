@@ -12,7 +12,7 @@ import typer
 
 from autotune.cli.arguments import JsonOption
 from autotune.cli.console import ERR, OUT, print_json
-from autotune.cli.job_run import check_success, engine_on, run_with_progress
+from autotune.cli.job_run import check_success, run_with_progress
 from autotune.cli.job_view import print_status
 from autotune.cli.tables import print_table
 from autotune.jobs.dry_run import JobEstimate, estimate
@@ -57,7 +57,7 @@ def run(
         else:
             _print(found)
         return
-    status = run_with_progress(plan, started, engine_on(context.obj)).status
+    status = run_with_progress(plan, started, context.obj).status
     if json:
         print_json(msgspec.to_builtins(status))
     else:

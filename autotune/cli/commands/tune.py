@@ -20,7 +20,7 @@ from autotune.cli.arguments import (
     ShapeOption,
 )
 from autotune.cli.console import print_json
-from autotune.cli.job_run import check_success, engine_on, run_with_progress
+from autotune.cli.job_run import check_success, run_with_progress
 from autotune.cli.job_view import print_status
 from autotune.cli.values import parse_dims, parse_shapes
 from autotune.devices.device import parse_device
@@ -125,7 +125,7 @@ def tune(
         described=described,
         cost_model=_cost_model(cost_model, sampler),
     )
-    result = run_with_progress(_plan(request, op, device), started, engine_on(context.obj))
+    result = run_with_progress(_plan(request, op, device), started, context.obj)
     if json:
         print_json(_summary(request, result.status, result.log))
     else:

@@ -15,6 +15,7 @@ from rpc_boards import Boards
 from autotune.deployment.board_model import BoardModelRunner
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.model_runner import model_runner
+from autotune.deployment.referee import Referee
 from autotune.deployment.side_by_side import ModelComparison
 from autotune.devices.connection import Rpc
 from autotune.devices.device import local_device, remote_device
@@ -91,13 +92,14 @@ class VanishingBoard(BoardModelRunner):
         builds: Sequence[SavedModel],
         inputs: tuple[InputSpec, ...],
         rounds: int,
+        referee: Referee | None,
         spare_secs: Callable[[], float],
     ) -> ModelComparison:
         def switch_off() -> float:
             os.killpg(VanishingBoard.pid, signal.SIGKILL)
             return 1e9
 
-        return super().side_by_side(builds, inputs, rounds, switch_off)
+        return super().side_by_side(builds, inputs, rounds, referee, switch_off)
 
 
 def test_a_board_that_vanishes_while_a_model_runs_there_is_a_warning(

@@ -118,7 +118,9 @@ def test_a_model_for_the_board_is_linked_for_it_and_runs_there(
     library = saved.path.read_bytes()
     assert library[:4] == b"\x7fELF"
     assert int.from_bytes(library[18:20], "little") == AARCH64
-    compared = model_runner(device).side_by_side([saved, replace(saved, name="twin")], model.inputs, 1, float)
+    compared = model_runner(device).side_by_side(
+        [saved, replace(saved, name="twin")], model.inputs, 1, None, float
+    )
     assert compared.mistake is None
     assert all(one.secs > 0 for one in compared.latencies)
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import draw
 from autotune.deployment.onnxruntime_engine import OnnxRuntime
-from autotune.deployment.side_by_side import compare_outputs
+from autotune.deployment.referee import judge, of_peer
 from autotune.models.model import Model, load_model
 from autotune.models.operators import OPERATORS, operator_task
 from autotune.models.task_extraction import extract_tasks
@@ -51,8 +51,8 @@ def computes_what_onnx_runtime_does(model: Model, target: Target) -> None:
     ours = compile(model, target, TuningLog.in_memory())(*inputs)
     theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
     assert max(np.ptp(each) for each in theirs) > 0, "constant outputs would prove nothing"
-    check, mistake = compare_outputs(ours if isinstance(ours, tuple) else (ours,), theirs)
-    assert mistake is None, (check, mistake)
+    verdict = judge(ours if isinstance(ours, tuple) else (ours,), of_peer(theirs))
+    assert verdict.mistake is None, verdict
 
 
 @pytest.mark.parametrize(("name", "tasks", "calls"), [("squeezenet", 34, 44), ("shufflenet", 34, 78)])

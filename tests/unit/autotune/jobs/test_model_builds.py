@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from autotune.deployment.coverage import Coverage
-from autotune.deployment.isolated_build import BuildRequest
+from autotune.deployment.isolated_build import BuildRequest, BuildResult
+from autotune.deployment.preflight import Preflight
+from autotune.deployment.referee import Referee
 from autotune.deployment.side_by_side import EngineLatency, ModelComparison
 from autotune.devices.roofline import Roof, Roofline, bandwidth, higher, ideal
 from autotune.jobs import model_builds
@@ -30,9 +32,6 @@ class Bench:
     after: tuple[float, ...]
     mistake: str | None
 
-    def measure(self, *_arguments: object, **_settings: object) -> EngineLatency:
-        return EngineLatency("before", self.before)
-
     def side_by_side(self, *_arguments: object) -> ModelComparison:
         latencies = (EngineLatency("after", self.after), EngineLatency("before", self.before))
         return ModelComparison(latencies, Check(0.0, 0.0), self.mistake)
@@ -47,12 +46,17 @@ def job(
 ) -> tuple[ModelStatus, str | None]:
     """Builds whose libraries are texts, with the latencies given."""
 
-    def build(request: BuildRequest) -> Coverage:
+    def build(request: BuildRequest, _server: object) -> BuildResult:
         request.library.parent.mkdir(parents=True, exist_ok=True)
         request.library.write_text(request.library.parent.name)
-        return Coverage(())
+        return BuildResult(Coverage(()), {})
+
+    def check(request: BuildRequest, _threads: int, server: object) -> Preflight:
+        build(request, server)
+        return Preflight(Coverage(()), EngineLatency("model", tuple(before)), (), 1.0, Referee(()), None, {})
 
     monkeypatch.setattr(model_builds, "build_apart", build)
+    monkeypatch.setattr(model_builds, "preflight", check)
     monkeypatch.setattr(model_builds, "_inputs", lambda _request: ())
     status = ModelStatus(name="model", device="toy")
     made = ModelBuilds(folder, "log.jsonl", lambda _device: Bench(tuple(before), tuple(after), mistake))

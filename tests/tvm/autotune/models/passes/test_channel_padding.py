@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import draw
 from autotune.deployment.onnxruntime_engine import OnnxRuntime
-from autotune.deployment.side_by_side import compare_outputs
+from autotune.deployment.referee import judge, of_peer
 from autotune.models.model import load_model
 from autotune.models.passes.channel_padding import padded_channels
 from autotune.models.task_extraction import extract_tasks
@@ -58,8 +58,8 @@ def test_whole_vectors_are_computed_and_the_outputs_are_the_same(
     ours = compile(model, target, TuningLog.in_memory())(*inputs)
 
     theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
-    check, mistake = compare_outputs(ours if isinstance(ours, tuple) else (ours,), theirs)
-    assert mistake is None, (check, mistake)
+    verdict = judge(ours if isinstance(ours, tuple) else (ours,), of_peer(theirs))
+    assert verdict.mistake is None, verdict
     [convolution] = [task for task in extract_tasks(model, target) if "conv2d" in task.name]
     _, weight, *_ = modules.signature(modules.load(convolution.workload.module))
     assert weight.shape == (3, 3, 8, 72)

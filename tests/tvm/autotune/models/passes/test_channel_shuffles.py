@@ -7,7 +7,7 @@ from shuffling_unit import shuffling_unit
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import draw
 from autotune.deployment.onnxruntime_engine import OnnxRuntime
-from autotune.deployment.side_by_side import compare_outputs
+from autotune.deployment.referee import judge, of_peer
 from autotune.models.model import load_model
 from autotune.models.task_extraction import extract_tasks
 from search_spaces.target import Target
@@ -23,8 +23,8 @@ def test_the_outputs_are_the_same(tmp_path: Path) -> None:
     ours = compile(model, AVX2, TuningLog.in_memory())(*inputs)
 
     theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
-    check, mistake = compare_outputs(ours if isinstance(ours, tuple) else (ours,), theirs)
-    assert mistake is None, (check, mistake)
+    verdict = judge(ours if isinstance(ours, tuple) else (ours,), of_peer(theirs))
+    assert verdict.mistake is None, verdict
 
 
 def test_the_image_is_not_transposed_for_a_shuffle(tmp_path: Path) -> None:

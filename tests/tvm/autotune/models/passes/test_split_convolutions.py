@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import draw
 from autotune.deployment.onnxruntime_engine import OnnxRuntime
-from autotune.deployment.side_by_side import compare_outputs
+from autotune.deployment.referee import judge, of_peer
 from autotune.models.model import load_model
 from autotune.models.task_extraction import extract_tasks
 from search_spaces.target import Target
@@ -61,7 +61,7 @@ def test_concatenations_go_where_they_cost_more_than_a_sum(
     ours = compile(model, target, TuningLog.in_memory())(*inputs)
 
     theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
-    check, mistake = compare_outputs(ours if isinstance(ours, tuple) else (ours,), theirs)
-    assert mistake is None, (check, mistake)
+    verdict = judge(ours if isinstance(ours, tuple) else (ours,), of_peer(theirs))
+    assert verdict.mistake is None, verdict
     names = [task.name for task in extract_tasks(model, target)]
     assert any("concat" in name for name in names) is concatenates, names

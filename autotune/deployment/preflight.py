@@ -1,0 +1,133 @@
+"""Preflight of a model: built and run once, and held against its reference, before time is spent on it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from autotune.deployment.coverage import Coverage
+from autotune.deployment.culprit import find_culprit
+from autotune.deployment.executable import SavedModel
+from autotune.deployment.isolated_build import BuildRequest, build_apart
+from autotune.deployment.model_runner import SEED
+from autotune.deployment.referee import Referee, Verdict
+from autotune.deployment.reference import find_referee, reference_for
+from autotune.deployment.side_by_side import EngineLatency, TimingSettings, TrialRun, trial_run
+from autotune.devices.device import Device, local_device
+from autotune.models.model import Model
+from autotune.models.onnx_file import InputSpec, inputs, read
+from autotune.models.origin import origins_of, with_named_nodes
+from autotune.workers.fork_server import ForkServer
+from search_spaces.errors import AutotuneError, Misuse
+
+# One short round: the outputs count, the latency is a first look.
+_ROUND_SECS = 0.05
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """A model that was built, run once on each draw of inputs, and found to compute what its reference computes.
+
+    build_secs:       of importing, building and linking;
+    referee, verdict: None where the reference does not run the model, for the reason in `notices`;
+    secs:             by step, in order.
+    """
+
+    coverage: Coverage
+    latency: EngineLatency
+    inputs: tuple[InputSpec, ...]
+    build_secs: float
+    referee: Referee | None
+    verdict: Verdict | None
+    secs: Mapping[str, float]
+    notices: tuple[str, ...] = ()
+
+
+@dataclass
+class _Steps:
+    """A stopwatch over steps, one after the other."""
+
+    secs: dict[str, float] = field(default_factory=dict)
+    since: float = field(default_factory=time.monotonic)
+
+    def end(self, step: str) -> None:
+        """Notes the time since the last step."""
+        now = time.monotonic()
+        self.secs[step], self.since = now - self.since, now
+
+
+def preflight(request: BuildRequest, threads: int, server: ForkServer | None = None) -> Preflight:
+    """Builds a model for this machine, runs it, and compares its outputs with those of its reference.
+
+    server: forks the processes that do; by default one of each.
+    Raises Misuse, with the node of the model's file where one fails alone, for a model that does not build, does not
+    run, or computes something else.
+    """
+    steps = _Steps()
+    specs = inputs(read(request.model, request.shapes))
+    try:
+        built = build_apart(request, server)
+    except Misuse:
+        raise
+    except AutotuneError as error:
+        raise _blamed(request, server, str(error)) from error
+    steps.secs.update(built.secs)
+    steps.end("start processes")
+    steps.secs["start processes"] -= sum(built.secs.values())
+    tried = _trial(request, TimingSettings(specs, threads, 1, _ROUND_SECS, SEED), server)
+    steps.end("run")
+    notices: tuple[str, ...] = ()
+    referee, verdict = None, None
+    try:
+        referee = find_referee(reference_for(request.model, request.shapes, threads), specs, SEED, server)
+    except AutotuneError as error:
+        notices = (f"{request.model.name} is not compared with its reference: {error}",)
+    if referee is not None:
+        verdict = referee.judge(tried.outputs)
+        if verdict.mistake is not None:
+            raise _blamed(request, server, f"the build computes something else: {verdict.mistake}")
+    steps.end("compare")
+    build_secs = sum(built.secs.values())
+    return Preflight(built.coverage, tried.latency, specs, build_secs, referee, verdict, steps.secs, notices)
+
+
+def check(model: Model, device: Device | None = None, server: ForkServer | None = None) -> Preflight:
+    """The preflight of a model with default schedules: built, run on this machine, and held against its reference.
+
+    device: built for as well, where it is another machine's; by default this one. server: forks the processes that do;
+    by default one of each. Raises Misuse as `preflight` does.
+
+    >>> autotune.check(autotune.load_model("squeezenet.onnx")).verdict.mistake  # doctest: +SKIP
+    """
+    is_here = device is None or (device.is_here and not device.target.is_gpu)
+    here = device if device is not None and is_here else local_device()
+    with tempfile.TemporaryDirectory(prefix="autotune-check-") as scratch:
+        library = Path(scratch) / "model.so"
+        request = BuildRequest(model.path, model.shapes, here.target, here.fingerprint, None, library)
+        found = preflight(request, here.threads, server)
+        if device is None or is_here or device.target.is_gpu:
+            return found
+        elsewhere = replace(
+            request, target=device.target, device=device.fingerprint, linker=device.linker, library=library
+        )
+        built = build_apart(elsewhere, server)
+        return replace(found, secs={**found.secs, f"build for {device.name}": sum(built.secs.values())})
+
+
+def _trial(request: BuildRequest, settings: TimingSettings, server: ForkServer | None) -> TrialRun:
+    try:
+        return trial_run(SavedModel(request.library.absolute(), request.model.stem), settings, server)
+    except AutotuneError as error:
+        raise _blamed(request, server, str(error)) from error
+
+
+def _blamed(request: BuildRequest, server: ForkServer | None, reason: str) -> Misuse:
+    """The error of a model that fails as a whole, with the node that fails alone."""
+    origins = origins_of(with_named_nodes(read(request.model, request.shapes)), request.model.name)
+    culprit = find_culprit(request.model, request.shapes, request.target, server)
+    if culprit is None:
+        return origins.refusal("", f"{reason}; each of its nodes is right alone")
+    return origins.refusal(culprit.node, culprit.reason)

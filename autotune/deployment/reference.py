@@ -1,0 +1,66 @@
+"""The reference for a model's numbers: the runtime of its own format, run in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from autotune.deployment.engine import draw
+from autotune.deployment.onnx_reference import OnnxReference
+from autotune.deployment.referee import Expected, Referee
+from autotune.deployment.side_by_side import DRAWS
+from autotune.models.onnx_file import InputSpec, Shape
+from autotune.workers.fork_server import ForkServer, WorkerNeeds
+from autotune.workers.pool import lasting_worker
+from autotune.workers.process import Call
+from autotune.workers.reply import Returned
+from autotune.workers.threads import kernel_threads
+from search_spaces.errors import AutotuneError
+
+Array = npt.NDArray[Any]
+
+_TIMEOUT_SECS = 600.0
+
+
+class Reference(Hashable, Protocol):
+    """A model in the runtime that its numbers are held against: picklable, opened only in the process that runs it."""
+
+    @property
+    def threads(self) -> int:
+        """Threads that it computes with."""
+        ...
+
+    def expected(self, inputs: Sequence[Array], seed: int) -> tuple[Expected, ...]:
+        """The outputs for inputs in the order of the file, with bounds; seed: of the roundings.
+
+        Raises AutotuneError where the runtime does not run the model.
+        """
+        ...
+
+
+def reference_for(path: Path, shapes: Mapping[str, Shape], threads: int) -> Reference:
+    """The reference of a model's file with fixed shapes."""
+    return OnnxReference(path.absolute(), tuple(shapes.items()), threads)
+
+
+def find_referee(
+    reference: Reference, inputs: tuple[InputSpec, ...], seed: int, server: ForkServer | None = None
+) -> Referee:
+    """Runs the reference on `DRAWS` draws of inputs from the seed on.
+
+    server: forks the process that runs it; by default one of its own. Raises AutotuneError where that fails.
+    """
+    with lasting_worker(WorkerNeeds(__name__, kernel_threads(reference.threads)), server) as pool:
+        [reply] = pool.map([(Call(_expected, (reference, inputs, seed)), _TIMEOUT_SECS)])
+    if not isinstance(reply, Returned):
+        raise AutotuneError(f"expected the reference to run the model; found {reply.message}", code="AT704")
+    return Referee(reply.value)
+
+
+def _expected(
+    reference: Reference, inputs: tuple[InputSpec, ...], seed: int
+) -> tuple[tuple[Expected, ...], ...]:
+    return tuple(reference.expected(draw(inputs, each), each) for each in range(seed, seed + DRAWS))

@@ -1,0 +1,140 @@
+"""A model is built, run and held against ONNX Runtime before time is spent on it; what fails names the node."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from tests.support.command_line import run_here
+from tvm import relax
+
+import autotune
+from autotune.deployment import culprit, preflight
+from autotune.deployment.referee import Referee
+from autotune.models.origin import with_named_nodes
+from autotune.workers.reply import Died, Returned
+from search_spaces import Misuse
+
+
+def other_values(values: float) -> Callable[..., Referee]:
+    """A reference whose outputs are off by so much."""
+    found = preflight.find_referee
+
+    def find(*arguments: Any) -> Referee:
+        draws = found(*arguments).draws
+        return Referee(
+            tuple(tuple(replace(one, values=one.values + np.float32(values)) for one in draw) for draw in draws)
+        )
+
+    return find
+
+
+def test_a_sound_model_passes_with_what_each_step_took(small_network: Path) -> None:
+    found = autotune.check(autotune.load_model(small_network))
+    assert found.verdict is not None
+    assert found.verdict.mistake is None
+    assert 0 < found.verdict.check.max_abs_error < 1e-5
+    assert list(found.secs) == ["import", "build", "link", "start processes", "run", "compare"]
+    assert min(found.secs.values()) >= 0
+    assert found.latency.secs > 0
+    assert sum(row.calls for row in found.coverage.rows) >= 5
+
+
+def test_a_build_that_computes_something_else_is_refused_before_the_first_trial(
+    small_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "find_referee", other_values(0.01))
+    log = tmp_path / "log.jsonl"
+    for options in ([], ["--output", tmp_path / "out"]):
+        ended = run_here("tune", small_network, "--trials", 4, "--log", log, *options)
+        assert ended.returncode == 2
+        assert "the build computes something else: 32 of 32 elements of output 0 are off" in ended.stderr
+        assert "each of its nodes is right alone" in ended.stderr
+        assert not log.read_text().strip()
+
+
+def test_check_prints_its_steps_and_the_verdict(small_network: Path) -> None:
+    ended = run_here("check", small_network)
+    assert ended.returncode == 0, ended.stderr
+    assert "outputs against the reference: equal within rounding" in ended.stdout
+    for step in ("import", "build", "link", "run", "compare"):
+        assert step in ended.stdout
+    told = json.loads(run_here("check", small_network, "--json").stdout)
+    assert told["outputs_equal"] is True
+    assert told["inputs"] == [{"name": "x", "shape": [1, 16, 8, 8], "dtype": "float32"}]
+
+
+def test_estimate_checks_the_model_as_well(small_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise Misuse("it does not build", code="AT703")
+
+    monkeypatch.setattr("autotune.cli.inputs.check", refuse)
+    ended = run_here("estimate", small_network)
+    assert (ended.returncode, "it does not build" in ended.stderr) == (2, True), ended.stderr
+
+
+def test_a_reference_that_does_not_run_the_model_is_a_notice(
+    small_network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_arguments: object) -> Referee:
+        raise autotune.AutotuneError("no kernel for it", code="AT704")
+
+    monkeypatch.setattr(preflight, "find_referee", missing)
+    found = autotune.check(autotune.load_model(small_network))
+    assert found.verdict is None
+    assert "small.onnx is not compared with its reference: no kernel for it" in found.notices[0]
+
+
+class PoolHere:
+    """Makes the calls of a worker process in this one; the node of an operator named by `crashing` kills it."""
+
+    crashing = ""
+
+    def __enter__(self) -> PoolHere:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def map(self, calls: list[tuple[Any, float]]) -> list[Returned | Died]:
+        [(call, _)] = calls
+        operators = [node.op_type for node in onnx.load(call.arguments[0]).graph.node]
+        if operators == [self.crashing]:
+            return [Died(-11, "", 0.1)]
+        return [Returned(call.function(*call.arguments), 0.1)]
+
+
+def find(path: Path, monkeypatch: pytest.MonkeyPatch, crashing: str = "") -> culprit.Culprit | None:
+    pool = PoolHere()
+    pool.crashing = crashing
+    monkeypatch.setattr(culprit, "lasting_worker", lambda *_arguments: pool)
+    return culprit.find_culprit(path, {}, autotune.parse_device("local?threads=1").target)
+
+
+def test_no_node_is_blamed_where_each_is_right(small_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find(small_network, monkeypatch) is None
+
+
+def test_the_node_whose_process_dies_is_named(small_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = find(small_network, monkeypatch, "Flatten")
+    assert found is not None
+    nodes = {node.name: node.op_type for node in with_named_nodes(onnx.load(small_network)).graph.node}
+    assert nodes[found.node] == "Flatten"
+    assert "killed by SIGSEGV" in found.reason
+
+
+def test_the_node_that_computes_something_else_is_named(
+    small_network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relax.op.nn, "softmax", lambda data, axis=-1: relax.op.nn.log_softmax(data, axis))
+    found = find(small_network, monkeypatch)
+    assert found is not None
+    nodes = {node.name: node.op_type for node in with_named_nodes(onnx.load(small_network)).graph.node}
+    assert nodes[found.node] == "Softmax"
+    assert "32 of 32 elements of output 0 are off by more than rounding explains" in found.reason
