@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from autotune.cli.console import OUT
 from autotune.cli.tables import print_table
 from autotune.jobs.durations import show_duration, show_secs
-from autotune.jobs.status import JobState, JobStatus, ModelStatus
+from autotune.jobs.status import JobState, JobStatus, ModelStatus, TaskStatus
 from autotune.jobs.status_tables import model_table, offer_table, task_table, warnings
 from tuning_logs.selection.significance import is_significant
+
+# Tasks that a line names.
+_MOST_NAMES = 5
 
 
 def summary(status: JobStatus) -> str:
@@ -67,10 +72,20 @@ def print_status(status: JobStatus) -> None:
             "next beyond luck, the others are as fast as it, as far as can be told"
         )
     print_warnings(status)
-    for task in status.tasks:
-        if task.best_secs is None and status.state is JobState.FINISHED:
-            OUT.print(f"{task.name} was not tuned: its default schedule did not run", style="yellow")
+    if status.state is JobState.FINISHED:
+        _print_untuned([task for task in status.tasks if task.best_secs is None])
     OUT.print(f"{summary(status)} → {status.log}")
+
+
+def _print_untuned(tasks: Sequence[TaskStatus]) -> None:
+    """Prints a line for each task whose default schedule failed, and one for all that the budget did not reach."""
+    for task in tasks:
+        if task.trials:
+            OUT.print(f"{task.name} was not tuned: its default schedule did not run", style="yellow")
+    missed = [task.name for task in tasks if not task.trials]
+    if missed:
+        names = ", ".join(missed[:_MOST_NAMES]) + (" …" if len(missed) > _MOST_NAMES else "")
+        OUT.print(f"{len(missed)} tasks were not reached by the budget: {names}", style="yellow")
 
 
 def _estimate(model: ModelStatus) -> str:

@@ -50,14 +50,6 @@ class BuildResult:
     secs: Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class _Refused:
-    """An error about the model, to be raised again by the parent."""
-
-    message: str
-    code: str
-
-
 def build_apart(request: BuildRequest, server: ForkServer | None = None) -> BuildResult:
     """Builds in a new process. server: forks it; by default one of its own.
 
@@ -68,13 +60,13 @@ def build_apart(request: BuildRequest, server: ForkServer | None = None) -> Buil
         [reply] = pool.map([(Call(_build, (request,)), _TIMEOUT_SECS)])
     if not isinstance(reply, Returned):
         raise AutotuneError(f"expected {request.model.name} to build, found {reply.message}", code="AT703")
-    if isinstance(reply.value, _Refused):
-        raise Misuse(reply.value.message, code=reply.value.code)
+    if isinstance(reply.value, Misuse):
+        raise reply.value
     result: BuildResult = reply.value
     return result
 
 
-def _build(request: BuildRequest) -> BuildResult | _Refused:
+def _build(request: BuildRequest) -> BuildResult | Misuse:
     secs: dict[str, float] = {}
     try:
         model = _timed(secs, "import", lambda: load_model(request.model, request.shapes))
@@ -89,7 +81,7 @@ def _build(request: BuildRequest) -> BuildResult | _Refused:
             raise _refusal(model, request.target, error) from error
         _timed(secs, "link", lambda: built.save(request.library, request.linker))
     except Misuse as error:
-        return _Refused(str(error), error.code)
+        return error
     return BuildResult(built.coverage, secs)
 
 

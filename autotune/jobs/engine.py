@@ -243,7 +243,7 @@ class JobEngine:
 
     def _after(self) -> Iterator[JobRound]:
         """Builds the models with the log as it has become, and runs them beside the builds from before."""
-        if self.model_builds is None:
+        if self.model_builds is None or not self.trials:
             return
         for run in self.device_runs:
             if run.roofline and run.clock() and not self.is_stopping:

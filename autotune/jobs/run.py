@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from autotune.jobs.engine import JobEngine, JobRound
 from autotune.jobs.folder_lock import held
+from autotune.jobs.least_time import check_budget
 from autotune.jobs.model_builds import ModelBuilds
 from autotune.jobs.plan import JobPlan
 from autotune.jobs.resume import resume
@@ -84,7 +85,8 @@ def open_job(
 
     started: when the run began, on the monotonic clock, from which its time budget counts; by default now;
     server:  forks all worker processes of the job; by default one for each purpose.
-    Raises AutotuneError where the log or the folder cannot be written to or belongs to a running job.
+    Raises Misuse where the budget is too short for anything, and AutotuneError where the log or the folder cannot be
+    written to or belongs to a running job.
     """
     request = plan.request
     with ExitStack() as stack:
@@ -93,6 +95,8 @@ def open_job(
         if request.output:
             stack.enter_context(held(request.output))
         found = resume(request, log)
+        if found.earlier is None:
+            check_budget(plan)
         engine = make_engine(
             plan,
             log,

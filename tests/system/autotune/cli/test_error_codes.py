@@ -36,13 +36,18 @@ from autotune.devices.rpc_tracker import Address, registered_boards
 from autotune.jobs import folder_lock
 from autotune.jobs.durations import parse_secs
 from autotune.jobs.folder_lock import held
-from autotune.jobs.job_file import read_job_file
+from autotune.jobs.job_file import JobRequest, ModelRequest, read_job_file
+from autotune.jobs.plan import JobPlan, PlannedModel, share_out
+from autotune.jobs.run import open_job
 from autotune.jobs.status import read_status, write_status
 from autotune.models.operators import operator_task
 from autotune.runners import thread_scaling
 from autotune.runners.references import References
 from autotune.search import samplers
 from autotune.search.dashboard import Dashboard
+from autotune.testing.toy_job import SPACES
+from autotune.testing.toy_machine import DEVICE
+from autotune.tuning.budget import Budget
 from autotune.tuning.verification import Verification
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
@@ -439,6 +444,14 @@ def _(case: Case) -> None:
     check_success(replace(literal_status(), tasks=()))
 
 
+@raises("AT508")
+def _(case: Case) -> None:
+    model = PlannedModel("model", tuple(SPACES), 1.0, ModelRequest(Path("model.onnx"), "model", ("toy",)))
+    request = JobRequest("toys", (), Budget(secs=1.0), str(case.folder / "log.jsonl"))
+    with open_job(JobPlan(request, share_out([(DEVICE, [model])]))):
+        pass
+
+
 @raises("AT601")
 def _(case: Case) -> None:
     ToySpace(64).apply(Config(()))
@@ -500,6 +513,7 @@ def _(case: Case) -> None:
         ("find_device", here),
         ("read_model", network),
         ("compile", saved),
+        ("find_referee", None),
         ("side_by_side", wrong),
     ):
         case.patch.setattr(bench, name, lambda *_arguments, found=value, **_options: found)

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from tests.support.command_line import run_here
 from tvm import relax
 
 import autotune
 from autotune.deployment import culprit, preflight
 from autotune.deployment.referee import Referee
+from autotune.jobs import model_builds
 from autotune.models.origin import with_named_nodes
 from autotune.workers.reply import Died, Returned
 from search_spaces import Misuse
+from tests.support.command_line import run_here
 
 
 def other_values(values: float) -> Callable[..., Referee]:
@@ -29,7 +30,9 @@ def other_values(values: float) -> Callable[..., Referee]:
     def find(*arguments: Any) -> Referee:
         draws = found(*arguments).draws
         return Referee(
-            tuple(tuple(replace(one, values=one.values + np.float32(values)) for one in draw) for draw in draws)
+            tuple(
+                tuple(replace(one, values=one.values + np.float32(values)) for one in draw) for draw in draws
+            )
         )
 
     return find
@@ -89,6 +92,15 @@ def test_a_reference_that_does_not_run_the_model_is_a_notice(
     found = autotune.check(autotune.load_model(small_network))
     assert found.verdict is None
     assert "small.onnx is not compared with its reference: no kernel for it" in found.notices[0]
+
+
+def test_a_budget_too_short_for_anything_is_told_before_it_is_spent(
+    small_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_builds, "check", lambda *_arguments, **_options: pytest.fail("time was spent"))
+    ended = run_here("tune", small_network, "--time", "1s", "--log", tmp_path / "log.jsonl")
+    assert ended.returncode == 2
+    assert "expected a budget of at least 2 s" in ended.stderr
 
 
 class PoolHere:
