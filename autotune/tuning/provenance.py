@@ -7,6 +7,7 @@ import secrets
 from datetime import UTC, datetime
 from importlib import metadata
 
+from search_spaces.tensor_ir.vector_math import VECTOR_MATH_VERSION
 from tuning_logs import Job
 
 _PACKAGES = ("autotune", "apache-tvm", "apache-tvm-ffi", "optuna", "xgboost", "numpy")
@@ -25,7 +26,7 @@ def utc_now() -> str:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "vector_math": VECTOR_MATH_VERSION}
     for name in _PACKAGES:
         try:
             versions[name] = metadata.version(name)

@@ -19,6 +19,10 @@ from tvm.s_tir.analysis import estimate_tir_flops  # noqa: E402
 from tvm.s_tir.meta_schedule.tune_context import _normalize_mod  # noqa: E402
 
 from search_spaces.tensor_ir.module_digest import digest  # noqa: E402
+from search_spaces.tensor_ir.vector_math import register_vector_math  # noqa: E402
+
+# Before anything is compiled, in workers as in builds.
+register_vector_math()
 
 _PREFIX = "zlib64:"
 # A workload is some 30 KB of JSON; far more than this is damage or malice.

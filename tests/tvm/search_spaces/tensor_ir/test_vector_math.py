@@ -1,0 +1,107 @@
+"""Elementary functions are vector code on CPU targets, right to 4 units in the last place and at NaN and infinities."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tvm
+from scipy import special
+from tvm import te, tirx
+
+from search_spaces.target import Target
+from search_spaces.tensor_ir.modules import tvm_target
+
+Array = npt.NDArray[Any]
+
+FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+    "exp": np.exp,
+    "exp2": np.exp2,
+    "log": np.log,
+    "log10": np.log10,
+    "log1p": np.log1p,
+    "tanh": np.tanh,
+    "erf": special.erf,
+    "sigmoid": special.expit,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+}
+ELSEWHERE = {
+    "AVX2": "llvm -mcpu=haswell",
+    "AVX-512": "llvm -mcpu=skylake-avx512",
+    "NEON": "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72",
+}
+#: Names of the C library's functions in assembly: expf, erff, log1pf and so on.
+LIBRARY = re.compile(r"\b(?:exp|exp2|log|log10|log1p|tanh|erf|pow|sqrt)f?(?:@PLT)?$")
+
+
+def program(name: str, dtype: str, size: int, lanes: int = 16) -> tvm.IRModule:
+    """The function of each element of a vector, in vectors of so many lanes; 1: element by element."""
+    given = te.placeholder((size,), dtype, name="x")
+    result = te.compute((size,), lambda i: getattr(tirx, name)(given[i]), name="y")
+    schedule = tvm.s_tir.Schedule(te.create_prim_func([given, result]))
+    [loop] = schedule.get_loops(schedule.get_sblock("y"))
+    if lanes > 1:
+        schedule.vectorize(schedule.split(loop, [None, lanes])[1])
+    return schedule.mod
+
+
+def computed(name: str, x: Array, target: Target, lanes: int = 16) -> Array:
+    built = tvm.tirx.build(program(name, str(x.dtype), x.size, lanes), target=tvm_target(target))
+    y = tvm.runtime.tensor(np.zeros_like(x))
+    built["main"](tvm.runtime.tensor(x), y)
+    return y.numpy()
+
+
+def everywhere() -> npt.NDArray[np.float32]:
+    """Every 9,973rd float32, among them NaN, subnormal numbers and both zeros; infinities; and the edges of exp."""
+    bits = np.arange(0, 2**32, 9973, dtype=np.uint64).astype(np.uint32)
+    edges = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 1e-45, 88.72, 88.73, -87.3, -103.9, -104.1, 1.0])
+    found = np.concatenate([bits.view(np.float32), edges.astype(np.float32)])
+    return np.resize(found, -(-found.size // 16) * 16)
+
+
+@pytest.mark.parametrize("lanes", [1, 16])
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_results_are_right_to_4_units_in_the_last_place(name: str, lanes: int, target: Target) -> None:
+    x = everywhere()
+    y = computed(name, x, target, lanes)
+    with np.errstate(all="ignore"):
+        exact = FUNCTIONS[name](x.astype(np.float64))
+        right = exact.astype(np.float32)
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(right))
+    infinite = np.isinf(right)
+    np.testing.assert_array_equal(y[infinite], right[infinite])
+    finite = np.isfinite(right)
+    assert np.isfinite(y[finite]).all()
+    units = np.abs(y[finite] - exact[finite]) / np.spacing(np.abs(right[finite]))
+    assert units.max() <= 4, (name, x[finite][units.argmax()])
+
+
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+@pytest.mark.parametrize("unit", list(ELSEWHERE))
+def test_vectors_call_no_function_of_the_c_library(unit: str, name: str) -> None:
+    built = tvm.tirx.build(program(name, "float32", 64), target=tvm_target(Target.parse(ELSEWHERE[unit])))
+    called = [
+        line.split()[-1]
+        for line in built.inspect_source("asm").splitlines()
+        if re.match(r"\s+(?:callq?|jmp|bl|b)\s", line)
+    ]
+    assert not [one for one in called if LIBRARY.search(one)]
+
+
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_half_floats_are_computed_in_float32(name: str, target: Target) -> None:
+    x = np.linspace(0.01, 8, 512).astype(np.float16)
+    np.testing.assert_allclose(
+        computed(name, x, target), FUNCTIONS[name](x.astype(np.float64)), rtol=1e-3, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_double_floats_keep_their_digits(name: str, target: Target) -> None:
+    x = np.linspace(0.01, 8, 512)
+    np.testing.assert_allclose(computed(name, x, target, lanes=4), FUNCTIONS[name](x), rtol=1e-14)
