@@ -103,7 +103,7 @@ class _Float32:
         return tirx.reinterpret(self.name, value)
 
     def is_nan(self, value: Any) -> Any:
-        """Whether a value is no number; TVM takes a float to be equal to itself."""
+        """A mask of NaN by its bits: TVM folds the comparison of a float with itself."""
         magnitude = self.bits(value) & self.integer(0x7FFFFFFF)
         return magnitude > self.integer(_INFINITY_BITS)
 
