@@ -1,0 +1,57 @@
+"""Reductions along what lies together in memory: as many sums as a vector has lanes, then their sum (imports TVM)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import s_tir
+
+from search_spaces.tensor_ir.spatial_schedule import is_enough, lanes_of, parallelize
+from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, uses
+from search_spaces.tensor_ir.tile_choice import vector_lanes
+from search_spaces.tensor_ir.vector_unit import VectorUnit
+
+#: Fewer steps are not worth a second reduction.
+_LEAST_STEPS = 32
+
+
+def with_partial_sums(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> bool:
+    """Reduces in vectors, in parallel over the results; False where the reduction does not lie together."""
+    found = partial_sums(schedule, stage, unit)
+    if found is None:
+        return False
+    enough = is_enough(stage)
+    for block in found:
+        count = len(stage.spatial)
+        loops = list(schedule.get_loops(block))[:count]
+        parallelize(schedule, loops, [axis.extent for axis in stage.spatial], enough, unit)
+    return True
+
+
+def partial_sums(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> tuple[Any, Any] | None:
+    """Splits a reduction into partial sums, one for each lane, and their sum: both blocks; None where it cannot."""
+    axis = _inner(stage)
+    if axis is None or axis.extent is None:
+        return None
+    lanes = vector_lanes(axis.extent, lanes_of(stage, unit))
+    if lanes < 4 or axis.extent < _LEAST_STEPS:
+        return None
+    loops = dict(zip((each.var for each in stage.axes), schedule.get_loops(stage.block), strict=True))
+    _, inner = schedule.split(loops[axis.var], [None, lanes])
+    partial = schedule.rfactor(inner, len(stage.writes[0][1]))
+    order = list(schedule.get_loops(partial))
+    lane = order.pop()
+    schedule.vectorize(lane)
+    init = schedule.decompose_reduction(partial, order[len(stage.spatial)])
+    schedule.vectorize(schedule.get_loops(init)[-1])
+    return partial, stage.block
+
+
+def _inner(stage: Stage) -> Axis | None:
+    """The reduction that lies together in memory in everything that is read along it."""
+    reads = [indices for source, indices in stage.reads if not source.same_as(stage.buffer)]
+    for axis in reversed(stage.reductions):
+        along = [each for each in reads if any(uses(index, axis) for index in each)]
+        if along and all(is_contiguous(each, axis) for each in along):
+            return axis
+    return None

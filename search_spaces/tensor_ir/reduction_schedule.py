@@ -1,0 +1,214 @@
+"""Loops of a reduction on a CPU: a tile of results in registers, its sums around it, what follows at once (imports TVM).
+
+Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34 (2008).
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from tvm import s_tir
+
+from search_spaces.tensor_ir.partial_sums import with_partial_sums
+from search_spaces.tensor_ir.spatial_schedule import (
+    is_enough,
+    lanes_of,
+    schedule_spatial,
+)
+from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, is_var, read_stage, uses, volume
+from search_spaces.tensor_ir.tile_choice import RegisterTile, divisors, register_tile
+from search_spaces.tensor_ir.vector_unit import VectorUnit
+
+#: What all rows read again and again, their columns of one operand: half of a small second cache.
+_PANEL_BYTES = 1 << 17
+_ELEMENT_BYTES = 4
+_TASKS_PER_CORE = 8
+#: How often an element has to be read for a copy in another order to pay.
+_LEAST_REUSE = 4
+
+
+def schedule_reduction(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> None:
+    """A register tile, and the elementwise stage that follows; raises ValueError for what is no reduction."""
+    if not stage.reductions or stage.value is None or not stage.is_exact:
+        raise ValueError("no reduction of single numbers")
+    column = _column(stage)
+    if column is not None and not _reads_vectors(stage, column):
+        if _transpose(schedule, stage, column, unit):
+            stage = _reread(schedule, stage)
+            column = _column(stage)
+        else:
+            column = None
+    if column is None and with_partial_sums(schedule, stage, unit):
+        return
+    follower = _follower(schedule, stage) or schedule.cache_write(stage.block, 0, "global")
+    tile = _tile(stage, column, unit)
+    innermost = _tile_loops(schedule, stage, column, tile, unit)
+    schedule.reverse_compute_at(follower, innermost)
+    count = len(stage.spatial)
+    inner = schedule.get_loops(follower)[-count:] if count else []
+    _vectorize(schedule, list(inner), tile)
+
+
+def _column(stage: Stage) -> Axis | None:
+    """The axis along which results lie together."""
+    wide = [axis for axis in stage.spatial if not axis.is_unit]
+    if not wide or wide[-1].extent is None or not is_contiguous(stage.writes[0][1], wide[-1]):
+        return None
+    return wide[-1] if uses(stage.writes[0][1][-1], wide[-1]) else None
+
+
+def _reads_vectors(stage: Stage, column: Axis) -> bool:
+    return all(is_contiguous(indices, column) for source, indices in stage.reads if not _is_own(stage, source))
+
+
+def _is_own(stage: Stage, buffer: Any) -> bool:
+    return bool(buffer.same_as(stage.buffer))
+
+
+def _transpose(schedule: s_tir.Schedule, stage: Stage, column: Axis, unit: VectorUnit) -> bool:
+    """Copies each operand whose columns do not lie together to where they do, if it is read often enough."""
+    places = [
+        (place, [dim for dim, index in enumerate(indices) if uses(index, column)])
+        for place, (source, indices) in enumerate(stage.reads)
+        if not is_contiguous(indices, column)
+    ]
+    for place, dims in places:
+        source, indices = stage.reads[place]
+        size = prod(int(extent) if hasattr(extent, "value") else 0 for extent in source.shape)
+        steps = stage.steps
+        if steps is None or not size or steps // size < _LEAST_REUSE or len(dims) != 1:
+            return False
+        if not is_var(indices[dims[0]], column):
+            return False
+    for place, (dim,) in places:
+        copy = schedule.cache_read(stage.block, place, "global")
+
+        def moved(*indices: Any, dim: int = dim) -> list[Any]:
+            return [*indices[:dim], *indices[dim + 1 :], indices[dim]]
+
+        schedule.transform_layout(copy, ("write", 0), moved)
+        copied = read_stage(schedule, copy)
+        if copied is not None:
+            schedule_spatial(schedule, copied, unit)
+    return True
+
+
+def _reread(schedule: s_tir.Schedule, stage: Stage) -> Stage:
+    found = read_stage(schedule, stage.block)
+    if found is None:
+        raise ValueError("no stage any more")
+    return found
+
+
+def _follower(schedule: s_tir.Schedule, stage: Stage) -> Any:
+    """The one stage that reads the results, if it reads them in the order in which they are written."""
+    consumers = schedule.get_consumers(stage.block)
+    if len(consumers) != 1:
+        return None
+    consumer = read_stage(schedule, consumers[0])
+    if consumer is None or consumer.reductions or len(consumer.spatial) != len(stage.spatial):
+        return None
+    same = [
+        mine.extent == other.extent for mine, other in zip(stage.spatial, consumer.spatial, strict=True)
+    ]
+    reads = consumer.reads_of(stage.buffer)
+    wide = [axis for axis in consumer.spatial if not axis.is_unit]
+    in_order = all(
+        [index for index in indices if any(is_var(index, axis) for axis in wide)]
+        == [axis.var for axis in wide]
+        for indices in (*reads, consumer.writes[0][1])
+    )
+    return consumer.block if all(same) and reads and in_order else None
+
+
+def _tile(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
+    if column is None or column.extent is None:
+        return RegisterTile(None, 1, 1, 1)
+    operands = [indices for source, indices in stage.reads if not _is_own(stage, source)]
+    with_columns = [each for each in operands if any(uses(index, column) for index in each)]
+    rows = [
+        (place, axis.extent)
+        for place, axis in enumerate(stage.spatial)
+        if axis is not column and axis.extent is not None and axis.extent > 1
+    ]
+    shared = [
+        (place, extent)
+        for place, extent in rows
+        if not any(uses(index, stage.spatial[place]) for each in with_columns for index in each)
+    ]
+    lanes = VectorUnit(lanes_of(stage, unit), unit.registers, unit.scalar_registers, unit.cores)
+    return register_tile(column.extent, reversed(shared or rows), bool(shared), lanes)
+
+
+def _tile_loops(
+    schedule: s_tir.Schedule, stage: Stage, column: Axis | None, tile: RegisterTile, unit: VectorUnit
+) -> Any:
+    """Splits and orders the loops; the innermost loop outside the tile and its reductions."""
+    loops = dict(zip((axis.var for axis in stage.axes), schedule.get_loops(stage.block), strict=True))
+    outer: list[Any] = []
+    extents: list[int | None] = []
+    panel: list[Any] = []
+    rows: list[Any] = []
+    vectors: list[Any] = []
+    for place, axis in enumerate(stage.spatial):
+        loop, extent = loops[axis.var], axis.extent
+        if axis is column and axis.extent is not None:
+            blocks = axis.extent // tile.width
+            within = _panel(stage, blocks, tile, unit)
+            first, second, third, lanes = schedule.split(
+                loop, [blocks // within, within, tile.vectors, tile.lanes]
+            )
+            outer.insert(0, first)
+            extents.insert(0, blocks // within)
+            panel, vectors = [second], [third, lanes]
+            continue
+        if place == tile.row and extent is not None:
+            loop, row = schedule.split(loop, [None, tile.height])
+            rows, extent = [row], extent // tile.height
+        outer.append(loop)
+        extents.append(extent)
+    reductions = [loops[axis.var] for axis in stage.reductions]
+    schedule.reorder(*outer, *panel, *reductions, *rows, *vectors)
+    outermost = schedule.fuse(*outer) if len(outer) > 1 else outer[0]
+    if is_enough(stage) and unit.cores > 1 and extents != [1] * len(extents):
+        schedule.parallel(outermost)
+    _unroll(schedule, [*rows, *vectors], tile)
+    init = schedule.decompose_reduction(stage.block, reductions[0])
+    count = len(rows) + len(vectors)
+    _unroll(schedule, list(schedule.get_loops(init))[-count:] if count else [], tile)
+    return panel[0] if panel else outermost
+
+
+def _panel(stage: Stage, blocks: int, tile: RegisterTile, unit: VectorUnit) -> int:
+    """How many blocks of columns one task computes for the same rows."""
+    depth = volume(stage.reductions) or 1
+    most = max(_PANEL_BYTES // (_ELEMENT_BYTES * depth * tile.width), 1)
+    others = volume(axis for axis in stage.spatial) or 0
+    tasks = others // (tile.width * tile.height) // max(blocks, 1) or 1
+    choices = [each for each in divisors(blocks) if each <= most]
+    busy = [each for each in choices if tasks * (blocks // each) >= _TASKS_PER_CORE * unit.cores]
+    return (busy or choices[:1])[-1]
+
+
+def _unroll(schedule: s_tir.Schedule, loops: list[Any], tile: RegisterTile) -> None:
+    """Unrolls the rows and vectors of a tile, and makes its last loop one vector."""
+    if tile.lanes > 1 and loops:
+        schedule.vectorize(loops.pop())
+    for loop in loops:
+        schedule.unroll(loop)
+
+
+def _vectorize(schedule: s_tir.Schedule, loops: list[Any], tile: RegisterTile) -> None:
+    """The loops of what follows within a tile."""
+    wide = [loop for loop in loops if _extent(schedule, loop) != 1]
+    if tile.lanes > 1 and wide:
+        last = wide.pop()
+        if _extent(schedule, last) == tile.width:
+            _, lanes = schedule.split(last, [None, tile.lanes])
+            schedule.vectorize(lanes)
+
+
+def _extent(schedule: s_tir.Schedule, loop: Any) -> int | None:
+    extent = schedule.get(loop).extent
+    return int(extent) if hasattr(extent, "value") else None

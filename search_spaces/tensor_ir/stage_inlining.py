@@ -1,0 +1,58 @@
+"""Inlining of the stages of a tensor program that cost less to compute again than to store (imports TVM)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import s_tir
+from tvm.ir import TensorLoad
+
+from search_spaces.tensor_ir.stage import Stage, read_stage
+
+#: How many times over a stage is computed again, where it only moves or casts numbers.
+_MOST_REPEATS = 4
+
+
+def inline_stages(schedule: s_tir.Schedule, root: Any) -> None:
+    """Moves into their consumers what is cheap there: elementwise chains, views, constants."""
+    outputs = {schedule.get(block).name_hint for block in schedule.get_output_blocks(root)}
+    for block in schedule.get_child_blocks(root):
+        if schedule.get(block).name_hint in outputs:
+            continue
+        stage = read_stage(schedule, block)
+        if stage is not None and _is_cheap(schedule, stage):
+            try:
+                schedule.compute_inline(block)
+            except (RuntimeError, ValueError):
+                continue
+
+
+def _is_cheap(schedule: s_tir.Schedule, stage: Stage) -> bool:
+    consumers = [read_stage(schedule, each) for each in schedule.get_consumers(stage.block)]
+    if stage.reductions or stage.value is None or not consumers:
+        return False
+    if not stage.reads:
+        return True
+    if len(consumers) > 1 and (stage.calls or stage.branches):
+        return False
+    return all(consumer is not None and _pays(stage, consumer) for consumer in consumers)
+
+
+def _pays(stage: Stage, consumer: Stage) -> bool:
+    is_copy = isinstance(stage.value, TensorLoad)
+    if is_copy and _keeps_order(stage):
+        return True
+    if consumer.reductions and stage.branches:
+        return False
+    if stage.steps is None or consumer.steps is None:
+        return not consumer.reductions
+    repeats = consumer.steps / max(stage.steps, 1)
+    is_light = not stage.calls and not consumer.reductions
+    return repeats <= 1 or is_light or (is_copy and repeats <= _MOST_REPEATS)
+
+
+def _keeps_order(stage: Stage) -> bool:
+    """Whether a copy reads what lies together from where it lies together."""
+    ((_, indices),) = stage.reads[:1]
+    written = stage.writes[0][1]
+    return bool(indices) and bool(written) and indices[-1].same_as(written[-1])
