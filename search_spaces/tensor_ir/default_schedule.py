@@ -14,6 +14,7 @@ import tvm
 from tvm import s_tir
 
 from search_spaces.tensor_ir.modules import normalize
+from search_spaces.tensor_ir.reduction_init import split_off_init
 from search_spaces.tensor_ir.reduction_schedule import schedule_reduction
 from search_spaces.tensor_ir.row_schedule import schedule_rows
 from search_spaces.tensor_ir.spatial_schedule import schedule_parallel, schedule_spatial
@@ -42,16 +43,17 @@ def _scheduled(schedule: s_tir.Schedule, unit: VectorUnit) -> s_tir.Schedule:
     root = schedule.get_sblock(schedule.mod["main"].body.block.name_hint)
     inline_stages(schedule, root)
     together = _tried(schedule, lambda trial: schedule_rows(trial, root, unit))
-    if together is not None:
-        return together
-    names = [schedule.get(block).name_hint for block in schedule.get_child_blocks(root)]
-    for name in names:
-        schedule = _with_stage(schedule, name, unit)
-    return schedule
+    if together is None:
+        for block in schedule.get_child_blocks(root):
+            schedule = _with_stage(schedule, schedule.get(block).name_hint, unit)
+    done = together or schedule
+    return _tried(done, lambda trial: split_off_init(trial, root)) or done
 
 
 def _with_stage(schedule: s_tir.Schedule, name: str, unit: VectorUnit) -> s_tir.Schedule:
     """The schedule with one stage done by the first rule that fits."""
+    if read_stage(schedule, schedule.get_sblock(name)) is None:
+        return schedule
     rules: tuple[Rule, ...] = (schedule_reduction, schedule_spatial, schedule_parallel)
     for rule in rules:
         done = _tried(schedule, lambda trial, rule=rule: _apply(rule, trial, name, unit))
@@ -62,9 +64,8 @@ def _with_stage(schedule: s_tir.Schedule, name: str, unit: VectorUnit) -> s_tir.
 
 def _apply(rule: Rule, schedule: s_tir.Schedule, name: str, unit: VectorUnit) -> None:
     stage = read_stage(schedule, schedule.get_sblock(name))
-    if stage is None:
-        raise ValueError("no stage")
-    rule(schedule, stage, unit)
+    if stage is not None:
+        rule(schedule, stage, unit)
 
 
 def _tried(schedule: s_tir.Schedule, change: Callable[[s_tir.Schedule], Any]) -> s_tir.Schedule | None:

@@ -7,7 +7,7 @@ from typing import Any
 from tvm import s_tir
 
 from search_spaces.tensor_ir.spatial_schedule import is_enough, lanes_of, parallelize
-from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, uses
+from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, loop_variables, uses
 from search_spaces.tensor_ir.tile_choice import vector_lanes
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
@@ -21,11 +21,23 @@ def with_partial_sums(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) 
     if found is None:
         return False
     enough = is_enough(stage)
+    vectorize_lanes(schedule, found[0])
     for block in found:
         count = len(stage.spatial)
         loops = list(schedule.get_loops(block))[:count]
         parallelize(schedule, loops, [axis.extent for axis in stage.spatial], enough, unit)
     return True
+
+
+def vectorize_lanes(schedule: s_tir.Schedule, partial: Any) -> None:
+    """Puts the lanes of partial sums innermost, as one vector."""
+    loops = list(schedule.get_loops(partial))
+    [lane] = loop_variables(schedule, partial, 0)  # where rfactor puts the lanes
+    lanes = next(loop for loop in loops if schedule.get(loop).loop_var.same_as(lane))
+    inside = loops[loops.index(lanes) + 1 :]
+    if inside:
+        schedule.reorder(*inside, lanes)
+    schedule.vectorize(lanes)
 
 
 def partial_sums(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> tuple[Any, Any] | None:
@@ -39,11 +51,6 @@ def partial_sums(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> tu
     loops = dict(zip((each.var for each in stage.axes), schedule.get_loops(stage.block), strict=True))
     _, inner = schedule.split(loops[axis.var], [None, lanes])
     partial = schedule.rfactor(inner, len(stage.writes[0][1]))
-    order = list(schedule.get_loops(partial))
-    lane = order.pop()
-    schedule.vectorize(lane)
-    init = schedule.decompose_reduction(partial, order[len(stage.spatial)])
-    schedule.vectorize(schedule.get_loops(init)[-1])
     return partial, stage.block
 
 

@@ -16,7 +16,7 @@ from search_spaces.tensor_ir.spatial_schedule import (
     lanes_of,
     schedule_spatial,
 )
-from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, is_var, read_stage, uses, volume
+from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, is_var, period, read_stage, uses, volume
 from search_spaces.tensor_ir.tile_choice import RegisterTile, divisors, register_tile
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
@@ -59,7 +59,15 @@ def _column(stage: Stage) -> Axis | None:
 
 
 def _reads_vectors(stage: Stage, column: Axis) -> bool:
-    return all(is_contiguous(indices, column) for source, indices in stage.reads if not _is_own(stage, source))
+    piece = _piece(stage, column)
+    return all(
+        is_contiguous(indices, column, piece) for source, indices in stage.reads if not _is_own(stage, source)
+    )
+
+
+def _piece(stage: Stage, column: Axis) -> int:
+    """The columns among which a tile may lie: those of one group."""
+    return period((index for _, indices in stage.reads for index in indices), column)
 
 
 def _is_own(stage: Stage, buffer: Any) -> bool:
@@ -126,7 +134,7 @@ def _tile(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
     if column is None or column.extent is None:
         return RegisterTile(None, 1, 1, 1)
     operands = [indices for source, indices in stage.reads if not _is_own(stage, source)]
-    with_columns = [each for each in operands if any(uses(index, column) for index in each)]
+    with_columns = [each for each in operands if uses(each[-1], column)] if operands else []
     rows = [
         (place, axis.extent)
         for place, axis in enumerate(stage.spatial)
@@ -137,8 +145,9 @@ def _tile(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
         for place, extent in rows
         if not any(uses(index, stage.spatial[place]) for each in with_columns for index in each)
     ]
+    piece = _piece(stage, column)
     lanes = VectorUnit(lanes_of(stage, unit), unit.registers, unit.scalar_registers, unit.cores)
-    return register_tile(column.extent, reversed(shared or rows), bool(shared), lanes)
+    return register_tile(piece, reversed(shared or rows), bool(shared), lanes)
 
 
 def _tile_loops(
@@ -174,9 +183,6 @@ def _tile_loops(
     if is_enough(stage) and unit.cores > 1 and extents != [1] * len(extents):
         schedule.parallel(outermost)
     _unroll(schedule, [*rows, *vectors], tile)
-    init = schedule.decompose_reduction(stage.block, reductions[0])
-    count = len(rows) + len(vectors)
-    _unroll(schedule, list(schedule.get_loops(init))[-count:] if count else [], tile)
     return panel[0] if panel else outermost
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tvm import s_tir
 
-from search_spaces.tensor_ir.partial_sums import partial_sums
+from search_spaces.tensor_ir.partial_sums import partial_sums, vectorize_lanes
 from search_spaces.tensor_ir.spatial_schedule import is_enough, lanes_of
 from search_spaces.tensor_ir.stage import Stage, is_contiguous, is_var, read_stage, volume
 from search_spaces.tensor_ir.tile_choice import vector_lanes
@@ -26,14 +26,18 @@ def schedule_rows(schedule: s_tir.Schedule, root: Any, unit: VectorUnit) -> None
     if schedule.get(last.block).name_hint != outputs[0] or not shared or rows is None:
         raise ValueError("no rows")
     _check_worthwhile(stages, rows, unit)
-    blocks = []
+    blocks, partial = [], []
     for stage in stages[:-1]:
-        blocks += (stage.reductions and partial_sums(schedule, stage, unit)) or (stage.block,)
+        sums = partial_sums(schedule, stage, unit) if stage.reductions else None
+        blocks += sums or (stage.block,)
+        partial += sums[:1] if sums else ()
     loops = list(schedule.get_loops(last.block))
     row = schedule.fuse(*loops[:shared]) if shared > 1 else loops[0]
     _vectorize(schedule, last, schedule.get_loops(last.block), unit)
     for block in reversed(blocks):
-        schedule.compute_at(block, row, preserve_unit_loops=True)
+        schedule.compute_at(block, row, preserve_unit_loops=False)
+    for block in partial:
+        vectorize_lanes(schedule, block)
     by_name = {schedule.get(stage.block).name_hint: stage for stage in stages[:-1]}
     for block in blocks:
         stage = by_name.get(schedule.get(block).name_hint)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 import tvm
 import tvm_ffi
 from tvm import s_tir, tirx
-from tvm.sym import detect_linear_equation
+from tvm.sym import Analyzer, detect_linear_equation
 from tvm.tirx.analysis import undefined_vars
 
 _REALIZE = tvm_ffi.get_global_func("s_tir.schedule.GetSBlockRealize")
@@ -130,19 +130,66 @@ def read_stage(schedule: s_tir.Schedule, block: Any) -> Stage | None:
     )
 
 
+def reduction_variables(schedule: s_tir.Schedule, block: Any) -> list[Any]:
+    """The variables of the loops along which a block sums up, however they are split."""
+    kinds = [int(axis.iter_type) for axis in schedule.get(block).iter_vars]
+    return [
+        var
+        for place, kind in enumerate(kinds)
+        if kind == _REDUCTION
+        for var in loop_variables(schedule, block, place)
+    ]
+
+
+def loop_variables(schedule: s_tir.Schedule, block: Any, place: int) -> list[Any]:
+    """The variables of the loops of one of a block's axes."""
+    return list(undefined_vars(_REALIZE(schedule, block).iter_values[place]))
+
+
 def uses(index: Any, axis: Axis) -> bool:
     """Whether an index depends on an axis."""
     return any(axis.var.same_as(var) for var in undefined_vars(index))
 
 
-def is_contiguous(indices: tuple[Any, ...], axis: Axis) -> bool:
-    """Whether the next step along the axis reads the next element in memory, or the same one."""
-    if not indices or any(uses(index, axis) for index in indices[:-1]):
-        return not indices
-    if not uses(indices[-1], axis):
+def period(indices: Iterable[Any], axis: Axis) -> int:
+    """Into how long pieces an axis has to be cut for divisions of it, as in a grouped convolution, to be constant."""
+    divisors: list[int] = []
+
+    def look(division: Any) -> None:
+        if isinstance(division.b, tirx.IntImm) and uses(division.a, axis):
+            divisors.append(int(division.b))
+
+    for index in indices:
+        tvm_ffi.structural_walk(index, (tirx.FloorDiv, look), order="post")
+        tvm_ffi.structural_walk(index, (tirx.FloorMod, look), order="post")
+    return gcd(axis.extent or 0, *divisors)
+
+
+def is_contiguous(indices: tuple[Any, ...], axis: Axis, piece: int = 0) -> bool:
+    """Whether the next step along the axis reads the next element in memory, or the same one.
+
+    piece: only within pieces of so many steps; 0 for the whole axis.
+    """
+    var = axis.var
+    if piece and piece != axis.extent:
+        kind = str(var.ty.dtype)
+        start, step = tirx.Var("start", kind), tirx.Var("step", kind)
+        size, zero = tirx.const(piece, kind), tirx.const(0, kind)
+        analyzer = Analyzer()
+        analyzer.bind(step, tvm.ir.Range(zero, size))
+        analyzer.bind(var, start * size + step)
+        indices = tuple(analyzer.simplify(index) for index in indices)
+        var = step
+    dependent = [any(var.same_as(one) for one in undefined_vars(index)) for index in indices]
+    if not any(dependent):
         return True
-    terms = detect_linear_equation(indices[-1], [axis.var])
-    return len(terms) == 2 and isinstance(terms[0], tirx.IntImm) and int(terms[0]) == 1
+    terms = detect_linear_equation(indices[-1], [var])
+    return (
+        not any(dependent[:-1])
+        and len(terms) == 2
+        and isinstance(terms[0], tirx.IntImm)
+        and int(terms[0]) == 1
+    )
 
 
 def is_var(index: Any, axis: Axis) -> bool:
