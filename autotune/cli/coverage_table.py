@@ -48,10 +48,15 @@ def coverage_json(coverage: Coverage) -> list[dict[str, object]]:
 
 def warn_of_gaps(built: Build) -> None:
     """Warns of operators that run untuned or with a schedule of another device, and of weights packed in each run."""
-    untuned = built.coverage.untuned
-    if untuned:
-        names = ", ".join(row.name for row in untuned)
-        message = f"{len(untuned)} operators run untuned, which may be very slow: {names}"
+    naive = built.coverage.naive
+    if naive:
+        names = ", ".join(row.name for row in naive)
+        message = f"{len(naive)} operators run untuned, which may be very slow: {names}"
+        ERR.print(message, style="bold yellow")
+    scheduled = [row for row in built.coverage.untuned if row not in naive]
+    if scheduled:
+        names = ", ".join(row.name for row in scheduled)
+        message = f"{len(scheduled)} operators are untuned and run a default schedule: {names}"
         ERR.print(message, style="bold yellow")
     borrowed = built.coverage.borrowed
     if borrowed:

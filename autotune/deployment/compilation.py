@@ -14,6 +14,7 @@ from tvm.support import cc
 
 from autotune.builders.local_builder import LocalBuilder
 from autotune.deployment.coverage import Coverage, coverage
+from autotune.deployment.default_schedules import with_default_schedules
 from autotune.deployment.executable import Array, Executable, SavedModel
 from autotune.deployment.side_by_side import EngineLatency, TimingSettings, measure
 from autotune.models.lowering import lower
@@ -105,9 +106,9 @@ def compile(  # noqa: PLR0913 - public since 0.1
     """Builds a model with the best record of each of its operators; device: whose records count.
 
     A record is used where it beats the untouched operator beyond noise. An operator without a usable record gets the
-    schedule of a similar one, if there is one that applies and builds, or keeps TVM's naive loops; the coverage says
-    which and why. others: whether the records of other devices may stand in; linker: a C compiler driver for the
-    target, where it is another machine's.
+    schedule of a similar one, if there is one that applies and builds, else a default schedule; the coverage says which
+    and why. On GPUs it keeps TVM's naive loops. others: whether the records of other devices may stand in; linker: a C
+    compiler driver for the target, where it is another machine's.
     Raises Misuse for a model without a graph and for a target that TVM does not know.
     """
     module = model.module if isinstance(model, Model) else model
@@ -122,9 +123,10 @@ def compile(  # noqa: PLR0913 - public since 0.1
         records = database(log, target, device, others, _TrialBuild(stack, linker or "cc"))
         with compiled_for, records, tvm.transform.PassContext(opt_level=3):
             scheduled = relax.transform.MetaScheduleApplyDatabase()(lowered)
+            scheduled, by_default = with_default_schedules(scheduled, compiled_for)
             split = _with_split_packs(scheduled)
             packed = relax.transform.FoldConstant()(split)
-    found = coverage([name for name, _ in calls(lowered)], records.lookups, log, device)
+    found = coverage([name for name, _ in calls(lowered)], records.lookups, log, device, by_default)
     built = relax.build(packed, target=compiled_for, relax_pipeline=_to_executable(compiled_for))
     executable = Executable(built, "cpu" if is_cpu(target) else str(compiled_for.kind.name))
     to_pack, left = _count_packs(split), _count_packs(packed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -15,6 +15,8 @@ from tuning_logs.selection.schedule_choice import Cause, Origin
 
 #: Floating-point operations a second of TVM's naive loops, where the log does not tell.
 _NAIVE_FLOPS = 1e9
+#: The same of scheduled loops.
+_SCHEDULED_FLOPS = 5e10
 
 
 class Status(StrEnum):
@@ -24,6 +26,7 @@ class Status(StrEnum):
     DEFAULT_IS_BEST = "default is best"
     OTHER_DEVICE = "tuned on another device"
     NEAR_MATCH = "near match"
+    DEFAULT_SCHEDULE = "default schedule"
     UNTUNED = "untuned"
 
 
@@ -69,7 +72,12 @@ class Coverage:
 
     @property
     def untuned(self) -> tuple[CoverageRow, ...]:
-        """The operators that run TVM's naive loops because the log has nothing better to offer."""
+        """The operators for which the log has nothing to offer: they run a default schedule or TVM's naive loops."""
+        return tuple(row for row in self.rows if row.status in (Status.DEFAULT_SCHEDULE, Status.UNTUNED))
+
+    @property
+    def naive(self) -> tuple[CoverageRow, ...]:
+        """The untuned operators that run TVM's naive loops."""
         return tuple(row for row in self.rows if row.status is Status.UNTUNED)
 
     @property
@@ -90,17 +98,21 @@ def coverage(
     lookups: Mapping[str, Lookup],
     log: RecordStore,
     device: DeviceFingerprint | None,
+    by_default: Collection[str] = (),
 ) -> Coverage:
     """The coverage of a build, from the database lookups of its calls by function name.
 
-    The time of an operator that was never measured is expected from its operations: at the rate at which the log's
-    other untouched operators run, or that of the operator whose schedule it borrows.
+    by_default: the functions that got a default schedule. The time of an operator that was never measured is expected
+    from its operations: at the rate at which the build's tuned operators run, for naive loops that of the log's other
+    untouched operators, or that of the operator whose schedule it borrows.
     """
     merged: dict[str, CoverageRow] = {}
     for name in calls:
         lookup = lookups[name]
         key = lookup.task.key if lookup.task else name
         row = merged.get(key) or _row(name, lookup, log, device)
+        if row.status is Status.UNTUNED and name in by_default:
+            row = replace(row, status=Status.DEFAULT_SCHEDULE)
         merged[key] = replace(row, calls=row.calls + 1)
     expected = _expected(list(merged.values()), {row.name: lookups[row.name] for row in merged.values()})
     total = sum(secs for secs in expected.values() if secs is not None)
@@ -145,18 +157,25 @@ def _row(name: str, lookup: Lookup, log: RecordStore, device: DeviceFingerprint 
 
 def _expected(rows: Sequence[CoverageRow], lookups: Mapping[str, Lookup]) -> dict[str, float | None]:
     """Expected seconds of all calls of each operator, by name; None for a dynamic shape."""
-    rates = [row.flops / row.default_secs for row in rows if row.default_secs and row.flops]
-    naive = statistics.median(rates) if rates else _NAIVE_FLOPS
-    return {row.name: _expected_secs(row, lookups[row.name], naive) for row in rows}
+    naive = _rate([(row.flops, row.default_secs) for row in rows], _NAIVE_FLOPS)
+    tuned = _rate([(row.flops, row.tuned_secs) for row in rows], _SCHEDULED_FLOPS)
+    return {row.name: _expected_secs(row, lookups[row.name], naive, tuned) for row in rows}
 
 
-def _expected_secs(row: CoverageRow, lookup: Lookup, naive: float) -> float | None:
+def _rate(known: Iterable[tuple[float, float | None]], otherwise: float) -> float:
+    rates = [flops / secs for flops, secs in known if secs and flops]
+    return statistics.median(rates) if rates else otherwise
+
+
+def _expected_secs(row: CoverageRow, lookup: Lookup, naive: float, tuned: float) -> float | None:
     record = lookup.choice.record
     if lookup.task is None:
         return None
     if record is not None and row.status in (Status.NEAR_MATCH, Status.OTHER_DEVICE):
         size = row.flops / record.task.workload.flops if record.task.workload.flops else 1.0
         return record.secs * size * row.calls
+    if row.status is Status.DEFAULT_SCHEDULE:
+        return row.flops / tuned * row.calls
     return row.flops / naive * row.calls if row.secs is None else row.secs
 
 

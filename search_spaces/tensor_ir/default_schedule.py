@@ -8,12 +8,12 @@ block by block. It is not as fast as a tuned schedule, and many times as fast as
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import tvm
 from tvm import s_tir
 
-from search_spaces.tensor_ir.modules import normalize
 from search_spaces.tensor_ir.reduction_init import split_off_init
 from search_spaces.tensor_ir.reduction_schedule import schedule_reduction
 from search_spaces.tensor_ir.row_schedule import schedule_rows
@@ -31,12 +31,15 @@ def default_schedule(func: tvm.tirx.PrimFunc, target: tvm.target.Target) -> tvm.
     Sums may be taken in another order. Functions of any form may be passed: of dynamic shape, of several blocks, and
     calls of library routines, which come back as they are.
     """
+    if not isinstance(func.body, s_tir.SBlockRealize):
+        return func
     try:
-        schedule = s_tir.Schedule(normalize(func), debug_mask="none", error_render_level="none")
-        schedule = _scheduled(schedule, vector_unit(target))
+        module = tvm.IRModule({"main": func})
+        schedule = s_tir.Schedule(module, debug_mask="none", error_render_level="none")
+        done = _scheduled(schedule, vector_unit(target))
     except (RuntimeError, ValueError, TypeError):
         return func
-    return schedule.mod["main"].with_attrs(func.attrs or {}).with_attr("tirx.is_scheduled", True)
+    return done.mod["main"].with_attr("tirx.is_scheduled", True)
 
 
 def _scheduled(schedule: s_tir.Schedule, unit: VectorUnit) -> s_tir.Schedule:
@@ -56,13 +59,13 @@ def _with_stage(schedule: s_tir.Schedule, name: str, unit: VectorUnit) -> s_tir.
         return schedule
     rules: tuple[Rule, ...] = (schedule_reduction, schedule_spatial, schedule_parallel)
     for rule in rules:
-        done = _tried(schedule, lambda trial, rule=rule: _apply(rule, trial, name, unit))
+        done = _tried(schedule, partial(_apply, rule=rule, name=name, unit=unit))
         if done is not None:
             return done
     return schedule
 
 
-def _apply(rule: Rule, schedule: s_tir.Schedule, name: str, unit: VectorUnit) -> None:
+def _apply(schedule: s_tir.Schedule, rule: Rule, name: str, unit: VectorUnit) -> None:
     stage = read_stage(schedule, schedule.get_sblock(name))
     if stage is not None:
         rule(schedule, stage, unit)
@@ -73,6 +76,6 @@ def _tried(schedule: s_tir.Schedule, change: Callable[[s_tir.Schedule], Any]) ->
     trial = schedule.copy()
     try:
         change(trial)
-    except (RuntimeError, ValueError):
+    except (RuntimeError, ValueError, TypeError):
         return None
     return trial

@@ -25,7 +25,8 @@ def with_partial_sums(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) 
     for block in found:
         count = len(stage.spatial)
         loops = list(schedule.get_loops(block))[:count]
-        parallelize(schedule, loops, [axis.extent for axis in stage.spatial], enough, unit)
+        if enough:
+            parallelize(schedule, loops, [axis.extent for axis in stage.spatial], unit)
     return True
 
 

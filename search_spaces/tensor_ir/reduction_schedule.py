@@ -17,7 +17,7 @@ from search_spaces.tensor_ir.spatial_schedule import (
     schedule_spatial,
 )
 from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, is_var, period, read_stage, uses, volume
-from search_spaces.tensor_ir.tile_choice import RegisterTile, divisors, register_tile
+from search_spaces.tensor_ir.tile_choice import RegisterTile, Rows, divisors, register_tile
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
 #: What all rows read again and again, their columns of one operand: half of a small second cache.
@@ -76,10 +76,11 @@ def _is_own(stage: Stage, buffer: Any) -> bool:
 
 def _transpose(schedule: s_tir.Schedule, stage: Stage, column: Axis, unit: VectorUnit) -> bool:
     """Copies each operand whose columns do not lie together to where they do, if it is read often enough."""
+    piece = _piece(stage, column)
     places = [
         (place, [dim for dim, index in enumerate(indices) if uses(index, column)])
         for place, (source, indices) in enumerate(stage.reads)
-        if not is_contiguous(indices, column)
+        if not is_contiguous(indices, column, piece)
     ]
     for place, dims in places:
         source, indices = stage.reads[place]
@@ -91,15 +92,16 @@ def _transpose(schedule: s_tir.Schedule, stage: Stage, column: Axis, unit: Vecto
             return False
     for place, (dim,) in places:
         copy = schedule.cache_read(stage.block, place, "global")
-
-        def moved(*indices: Any, dim: int = dim) -> list[Any]:
-            return [*indices[:dim], *indices[dim + 1 :], indices[dim]]
-
-        schedule.transform_layout(copy, ("write", 0), moved)
+        schedule.transform_layout(copy, ("write", 0), _to_the_end(dim))
         copied = read_stage(schedule, copy)
         if copied is not None:
             schedule_spatial(schedule, copied, unit)
     return True
+
+
+def _to_the_end(dim: int) -> Any:
+    """A map of indices that makes one of them the last."""
+    return lambda *indices: [*indices[:dim], *indices[dim + 1 :], indices[dim]]
 
 
 def _reread(schedule: s_tir.Schedule, stage: Stage) -> Stage:
@@ -117,9 +119,7 @@ def _follower(schedule: s_tir.Schedule, stage: Stage) -> Any:
     consumer = read_stage(schedule, consumers[0])
     if consumer is None or consumer.reductions or len(consumer.spatial) != len(stage.spatial):
         return None
-    same = [
-        mine.extent == other.extent for mine, other in zip(stage.spatial, consumer.spatial, strict=True)
-    ]
+    same = [mine.extent == other.extent for mine, other in zip(stage.spatial, consumer.spatial, strict=True)]
     reads = consumer.reads_of(stage.buffer)
     wide = [axis for axis in consumer.spatial if not axis.is_unit]
     in_order = all(
@@ -147,7 +147,7 @@ def _tile(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
     ]
     piece = _piece(stage, column)
     lanes = VectorUnit(lanes_of(stage, unit), unit.registers, unit.scalar_registers, unit.cores)
-    return register_tile(piece, reversed(shared or rows), bool(shared), lanes)
+    return register_tile(piece, Rows(tuple(reversed(shared or rows)), bool(shared)), lanes)
 
 
 def _tile_loops(
@@ -187,7 +187,7 @@ def _tile_loops(
 
 
 def _panel(stage: Stage, blocks: int, tile: RegisterTile, unit: VectorUnit) -> int:
-    """How many blocks of columns one task computes for the same rows."""
+    """The number of blocks of columns that one task computes for the same rows."""
     depth = volume(stage.reductions) or 1
     most = max(_PANEL_BYTES // (_ELEMENT_BYTES * depth * tile.width), 1)
     others = volume(axis for axis in stage.spatial) or 0

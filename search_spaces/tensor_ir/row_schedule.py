@@ -26,20 +26,21 @@ def schedule_rows(schedule: s_tir.Schedule, root: Any, unit: VectorUnit) -> None
     if schedule.get(last.block).name_hint != outputs[0] or not shared or rows is None:
         raise ValueError("no rows")
     _check_worthwhile(stages, rows, unit)
-    blocks, partial = [], []
+    inner: list[Any] = []
+    partial: list[Any] = []
     for stage in stages[:-1]:
         sums = partial_sums(schedule, stage, unit) if stage.reductions else None
-        blocks += sums or (stage.block,)
+        inner += sums or (stage.block,)
         partial += sums[:1] if sums else ()
     loops = list(schedule.get_loops(last.block))
     row = schedule.fuse(*loops[:shared]) if shared > 1 else loops[0]
     _vectorize(schedule, last, schedule.get_loops(last.block), unit)
-    for block in reversed(blocks):
+    for block in reversed(inner):
         schedule.compute_at(block, row, preserve_unit_loops=False)
     for block in partial:
         vectorize_lanes(schedule, block)
     by_name = {schedule.get(stage.block).name_hint: stage for stage in stages[:-1]}
-    for block in blocks:
+    for block in inner:
         stage = by_name.get(schedule.get(block).name_hint)
         if stage is not None and not stage.reductions:
             _vectorize(schedule, stage, schedule.get_loops(block), unit)
@@ -69,13 +70,11 @@ def _is_product(stage: Stage) -> bool:
         for indices in operands
         if any(is_var(index, axis) for index in indices for axis in stage.reductions)
     ]
-    return any(
-        not any(is_var(index, axis) for index in indices) for indices in along for axis in wide
-    )
+    return any(not any(is_var(index, axis) for index in indices) for indices in along for axis in wide)
 
 
 def _shared_axes(stages: list[Stage]) -> int:
-    """How many of the first axes all stages have in common: each step of one needs nothing of another step."""
+    """The number of first axes that all stages have in common: each step of one needs nothing of another step."""
     last = stages[-1]
     count = min(len(stage.spatial) for stage in stages)
     made = [stage.buffer for stage in stages]

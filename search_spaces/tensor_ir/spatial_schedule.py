@@ -32,26 +32,25 @@ def schedule_spatial(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -
             outer, inner = schedule.split(loops[-1], [None, lanes])
             schedule.vectorize(inner)
             loops[-1], extents[-1] = outer, extents[-1] // lanes
-    parallelize(schedule, loops, extents, is_enough(stage), unit)
+    if is_enough(stage):
+        parallelize(schedule, loops, extents, unit)
 
 
 def schedule_parallel(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> None:
     """The outer spatial loops in parallel, and nothing else."""
-    count = next(
-        (place for place, axis in enumerate(stage.axes) if axis.is_reduction), len(stage.axes)
-    )
+    count = next((place for place, axis in enumerate(stage.axes) if axis.is_reduction), len(stage.axes))
     loops = list(schedule.get_loops(stage.block))[:count]
-    parallelize(schedule, loops, [axis.extent for axis in stage.axes[:count]], is_enough(stage), unit)
+    if is_enough(stage):
+        parallelize(schedule, loops, [axis.extent for axis in stage.axes[:count]], unit)
 
 
 def parallelize(
     schedule: s_tir.Schedule,
     loops: Sequence[Any],
     extents: Sequence[int | None],
-    enough: bool,
     unit: VectorUnit,
 ) -> None:
-    """Fuses as many of the outer loops as give all cores work, and runs them in parallel."""
+    """Fuses as many of the outer loops as give all cores work, and runs them in parallel, on more cores than one."""
     tasks, count = 1, 0
     for extent in extents:
         if tasks >= _TASKS_PER_CORE * unit.cores:
@@ -60,7 +59,7 @@ def parallelize(
         if extent is None:
             break
         tasks *= extent
-    if enough and unit.cores > 1 and count and tasks != 1 or (count and None in extents[:count]):
+    if (count and tasks != 1 and unit.cores > 1) or None in extents[:count]:
         schedule.parallel(schedule.fuse(*loops[:count]) if count > 1 else loops[0])
 
 
@@ -79,9 +78,7 @@ def _is_elementwise(stage: Stage) -> bool:
     """Whether each step reads at the very indices at which it writes."""
     wide = [axis for axis in stage.axes if not axis.is_unit]
     written = [[index for index in stage.writes[0][1] if any(is_var(index, axis) for axis in wide)]]
-    read = [
-        [index for index in indices if not _is_unit_index(index, stage)] for _, indices in stage.reads
-    ]
+    read = [[index for index in indices if not _is_unit_index(index, stage)] for _, indices in stage.reads]
     return stage.is_exact and all(
         len(one) == len(wide) and all(is_var(index, axis) for index, axis in zip(one, wide, strict=True))
         for one in (*written, *read)

@@ -93,7 +93,7 @@ def volume(axes: Iterable[Axis]) -> int | None:
 
 
 def read_stage(schedule: s_tir.Schedule, block: Any) -> Stage | None:
-    """The stage that a block is; None where its loops or effects are of another kind, so that it is to be left alone."""
+    """The stage of a block; None where its loops or effects are of another kind, so that it is to be left alone."""
     found = schedule.get(block)
     realize = _REALIZE(schedule, block)
     loops = [schedule.get(loop) for loop in schedule.get_loops(block)]
@@ -152,7 +152,7 @@ def uses(index: Any, axis: Axis) -> bool:
 
 
 def period(indices: Iterable[Any], axis: Axis) -> int:
-    """Into how long pieces an axis has to be cut for divisions of it, as in a grouped convolution, to be constant."""
+    """The length of pieces of an axis within which its quotients, as in a grouped convolution, are constant."""
     divisors: list[int] = []
 
     def look(division: Any) -> None:
@@ -171,7 +171,7 @@ def is_contiguous(indices: tuple[Any, ...], axis: Axis, piece: int = 0) -> bool:
     piece: only within pieces of so many steps; 0 for the whole axis.
     """
     var = axis.var
-    if piece and piece != axis.extent:
+    if piece:
         kind = str(var.ty.dtype)
         start, step = tirx.Var("start", kind), tirx.Var("step", kind)
         size, zero = tirx.const(piece, kind), tirx.const(0, kind)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from search_spaces.factorization import factorizations
@@ -30,21 +29,26 @@ class RegisterTile:
         return self.vectors * self.lanes
 
 
-def register_tile(columns: int, rows: Iterable[tuple[int, int]], shares: bool, unit: VectorUnit) -> RegisterTile:
-    """The best tile without remainder.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Place and extent of the axes that may be cut into rows; are_alike: whether all multiply the same columns."""
 
-    rows: place and extent of the axes that may be cut; shares: whether all rows multiply the same columns.
-    """
+    axes: tuple[tuple[int, int], ...]
+    are_alike: bool
+
+
+def register_tile(columns: int, rows: Rows, unit: VectorUnit) -> RegisterTile:
+    """The best tile without remainder."""
     lanes = vector_lanes(columns, unit.lanes)
     widths = [each for each in divisors(columns // lanes) if each <= _MOST_VECTORS]
     best, best_merit = RegisterTile(None, 1, 1, lanes), (0.0, 0.0)
-    for place, extent in (*rows, (None, 1)):
+    for place, extent in (*rows.axes, (None, 1)):
         for height in divisors(extent):
             if height > _TALLEST or (height > 1 and place is None):
                 continue
             for vectors in widths:
                 sums = height * vectors
-                loads = (height if lanes > 1 else 0) + vectors if shares else sums
+                loads = (height if lanes > 1 else 0) + vectors if rows.are_alike else sums
                 if sums + vectors + unit.scalar_registers > unit.registers:
                     continue
                 merit = (

@@ -226,7 +226,7 @@ def test_a_miss_has_a_reason(
     build = compile(model, target, log_of([make(task)] if make else []), HERE)
 
     missed = row(build, task)
-    assert missed.status is Status.UNTUNED
+    assert missed.status is Status.DEFAULT_SCHEDULE
     assert missed.tuned_secs is None
     with pytest.raises(AssertionError, match=reason):
         raise AssertionError(missed.reason)

@@ -164,7 +164,7 @@ def test_records_of_another_device_or_target_are_used_only_when_asked_for(text: 
     refused = only_row(compile(network(32), target, log, HERE))
     build = compile(network(32), target, log, HERE, OtherDevices.ALLOWED)
 
-    assert refused.status is Status.UNTUNED
+    assert refused.status is Status.DEFAULT_SCHEDULE
     assert refused.cause is (Cause.OTHER_DEVICE if theirs.target == target else Cause.OTHER_TARGET)
     row = only_row(build)
     assert (row.status, row.source) == (Status.OTHER_DEVICE, f"elsewhere ({text})")
@@ -233,7 +233,7 @@ def test_build_fails_where_too_much_of_the_time_is_untuned(
     document = json.loads(out)
     assert document["missed_share"] == 1.0
     assert {row["cause"] for row in document["coverage"]} == {"no record"}
-    assert "run untuned, which may be very slow" in err
+    assert "are untuned and run a default schedule" in err
 
 
 def test_build_says_which_schedules_were_found_elsewhere(
@@ -247,7 +247,7 @@ def test_build_says_which_schedules_were_found_elsewhere(
     refused = json.loads(build_command("--log", path, "--json")[0])
     out, err = build_command("--log", path, "--json", "--allow-device")
 
-    assert {row["status"] for row in refused["coverage"]} == {"untuned"}
+    assert {row["status"] for row in refused["coverage"]} == {"default schedule"}
     assert {row["cause"] for row in refused["coverage"]} == {"other device"}
     assert {row["status"] for row in json.loads(out)["coverage"]} == {"tuned on another device"}
     assert "run a schedule found elsewhere" in err

@@ -1,0 +1,340 @@
+"""Default schedules compute what the unscheduled functions compute, and schedule every loop nest with enough work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import tvm
+import tvm_ffi
+from tvm import s_tir, te, tirx, topi
+from tvm.script import tirx as T  # noqa: N812 - the name that TVM's parser knows
+
+from autotune.devices.device import local_device
+from autotune.models.operators import operator_task
+from search_spaces.target import Target
+from search_spaces.tensor_ir.default_schedule import default_schedule
+from search_spaces.tensor_ir.modules import load, tvm_target
+
+HERE = local_device().target
+AVX2 = Target.parse("llvm -mcpu=haswell -num-cores=2")
+
+OPERATORS = [
+    "matmul:64,96,48",
+    "matmul:1,200,64",
+    "matmul:77,64,85",
+    "matmul:512,64,1",
+    "matmul:3,5,7",
+    "matmul_relu:48,64,40",
+    "batch_matmul:4,32,48,16",
+    "transpose_batch_matmul:1,32,4,16",
+    "conv1d_nlc:1,64,16,32,3,1,1",
+    "conv2d_nhwc:1,14,14,16,32,3,1,1",
+    "conv2d_nhwc:1,13,13,6,10,3,2,1",
+    "conv2d_nhwc:2,7,7,8,16,1",
+    "conv2d_nchw:1,14,14,8,16,3,3,1,1",
+    "conv2d_bias_relu_nhwc:1,14,14,16,32,3,1,1",
+    "conv2d_bn_relu_nhwc:1,14,14,16,32,3,1,1",
+    "conv2d_capsule_nhwijc:1,8,8,8,8,3,1,1",
+    "conv2d_transpose_nhwc:1,6,6,16,8,4,2,1",
+    "conv2d_winograd_nhwc:1,8,8,16,16",
+    "conv3d_ndhwc:1,6,8,8,4,8,3,1,1",
+    "depthwise_conv2d_nhwc:1,14,14,32,3,1,1",
+    "dilated_conv2d_nhwc:1,14,14,8,16,3,1,1,2",
+    "group_conv2d_nhwc:1,14,14,24,48,3,1,1,1,4",
+    "group_conv2d_nhwc:1,7,7,12,20,1,1,0,1,2",
+    "layer_norm:64,96",
+    "layer_norm:30,77",
+    "max_pool2d_nchw:1,14,14,16,1",
+    "norm:4,64,64",
+    "softmax:64,128",
+    "softmax:1,1000",
+    "softmax:77,77",
+]
+
+
+def of(*tensors: te.Tensor) -> tirx.PrimFunc:
+    return te.create_prim_func(tensors)
+
+
+def placeholder(*shape: int, dtype: str = "float32", name: str = "x") -> te.Tensor:
+    return te.placeholder(shape, dtype=dtype, name=name)
+
+
+def _elementwise() -> tirx.PrimFunc:
+    x, y = placeholder(33, 64), placeholder(64, name="y")
+    return of(x, y, topi.nn.relu(topi.add(topi.tanh(x), y)))
+
+
+def _two_outputs() -> tirx.PrimFunc:
+    x = placeholder(128, 96)
+    doubled = topi.add(x, x)
+    return of(x, doubled, topi.sum(doubled, axis=1))
+
+
+def _transpose() -> tirx.PrimFunc:
+    x = placeholder(1, 3, 40, 50)
+    return of(x, topi.transpose(x, (0, 2, 3, 1)))
+
+
+def _transposed_operand() -> tirx.PrimFunc:
+    x, y = placeholder(32, 64), placeholder(48, 64, name="y")
+    return of(x, y, topi.nn.dense(x, y))
+
+
+def _transposed_result() -> tirx.PrimFunc:
+    x, y = placeholder(32, 64), placeholder(64, 48, name="y")
+    return of(x, y, topi.transpose(topi.nn.matmul(x, y), (1, 0)))
+
+
+def _dot() -> tirx.PrimFunc:
+    x, y = placeholder(1, 512), placeholder(100, 512, name="y")
+    return of(x, y, topi.nn.dense(x, y))
+
+
+def _concatenate() -> tirx.PrimFunc:
+    x, y = placeholder(1, 30, 30, 24), placeholder(1, 30, 30, 40, name="y")
+    return of(x, y, topi.nn.relu(topi.concatenate([x, y], axis=3)))
+
+
+def _pad() -> tirx.PrimFunc:
+    x = placeholder(1, 30, 30, 24)
+    return of(x, topi.nn.pad(x, (0, 1, 1, 0), (0, 1, 1, 0)))
+
+
+def _gather() -> tirx.PrimFunc:
+    x, index = placeholder(100, 96), placeholder(40, dtype="int32", name="index")
+    return of(x, index, topi.take(x, index, axis=0, mode="clip"))
+
+
+def _argmax() -> tirx.PrimFunc:
+    x = placeholder(200, 96)
+    return of(x, topi.argmax(x, axis=1))
+
+
+def _global_mean() -> tirx.PrimFunc:
+    x = placeholder(1, 13, 13, 100)
+    return of(x, topi.divide(topi.sum(x, axis=[1, 2]), 169.0))
+
+
+def _sum_of_all() -> tirx.PrimFunc:
+    x = placeholder(64, 80)
+    return of(x, topi.sum(x))
+
+
+def _integers() -> tirx.PrimFunc:
+    x, y = placeholder(48, 64, dtype="int8"), placeholder(64, 80, dtype="int8", name="y")
+    k = te.reduce_axis((0, 64), "k")
+    return of(
+        x,
+        y,
+        te.compute((48, 80), lambda i, j: te.sum(x[i, k].astype("int32") * y[k, j].astype("int32"), axis=k)),
+    )
+
+
+def _half() -> tirx.PrimFunc:
+    x, y = placeholder(48, 64, dtype="float16"), placeholder(64, 80, dtype="float16", name="y")
+    k = te.reduce_axis((0, 64), "k")
+    return of(
+        x,
+        y,
+        te.compute(
+            (48, 80), lambda i, j: te.sum(x[i, k].astype("float32") * y[k, j].astype("float32"), axis=k)
+        ),
+    )
+
+
+def _doubles() -> tirx.PrimFunc:
+    x, y = placeholder(48, 64, dtype="float64"), placeholder(64, 80, dtype="float64", name="y")
+    return of(x, y, topi.nn.matmul(x, y))
+
+
+def _scan() -> tirx.PrimFunc:
+    x = placeholder(64, 80)
+    return of(x, topi.cumsum(x, axis=1))
+
+
+def _scatter() -> tirx.PrimFunc:
+    x, index = placeholder(64), placeholder(64, dtype="int64", name="index")
+    update = placeholder(64, name="update")
+    return of(x, index, update, topi.scatter_elements(x, index, update, 0, "add"))
+
+
+def _sort() -> tirx.PrimFunc:
+    x = placeholder(8, 80)
+    return of(x, topi.sort(x, axis=1))
+
+
+def _reshape() -> tirx.PrimFunc:
+    x = placeholder(1, 64, 384)
+    return of(x, topi.transpose(topi.reshape(x, (1, 64, 12, 32)), (0, 2, 1, 3)))
+
+
+FUNCTIONS: list[Callable[[], tirx.PrimFunc]] = [
+    _elementwise,
+    _two_outputs,
+    _transpose,
+    _transposed_operand,
+    _transposed_result,
+    _dot,
+    _concatenate,
+    _pad,
+    _gather,
+    _argmax,
+    _global_mean,
+    _sum_of_all,
+    _integers,
+    _half,
+    _doubles,
+    _scan,
+    _scatter,
+    _sort,
+    _reshape,
+]
+
+
+@T.prim_func(s_tir=True)
+def histogram(x: T.Buffer((4096,), "int32"), counts: T.Buffer((4096,), "int32")) -> None:
+    """Steps that share elements of the result: they must not run beside each other."""
+    T.func_attr({"tirx.noalias": True})
+    with T.sblock("root"):
+        for i in range(4096):
+            with T.sblock("count"):
+                v = T.axis.spatial(4096, i)
+                T.reads(x[v], counts[0:4096])
+                T.writes(counts[0:4096])
+                counts[x[v]] = counts[x[v]] + 1
+
+
+def arguments(func: tirx.PrimFunc, seed: int = 0) -> list[np.ndarray[Any, Any]]:
+    """Random inputs, indices among them small enough for every function here."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for param in func.params:
+        shape, dtype = tuple(int(size) for size in param.shape), str(param.dtype)
+        drawn = rng.standard_normal(shape) if "float" in dtype else rng.integers(0, 8, shape)
+        found.append(np.asarray(drawn).astype(dtype))
+    return found
+
+
+def run(
+    func: tirx.PrimFunc, target: Target, inputs: list[np.ndarray[Any, Any]]
+) -> list[np.ndarray[Any, Any]]:
+    built = tvm.compile(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}), tvm_target(target))
+    passed = [tvm.runtime.tensor(each) for each in inputs]
+    built["main"](*passed)
+    return [each.numpy() for each in passed]
+
+
+def check(func: tirx.PrimFunc, target: Target = HERE) -> tirx.PrimFunc:
+    """Runs the function scheduled and unscheduled on the same inputs; the scheduled one."""
+    scheduled = default_schedule(func, tvm_target(target))
+    inputs = arguments(func)
+    for got, expected in zip(run(scheduled, target, inputs), run(func, target, inputs), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+    return scheduled
+
+
+def operator(name: str, target: Target = HERE) -> tirx.PrimFunc:
+    return load(operator_task(name, target).workload.module)["main"]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_compute_the_same(name: str) -> None:
+    scheduled = check(operator(name))
+    assert scheduled.attrs["tirx.is_scheduled"]
+
+
+@pytest.mark.parametrize("make", FUNCTIONS, ids=lambda make: make.__name__.strip("_"))
+def test_functions_of_all_kinds_compute_the_same(make: Callable[[], tirx.PrimFunc]) -> None:
+    check(make())
+
+
+@pytest.mark.parametrize("name", OPERATORS[::5])
+def test_they_compute_the_same_with_narrower_vectors(name: str) -> None:
+    check(operator(name, AVX2), AVX2)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_code_for_arm_can_be_made(name: str) -> None:
+    target = Target.parse("llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72 -num-cores=4")
+    scheduled = default_schedule(operator(name, target), tvm_target(target))
+    module = tvm.IRModule({"main": scheduled.with_attr("global_symbol", "main")})
+    assert "fmla" in tvm.compile(module, tvm_target(target)).mod.inspect_source("s") or "matmul" not in name
+
+
+def nests(func: tirx.PrimFunc) -> Iterator[list[tirx.For]]:
+    """The loops around each block, from the outside in."""
+    schedule = s_tir.Schedule(func)
+    waiting = list(schedule.get_child_blocks(schedule.get_sblock("root")))
+    for block in waiting:
+        yield [schedule.get(loop) for loop in schedule.get_loops(block)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "matmul:128,128,128",
+        "conv2d_nhwc:1,28,28,32,64,3,1,1",
+        "conv2d_bias_relu_nhwc:1,28,28,32,64,1",
+        "depthwise_conv2d_nhwc:1,28,28,64,3,1,1",
+        "group_conv2d_nhwc:1,28,28,32,64,3,1,1,1,2",
+        "batch_matmul:8,64,64,32",
+        "layer_norm:256,256",
+        "softmax:256,256",
+    ],
+)
+def test_a_nest_with_enough_work_is_parallel_outside_and_vectors_inside(name: str) -> None:
+    scheduled = default_schedule(operator(name), tvm_target(HERE))
+
+    found = list(nests(scheduled))
+
+    assert all(any(int(loop.kind) == tirx.ForKind.PARALLEL for loop in loops) for loops in found)
+    assert any(int(loops[-1].kind) == tirx.ForKind.VECTORIZED for loops in found)
+
+
+def test_a_small_function_runs_on_one_core() -> None:
+    scheduled = default_schedule(operator("matmul:3,5,7"), tvm_target(HERE))
+
+    assert not any(int(loop.kind) == tirx.ForKind.PARALLEL for loops in nests(scheduled) for loop in loops)
+
+
+def test_steps_that_share_results_stay_in_order() -> None:
+    scheduled = default_schedule(histogram, tvm_target(HERE))
+
+    assert all(int(loop.kind) == tirx.ForKind.SERIAL for loops in nests(scheduled) for loop in loops)
+    check(histogram)
+
+
+def test_a_call_of_a_library_comes_back_as_it_is() -> None:
+    x = placeholder(64)
+    call = te.extern(
+        (64,), [x], lambda ins, outs: tvm.tirx.call_packed("some.library", ins[0], outs[0]), dtype="float32"
+    )
+    func = of(x, call)
+
+    scheduled = default_schedule(func, tvm_target(HERE))
+
+    assert tvm_ffi.structural_equal(scheduled.body, func.body)
+    assert scheduled.script().count("some.library") == 1
+
+
+def test_a_function_of_dynamic_shape_computes_the_same_at_any_size() -> None:
+    rows = te.var("rows", dtype="int64")
+    x, y = te.placeholder((rows, 64), name="x"), placeholder(64, 48, name="y")
+    func = of(x, y, topi.nn.relu(topi.nn.matmul(x, y)))
+    scheduled = default_schedule(func, tvm_target(HERE))
+    built = tvm.compile(
+        tvm.IRModule({"main": scheduled.with_attr("global_symbol", "main")}), tvm_target(HERE)
+    )
+
+    for size in (1, 5, 64):
+        rng = np.random.default_rng(size)
+        left = rng.standard_normal((size, 64), dtype=np.float32)
+        right = rng.standard_normal((64, 48), dtype=np.float32)
+        out = tvm.runtime.tensor(np.zeros((size, 48), np.float32))
+        built["main"](tvm.runtime.tensor(left), tvm.runtime.tensor(right), out)
+        np.testing.assert_allclose(out.numpy(), np.maximum(left @ right, 0), rtol=1e-4, atol=1e-4)
+    assert "T.parallel" in scheduled.script()
