@@ -1,4 +1,4 @@
-"""Loops of a reduction on a CPU: a tile of results in registers, its sums around it, what follows at once (imports TVM).
+"""Loops of a reduction on a CPU: a tile of results in registers, its sums around it, and what follows (imports TVM).
 
 Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34 (2008).
 """
