@@ -5,18 +5,20 @@ Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM 
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 from tvm import s_tir
 
 from search_spaces.tensor_ir.partial_sums import with_partial_sums
-from search_spaces.tensor_ir.spatial_schedule import (
-    is_enough,
-    lanes_of,
-    schedule_spatial,
+from search_spaces.tensor_ir.reduction_operands import (
+    is_own,
+    operand_to_pack,
+    piece_of,
+    reads_vectors,
+    transpose_operands,
 )
-from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, is_var, period, read_stage, uses, volume
+from search_spaces.tensor_ir.spatial_schedule import is_enough, lanes_of
+from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, is_var, read_stage, uses, volume
 from search_spaces.tensor_ir.tile_choice import RegisterTile, Rows, divisors, register_tile
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
@@ -24,17 +26,15 @@ from search_spaces.tensor_ir.vector_unit import VectorUnit
 _PANEL_BYTES = 1 << 17
 _ELEMENT_BYTES = 4
 _TASKS_PER_CORE = 8
-#: How often an element has to be read for a copy in another order to pay.
-_LEAST_REUSE = 4
 
 
 def schedule_reduction(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> None:
     """A register tile, and the elementwise stage that follows; raises ValueError for what is no reduction."""
-    if not stage.reductions or stage.value is None or not stage.is_exact:
-        raise ValueError("no reduction of single numbers")
+    if not stage.reductions or not stage.spatial or stage.value is None or not stage.is_exact:
+        raise ValueError("no reduction to several numbers")
     column = _column(stage)
-    if column is not None and not _reads_vectors(stage, column):
-        if _transpose(schedule, stage, column, unit):
+    if column is not None and not reads_vectors(stage, column):
+        if transpose_operands(schedule, stage, column, unit):
             stage = _reread(schedule, stage)
             column = _column(stage)
         else:
@@ -56,52 +56,6 @@ def _column(stage: Stage) -> Axis | None:
     if not wide or wide[-1].extent is None or not is_contiguous(stage.writes[0][1], wide[-1]):
         return None
     return wide[-1] if uses(stage.writes[0][1][-1], wide[-1]) else None
-
-
-def _reads_vectors(stage: Stage, column: Axis) -> bool:
-    piece = _piece(stage, column)
-    return all(
-        is_contiguous(indices, column, piece) for source, indices in stage.reads if not _is_own(stage, source)
-    )
-
-
-def _piece(stage: Stage, column: Axis) -> int:
-    """The columns among which a tile may lie: those of one group."""
-    return period((index for _, indices in stage.reads for index in indices), column)
-
-
-def _is_own(stage: Stage, buffer: Any) -> bool:
-    return bool(buffer.same_as(stage.buffer))
-
-
-def _transpose(schedule: s_tir.Schedule, stage: Stage, column: Axis, unit: VectorUnit) -> bool:
-    """Copies each operand whose columns do not lie together to where they do, if it is read often enough."""
-    piece = _piece(stage, column)
-    places = [
-        (place, [dim for dim, index in enumerate(indices) if uses(index, column)])
-        for place, (source, indices) in enumerate(stage.reads)
-        if not is_contiguous(indices, column, piece)
-    ]
-    for place, dims in places:
-        source, indices = stage.reads[place]
-        size = prod(int(extent) if hasattr(extent, "value") else 0 for extent in source.shape)
-        steps = stage.steps
-        if steps is None or not size or steps // size < _LEAST_REUSE or len(dims) != 1:
-            return False
-        if not is_var(indices[dims[0]], column):
-            return False
-    for place, (dim,) in places:
-        copy = schedule.cache_read(stage.block, place, "global")
-        schedule.transform_layout(copy, ("write", 0), _to_the_end(dim))
-        copied = read_stage(schedule, copy)
-        if copied is not None:
-            schedule_spatial(schedule, copied, unit)
-    return True
-
-
-def _to_the_end(dim: int) -> Any:
-    """A map of indices that makes one of them the last."""
-    return lambda *indices: [*indices[:dim], *indices[dim + 1 :], indices[dim]]
 
 
 def _reread(schedule: s_tir.Schedule, stage: Stage) -> Stage:
@@ -133,8 +87,8 @@ def _follower(schedule: s_tir.Schedule, stage: Stage) -> Any:
 def _tile(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
     if column is None or column.extent is None:
         return RegisterTile(None, 1, 1, 1)
-    operands = [indices for source, indices in stage.reads if not _is_own(stage, source)]
-    with_columns = [each for each in operands if uses(each[-1], column)] if operands else []
+    operands = [indices for source, indices in stage.reads if not is_own(stage, source)]
+    with_columns = [each for each in operands if each and uses(each[-1], column)]
     rows = [
         (place, axis.extent)
         for place, axis in enumerate(stage.spatial)
@@ -145,7 +99,7 @@ def _tile(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
         for place, extent in rows
         if not any(uses(index, stage.spatial[place]) for each in with_columns for index in each)
     ]
-    piece = _piece(stage, column)
+    piece = piece_of(stage, column)
     lanes = VectorUnit(lanes_of(stage, unit), unit.registers, unit.scalar_registers, unit.cores)
     return register_tile(piece, Rows(tuple(reversed(shared or rows)), bool(shared)), lanes)
 
@@ -156,42 +110,54 @@ def _tile_loops(
     """Splits and orders the loops; the innermost loop outside the tile and its reductions."""
     loops = dict(zip((axis.var for axis in stage.axes), schedule.get_loops(stage.block), strict=True))
     outer: list[Any] = []
-    extents: list[int | None] = []
-    panel: list[Any] = []
+    tasks: list[int | None] = []
     rows: list[Any] = []
-    vectors: list[Any] = []
     for place, axis in enumerate(stage.spatial):
         loop, extent = loops[axis.var], axis.extent
-        if axis is column and axis.extent is not None:
-            blocks = axis.extent // tile.width
-            within = _panel(stage, blocks, tile, unit)
-            first, second, third, lanes = schedule.split(
-                loop, [blocks // within, within, tile.vectors, tile.lanes]
-            )
-            outer.insert(0, first)
-            extents.insert(0, blocks // within)
-            panel, vectors = [second], [third, lanes]
+        if axis is column:
             continue
         if place == tile.row and extent is not None:
             loop, row = schedule.split(loop, [None, tile.height])
             rows, extent = [row], extent // tile.height
         outer.append(loop)
-        extents.append(extent)
+        tasks.append(extent)
     reductions = [loops[axis.var] for axis in stage.reductions]
-    schedule.reorder(*outer, *panel, *reductions, *rows, *vectors)
-    outermost = schedule.fuse(*outer) if len(outer) > 1 else outer[0]
-    if is_enough(stage) and unit.cores > 1 and extents != [1] * len(extents):
-        schedule.parallel(outermost)
+    enough = is_enough(stage) and unit.cores > 1
+    if column is None or column.extent is None:
+        schedule.reorder(*outer, *reductions)
+        task = schedule.fuse(*outer) if len(outer) > 1 else outer[0]
+        if enough and tasks != [1] * len(tasks):
+            schedule.parallel(task)
+        return task
+    blocks = column.extent // tile.width
+    packed = operand_to_pack(stage, column, tile.width) if _keeps_busy(blocks, unit) else None
+    within = 1 if packed is not None else _panel(stage, blocks, tile, unit)
+    first, panel, *vectors = schedule.split(
+        loops[column.var], [blocks // within, within, tile.vectors, tile.lanes]
+    )
+    schedule.reorder(first, *outer, panel, *reductions, *rows, *vectors)
+    parallel = [first] if packed is not None else [first, *outer]
+    task = schedule.fuse(*parallel) if len(parallel) > 1 else first
+    if enough and (blocks // within, *tasks) != (1,) * (1 + len(tasks)):
+        schedule.parallel(task)
     _unroll(schedule, [*rows, *vectors], tile)
-    return panel[0] if panel else outermost
+    if packed is not None:
+        copy = schedule.cache_read(stage.block, packed, "global")
+        schedule.compute_at(copy, task)
+        _vectorize(schedule, [schedule.get_loops(copy)[-1]], tile)
+    return panel
+
+
+def _keeps_busy(blocks: int, unit: VectorUnit) -> bool:
+    """Whether so many equal tasks leave no core without work for long."""
+    return blocks % unit.cores == 0 or blocks >= _TASKS_PER_CORE * unit.cores
 
 
 def _panel(stage: Stage, blocks: int, tile: RegisterTile, unit: VectorUnit) -> int:
     """The number of blocks of columns that one task computes for the same rows."""
     depth = volume(stage.reductions) or 1
     most = max(_PANEL_BYTES // (_ELEMENT_BYTES * depth * tile.width), 1)
-    others = volume(axis for axis in stage.spatial) or 0
-    tasks = others // (tile.width * tile.height) // max(blocks, 1) or 1
+    tasks = (stage.points or 0) // (tile.width * tile.height * max(blocks, 1)) or 1
     choices = [each for each in divisors(blocks) if each <= most]
     busy = [each for each in choices if tasks * (blocks // each) >= _TASKS_PER_CORE * unit.cores]
     return (busy or choices[:1])[-1]
