@@ -36,5 +36,13 @@ DevicesOption = Annotated[
 LogOption = Annotated[
     str, typer.Option("--log", metavar="LOG", help="The tuning log: a file, or the URL of a database.")
 ]
+OptionalLogOption = Annotated[
+    str | None,
+    typer.Option(
+        "--log",
+        metavar="LOG",
+        help="The tuning log: a file, or the URL of a database. Without one, operators run default schedules.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of a job.")]

@@ -56,7 +56,8 @@ def warn_of_gaps(built: Build) -> None:
     scheduled = [row for row in built.coverage.untuned if row not in naive]
     if scheduled:
         names = ", ".join(row.name for row in scheduled)
-        message = f"{len(scheduled)} operators are untuned and run a default schedule: {names}"
+        which = names if len(scheduled) < len(built.coverage.rows) else "all there are"
+        message = f"{len(scheduled)} operators are untuned and run a default schedule: {which}"
         ERR.print(message, style="bold yellow")
     borrowed = built.coverage.borrowed
     if borrowed:

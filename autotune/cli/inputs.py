@@ -13,6 +13,7 @@ from autotune.models.operators import operator_task
 from autotune.models.task_extraction import extract_tasks
 from autotune.workers.fork_server import ForkServer
 from search_spaces import Misuse, Target, TuningTask
+from tuning_logs import RecordStore, TuningLog, read_log
 
 
 def fixed_sizes(shape: list[str] | None, dim: list[str] | None) -> FixedSizes:
@@ -26,6 +27,11 @@ def read_model(path: Path, sizes: FixedSizes) -> Model:
     for notice in model.notices:
         warn(notice)
     return model
+
+
+def log_to_read(where: str | None) -> RecordStore:
+    """The tuning log of a build; an empty one where none is named."""
+    return TuningLog.in_memory() if where is None else read_log(where)
 
 
 def read_tasks(

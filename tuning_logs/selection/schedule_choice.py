@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Final
 
-from search_spaces.config import Config
+from search_spaces.config import UNTOUCHED, Config
 from search_spaces.config_transfer import transferred
 from search_spaces.errors import IllegalSchedule
 from search_spaces.space import Candidate
@@ -70,6 +70,9 @@ class Miss:
     reason: str
 
 
+_NO_RECORD: Final = Miss(Cause.NO_RECORD, "no record of this operator")
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The schedule of an operator in a build.
@@ -106,6 +109,8 @@ class ScheduleChooser:
 
     def choose(self, task: TuningTask) -> Choice:
         """The best record of the task's own, else of another device if allowed, else of a similar operator."""
+        if not self._outcomes:
+            return Choice(UNTOUCHED, miss=_NO_RECORD)  # not worth a search space, which takes some 50 ms
         space = TensorIRSpace(task)
         record = self._log.best(task, self._device)
         if record is not None:
@@ -226,7 +231,7 @@ class ScheduleChooser:
         if similar:
             names = ", ".join(sorted({each.task.name for each in similar})[:3])
             return Miss(Cause.OTHER_SHAPE, f"no record of this shape, only of others: {names}")
-        return Miss(Cause.NO_RECORD, "no record of this operator")
+        return _NO_RECORD
 
 
 def carried_over(space: TensorIRSpace, config: Config) -> Candidate | None:

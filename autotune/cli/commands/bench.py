@@ -14,13 +14,13 @@ from autotune.cli.arguments import (
     DevicesOption,
     DimOption,
     JsonOption,
-    LogOption,
     ModelArgument,
+    OptionalLogOption,
     ShapeOption,
 )
 from autotune.cli.console import OUT, print_json
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
-from autotune.cli.inputs import fixed_sizes, read_model
+from autotune.cli.inputs import fixed_sizes, log_to_read, read_model
 from autotune.cli.tables import print_table
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import Engine
@@ -33,7 +33,7 @@ from autotune.devices.device_file import find_device
 from autotune.jobs.durations import show_secs
 from autotune.jobs.table import Column, Table
 from search_spaces import AutotuneError, Misuse
-from tuning_logs import TuningLog, read_log
+from tuning_logs import TuningLog
 
 
 class Rival(StrEnum):
@@ -45,11 +45,13 @@ class Rival(StrEnum):
 
 def bench(
     model: ModelArgument,
-    log: LogOption,
     against: Annotated[
         list[Rival] | None,
-        typer.Option("--against", help="onnxruntime (default), untuned (TVM without a log); repeatable."),
+        typer.Option(
+            "--against", help="onnxruntime (default), untuned (default schedules, no log); repeatable."
+        ),
     ] = None,
+    log: OptionalLogOption = None,
     device: DeviceOption = "local",
     devices: DevicesOption = None,
     shape: ShapeOption = None,
@@ -68,7 +70,7 @@ def bench(
         )
     rivals = set(against or [Rival.ONNXRUNTIME])
     network = read_model(model, fixed_sizes(shape, dim))
-    built = compile(network, where.target, read_log(log), where.fingerprint)
+    built = compile(network, where.target, log_to_read(log), where.fingerprint)
     with tempfile.TemporaryDirectory(prefix="autotune-bench-") as scratch:
         tuned = SavedModel(built.save(Path(scratch) / "tuned.so"), "autotune")
         engines: list[Engine] = [

@@ -12,13 +12,13 @@ from autotune.cli.arguments import (
     DevicesOption,
     DimOption,
     JsonOption,
-    LogOption,
     ModelArgument,
+    OptionalLogOption,
     ShapeOption,
 )
 from autotune.cli.console import ERR, OUT, print_json, warn
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
-from autotune.cli.inputs import fixed_sizes, read_model
+from autotune.cli.inputs import fixed_sizes, log_to_read, read_model
 from autotune.cli.tables import TableView, print_table
 from autotune.deployment.compilation import compile
 from autotune.deployment.executable import SavedModel
@@ -30,16 +30,15 @@ from autotune.devices.device_file import find_device
 from autotune.jobs.durations import show_secs
 from autotune.models.model import Model
 from search_spaces import AutotuneError, Misuse
-from tuning_logs import read_log
 from tuning_logs.selection.schedule_choice import OtherDevices
 
 
 def build(
     model: ModelArgument,
-    log: LogOption,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE.so", help="Where the library goes.")
     ],
+    log: OptionalLogOption = None,
     device: DeviceOption = "local",
     devices: DevicesOption = None,
     shape: ShapeOption = None,
@@ -59,12 +58,12 @@ def build(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Build a model with the best schedules of a log, say which operators they cover, and measure the result
-    where the device is of this machine."""
+    """Build a model with the best schedules of a log, or default ones, say which operators the log covers, and measure
+    the result where the device is of this machine."""
     where = find_device(device, devices)
     if output.is_dir():
         raise Misuse(f"--output is the file of the library; found the folder {output}", code="AT803")
-    records = read_log(log)
+    records = log_to_read(log)
     network = read_model(model, fixed_sizes(shape, dim))
     others = OtherDevices.ALLOWED if allow_device else OtherDevices.REFUSED
     linker = None if where.is_here else where.linker

@@ -110,6 +110,21 @@ def test_a_tuned_build_computes_what_onnx_runtime_does_and_packs_weights_ahead_o
     np.testing.assert_array_equal(saved(*inputs), ours)
 
 
+def test_a_build_without_a_log_computes_what_onnx_runtime_does(model: Model, target: Target) -> None:
+    build = compile(model, target, TuningLog.in_memory())
+    inputs = draw(model.inputs, 0)
+
+    [theirs] = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    ours = build(*inputs)
+
+    assert isinstance(ours, np.ndarray)
+    check, mistake = compare_outputs([ours], [theirs])
+    assert mistake is None, check
+    assert {each.status for each in build.coverage.rows} == {Status.DEFAULT_SCHEDULE}
+    assert build.coverage.naive == ()
+    assert build.coverage.missed_share == pytest.approx(1.0)
+
+
 def test_the_schedule_in_the_build_is_the_one_that_was_measured(
     model: Model, tasks: tuple[TuningTask, ...], target: Target
 ) -> None:

@@ -236,6 +236,13 @@ def test_build_fails_where_too_much_of_the_time_is_untuned(
     assert "are untuned and run a default schedule" in err
 
 
+def test_build_without_a_log_runs_default_schedules(build_command: Callable[..., tuple[str, str]]) -> None:
+    out, err = build_command("--json")
+
+    assert {row["status"] for row in json.loads(out)["coverage"]} == {"default schedule"}
+    assert "run a default schedule: all there are" in err
+
+
 def test_build_says_which_schedules_were_found_elsewhere(
     build_command: Callable[..., tuple[str, str]], small_network: Path, tmp_path: Path
 ) -> None:
