@@ -5,6 +5,8 @@ Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from math import ceil, prod
 from typing import Any
 
 from tvm import s_tir
@@ -19,13 +21,16 @@ from search_spaces.tensor_ir.reduction_operands import (
 )
 from search_spaces.tensor_ir.spatial_schedule import is_enough, lanes_of
 from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, is_var, read_stage, uses, volume
-from search_spaces.tensor_ir.tile_choice import RegisterTile, Rows, divisors, register_tile
+from search_spaces.tensor_ir.tile_choice import Columns, RegisterTile, Rows, divisors, register_tile
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
 #: What all rows read again and again, their columns of one operand: half of a small second cache.
 _PANEL_BYTES = 1 << 17
 _ELEMENT_BYTES = 4
 _TASKS_PER_CORE = 8
+_MOST_USUAL_WIDTH = 2
+#: Makes TVM split a loop where a condition in it turns false, so that the condition is gone from all but the end.
+_CUT = "pragma_loop_partition_hint"
 
 
 def schedule_reduction(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> None:
@@ -101,7 +106,52 @@ def _tile(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
     ]
     piece = piece_of(stage, column)
     lanes = VectorUnit(lanes_of(stage, unit), unit.registers, unit.scalar_registers, unit.cores)
-    return register_tile(piece, Rows(tuple(reversed(shared or rows)), bool(shared)), lanes)
+    return register_tile(
+        Columns(piece, piece == column.extent and _keeps_busy(prod(extent for _, extent in rows), unit)),
+        Rows(tuple(reversed(shared or rows)), bool(shared), _uneven(rows, piece, unit)),
+        lanes,
+    )
+
+
+def _uneven(rows: list[tuple[int, int]], columns: int, unit: VectorUnit) -> frozenset[int]:
+    """The places of rows that need not run in parallel, since the others do."""
+    blocks = columns // (_MOST_USUAL_WIDTH * unit.lanes)
+    every = prod(extent for _, extent in rows)
+    return frozenset(place for place, extent in rows if _keeps_busy(every // extent * max(blocks, 1), unit))
+
+
+@dataclass
+class _Loops:
+    """The loops of a stage in the making: even and uneven ones outside, rows of a tile inside.
+
+    tasks: the extents of the even ones.
+    """
+
+    even: list[Any] = field(default_factory=list)
+    tasks: list[int | None] = field(default_factory=list)
+    uneven: list[Any] = field(default_factory=list)
+    rows: list[Any] = field(default_factory=list)
+
+
+def _with_rows(
+    schedule: s_tir.Schedule, stage: Stage, loops: dict[Any, Any], column: Axis | None, tile: RegisterTile
+) -> _Loops:
+    """All spatial loops but the columns', the tile's rows split off."""
+    found = _Loops()
+    for place, axis in enumerate(stage.spatial):
+        loop, extent = loops[axis.var], axis.extent
+        if axis is column:
+            continue
+        if place == tile.row and extent is not None:
+            loop, row = schedule.split(loop, [None, tile.height])
+            found.rows.append(row)
+            if extent % tile.height:
+                found.uneven.append(loop)
+                continue
+            extent //= tile.height
+        found.even.append(loop)
+        found.tasks.append(extent)
+    return found
 
 
 def _tile_loops(
@@ -109,43 +159,37 @@ def _tile_loops(
 ) -> Any:
     """Splits and orders the loops; the innermost loop outside the tile and its reductions."""
     loops = dict(zip((axis.var for axis in stage.axes), schedule.get_loops(stage.block), strict=True))
-    outer: list[Any] = []
-    tasks: list[int | None] = []
-    rows: list[Any] = []
-    for place, axis in enumerate(stage.spatial):
-        loop, extent = loops[axis.var], axis.extent
-        if axis is column:
-            continue
-        if place == tile.row and extent is not None:
-            loop, row = schedule.split(loop, [None, tile.height])
-            rows, extent = [row], extent // tile.height
-        outer.append(loop)
-        tasks.append(extent)
+    outer = _with_rows(schedule, stage, loops, column, tile)
     reductions = [loops[axis.var] for axis in stage.reductions]
     enough = is_enough(stage) and unit.cores > 1
     if column is None or column.extent is None:
-        schedule.reorder(*outer, *reductions)
-        task = schedule.fuse(*outer) if len(outer) > 1 else outer[0]
-        if enough and tasks != [1] * len(tasks):
+        schedule.reorder(*outer.even, *reductions)
+        task = _fused(schedule, outer.even)
+        if enough and outer.tasks != [1] * len(outer.tasks):
             schedule.parallel(task)
         return task
-    blocks = column.extent // tile.width
-    packed = operand_to_pack(stage, column, tile.width) if _keeps_busy(blocks, unit) else None
-    within = 1 if packed is not None else _panel(stage, blocks, tile, unit)
-    first, panel, *vectors = schedule.split(
-        loops[column.var], [blocks // within, within, tile.vectors, tile.lanes]
-    )
-    schedule.reorder(first, *outer, panel, *reductions, *rows, *vectors)
-    parallel = [first] if packed is not None else [first, *outer]
-    task = schedule.fuse(*parallel) if len(parallel) > 1 else first
-    if enough and (blocks // within, *tasks) != (1,) * (1 + len(tasks)):
+    blocks = ceil(column.extent / tile.width)
+    is_even = column.extent % tile.width == 0
+    packed = operand_to_pack(stage, column, tile.width) if is_even and _keeps_busy(blocks, unit) else None
+    within = 1 if packed is not None else _panel(stage, blocks, tile, unit) if is_even else blocks
+    factors = [blocks // within, within, tile.vectors, tile.lanes]
+    first, panel, *vectors = schedule.split(loops[column.var], factors)
+    schedule.reorder(first, *outer.even, *outer.uneven, panel, *reductions, *outer.rows, *vectors)
+    for loop in (*outer.uneven, *([] if is_even else [panel])):
+        schedule.annotate(loop, _CUT, 1)
+    task = _fused(schedule, [first] if packed is not None else [first, *outer.even])
+    if enough and [factors[0], *outer.tasks] != [1] * (1 + len(outer.tasks)):
         schedule.parallel(task)
-    _unroll(schedule, [*rows, *vectors], tile)
+    _unroll(schedule, [*outer.rows, *vectors], tile)
     if packed is not None:
         copy = schedule.cache_read(stage.block, packed, "global")
         schedule.compute_at(copy, task)
         _vectorize(schedule, [schedule.get_loops(copy)[-1]], tile)
     return panel
+
+
+def _fused(schedule: s_tir.Schedule, loops: list[Any]) -> Any:
+    return schedule.fuse(*loops) if len(loops) > 1 else loops[0]
 
 
 def _keeps_busy(blocks: int, unit: VectorUnit) -> bool:
@@ -157,7 +201,9 @@ def _panel(stage: Stage, blocks: int, tile: RegisterTile, unit: VectorUnit) -> i
     """The number of blocks of columns that one task computes for the same rows."""
     depth = volume(stage.reductions) or 1
     most = max(_PANEL_BYTES // (_ELEMENT_BYTES * depth * tile.width), 1)
-    tasks = (stage.points or 0) // (tile.width * tile.height * max(blocks, 1)) or 1
+    rows = stage.spatial[tile.row].extent if tile.row is not None else 1
+    cut = rows if rows is not None and rows % tile.height else tile.height
+    tasks = (stage.points or 0) // (tile.width * cut * max(blocks, 1)) or 1
     choices = [each for each in divisors(blocks) if each <= most]
     busy = [each for each in choices if tasks * (blocks // each) >= _TASKS_PER_CORE * unit.cores]
     return (busy or choices[:1])[-1]

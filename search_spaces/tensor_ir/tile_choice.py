@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 
 from search_spaces.factorization import factorizations
 from search_spaces.tensor_ir.vector_unit import VectorUnit
@@ -11,6 +13,10 @@ from search_spaces.tensor_ir.vector_unit import VectorUnit
 _IN_FLIGHT = 8
 _TALLEST = 16
 _MOST_VECTORS = 6
+#: The speed of loops with a remainder, beside those without.
+_UNEVEN = 0.95
+#: The time of a step without vectors, with its condition, beside one lane's of a vector.
+_SCALAR_COST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,34 +37,63 @@ class RegisterTile:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Place and extent of the axes that may be cut into rows; are_alike: whether all multiply the same columns."""
+    """Place and extent of the axes that may be cut into rows.
+
+    are_alike: whether all rows multiply the same columns; may_be_uneven: the places of those that may have a remainder.
+    """
 
     axes: tuple[tuple[int, int], ...]
     are_alike: bool
+    may_be_uneven: frozenset[int] = frozenset()
 
 
-def register_tile(columns: int, rows: Rows, unit: VectorUnit) -> RegisterTile:
-    """The best tile without remainder."""
-    lanes = vector_lanes(columns, unit.lanes)
-    widths = [each for each in divisors(columns // lanes) if each <= _MOST_VECTORS]
-    best, best_merit = RegisterTile(None, 1, 1, lanes), (0.0, 0.0)
-    for place, extent in (*rows.axes, (None, 1)):
-        for height in divisors(extent):
-            if height > _TALLEST or (height > 1 and place is None):
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The number of columns, of those among which a tile may lie, and whether there may be a remainder."""
+
+    extent: int
+    may_be_uneven: bool = False
+
+
+def register_tile(columns: Columns, rows: Rows, unit: VectorUnit) -> RegisterTile:
+    """The tile that keeps multiply-adds and registers busiest; one without remainder where that does as well."""
+    best, best_merit = RegisterTile(None, 1, 1, vector_lanes(columns.extent, unit.lanes)), (0.0, 0.0)
+    for place, height, whole in _heights(rows):
+        for vectors, lanes, filled in _widths(columns, unit):
+            sums = height * vectors
+            loads = (height if lanes > 1 else 0) + vectors if rows.are_alike else sums
+            if sums + vectors + unit.scalar_registers > unit.registers:
                 continue
-            for vectors in widths:
-                sums = height * vectors
-                loads = (height if lanes > 1 else 0) + vectors if rows.are_alike else sums
-                if sums + vectors + unit.scalar_registers > unit.registers:
-                    continue
-                merit = (
-                    round(min(1.0, sums / _IN_FLIGHT) * min(1.0, sums / loads), 2),
-                    sums / (height + vectors),
-                )
-                if merit > best_merit:
-                    best = RegisterTile(place if height > 1 else None, height, vectors, lanes)
-                    best_merit = merit
+            busy = min(1.0, sums / _IN_FLIGHT) * min(1.0, sums / loads)
+            merit = (round(busy * whole * filled, 2), sums / (height + vectors))
+            if merit > best_merit:
+                best, best_merit = RegisterTile(place, height, vectors, lanes), merit
     return best
+
+
+def _heights(rows: Rows) -> Iterator[tuple[int | None, int, float]]:
+    """Places and heights of tiles, with the share of their rows that there are."""
+    yield None, 1, 1.0
+    for place, extent in rows.axes:
+        for height in range(2, min(extent, _TALLEST) + 1):
+            if extent % height == 0:
+                yield place, height, 1.0
+            elif place in rows.may_be_uneven:
+                yield place, height, _UNEVEN * extent / (ceil(extent / height) * height)
+
+
+def _widths(columns: Columns, unit: VectorUnit) -> Iterator[tuple[int, int, float]]:
+    """Vectors and lanes of tiles, with the share of their steps that do something; a remainder is not vectorized."""
+    lanes = vector_lanes(columns.extent, unit.lanes)
+    for vectors in divisors(columns.extent // lanes):
+        if vectors <= _MOST_VECTORS:
+            yield vectors, lanes, lanes / unit.lanes
+    if columns.may_be_uneven and lanes < unit.lanes <= columns.extent:
+        for vectors in range(1, min(_MOST_VECTORS, columns.extent // unit.lanes) + 1):
+            width = vectors * unit.lanes
+            whole = columns.extent // width * width
+            scalars = width if columns.extent > whole else 0
+            yield vectors, unit.lanes, columns.extent / (whole + _SCALAR_COST * scalars * unit.lanes)
 
 
 def vector_lanes(extent: int, most: int) -> int:

@@ -118,8 +118,8 @@ def test_a_build_without_a_log_computes_what_onnx_runtime_does(model: Model, tar
     ours = build(*inputs)
 
     assert isinstance(ours, np.ndarray)
-    check, mistake = compare_outputs([ours], [theirs])
-    assert mistake is None, check
+    verdict = judge([ours], of_peer([theirs]))
+    assert verdict.mistake is None, verdict
     assert {each.status for each in build.coverage.rows} == {Status.DEFAULT_SCHEDULE}
     assert build.coverage.naive == ()
     assert build.coverage.missed_share == pytest.approx(1.0)
