@@ -37,7 +37,7 @@ def default_schedule(func: tvm.tirx.PrimFunc, target: tvm.target.Target) -> tvm.
         module = tvm.IRModule({"main": func})
         schedule = s_tir.Schedule(module, debug_mask="none", error_render_level="none")
         done = _scheduled(schedule, vector_unit(target))
-    except (RuntimeError, ValueError, TypeError):
+    except (RuntimeError, ValueError, TypeError, LookupError):
         return func
     return done.mod["main"].with_attr("tirx.is_scheduled", True)
 

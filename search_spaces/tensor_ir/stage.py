@@ -19,6 +19,8 @@ _SPATIAL, _REDUCTION = int(tirx.IterVar.DataPar), int(tirx.IterVar.CommReduce)
 _PURE = (0, 1)
 _EFFECT = "TCallEffectKind"
 _CONDITION = "prim.if_then_else"
+# TVM has code for these on numbers, not on vectors.
+_SCALAR = ("tirx.cosh", "tirx.sinh")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +120,8 @@ def read_stage(schedule: s_tir.Schedule, block: Any) -> Stage | None:
     if any(_effect(call) not in _PURE for call in calls):
         return None
     names = [str(call.op.name) for call in calls]
+    if any(name in _SCALAR for name in names):
+        return None
     return Stage(
         block,
         axes,

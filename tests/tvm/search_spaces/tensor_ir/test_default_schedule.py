@@ -27,6 +27,9 @@ OPERATORS = [
     "matmul:77,64,85",
     "matmul:512,64,1",
     "matmul:3,5,7",
+    "matmul:37,16,128",
+    "batch_matmul:4,37,53,16",
+    "conv2d_nhwc:1,37,37,8,32,3,1,1",
     "matmul_relu:48,64,40",
     "batch_matmul:4,32,48,16",
     "transpose_batch_matmul:1,32,4,16",
@@ -66,6 +69,27 @@ def placeholder(*shape: int, dtype: str = "float32", name: str = "x") -> te.Tens
 def _elementwise() -> tirx.PrimFunc:
     x, y = placeholder(33, 64), placeholder(64, name="y")
     return of(x, y, topi.nn.relu(topi.add(topi.tanh(x), y)))
+
+
+def _hyperbolic() -> tirx.PrimFunc:
+    x = placeholder(33, 64)
+    return of(x, topi.nn.relu(topi.cosh(x)))
+
+
+def _dot_of_vectors() -> tirx.PrimFunc:
+    x, y, k = placeholder(7), placeholder(7, name="y"), te.reduce_axis((0, 7), "k")
+    return of(x, y, te.compute((), lambda: te.sum(x[k] * y[k], axis=k)))
+
+
+def _scaled_by_a_scalar() -> tirx.PrimFunc:
+    x, y, z = placeholder(48, 64), placeholder(64, 32, name="y"), placeholder(name="z")
+    k = te.reduce_axis((0, 64), "k")
+    return of(x, y, z, te.compute((48, 32), lambda i, j: te.sum(x[i, k] * y[k, j] * z(), axis=k)))
+
+
+def _attention() -> tirx.PrimFunc:
+    x, y = placeholder(12, 37, 16), placeholder(12, 37, 16, name="y")
+    return of(x, y, topi.nn.softmax(topi.nn.batch_matmul(x, y)))
 
 
 def _two_outputs() -> tirx.PrimFunc:
@@ -174,6 +198,10 @@ def _reshape() -> tirx.PrimFunc:
 
 FUNCTIONS: list[Callable[[], tirx.PrimFunc]] = [
     _elementwise,
+    _hyperbolic,
+    _dot_of_vectors,
+    _scaled_by_a_scalar,
+    _attention,
     _two_outputs,
     _transpose,
     _transposed_operand,
