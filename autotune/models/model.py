@@ -1,15 +1,19 @@
-"""A model to be tuned: an ONNX file as a Relax module with constant weights (imports TVM)."""
+"""A model to be tuned: a file of one of several formats as a Relax module with constant weights (imports TVM)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 import onnx
 import tvm
 
 from autotune.models import onnx_file
+from autotune.models.extras import needing
+from autotune.models.imported_graph import ImportedGraph
+from autotune.models.model_format import ModelFormat, format_of
 from autotune.models.onnx_file import FixedSizes, InputSpec, Shape
 from autotune.models.onnx_import import importable, imported
 from autotune.models.onnx_passes.limits import first_limit
@@ -28,10 +32,10 @@ class Model:
     """A model with static shapes.
 
     module: a Relax module whose `main` takes the inputs in this order; weights are constants.
-    path:   the ONNX file, and shapes what its inputs were fixed to: another engine can run the same graph
-            (`autotune.models.onnx_file.read(path, shapes)`).
+    path:   the file, and shapes what its inputs were fixed to: another engine can run the same graph
+            (`autotune.deployment.reference_engine.reference_engine`).
     notices: what was decided for the user, in sentences: a batch size that was taken as 1.
-    origins: the nodes of the file, for errors.
+    origins: the nodes or layers of the file, for errors.
     """
 
     name: str
@@ -42,26 +46,70 @@ class Model:
     notices: tuple[str, ...] = ()
     origins: Origins = field(default_factory=lambda: Origins("", {}))
 
+    @property
+    def format(self) -> ModelFormat:
+        """The format of the file."""
+        return format_of(self.path)
+
 
 def load_model(
     path: str | Path, shapes: Mapping[str, Shape] | None = None, dims: Mapping[str, int] | None = None
 ) -> Model:
-    """Reads an ONNX file; shapes fixes dynamic inputs by name: ``{"images": (1, 3, 320, 320)}``.
+    """Reads a model file: ONNX, a program of `torch.export` (``.pt2``), or TFLite (``.tflite``).
 
-    dims fixes free dimensions by their names: ``{"height": 320, "width": 320}``.
+    shapes fixes dynamic inputs by name: ``{"images": (1, 3, 320, 320)}``; dims fixes free dimensions by their names:
+    ``{"height": 320, "width": 320}``.
 
-    Raises Misuse where the file is not a whole ONNX model, where shapes and inputs do not match, and where
-    an operator cannot be compiled, with its node.
+    Raises Misuse where the file is not a whole model, where shapes and inputs do not match, where an operator cannot
+    be compiled, with its node or layer, and where the package that reads the format is not installed.
     """
     path = Path(path)
-    proto, notices = onnx_file.read_with_notices(path, FixedSizes(shapes or {}, dims or {}))
+    found = _graph(path, FixedSizes(shapes or {}, dims or {}))
+    module = with_float32_sums(with_pairwise_operations(found.module))
+    fixed = {spec.name: spec.shape for spec in found.inputs}
+    return Model(path.stem, module, found.inputs, path, fixed, found.notices, found.origins)
+
+
+def read_inputs(path: Path, shapes: Mapping[str, Shape]) -> tuple[InputSpec, ...]:
+    """The inputs of a model file with these shapes, without the import of its graph. Raises Misuse as `load_model`."""
+    fixed = FixedSizes(shapes, {})
+    match format_of(path):
+        case ModelFormat.TORCH:
+            file = _torch("torch_file")
+            specs: tuple[InputSpec, ...] = file.inputs(file.read(path), fixed, path.name)[0]
+        case ModelFormat.TFLITE:
+            specs = _tflite().inputs(path, fixed)
+        case ModelFormat.ONNX:
+            specs = onnx_file.inputs(onnx_file.read(path, shapes))
+    return specs
+
+
+def _graph(path: Path, fixed: FixedSizes) -> ImportedGraph:
+    match format_of(path):
+        case ModelFormat.TORCH:
+            found: ImportedGraph = _torch("torch_import").imported(path, fixed)
+        case ModelFormat.TFLITE:
+            found = _tflite().imported(path, fixed)
+        case ModelFormat.ONNX:
+            found = _from_onnx(path, fixed)
+    return found
+
+
+def _torch(module: str) -> ModuleType:
+    return needing("torch", f"autotune.models.{module}", "to read a PyTorch program (.pt2)")
+
+
+def _tflite() -> ModuleType:
+    return needing("tflite", "autotune.models.tflite_import", "to read a TFLite file")
+
+
+def _from_onnx(path: Path, fixed: FixedSizes) -> ImportedGraph:
+    proto, notices = onnx_file.read_with_notices(path, fixed)
     proto = with_named_nodes(proto)
     origins = origins_of(proto, path.name)
     rewritten = normalized(proto, importable)
     _check_operators(rewritten, origins)
-    specs = onnx_file.inputs(proto)
-    module = with_float32_sums(with_pairwise_operations(imported(rewritten, origins)))
-    return Model(path.stem, module, specs, path, {spec.name: spec.shape for spec in specs}, notices, origins)
+    return ImportedGraph(imported(rewritten, origins), onnx_file.inputs(proto), origins, notices)
 
 
 def _check_operators(proto: onnx.ModelProto, origins: Origins) -> None:

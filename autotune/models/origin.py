@@ -37,10 +37,16 @@ class Origin:
 
 @dataclass(frozen=True)
 class Origins:
-    """The nodes of a file by the name that they have in the rewritten graph: their own, or that of their output."""
+    """The nodes of a file by the name that they have in the rewritten graph: their own, or that of their output.
+
+    remedy: what to do about a node that cannot be compiled.
+    """
 
     file: str
     nodes: Mapping[str, Origin]
+    remedy: str = (
+        "Export the model without this operator; `autotune compare` can still time it in ONNX Runtime"
+    )
 
     def of(self, name: str) -> Origin | None:
         """The node that a node of the rewritten graph was made of, by its name: ``conv1/scale`` of ``conv1``."""
@@ -55,11 +61,8 @@ class Origins:
         origin = self.of(name)
         where = str(origin) if origin else f"the node {name!r}" if name else "the graph as a whole"
         return Misuse(
-            f"cannot import {self.file}: {where}: {reason.rstrip('.')}. {remedy or _REMEDY}", code="AT106"
+            f"cannot import {self.file}: {where}: {reason.rstrip('.')}. {remedy or self.remedy}", code="AT106"
         )
-
-
-_REMEDY = "Export the model without this operator; `autotune compare` can still time it in ONNX Runtime"
 
 
 def with_named_nodes(model: onnx.ModelProto) -> onnx.ModelProto:

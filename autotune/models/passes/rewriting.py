@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -49,3 +50,22 @@ def is_constant(expr: Any, lookup: Lookup) -> bool:
     while is_call(value, "relax.permute_dims") or is_call(value, "relax.reshape"):
         value = bound(value.args[0], lookup)
     return isinstance(value, tvm.ir.GenericConst)
+
+
+def uses(module: tvm.IRModule) -> Counter[Any]:
+    """The number of reads of each variable in the module's functions."""
+    found: Counter[Any] = Counter()
+
+    def count(expr: Any) -> None:
+        if isinstance(expr, relax.Call):
+            operands = list(expr.args)
+        elif isinstance(expr, relax.Tuple):
+            operands = list(expr.fields)
+        else:
+            return
+        found.update(operand for operand in operands if isinstance(operand, relax.Var))
+
+    for _, func in module.functions_items():
+        if isinstance(func, relax.Function):
+            relax.analysis.post_order_visit(func, count)
+    return found

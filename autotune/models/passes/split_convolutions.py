@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from typing import Any
 
 import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import bound, is_call, is_constant, is_plain_nhwc, rewritten
+from autotune.models.passes.rewriting import bound, is_call, is_constant, is_plain_nhwc, rewritten, uses
 
 _CHANNELS = 3
 _INPUT_CHANNELS = 2
@@ -36,7 +35,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
 
     def __init__(self, module: tvm.IRModule) -> None:
         super().__init__(module)
-        self._uses = _uses(module)
+        self._uses = uses(module)
 
     def visit_call_(self, call: Any) -> Any:
         """The call, or what replaces it."""
@@ -78,22 +77,3 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         fields = bound(value.args[0], self.lookup_binding)
         is_of_channels = value.attrs.axis is not None and int(value.attrs.axis) == _CHANNELS
         return list(fields.fields) if is_of_channels and isinstance(fields, relax.Tuple) else []
-
-
-def _uses(module: tvm.IRModule) -> Counter[Any]:
-    """The number of reads of each variable in the module's functions."""
-    found: Counter[Any] = Counter()
-
-    def count(expr: Any) -> None:
-        if isinstance(expr, relax.Call):
-            operands = list(expr.args)
-        elif isinstance(expr, relax.Tuple):
-            operands = list(expr.fields)
-        else:
-            return
-        found.update(operand for operand in operands if isinstance(operand, relax.Var))
-
-    for _, func in module.functions_items():
-        if isinstance(func, relax.Function):
-            relax.analysis.post_order_visit(func, count)
-    return found

@@ -1,0 +1,62 @@
+"""TFLite's interpreter as the peer of a build: the same file, as many threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from search_spaces.errors import AutotuneError
+
+Array = npt.NDArray[Any]
+
+# The packages that offer the interpreter, and the module that has it; the newest first.
+_PACKAGES = {
+    "ai_edge_litert": "ai_edge_litert.interpreter",
+    "tflite_runtime": "tflite_runtime.interpreter",
+    "tensorflow": "tensorflow.lite",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteInterpreter:
+    """A TFLite file as an engine for a worker process (`autotune.deployment.engine`)."""
+
+    path: Path
+    threads: int
+    name: str = "tflite"
+
+    def open(self) -> Callable[..., tuple[Array, ...]]:
+        """An interpreter with its tensors allocated, on the CPU. Raises AutotuneError where none is installed."""
+        module = _interpreter_module()
+        if module is None:
+            raise AutotuneError(
+                "expected an interpreter of TFLite files; found none. Install one: pip install ai-edge-litert",
+                code="AT120",
+            )
+        interpreter = import_module(module).Interpreter(str(self.path), num_threads=self.threads)
+        interpreter.allocate_tensors()
+        fed = [each["index"] for each in interpreter.get_input_details()]
+        read = [each["index"] for each in interpreter.get_output_details()]
+
+        def run(*inputs: Array) -> tuple[Array, ...]:
+            for index, value in zip(fed, inputs, strict=True):
+                interpreter.set_tensor(index, value)
+            interpreter.invoke()
+            return tuple(interpreter.get_tensor(index) for index in read)
+
+        return run
+
+
+def is_installed() -> bool:
+    """Whether a package that offers the interpreter is installed."""
+    return _interpreter_module() is not None
+
+
+def _interpreter_module() -> str | None:
+    return next((module for name, module in _PACKAGES.items() if find_spec(name) is not None), None)
