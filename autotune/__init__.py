@@ -21,6 +21,7 @@ _PLACES = {
     "autotune.models.lowering": ["lower"],
     "autotune.models.model": ["Model", "load_model"],
     "autotune.models.operators": ["operator_task"],
+    "autotune.models.torch_module": ["from_torch"],
     "autotune.search.cost_model_sampler": ["CostModelSampler"],
     "autotune.search.samplers": ["SamplerKind", "sampler_factory"],
     "autotune.models.task_extraction": ["extract_tasks"],

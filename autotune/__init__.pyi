@@ -9,6 +9,7 @@ from autotune.models.lowering import lower
 from autotune.models.model import Model, load_model
 from autotune.models.operators import operator_task
 from autotune.models.task_extraction import extract_tasks
+from autotune.models.torch_module import from_torch
 from autotune.search.cost_model_sampler import CostModelSampler
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
@@ -54,6 +55,7 @@ __all__ = [
     "compile",
     "database",
     "extract_tasks",
+    "from_torch",
     "load",
     "load_model",
     "local_device",

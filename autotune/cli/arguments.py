@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
-ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The model.")]
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="The model: an .onnx, .pt2 or .tflite file.")
+]
 OptionalModelArgument = Annotated[
-    Path | None, typer.Argument(metavar="[MODEL.onnx]", help="The model; or name one operator with --op.")
+    Path | None,
+    typer.Argument(metavar="[MODEL]", help="The model file; or name one operator with --op."),
 ]
 OperatorOption = Annotated[
     str | None,

@@ -48,7 +48,7 @@ app = command_group(
         ),
         "bench": Command(
             "commands.bench:bench",
-            "Run the tuned model, ONNX Runtime and others in turns, and compare their outputs.",
+            "Run the tuned model, its own runtime and others in turns, and compare their outputs.",
         ),
         "devices": Command(
             "commands.devices:devices",

@@ -14,6 +14,9 @@ from autotune.models.onnx_file import InputSpec
 
 Array = npt.NDArray[Any]
 
+# Values of quantized and of image data, from the first to before the second.
+_BYTES = {"uint8": (0, 256), "int8": (-128, 128)}
+
 
 class Engine(Hashable, Protocol):
     """A model in something that can run it: picklable, and opened only in the process that runs it."""
@@ -52,8 +55,8 @@ def draw(inputs: Sequence[InputSpec], seed: int) -> list[Array]:
 def _draw(rng: np.random.Generator, spec: InputSpec) -> Array:
     dtype = np.dtype(spec.dtype)
     if dtype.kind in "iub":
-        limit = 256 if spec.dtype == "uint8" else 2
-        return rng.integers(0, limit, spec.shape).astype(dtype)
+        low, high = _BYTES.get(spec.dtype, (0, 2))
+        return rng.integers(low, high, spec.shape).astype(dtype)
     return rng.standard_normal(spec.shape).astype(dtype)
 
 

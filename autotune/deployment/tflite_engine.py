@@ -37,7 +37,7 @@ class TfliteInterpreter:
         if module is None:
             raise AutotuneError(
                 "expected an interpreter of TFLite files; found none. Install one: pip install ai-edge-litert",
-                code="AT120",
+                code="AT802",
             )
         interpreter = import_module(module).Interpreter(str(self.path), num_threads=self.threads)
         interpreter.allocate_tensors()

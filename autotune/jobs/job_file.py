@@ -120,9 +120,9 @@ def _model(
     text = section.get("path", str, "")
     path = folder / text
     if not text:
-        section.error(None, "a model needs a path, that of an ONNX file; found none")
+        section.error(None, "a model needs a path, that of an .onnx, .pt2 or .tflite file; found none")
     elif not path.is_file():
-        section.error("path", f"expected an ONNX file, found none at {path}")
+        section.error("path", f"expected a model file, found none at {path}")
     shapes = section.section("shapes")
     sizes = {name: _shape(shapes, name) for name in shapes.values}
     name = section.get("name", str, path.stem)

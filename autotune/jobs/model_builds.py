@@ -21,8 +21,7 @@ from autotune.deployment.reference import find_referee, reference_for
 from autotune.devices.device import Device, local_device
 from autotune.jobs.job_file import ModelRequest
 from autotune.jobs.status import Latency, ModelStatus, Operator
-from autotune.models import onnx_file
-from autotune.models.model import load_model
+from autotune.models.model import load_model, read_inputs
 from autotune.workers.fork_server import ForkServer
 from search_spaces import AutotuneError
 from tuning_logs.atomic_file import atomically
@@ -109,7 +108,7 @@ class ModelBuilds:
         """
         old, new = self._library(status, "before"), self._library(status, "after")
         coverage = build_apart(self._request(request, device, new), self._server).coverage
-        referee, specs = self._referee(request), _inputs(request)
+        referee, specs = self._referee(request), read_inputs(request.path, request.shapes)
         builds = [SavedModel(new.absolute(), "after"), SavedModel(old.absolute(), "before")]
         slow = (status.first_secs or 0.0) > _SLOW_SECS or spare_secs() < turns * _TURN_SECS
         rounds = _FEWEST_TURNS if slow else turns
@@ -152,7 +151,7 @@ class ModelBuilds:
         if key not in self._referees:
             try:
                 reference = reference_for(request.path, request.shapes, local_device().threads)
-                self._referees[key] = find_referee(reference, _inputs(request), SEED, self._server)
+                self._referees[key] = find_referee(reference, read_inputs(request.path, request.shapes), SEED, self._server)
             except AutotuneError:
                 self._referees[key] = None
         return self._referees[key]
@@ -189,10 +188,6 @@ def latency(run_secs: Sequence[float]) -> Latency:
 
 def _key(request: ModelRequest) -> _ModelKey:
     return request.path, tuple(request.shapes.items())
-
-
-def _inputs(request: ModelRequest) -> tuple[onnx_file.InputSpec, ...]:
-    return onnx_file.inputs(onnx_file.read(request.path, request.shapes))
 
 
 def _operators(coverage: Coverage) -> tuple[Operator, ...]:

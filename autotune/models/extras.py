@@ -19,5 +19,5 @@ def needing(extra: str, module: str, purpose: str) -> ModuleType:
         raise Misuse(
             f"expected the packages of the extra {extra!r} {purpose}; found: {error}. "
             f"Install them: pip install 'autotune[{extra}]'",
-            code="AT120",
+            code="AT802",
         ) from error

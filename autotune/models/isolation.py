@@ -1,13 +1,16 @@
-"""The node of a user's file that makes the whole model fail (imports TVM)."""
+"""The node of a user's file, or the call of its graph, that makes the whole model fail (imports TVM)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import onnx
 import tvm
 
+from autotune.models.graph_calls import graph_calls
 from autotune.models.model import Model
+from autotune.models.model_format import ModelFormat
 from autotune.models.onnx_file import FixedSizes, read_with_notices
 from autotune.models.onnx_import import importable, imported
 from autotune.models.onnx_passes.pipeline import normalized
@@ -28,14 +31,23 @@ def failing_node(
     attempt: what failed for the whole model, as lowering or building it; it is called with the Relax module of one
     node at a time, equal nodes once. Large weights are inputs there.
     """
+    for name, alone, origin in _parts(model):
+        try:
+            attempt(alone())
+        except (AutotuneError, RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+            return model.origins.of(name) or origin, error
+    return None
+
+
+def _parts(model: Model) -> Iterator[tuple[str, Callable[[], tvm.IRModule], Origin | None]]:
+    """The parts of a model by name, each to be imported alone; with what is known of them without the file."""
+    if model.format is not ModelFormat.ONNX:
+        yield from graph_calls(model.module)
+        return
     proto = read_with_notices(model.path, FixedSizes(model.shapes, {}))[0]
     rewritten = normalized(with_named_nodes(proto), importable)
     for name, alone in nodes_alone(rewritten, _MAX_KEPT_BYTES):
-        try:
-            attempt(imported(alone, model.origins))
-        except (AutotuneError, RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
-            return model.origins.of(name), error
-    return None
+        yield name, partial(imported, alone, model.origins), None
 
 
 def nodes_alone(model: onnx.ModelProto, max_kept_bytes: int) -> Iterator[tuple[str, onnx.ModelProto]]:

@@ -53,10 +53,10 @@ def imported(path: Path, fixed: FixedSizes) -> ImportedGraph:
             "Convert the model again, without dynamic-range quantization and operators of TensorFlow itself",
             code="AT106",
         ) from error
+    # Names of parameters that it kept as inputs, of which there are none.
     main = module["main"].without_attr("num_input").without_attr("params")
-    return ImportedGraph(
-        tvm.IRModule({**dict(module.functions_items()), "main": main}), specs, origins, notices
-    )
+    module.update_func(module.get_global_var("main"), main)
+    return ImportedGraph(module, specs, origins, notices)
 
 
 def inputs(path: Path, fixed: FixedSizes) -> tuple[InputSpec, ...]:

@@ -26,12 +26,13 @@ from autotune.deployment.compilation import compile
 from autotune.deployment.engine import Engine
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.model_runner import SEED
-from autotune.deployment.onnxruntime_engine import OnnxRuntime
 from autotune.deployment.reference import find_referee, reference_for
+from autotune.deployment.reference_engine import reference_engine
 from autotune.deployment.side_by_side import ModelComparison, TimingSettings, side_by_side
 from autotune.devices.device_file import find_device
 from autotune.jobs.durations import show_secs
 from autotune.jobs.table import Column, Table
+from autotune.models.model import Model
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import TuningLog
 
@@ -40,6 +41,8 @@ class Rival(StrEnum):
     """An engine that the tuned model is compared with."""
 
     ONNXRUNTIME = "onnxruntime"
+    TORCH = "torch"
+    TFLITE = "tflite"
     UNTUNED = "untuned"
 
 
@@ -48,7 +51,12 @@ def bench(
     against: Annotated[
         list[Rival] | None,
         typer.Option(
+<<<<<<< HEAD
             "--against", help="onnxruntime (default), untuned (default schedules, no log); repeatable."
+=======
+            "--against",
+            help="The file format's runtime (default), untuned (TVM without a log); repeatable.",
+>>>>>>> 1de9962 (Export PyTorch modules, and compare with the runtime of a file's format)
         ),
     ] = None,
     log: OptionalLogOption = None,
@@ -58,25 +66,30 @@ def bench(
     dim: DimOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Run the tuned model, ONNX Runtime and others in turns, and check that they compute the same.
+    """Run the tuned model, the runtime of its format and others in turns, and check that they compute the same.
 
-    Outputs are always compared with those of ONNX Runtime without its graph optimizations, some of which approximate;
-    where they differ by more than rounding explains the exit code is 1.
+    The runtime is ONNX Runtime, PyTorch (.pt2) or TFLite's interpreter. Outputs are always compared with its own,
+    without ONNX Runtime's graph optimizations, some of which approximate; where they differ by more than rounding
+    explains the exit code is 1.
     """
     where = find_device(device, devices)
     if not where.is_here:
         raise Misuse(
             f"whole models run on this machine only; found {device!r}, which is elsewhere", code="AT708"
         )
-    rivals = set(against or [Rival.ONNXRUNTIME])
     network = read_model(model, fixed_sizes(shape, dim))
+    peer = _peer(network, where.threads)
+    own = Rival(peer.name)
+    rivals = set(against or [own])
+    for wrong in rivals - {own, Rival.UNTUNED}:
+        raise Misuse(
+            f"expected {peer.name} or untuned to compare {network.path.name} with; found {wrong.value}",
+            code="AT805",
+        )
     built = compile(network, where.target, log_to_read(log), where.fingerprint)
     with tempfile.TemporaryDirectory(prefix="autotune-bench-") as scratch:
         tuned = SavedModel(built.save(Path(scratch) / "tuned.so"), "autotune")
-        engines: list[Engine] = [
-            tuned,
-            OnnxRuntime(network.path.absolute(), tuple(network.shapes.items()), where.threads),
-        ]
+        engines: list[Engine] = [tuned, peer]
         if Rival.UNTUNED in rivals:
             untuned = compile(network, where.target, TuningLog.in_memory())
             engines.append(SavedModel(untuned.save(Path(scratch) / "untuned.so"), "TVM untuned"))
@@ -89,12 +102,25 @@ def bench(
     else:
         print_table(coverage_table(built.coverage))
         warn_of_gaps(built)
-        _print(result, where.threads)
+        _print(result, where.threads, peer)
     if result.mistake:
-        raise AutotuneError(f"expected ONNX Runtime's outputs, found others: {result.mistake}", code="AT706")
+        raise AutotuneError(
+            f"expected the outputs of {peer.name}, found others: {result.mistake}", code="AT706"
+        )
 
 
-def _print(result: ModelComparison, threads: int) -> None:
+def _peer(network: Model, threads: int) -> Engine:
+    found = reference_engine(network, threads)
+    if found is None:
+        raise Misuse(
+            f"expected the runtime of {network.format.value} files to compare with; none is installed. "
+            "Install it: pip install ai-edge-litert",
+            code="AT802",
+        )
+    return found
+
+
+def _print(result: ModelComparison, threads: int, peer: Engine) -> None:
     rows = tuple(
         (each.name, show_secs(each.secs), f"{ratio:.2f}×", str(len(each.run_secs)))
         for each, ratio in zip(result.latencies, result.ratios, strict=True)
@@ -108,7 +134,7 @@ def _print(result: ModelComparison, threads: int) -> None:
     print_table(Table(f"Latency of one run, {threads} threads, engines in turns, medians", columns, rows))
     verdict = "equal within rounding" if result.mistake is None else "DIFFERENT"
     OUT.print(
-        f"outputs against ONNX Runtime: {verdict} "
+        f"outputs against {peer.name}: {verdict} "
         f"(max abs error {result.check.max_abs_error:.1e}, max rel error {result.check.max_rel_error:.1e})"
     )
 
