@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ def read(path: Path) -> ExportedProgram:
     """
     if not path.is_file():
         raise Misuse(f"expected an exported PyTorch program at {path}; there is no such file", code="AT101")
+    if not zipfile.is_zipfile(path):
+        raise Misuse(
+            f"expected a program that torch.export.save wrote; {path} is truncated or none. Export it again",
+            code="AT102",
+        )
     try:
         return torch.export.load(path)
     except Exception as error:

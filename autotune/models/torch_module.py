@@ -30,20 +30,26 @@ def from_torch(module: Any, example: Any, path: str | Path | None = None) -> Mod
     file = Path(path) if path is not None else _scratch_folder() / f"{type(module).__name__}.pt2"
     if file.suffix != ModelFormat.TORCH.value:
         raise Misuse(f"expected a path that ends in {ModelFormat.TORCH.value}; found {file}", code="AT102")
-    arguments = example if isinstance(example, tuple) else (example,)
+    program = _exported(torch, module, example if isinstance(example, tuple) else (example,))
     try:
-        with _evaluating(module):
-            program = torch.export.export(module, arguments)
         torch.export.save(program, str(file))
-    except OSError as error:
-        raise Misuse(f"cannot write the exported program to {file}: {error}", code="AT803") from error
-    except Exception as error:
+    except (OSError, RuntimeError) as error:
         raise Misuse(
-            f"expected a module that torch.export can export; {type(module).__name__} is not one: "
-            f"{last_line(error)}. See PyTorch's own message above this one",
-            code="AT102",
+            f"cannot write the exported program to {file}: {last_line(error)}", code="AT803"
         ) from error
     return load_model(file)
+
+
+def _exported(torch: Any, module: Any, example: tuple[Any, ...]) -> Any:
+    try:
+        with _evaluating(module):
+            return torch.export.export(module, example)
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise Misuse(
+            f"expected a module that torch.export can export; {type(module).__name__} is not one: {reason}",
+            code="AT102",
+        ) from error
 
 
 @contextmanager
