@@ -16,7 +16,12 @@ from autotune.models.onnx_passes.rewriting import attributes, is_operator, rebui
 Array = npt.NDArray[Any]
 Tensors = Mapping[str, onnx.TensorProto]
 
-_FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
+_FLOATS = (
+    onnx.TensorProto.FLOAT,
+    onnx.TensorProto.DOUBLE,
+    onnx.TensorProto.FLOAT16,
+    onnx.TensorProto.BFLOAT16,
+)
 
 
 @dataclass(frozen=True)

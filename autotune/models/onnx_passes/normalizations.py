@@ -6,6 +6,7 @@ import numpy as np
 
 from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
 from autotune.models.onnx_passes.tensor import Tensor
+from autotune.models.onnx_passes.tensor_types import is_float_dtype
 from autotune.models.onnx_passes.windows import Window, unfolded
 
 _FIRST_TRAINING_MODE = 14
@@ -21,7 +22,8 @@ def batch_normalization(node: Node) -> Outputs:
     if not _is_training(node):
         if any(node.has_output(place) for place in range(1, 5)):
             return [_affine(x, mean, variance, (scale, bias, epsilon)), mean, variance, mean, variance]
-        if x.dtype == np.float32 == scale.dtype and mean.dtype == np.float32:
+        is_of_one_type = x.dtype == scale.dtype == mean.dtype
+        if is_of_one_type and is_float_dtype(x.dtype) and x.dtype != np.float64:
             inputs = [x, scale, bias, mean, variance]
             return None if node.opset >= 9 else node.again(*inputs, epsilon=epsilon)
         return [_affine(x, mean, variance, (scale, bias, epsilon))]

@@ -8,6 +8,7 @@ import numpy as np
 
 from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
 from autotune.models.onnx_passes.tensor import Tensor
+from autotune.models.onnx_passes.tensor_types import is_float_dtype
 from autotune.models.onnx_passes.windows import Window, unfolded, windows
 
 _MAX_RANK = 5
@@ -78,7 +79,7 @@ def _is_plain(node: Node) -> bool:
     """True for the pools that TVM imports exactly."""
     is_explicit = node.attribute("auto_pad", "NOTSET") == "NOTSET" and not node.attribute("ceil_mode", 0)
     dilations = node.attribute("dilations") or [1]
-    is_float = node[0].dtype in (np.float32, np.float64)
+    is_float = is_float_dtype(node[0].dtype)
     return is_explicit and is_float and set(dilations) == {1} and node[0].rank == 4
 
 

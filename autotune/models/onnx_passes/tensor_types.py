@@ -43,6 +43,11 @@ class TensorType:
         return math.prod(shape) * self.dtype.itemsize
 
 
+def is_float_dtype(dtype: np.dtype[Any]) -> bool:
+    """Whether it is a float of two to eight bytes; NumPy does not count bfloat16 as one."""
+    return dtype.name in ("float16", "bfloat16", "float32", "float64")
+
+
 def type_of(tensor: onnx.TensorProto) -> TensorType:
     """The type of an initializer."""
     return TensorType(tensor.data_type, tuple(tensor.dims))
