@@ -70,7 +70,7 @@ def layer_normalization(node: Node) -> Outputs:
     """LayerNormalization with the mean and the inverse deviation as outputs."""
     x, scale, bias = node[0], node[1], node.get(2)
     axis = node.attribute("axis", -1) % x.rank
-    is_float = x.dtype == np.float32 == scale.dtype
+    is_float = x.dtype == scale.dtype and is_float_dtype(x.dtype) and x.dtype != np.float64
     has_statistics = any(node.has_output(place) for place in (1, 2))
     is_whole = scale.shape == x.shape[axis:] and (bias is None or bias.shape == x.shape[axis:])
     if is_float and is_whole and not has_statistics and node.proto.domain == "" and bias is not None:
