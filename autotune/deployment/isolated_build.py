@@ -88,8 +88,8 @@ def _build(request: BuildRequest) -> BuildResult | Misuse:
 def _refusal(model: Model, target: Target, error: Exception) -> Misuse:
     """The error with the node that does not build alone."""
     found = failing_node(model, lambda module: compile(module, target, TuningLog.in_memory()))
-    name, cause = (found[0].name if found and found[0] else "", found[1] if found else error)
-    return model.origins.refusal(name, f"it does not build: {last_line(cause)}")
+    node, cause = found or (None, error)
+    return model.origins.refusal(node, f"it does not build: {last_line(cause)}")
 
 
 def _timed(secs: dict[str, float], step: str, call: Callable[[], T]) -> T:

@@ -14,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 
 from autotune.deployment.onnxruntime_engine import Optimizations, session_of
 from autotune.deployment.referee import Expected, epsilon_of, expected
-from autotune.measurement.output_check import is_float
+from autotune.deployment.rounding import RUNS, is_grid, rounded
 from autotune.models import onnx_file
 from autotune.models.onnx_file import Shape
 from autotune.models.onnx_passes.wide_floats import narrow_dtype, with_wide_floats
@@ -22,9 +22,6 @@ from search_spaces.errors import AutotuneError, last_line
 
 Array = npt.NDArray[Any]
 
-# Runs with other roundings: more cost time, fewer leave the error of small slices to chance.
-_RUNS = 2
-_PATTERN = 65_521
 # Constants of these are thresholds, sizes and exponents, whose last bit decides about shapes or signs.
 _EXACT = frozenset({
     "Clip", "CumSum", "DequantizeLinear", "NonMaxSuppression", "OneHot", "Pad", "Pow", "QuantizeLinear", "Range",
@@ -53,10 +50,10 @@ class OnnxReference:
         rng = np.random.default_rng(seed)
         values = self._run(wide, inputs)
         perturbed = []
-        for _ in range(_RUNS):
-            rounded = _with_rounded_weights(wide, epsilon, rng)
+        for _ in range(RUNS):
+            off = _with_rounded_weights(wide, epsilon, rng)
             try:
-                perturbed.append(self._run(rounded, [_rounded(one, epsilon, rng) for one in inputs]))
+                perturbed.append(self._run(off, [rounded(one, epsilon, rng) for one in inputs]))
             except AutotuneError:
                 # A rounded constant was a size after all: this run says nothing.
                 continue
@@ -96,17 +93,16 @@ def _with_rounded_weights(
     model: onnx.ModelProto, epsilon: float, rng: np.random.Generator
 ) -> onnx.ModelProto:
     """The model with each weight off by up to one unit in the last place."""
-    rounded = onnx.ModelProto()
-    rounded.CopyFrom(model)
+    off = onnx.ModelProto()
+    off.CopyFrom(model)
     exact = {name for node in onnx_file.nodes(model.graph) if node.op_type in _EXACT for name in node.input}
-    for name, tensor in _constants(rounded.graph):
+    for name, tensor in _constants(off.graph):
         if name in exact or tensor.data_type not in (TensorProto.FLOAT, TensorProto.DOUBLE):
             continue
         values = numpy_helper.to_array(tensor)
-        # Whole numbers are grids, masks and sizes.
-        if values.size > 1 and not np.array_equal(values, np.round(values)):
-            tensor.CopyFrom(numpy_helper.from_array(_rounded(values, epsilon, rng), tensor.name))
-    return rounded
+        if not is_grid(values):
+            tensor.CopyFrom(numpy_helper.from_array(rounded(values, epsilon, rng), tensor.name))
+    return off
 
 
 def _constants(graph: onnx.GraphProto) -> Iterator[tuple[str, TensorProto]]:
@@ -118,16 +114,3 @@ def _constants(graph: onnx.GraphProto) -> Iterator[tuple[str, TensorProto]]:
             for attribute in node.attribute:
                 if attribute.name == "value":
                     yield node.output[0], attribute.t
-
-
-def _rounded(values: Array, epsilon: float, rng: np.random.Generator) -> Array:
-    """Floats off by up to one unit in the last place, half floats as float32; other values as they are."""
-    if not is_float(str(values.dtype)):
-        return values
-    dtype = np.float64 if values.dtype == np.float64 else np.float32
-    wide = np.asarray(values, dtype)
-    # Weights are many: a pattern of prime length repeats too rarely to matter.
-    factors = 1 + epsilon * rng.uniform(-1.0, 1.0, min(values.size, _PATTERN))
-    with np.errstate(over="ignore", invalid="ignore"):
-        off = wide * np.resize(factors, wide.shape).astype(dtype)
-    return np.where(np.isfinite(off), off, wide)

@@ -17,8 +17,9 @@ from autotune.deployment.referee import Referee, Verdict
 from autotune.deployment.reference import find_referee, reference_for
 from autotune.deployment.side_by_side import EngineLatency, TimingSettings, TrialRun, trial_run
 from autotune.devices.device import Device, local_device
-from autotune.models.model import Model
-from autotune.models.onnx_file import InputSpec, inputs, read
+from autotune.models.model import Model, read_inputs
+from autotune.models.model_format import ModelFormat, format_of
+from autotune.models.onnx_file import InputSpec, read
 from autotune.models.origin import origins_of, with_named_nodes
 from autotune.workers.fork_server import ForkServer
 from search_spaces.errors import AutotuneError, Misuse
@@ -67,7 +68,7 @@ def preflight(request: BuildRequest, threads: int, server: ForkServer | None = N
     run, or computes something else.
     """
     steps = _Steps()
-    specs = inputs(read(request.model, request.shapes))
+    specs = read_inputs(request.model, request.shapes)
     try:
         built = build_apart(request, server)
     except Misuse:
@@ -126,6 +127,8 @@ def _trial(request: BuildRequest, settings: TimingSettings, server: ForkServer |
 
 def _blamed(request: BuildRequest, server: ForkServer | None, reason: str) -> Misuse:
     """The error of a model that fails as a whole, with the node that fails alone."""
+    if format_of(request.model) is not ModelFormat.ONNX:
+        return Misuse(f"cannot use {request.model.name}: {reason}", code="AT106")
     origins = origins_of(with_named_nodes(read(request.model, request.shapes)), request.model.name)
     culprit = find_culprit(request.model, request.shapes, request.target, server)
     if culprit is None:

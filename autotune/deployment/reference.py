@@ -12,6 +12,9 @@ from autotune.deployment.engine import draw
 from autotune.deployment.onnx_reference import OnnxReference
 from autotune.deployment.referee import Expected, Referee
 from autotune.deployment.side_by_side import DRAWS
+from autotune.deployment.tflite_reference import TfliteReference
+from autotune.deployment.torch_reference import TorchReference
+from autotune.models.model_format import ModelFormat, format_of
 from autotune.models.onnx_file import InputSpec, Shape
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import lasting_worker
@@ -42,8 +45,14 @@ class Reference(Hashable, Protocol):
 
 
 def reference_for(path: Path, shapes: Mapping[str, Shape], threads: int) -> Reference:
-    """The reference of a model's file with fixed shapes."""
-    return OnnxReference(path.absolute(), tuple(shapes.items()), threads)
+    """The reference of a model's file with fixed shapes: the runtime of its format."""
+    match format_of(path):
+        case ModelFormat.ONNX:
+            return OnnxReference(path.absolute(), tuple(shapes.items()), threads)
+        case ModelFormat.TORCH:
+            return TorchReference(path.absolute(), threads)
+        case ModelFormat.TFLITE:
+            return TfliteReference(path.absolute(), threads)
 
 
 def find_referee(

@@ -33,6 +33,10 @@ class TfliteInterpreter:
 
     def open(self) -> Callable[..., tuple[Array, ...]]:
         """An interpreter with its tensors allocated, on the CPU. Raises AutotuneError where none is installed."""
+        return self.open_with_details()[0]
+
+    def open_with_details(self) -> tuple[Callable[..., tuple[Array, ...]], bool]:
+        """As `open`; and whether the file has quantized tensors."""
         module = _interpreter_module()
         if module is None:
             raise AutotuneError(
@@ -50,7 +54,8 @@ class TfliteInterpreter:
             interpreter.invoke()
             return tuple(interpreter.get_tensor(index) for index in read)
 
-        return run
+        scales = (each["quantization_parameters"]["scales"] for each in interpreter.get_tensor_details())
+        return run, any(len(each) for each in scales)
 
 
 def is_installed() -> bool:

@@ -27,29 +27,35 @@ class TorchProgram:
     def open(self) -> Callable[..., tuple[Array, ...]]:
         """The program as a module, run without gradients on the CPU."""
         torch = needing("torch", "torch", "to run a PyTorch program")
-        pytree: Any = needing("torch", "torch.utils._pytree", "to run a PyTorch program")
         torch.set_num_threads(self.threads)
         program = needing("torch", "autotune.models.torch_file", "to read a PyTorch program").read(self.path)
-        module = program.module()
-
-        def run(*inputs: Array) -> tuple[Array, ...]:
-            tensors = [_tensor(torch, value) for value in inputs]
-            args, kwargs = pytree.tree_unflatten(tensors, program.call_spec.in_spec)
-            with torch.no_grad():
-                found = pytree.tree_leaves(module(*args, **kwargs))
-            return tuple(_array(torch, each) for each in found if isinstance(each, torch.Tensor))
-
-        return run
+        return callable_of(torch, program, program.module())
 
 
-def _tensor(torch: Any, value: Array) -> Any:
+def callable_of(torch: Any, program: Any, module: Any) -> Callable[..., tuple[Array, ...]]:
+    """A function of arrays in the order of the program's inputs that calls its module."""
+    pytree: Any = needing("torch", "torch.utils._pytree", "to run a PyTorch program")
+
+    def run(*inputs: Array) -> tuple[Array, ...]:
+        args, kwargs = pytree.tree_unflatten(
+            [tensor_of(torch, value) for value in inputs], program.call_spec.in_spec
+        )
+        with torch.no_grad():
+            found = pytree.tree_leaves(module(*args, **kwargs))
+        return tuple(array_of(torch, each) for each in found if isinstance(each, torch.Tensor))
+
+    return run
+
+
+def tensor_of(torch: Any, value: Array) -> Any:
     """A copy, as PyTorch does not know NumPy's bfloat16 and refuses to share what may not be written."""
     if value.dtype == ml_dtypes.bfloat16:
         return torch.from_numpy(value.view(np.int16).copy()).view(torch.bfloat16)
     return torch.from_numpy(np.array(value))
 
 
-def _array(torch: Any, value: Any) -> Array:
+def array_of(torch: Any, value: Any) -> Array:
+    """A tensor of PyTorch as an array."""
     if value.dtype == torch.bfloat16:
-        return np.asarray(value.contiguous().view(torch.int16).numpy()).view(ml_dtypes.bfloat16)
-    return np.asarray(value.numpy())
+        return np.asarray(value.detach().contiguous().view(torch.int16).numpy()).view(ml_dtypes.bfloat16)
+    return np.asarray(value.detach().numpy())

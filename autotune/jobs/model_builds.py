@@ -151,7 +151,8 @@ class ModelBuilds:
         if key not in self._referees:
             try:
                 reference = reference_for(request.path, request.shapes, local_device().threads)
-                self._referees[key] = find_referee(reference, read_inputs(request.path, request.shapes), SEED, self._server)
+                specs = read_inputs(request.path, request.shapes)
+                self._referees[key] = find_referee(reference, specs, SEED, self._server)
             except AutotuneError:
                 self._referees[key] = None
         return self._referees[key]

@@ -33,9 +33,9 @@ def lower(model: Model | tvm.IRModule, target: Target) -> tvm.IRModule:
         return _lowered(model.module, target)
     except (RuntimeError, ValueError, TypeError) as error:
         found = failing_node(model, lambda module: _lowered(module, target))
-        name, cause = (found[0].name if found and found[0] else "", found[1] if found else error)
+        node, cause = found or (None, error)
         raise model.origins.refusal(
-            name, f"TVM {tvm.__version__} cannot lower it: {last_line(cause)}"
+            node, f"TVM {tvm.__version__} cannot lower it: {last_line(cause)}"
         ) from error
 
 

@@ -56,9 +56,9 @@ class Origins:
             name = name.rpartition(SEPARATOR)[0]
         return None
 
-    def refusal(self, name: str, reason: str, remedy: str = "") -> Misuse:
-        """The error for a node that cannot be compiled, by its name in the rewritten graph."""
-        origin = self.of(name)
+    def refusal(self, node: Origin | str | None, reason: str, remedy: str = "") -> Misuse:
+        """The error for a node that cannot be compiled: by its name in the rewritten graph, or None if not known."""
+        origin, name = (node, "") if isinstance(node, Origin) else (self.of(node or ""), node)
         where = str(origin) if origin else f"the node {name!r}" if name else "the graph as a whole"
         return Misuse(
             f"cannot import {self.file}: {where}: {reason.rstrip('.')}. {remedy or self.remedy}", code="AT106"
