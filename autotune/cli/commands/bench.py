@@ -51,12 +51,8 @@ def bench(
     against: Annotated[
         list[Rival] | None,
         typer.Option(
-<<<<<<< HEAD
-            "--against", help="onnxruntime (default), untuned (default schedules, no log); repeatable."
-=======
             "--against",
-            help="The file format's runtime (default), untuned (TVM without a log); repeatable.",
->>>>>>> 1de9962 (Export PyTorch modules, and compare with the runtime of a file's format)
+            help="The file format's runtime (default), untuned (default schedules, no log); repeatable.",
         ),
     ] = None,
     log: OptionalLogOption = None,
