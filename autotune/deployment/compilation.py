@@ -15,12 +15,16 @@ from tvm.support import cc
 from autotune.builders.local_builder import LocalBuilder
 from autotune.deployment.coverage import Coverage, coverage
 from autotune.deployment.default_schedules import with_default_schedules
-from autotune.deployment.executable import Array, Executable, SavedModel
+from autotune.deployment.executable import Executable, SavedModel
+from autotune.deployment.library import Array, Library
+from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
 from autotune.deployment.side_by_side import EngineLatency, TimingSettings, measure
+from autotune.models.dynamic_model import DynamicModel
 from autotune.models.lowering import lower
 from autotune.models.model import Model
 from autotune.models.onnx_file import InputSpec
-from autotune.models.task_extraction import calls
+from autotune.models.shape_plan import ShapePlan
+from autotune.models.task_extraction import calls, has_graph
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.space import Candidate
 from search_spaces.target import Target
@@ -44,10 +48,11 @@ class Build:
 
     coverage:      which operators are tuned, which are not and why;
     prepacked:     how many weights were packed into another layout during the build;
-    runtime_packs: how many are packed anew in every run, as their packing could not be done ahead of time.
+    runtime_packs: how many are packed anew in every run, as their packing could not be done ahead of time;
+    inputs:        at the largest sizes, where the model has dynamic axes.
     """
 
-    executable: Executable
+    executable: Executable | DynamicExecutable
     coverage: Coverage
     target: Target
     inputs: tuple[InputSpec, ...]
@@ -55,7 +60,7 @@ class Build:
     runtime_packs: int
 
     def __call__(self, *inputs: Array) -> Array | tuple[Array, ...]:
-        """Runs the model in this process; see `Executable`."""
+        """Runs the model in this process; see `Executable` and `DynamicExecutable`."""
         return self.executable(*inputs)
 
     def measure(self, seed: int = 0, rounds: int = 5) -> EngineLatency:
@@ -86,7 +91,9 @@ class Build:
             ):
                 # TVM tells by the suffix what to write.
                 library = Path(folder) / "model.so"
-                self.executable.vm_executable.export_library(str(library), fcompile=cc.cross_compiler(linker))
+                self.executable.library.vm_executable.export_library(
+                    str(library), fcompile=cc.cross_compiler(linker)
+                )
                 library.rename(scratch)
         except (OSError, RuntimeError) as error:
             raise AutotuneError(
@@ -96,7 +103,7 @@ class Build:
 
 
 def compile(  # noqa: PLR0913 - public since 0.1
-    model: Model | tvm.IRModule,
+    model: Model | DynamicModel | tvm.IRModule,
     target: Target,
     log: RecordStore,
     device: DeviceFingerprint | None = None,
@@ -111,8 +118,7 @@ def compile(  # noqa: PLR0913 - public since 0.1
     compiler driver for the target, where it is another machine's.
     Raises Misuse for a model without a graph and for a target that TVM does not know.
     """
-    module = model.module if isinstance(model, Model) else model
-    if not any(isinstance(func, relax.Function) for func in module.functions.values()):
+    if not isinstance(model, Model | DynamicModel) and not has_graph(model):
         raise Misuse(
             "expected a model with a graph to build; found a bare operator, which is built by tuning it",
             code="AT702",
@@ -127,10 +133,14 @@ def compile(  # noqa: PLR0913 - public since 0.1
             split = _with_split_packs(scheduled)
             packed = relax.transform.FoldConstant()(split)
     found = coverage([name for name, _ in calls(lowered)], records.lookups, log, device, by_default)
+    plan = model.plan if isinstance(model, DynamicModel) else None
+    if plan is not None:
+        packed.update(_with_plan(plan))
     built = relax.build(packed, target=compiled_for, relax_pipeline=_to_executable(compiled_for))
-    executable = Executable(built, "cpu" if is_cpu(target) else str(compiled_for.kind.name))
+    library = Library(built, "cpu" if is_cpu(target) else str(compiled_for.kind.name))
+    executable = Executable(library) if plan is None else DynamicExecutable(library, plan)
     to_pack, left = _count_packs(split), _count_packs(packed)
-    specs = model.inputs if isinstance(model, Model) else _inputs(module)
+    specs = model.inputs if isinstance(model, Model | DynamicModel) else _inputs(model)
     return Build(executable, found, target, specs, to_pack - left, left)
 
 
@@ -149,6 +159,14 @@ class _TrialBuild:
         )
         [built] = self._builder.build([candidate])
         return not isinstance(built, Failure)
+
+
+def _with_plan(plan: ShapePlan) -> tvm.IRModule:
+    """A module with a function that returns the plan."""
+    builder = relax.BlockBuilder()
+    with builder.function(PLAN, []):
+        builder.emit_func_output(tvm.ir.StringImm(plan.to_json()))
+    return builder.get()
 
 
 def _inputs(module: tvm.IRModule) -> tuple[InputSpec, ...]:

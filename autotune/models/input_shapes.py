@@ -71,6 +71,12 @@ def is_static(value: onnx.ValueInfoProto) -> bool:
     return tensor.HasField("shape") and not any(map(_is_free, tensor.shape.dim))
 
 
+def free_names(value: onnx.ValueInfoProto) -> tuple[str | None, ...]:
+    """The name of each free dimension; None for a fixed one and for a free one without a name."""
+    dims = value.type.tensor_type.shape.dim
+    return tuple((_name(dim) or None) if _is_free(dim) else None for dim in dims)
+
+
 def shown(value: onnx.ValueInfoProto, sep: str = ", ") -> str:
     """The shape of an input with its free dimensions in angle brackets. Raises Misuse where it is no tensor."""
     if not value.type.HasField("tensor_type"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
+from autotune.models.dynamic_model import FALLBACK, DynamicModel, function_of
 from autotune.models.isolation import failing_node
+from autotune.models.merging import merged
 from autotune.models.model import Model
 from autotune.models.passes.channel_padding import with_full_vectors
 from autotune.models.passes.channel_shuffles import with_channels_last_shuffles
@@ -18,7 +20,7 @@ from search_spaces.tensor_ir.modules import is_cpu, tvm_target
 from search_spaces.tensor_ir.vector_unit import vector_unit
 
 
-def lower(model: Model | tvm.IRModule, target: Target) -> tvm.IRModule:
+def lower(model: Model | DynamicModel | tvm.IRModule, target: Target) -> tvm.IRModule:
     """A module whose `main` calls one unscheduled PrimFunc for each group of fused operators.
 
     The same passes run before tasks are extracted and before a build, so that a record is found again.
@@ -26,7 +28,15 @@ def lower(model: Model | tvm.IRModule, target: Target) -> tvm.IRModule:
     Then the constant weights of each function are marked as free in their layout: the search may repack
     them, and the build does the repacking ahead of time. Raises Misuse for a model that TVM cannot lower, with the
     node of its file that it cannot lower alone.
+    A model with dynamic axes has a function for each of its variants, and one for its fallback.
     """
+    if isinstance(model, DynamicModel):
+        functions = {
+            function_of(model.plan, sizes): lower(one, target) for sizes, one in model.variants.items()
+        }
+        if model.fallback is not None:
+            functions[FALLBACK] = _lowered(model.fallback, target)
+        return merged(functions)
     if not isinstance(model, Model):
         return _lowered(model, target)
     try:

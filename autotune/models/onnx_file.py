@@ -10,12 +10,21 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from autotune.models.input_shapes import FixedSizes, Shape, fix, is_static
+from autotune.models.input_shapes import FixedSizes, Shape, fix, free_names, is_static
 from autotune.models.onnx_passes.node_order import with_sorted_nodes
 from autotune.models.onnx_passes.rewriting import names_read, opset_version, subgraphs
 from search_spaces.errors import Misuse
 
-__all__ = ["FixedSizes", "InputSpec", "Shape", "inputs", "nodes", "read", "read_with_notices"]
+__all__ = [
+    "FixedSizes",
+    "InputSpec",
+    "Shape",
+    "free_dimensions",
+    "inputs",
+    "nodes",
+    "read",
+    "read_with_notices",
+]
 
 # The first file version in which weights need not be listed among the inputs.
 _FIRST_IR_WITH_CONSTANT_WEIGHTS = 4
@@ -68,6 +77,11 @@ def inputs(model: onnx.ModelProto) -> tuple[InputSpec, ...]:
         )
         for value in model.graph.input
     )
+
+
+def free_dimensions(path: Path) -> dict[str, tuple[str | None, ...]]:
+    """The names of the free dimensions of each input of a file, None for those without one and for fixed ones."""
+    return {value.name: free_names(value) for value in _read(path).graph.input}
 
 
 def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import tvm
 from tvm import relax
 
+from autotune.models.dynamic_model import DynamicModel
 from autotune.models.lowering import lower
 from autotune.models.model import Model
 from search_spaces.errors import Misuse
@@ -15,19 +16,23 @@ from search_spaces.task import TuningTask
 from search_spaces.tensor_ir.modules import workload
 
 
-def extract_tasks(model: Model | tvm.IRModule | tvm.tirx.PrimFunc, target: Target) -> tuple[TuningTask, ...]:
+def extract_tasks(
+    model: Model | DynamicModel | tvm.IRModule | tvm.tirx.PrimFunc, target: Target
+) -> tuple[TuningTask, ...]:
     """The tasks of a model, a Relax module, a module with one PrimFunc, or a PrimFunc; in first-call order.
 
-    A task's weight is the number of its call sites; functions that compute the same are one task.
+    A task's weight is the number of its call sites; functions that compute the same are one task. The tasks of a model
+    with dynamic axes are those of all its variants.
     Functions with dynamic shapes are left out: `autotune.deployment.compilation` builds them untuned and says so.
     Raises Misuse where there is nothing to tune.
     """
-    module = model.module if isinstance(model, Model) else model
-    if isinstance(module, tvm.tirx.PrimFunc) or not has_graph(module):
-        return (TuningTask(workload(module, _name(module)), target),)
+    if not isinstance(model, Model | DynamicModel) and (
+        isinstance(model, tvm.tirx.PrimFunc) or not has_graph(model)
+    ):
+        return (TuningTask(workload(model, _name(model)), target),)
     tasks: dict[str, TuningTask] = {}
     weights: dict[str, int] = {}
-    lowered = lower(model if isinstance(model, Model) else module, target)
+    lowered = lower(model, target)
     keys: dict[str, str] = {}
     for name, func in calls(lowered):
         if not is_static(func):

@@ -28,6 +28,7 @@ from autotune.cli.main import app
 from autotune.cli.values import parse_shapes
 from autotune.deployment import isolated_build, side_by_side
 from autotune.deployment.executable import Executable
+from autotune.deployment.library import Library
 from autotune.devices import device as devices
 from autotune.devices import roofline_measurement
 from autotune.devices.connection import Rpc
@@ -541,9 +542,9 @@ def _(case: Case) -> None:
     def refuse(*_arguments: object) -> None:
         raise ValueError("expected (1, 4), found (2,)")
 
-    executable = Executable(None, "cpu")
-    executable.__dict__["_main"] = refuse
-    executable(np.zeros(2, np.float32))
+    library = Library(None, "cpu")
+    library.__dict__["_machine"] = {"main": refuse}
+    Executable(library)(np.zeros(2, np.float32))
 
 
 @raises("AT801")

@@ -1,0 +1,119 @@
+"""Calls of a built model with dynamic axes: each with the function that was built for its sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autotune.deployment.library import Array, Library, as_returned
+from autotune.models.dynamic_axes import DynamicInputs, Sizes
+from autotune.models.dynamic_model import FALLBACK, function_of
+from autotune.models.onnx_file import Shape
+from autotune.models.shape_plan import ShapePlan
+from search_spaces.errors import Misuse
+
+#: The function of a library that returns its shape plan.
+PLAN = "shape_plan"
+# An error lists no more sizes than these.
+_MAX_LISTED = 24
+
+
+@dataclass(frozen=True, eq=False)
+class DynamicExecutable:
+    """A built model that takes every size of its axes' ranges; threads may share it.
+
+    Inputs of a size that was not built are padded with zeros up to one that was, where the plan allows it, and go to
+    the fallback otherwise.
+    """
+
+    library: Library
+    plan: ShapePlan
+
+    def __call__(self, *inputs: Array) -> Array | tuple[Array, ...]:
+        """The outputs for inputs in the order of the ONNX file: an array, or a tuple where there are several.
+
+        Raises Misuse where the number of inputs, a dtype or a shape is not the model's, and for sizes that nothing in
+        the library computes, with those that work.
+        """
+        arrays = [np.asarray(value) for value in inputs]
+        sizes = sizes_of(self.plan.inputs, arrays)
+        variant = self._variant(sizes, arrays)
+        if variant is None and not self.plan.has_fallback:
+            raise _unbuilt(self.plan, sizes)
+        if variant is None:
+            return as_returned(self.library.run(FALLBACK, arrays))
+        if variant != sizes:
+            shapes = self.plan.inputs.at(variant)
+            arrays = [_padded(array, spec.shape) for array, spec in zip(arrays, shapes, strict=True)]
+        outputs = self.library.run(function_of(self.plan, variant), arrays)
+        return as_returned(outputs if variant == sizes else self._cut(outputs, variant, sizes))
+
+    def _variant(self, sizes: Sizes, arrays: Sequence[Array]) -> Sizes | None:
+        """The variant that computes these inputs; an axis whose mask hides everything is not padded."""
+        variant = self.plan.variant_for(sizes)
+        if variant is None or variant == sizes:
+            return variant
+        unpadded = [
+            number
+            for number, axis in enumerate(self.plan.inputs.axes)
+            if variant[number] != sizes[number]
+            and not all(np.any(arrays[one], axis.place_in(one)).all() for one in self.plan.masks_of(number))
+        ]
+        return self.plan.variant_for(sizes, unpadded) if unpadded else variant
+
+    def _cut(self, outputs: Sequence[Array], variant: Sizes, sizes: Sizes) -> list[Array]:
+        """The outputs without what comes from padding."""
+        kept = [[slice(None)] * output.ndim for output in outputs]
+        for one in self.plan.outputs:
+            if variant[one.axis] != sizes[one.axis]:
+                kept[one.output][one.dim] = slice(one.at(sizes))
+        return [
+            np.array(output[tuple(parts)], order="C") for output, parts in zip(outputs, kept, strict=True)
+        ]
+
+
+def sizes_of(inputs: DynamicInputs, arrays: Sequence[Array]) -> Sizes:
+    """The size of each axis in a call's inputs.
+
+    Raises Misuse where the number of inputs, a dtype, or a shape is not the model's.
+    """
+    found = "; ".join(f"{array.dtype} {array.shape}" for array in arrays) or "none"
+    wrong = Misuse(f"expected {inputs}; found {found}", code="AT709")
+    if len(arrays) != len(inputs.largest):
+        raise wrong
+    dims = [(array.ndim, str(array.dtype)) for array in arrays]
+    if dims != [(len(spec.shape), spec.dtype) for spec in inputs.largest]:
+        raise wrong
+    sizes = tuple(arrays[axis.places[0][0]].shape[axis.places[0][1]] for axis in inputs.axes)
+    if any(size not in axis.sizes for size, axis in zip(sizes, inputs.axes, strict=True)):
+        raise wrong
+    if [array.shape for array in arrays] != [spec.shape for spec in inputs.at(sizes)]:
+        raise wrong
+    return sizes
+
+
+def _padded(array: Array, shape: Shape) -> Array:
+    if array.shape == shape:
+        return array
+    padded = np.zeros(shape, array.dtype)
+    padded[tuple(map(slice, array.shape))] = array
+    return padded
+
+
+def _unbuilt(plan: ShapePlan, sizes: Sizes) -> Misuse:
+    names = ", ".join(axis.name for axis in plan.inputs.axes)
+    listed = [" x ".join(map(str, one)) for one in sorted(plan.variants)]
+    more = f" and {len(listed) - _MAX_LISTED} more" if len(listed) > _MAX_LISTED else ""
+    padded = [
+        axis.name
+        for axis, padding in zip(plan.inputs.axes, plan.paddings, strict=True)
+        if padding is not None
+    ]
+    smaller = f" (or smaller along {', '.join(padded)})" if padded else ""
+    return Misuse(
+        f"expected sizes of {names} that were built: {', '.join(listed[:_MAX_LISTED])}{more}{smaller}; found "
+        f"{' x '.join(map(str, sizes))}. Build the model for that size, with a larger size limit if need be",
+        code="AT709",
+    )
