@@ -19,8 +19,10 @@ from autotune.deployment.executable import Executable, SavedModel
 from autotune.deployment.library import Array, Library
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
 from autotune.deployment.side_by_side import EngineLatency, TimingSettings, measure
-from autotune.models.dynamic_model import DynamicModel
+from autotune.models.dynamic_axes import DynamicInputs
+from autotune.models.dynamic_model import FALLBACK, DynamicModel, import_any_size
 from autotune.models.lowering import lower
+from autotune.models.merging import merged
 from autotune.models.model import Model
 from autotune.models.onnx_file import InputSpec
 from autotune.models.shape_plan import ShapePlan
@@ -142,6 +144,17 @@ def compile(  # noqa: PLR0913 - public since 0.1
     to_pack, left = _count_packs(split), _count_packs(packed)
     specs = model.inputs if isinstance(model, Model | DynamicModel) else _inputs(model)
     return Build(executable, found, target, specs, to_pack - left, left)
+
+
+def compile_any_size(path: Path, inputs: DynamicInputs, target: Target) -> Library:
+    """Builds a model for any size of its axes, untuned; the function is called `FALLBACK`.
+
+    Raises whatever TVM raises, and Misuse where it cannot import the model with symbolic shapes.
+    """
+    lowered = merged({FALLBACK: lower(import_any_size(path, inputs), target)})
+    compiled_for = tvm_target(target)
+    built = relax.build(lowered, target=compiled_for, relax_pipeline=_to_executable(compiled_for))
+    return Library(built, "cpu" if is_cpu(target) else str(compiled_for.kind.name))
 
 
 class _TrialBuild:

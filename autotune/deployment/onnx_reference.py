@@ -44,14 +44,14 @@ class OnnxReference:
         """
         model = onnx_file.read(self.path, dict(self.shapes))
         narrow = narrow_dtype(model)
-        dtypes = [_dtype(value) for value in model.graph.output]
+        dtypes = [dtype_of(value) for value in model.graph.output]
         epsilon = epsilon_of(narrow or ("float64" if "float64" in dtypes else "float32"))
         wide = with_wide_floats(model)
         rng = np.random.default_rng(seed)
         values = self._run(wide, inputs)
         perturbed = []
         for _ in range(RUNS):
-            off = _with_rounded_weights(wide, epsilon, rng)
+            off = with_rounded_weights(wide, epsilon, rng)
             try:
                 perturbed.append(self._run(off, [rounded(one, epsilon, rng) for one in inputs]))
             except AutotuneError:
@@ -68,7 +68,7 @@ class OnnxReference:
         try:
             with session_of(model, self.threads, Optimizations.NONE) as session:
                 given = session.get_inputs()
-                wide = [_as_fed(value.type, array) for value, array in zip(given, inputs, strict=True)]
+                wide = [as_fed(value.type, array) for value, array in zip(given, inputs, strict=True)]
                 names = [value.name for value in given]
                 return [np.asarray(one) for one in session.run(None, dict(zip(names, wide, strict=True)))]
         except Exception as error:
@@ -78,18 +78,18 @@ class OnnxReference:
             ) from error
 
 
-def _as_fed(onnx_type: str, array: Array) -> Array:
+def as_fed(onnx_type: str, array: Array) -> Array:
     """The array as the widened model takes it."""
     return array.astype(np.float32) if onnx_type == "tensor(float)" else array
 
 
-def _dtype(value: onnx.ValueInfoProto) -> str:
+def dtype_of(value: onnx.ValueInfoProto) -> str:
     """The element type of an output in NumPy's words; empty where the file does not say."""
     kind = value.type.tensor_type.elem_type
     return onnx.helper.tensor_dtype_to_np_dtype(kind).name if kind else ""
 
 
-def _with_rounded_weights(
+def with_rounded_weights(
     model: onnx.ModelProto, epsilon: float, rng: np.random.Generator
 ) -> onnx.ModelProto:
     """The model with each weight off by up to one unit in the last place."""

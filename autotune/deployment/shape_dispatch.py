@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy as np
 from autotune.deployment.library import Array, Library, as_returned
 from autotune.models.dynamic_axes import DynamicInputs, Sizes
 from autotune.models.dynamic_model import FALLBACK, function_of
-from autotune.models.onnx_file import Shape
-from autotune.models.shape_plan import ShapePlan
+from autotune.models.onnx_file import InputSpec, Shape
+from autotune.models.shape_plan import OutputDim, ShapePlan
 from search_spaces.errors import Misuse
 
 #: The function of a library that returns its shape plan.
@@ -45,10 +45,9 @@ class DynamicExecutable:
         if variant is None:
             return as_returned(self.library.run(FALLBACK, arrays))
         if variant != sizes:
-            shapes = self.plan.inputs.at(variant)
-            arrays = [_padded(array, spec.shape) for array, spec in zip(arrays, shapes, strict=True)]
+            arrays = padded(arrays, self.plan.inputs.at(variant))
         outputs = self.library.run(function_of(self.plan, variant), arrays)
-        return as_returned(outputs if variant == sizes else self._cut(outputs, variant, sizes))
+        return as_returned(outputs if variant == sizes else cut(outputs, self.plan.outputs, sizes))
 
     def _variant(self, sizes: Sizes, arrays: Sequence[Array]) -> Sizes | None:
         """The variant that computes these inputs; an axis whose mask hides everything is not padded."""
@@ -63,15 +62,18 @@ class DynamicExecutable:
         ]
         return self.plan.variant_for(sizes, unpadded) if unpadded else variant
 
-    def _cut(self, outputs: Sequence[Array], variant: Sizes, sizes: Sizes) -> list[Array]:
-        """The outputs without what comes from padding."""
-        kept = [[slice(None)] * output.ndim for output in outputs]
-        for one in self.plan.outputs:
-            if variant[one.axis] != sizes[one.axis]:
-                kept[one.output][one.dim] = slice(one.at(sizes))
-        return [
-            np.array(output[tuple(parts)], order="C") for output, parts in zip(outputs, kept, strict=True)
-        ]
+
+def padded(arrays: Sequence[Array], specs: Sequence[InputSpec]) -> list[Array]:
+    """Inputs with zeros up to larger shapes."""
+    return [_padded(array, spec.shape) for array, spec in zip(arrays, specs, strict=True)]
+
+
+def cut(outputs: Sequence[Array], dims: Iterable[OutputDim], sizes: Sizes) -> list[Array]:
+    """Outputs for padded inputs without what comes from the padding. sizes: of the axes without it."""
+    kept = [[slice(None)] * output.ndim for output in outputs]
+    for one in dims:
+        kept[one.output][one.dim] = slice(one.at(sizes))
+    return [np.array(output[tuple(parts)], order="C") for output, parts in zip(outputs, kept, strict=True)]
 
 
 def sizes_of(inputs: DynamicInputs, arrays: Sequence[Array]) -> Sizes:

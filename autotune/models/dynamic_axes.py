@@ -41,6 +41,11 @@ class DynamicInputs:
     axes: tuple[DynamicAxis, ...]
 
     @property
+    def low(self) -> Sizes:
+        """The smallest size of each axis."""
+        return tuple(axis.sizes.low for axis in self.axes)
+
+    @property
     def high(self) -> Sizes:
         """The largest size of each axis."""
         return tuple(axis.sizes.high for axis in self.axes)
