@@ -80,13 +80,9 @@ def _size_mistake(library: Path, path: Path, plan: ShapePlan, threads: int) -> s
 
 def _sizes_to_check(plan: ShapePlan) -> list[Sizes]:
     rng = np.random.default_rng(_SEED)
-    drawn = [
-        tuple(int(rng.choice(axis.sizes.sizes)) for axis in plan.inputs.axes) for _ in range(_DRAWS)
-    ]
+    drawn = [tuple(int(rng.choice(axis.sizes.sizes)) for axis in plan.inputs.axes) for _ in range(_DRAWS)]
     found = [plan.inputs.low, *plan.variants, *drawn]
-    return list(
-        dict.fromkeys(one for one in found if plan.has_fallback or plan.variant_for(one) is not None)
-    )
+    return list(dict.fromkeys(one for one in found if plan.has_fallback or plan.variant_for(one) is not None))
 
 
 def _first_mistake(

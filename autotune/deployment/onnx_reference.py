@@ -89,9 +89,7 @@ def dtype_of(value: onnx.ValueInfoProto) -> str:
     return onnx.helper.tensor_dtype_to_np_dtype(kind).name if kind else ""
 
 
-def with_rounded_weights(
-    model: onnx.ModelProto, epsilon: float, rng: np.random.Generator
-) -> onnx.ModelProto:
+def with_rounded_weights(model: onnx.ModelProto, epsilon: float, rng: np.random.Generator) -> onnx.ModelProto:
     """The model with each weight off by up to one unit in the last place."""
     off = onnx.ModelProto()
     off.CopyFrom(model)

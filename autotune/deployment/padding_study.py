@@ -131,7 +131,9 @@ def _pairs(inputs: DynamicInputs, axis: int) -> Iterator[tuple[Sizes, Sizes]]:
     sizes = inputs.axes[axis].sizes.sizes
     last, middle = len(sizes) - 1, len(sizes) // 2
     rng = np.random.default_rng(_SEED)
-    for few, many in dict.fromkeys([(0, last), (0, 1), (middle, last), (last - 1, last), (last // 3, middle)]):
+    for few, many in dict.fromkeys(
+        [(0, last), (0, 1), (middle, last), (last - 1, last), (last // 3, middle)]
+    ):
         if few < many:
             others = tuple(int(rng.choice(one.sizes.sizes)) for one in inputs.axes)
             yield _with(others, axis, sizes[few]), _with(others, axis, sizes[many])

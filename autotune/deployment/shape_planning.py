@@ -86,6 +86,6 @@ def _gaps(plan: ShapePlan, fault: str | None) -> Sequence[str]:
     what = f"{count} sizes are not built ({exact}: inputs may not be padded, as outputs would change)"
     if fault is None:
         return (f"{what}: they are computed untuned, and slowly. A larger --max-mb builds more of them",)
-    return (f"{what}, and a call with one of them is refused: {fault}. A larger --max-mb builds more of them",)
-
-
+    return (
+        f"{what}, and a call with one of them is refused: {fault}. A larger --max-mb builds more of them",
+    )

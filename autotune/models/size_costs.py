@@ -18,7 +18,16 @@ from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types,
 
 # A middling core: only ratios between sizes count.
 _FLOPS, _BYTES_PER_SEC, _CALL_SECS = 5e10, 1e10, 2e-6
-_PRODUCTS = ("MatMul", "Gemm", "Conv", "ConvTranspose", "FusedMatMul", "MatMulInteger", "QLinearConv", "ConvInteger")
+_PRODUCTS = (
+    "MatMul",
+    "Gemm",
+    "Conv",
+    "ConvTranspose",
+    "FusedMatMul",
+    "MatMulInteger",
+    "QLinearConv",
+    "ConvInteger",
+)
 # Machine code of a tuned product, and of another operator.
 _PRODUCT_BYTES, _OTHER_BYTES = 24_000, 4_000
 
@@ -67,9 +76,7 @@ def read_size_costs(path: Path, inputs: DynamicInputs) -> SizeCosts:
     products = [node for node in largest.graph.node if node.op_type in _PRODUCTS]
     packed = {name for node in products for name in node.input if name in weights}
     code = _PRODUCT_BYTES * len(products) + _OTHER_BYTES * (len(largest.graph.node) - len(products))
-    return SizeCosts(
-        secs, tuple(factors), sum(weights.values()), sum(weights[name] for name in packed), code
-    )
+    return SizeCosts(secs, tuple(factors), sum(weights.values()), sum(weights[name] for name in packed), code)
 
 
 def _read(path: Path, inputs: DynamicInputs, sizes: Sizes) -> onnx.ModelProto:
@@ -90,7 +97,9 @@ def _node_secs(node: onnx.NodeProto, types: Mapping[str, TensorType]) -> float:
 
 
 def _flops(node: onnx.NodeProto, types: Mapping[str, TensorType]) -> float:
-    shapes = [types[name].static_shape if name in types else None for name in (*node.input[:2], node.output[0])]
+    shapes = [
+        types[name].static_shape if name in types else None for name in (*node.input[:2], node.output[0])
+    ]
     if node.op_type not in _PRODUCTS or len(shapes) < 3 or not all(shapes):
         return 0.0
     first, second, result = (shape or () for shape in shapes)
