@@ -20,11 +20,29 @@ OperatorOption = Annotated[
 ]
 ShapeOption = Annotated[
     list[str] | None,
-    typer.Option("--shape", metavar="INPUT:SIZES", help="Fixes an input's shape, as in images:1,3,320,320."),
+    typer.Option(
+        "--shape",
+        metavar="INPUT:SIZES",
+        help="Fixes an input's shape, as in images:1,3,320,320; ranges where sizes differ from call to call: "
+        "images:1..8,3,160..320:32,320.",
+    ),
 ]
 DimOption = Annotated[
     list[str] | None,
-    typer.Option("--dim", metavar="NAME=SIZE", help="Fixes a free dimension by its name, as in batch=1."),
+    typer.Option(
+        "--dim",
+        metavar="NAME=SIZE",
+        help="Fixes a free dimension by its name, as in batch=1; or a range: batch=1..8.",
+    ),
+]
+MaxMbOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-mb",
+        metavar="MB",
+        min=0.0,
+        help="The largest size of a library for ranges of sizes, which limits how many of these are built.",
+    ),
 ]
 DeviceOption = Annotated[
     str,

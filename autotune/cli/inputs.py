@@ -7,9 +7,12 @@ from pathlib import Path
 from autotune.cli.console import warn
 from autotune.cli.values import parse_dims, parse_shapes
 from autotune.deployment.preflight import Preflight, check
+from autotune.deployment.shape_planning import open_model
+from autotune.models.dynamic_model import DynamicModel
 from autotune.models.model import Model, load_model
 from autotune.models.onnx_file import FixedSizes
 from autotune.models.operators import operator_task
+from autotune.models.size_range import has_ranges, largest
 from autotune.models.task_extraction import extract_tasks
 from autotune.workers.fork_server import ForkServer
 from search_spaces import Misuse, Target, TuningTask
@@ -17,8 +20,15 @@ from tuning_logs import RecordStore, TuningLog, read_log
 
 
 def fixed_sizes(shape: list[str] | None, dim: list[str] | None) -> FixedSizes:
-    """The values of --shape and --dim."""
-    return FixedSizes(parse_shapes(shape or []), parse_dims(dim or []))
+    """The values of --shape and --dim. Raises Misuse for ranges."""
+    shapes, dims = parse_shapes(shape or []), parse_dims(dim or [])
+    if has_ranges(shapes, dims):
+        raise Misuse(
+            "this command takes one size for each dimension; found a range. Name one of its sizes",
+            code="AT105",
+        )
+    sizes = {name: tuple(map(largest, given)) for name, given in shapes.items()}
+    return FixedSizes(sizes, {name: largest(size) for name, size in dims.items()})
 
 
 def read_model(path: Path, sizes: FixedSizes) -> Model:
@@ -32,6 +42,16 @@ def read_model(path: Path, sizes: FixedSizes) -> Model:
 def log_to_read(where: str | None) -> RecordStore:
     """The tuning log of a build; an empty one where none is named."""
     return TuningLog.in_memory() if where is None else read_log(where)
+
+
+def read_sized_model(
+    path: Path, shape: list[str] | None, dim: list[str] | None, max_mb: float | None
+) -> Model | DynamicModel:
+    """Reads a model file with sizes or ranges of a command line; shows what was decided for the user."""
+    model = open_model(path, parse_shapes(shape or []), parse_dims(dim or []), max_mb)
+    for notice in model.notices:
+        warn(notice)
+    return model
 
 
 def read_tasks(

@@ -10,8 +10,10 @@ from typing import TypeVar
 
 from autotune.deployment.compilation import compile
 from autotune.deployment.coverage import Coverage
+from autotune.models.dynamic_model import DynamicModel, import_variants
 from autotune.models.isolation import failing_node
 from autotune.models.model import Model, load_model
+from autotune.models.shape_plan import ShapePlan
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call
@@ -30,7 +32,8 @@ class BuildRequest:
     """A build of a model, and the library's path.
 
     log:    whose schedules it takes, None for the default ones;
-    linker: a C compiler driver for the target, None where it is this machine's.
+    linker: a C compiler driver for the target, None where it is this machine's;
+    plan:   of a model with dynamic axes, whose largest shapes `shapes` are.
     """
 
     model: Path
@@ -40,6 +43,7 @@ class BuildRequest:
     log: str | None
     library: Path
     linker: str | None = None
+    plan: ShapePlan | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def build_apart(request: BuildRequest, server: ForkServer | None = None) -> Buil
 def _build(request: BuildRequest) -> BuildResult | Misuse:
     secs: dict[str, float] = {}
     try:
-        model = _timed(secs, "import", lambda: load_model(request.model, request.shapes))
+        model = _timed(secs, "import", lambda: _imported(request))
         log = TuningLog.in_memory() if request.log is None else read_log(request.log)
         try:
             built = _timed(
@@ -78,11 +82,18 @@ def _build(request: BuildRequest) -> BuildResult | Misuse:
                 lambda: compile(model, request.target, log, request.device, linker=request.linker),
             )
         except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
-            raise _refusal(model, request.target, error) from error
+            static = model.largest if isinstance(model, DynamicModel) else model
+            raise _refusal(static, request.target, error) from error
         _timed(secs, "link", lambda: built.save(request.library, request.linker))
     except Misuse as error:
         return error
     return BuildResult(built.coverage, secs)
+
+
+def _imported(request: BuildRequest) -> Model | DynamicModel:
+    if request.plan is not None:
+        return import_variants(request.model, request.plan)
+    return load_model(request.model, request.shapes)
 
 
 def _refusal(model: Model, target: Target, error: Exception) -> Misuse:

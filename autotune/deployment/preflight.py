@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from autotune.deployment.any_size_check import find_size_mistake
 from autotune.deployment.coverage import Coverage
 from autotune.deployment.culprit import find_culprit
 from autotune.deployment.executable import SavedModel
@@ -21,6 +22,7 @@ from autotune.models.model import Model, read_inputs
 from autotune.models.model_format import ModelFormat, format_of
 from autotune.models.onnx_file import InputSpec, read
 from autotune.models.origin import origins_of, with_named_nodes
+from autotune.models.shape_plan import ShapePlan
 from autotune.workers.fork_server import ForkServer
 from search_spaces.errors import AutotuneError, Misuse
 
@@ -90,6 +92,8 @@ def preflight(request: BuildRequest, threads: int, server: ForkServer | None = N
         verdict = referee.judge(tried.outputs)
         if verdict.mistake is not None:
             raise _blamed(request, server, f"the build computes something else: {verdict.mistake}")
+    if referee is not None and request.plan is not None:
+        _check_sizes(request, request.plan, threads, server)
     steps.end("compare")
     build_secs = sum(built.secs.values())
     return Preflight(built.coverage, tried.latency, specs, build_secs, referee, verdict, steps.secs, notices)
@@ -116,6 +120,13 @@ def check(model: Model, device: Device | None = None, server: ForkServer | None 
         )
         built = build_apart(elsewhere, server)
         return replace(found, secs={**found.secs, f"build for {device.name}": sum(built.secs.values())})
+
+
+def _check_sizes(request: BuildRequest, plan: ShapePlan, threads: int, server: ForkServer | None) -> None:
+    mistake = find_size_mistake(request.library, request.model, plan, threads, server)
+    if mistake is not None:
+        origins = origins_of(with_named_nodes(read(request.model, request.shapes)), request.model.name)
+        raise origins.refusal("", f"the build computes something else {mistake}")
 
 
 def _trial(request: BuildRequest, settings: TimingSettings, server: ForkServer | None) -> TrialRun:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -13,16 +13,61 @@ from autotune.deployment.any_size_check import find_fallback_fault
 from autotune.deployment.padding_study import PaddingStudy, study_padding
 from autotune.deployment.variant_choice import ChoiceAxis, choose_variants
 from autotune.devices.device import Device, local_device
-from autotune.models.dynamic_axes import DynamicInputs
+from autotune.models.dynamic_axes import DynamicInputs, read_dynamic_inputs
+from autotune.models.dynamic_model import DynamicModel, import_variants
+from autotune.models.model import Model, load_model
 from autotune.models.shape_plan import ShapePlan
 from autotune.models.size_costs import read_size_costs
+from autotune.models.size_range import Size, has_ranges, largest
 from autotune.workers.fork_server import ForkServer
-from search_spaces.errors import AutotuneError
+from search_spaces.errors import AutotuneError, Misuse
 
 #: Without a limit on the size of the library.
 MAX_VARIANTS = 16
+_MB = 1e6
 # A model with more sizes than these is taken to have some that no variant computes.
 _MAX_ENUMERATED = 100_000
+
+
+def load_dynamic_model(
+    path: str | Path,
+    shapes: Mapping[str, tuple[Size, ...]] | None = None,
+    dims: Mapping[str, Size] | None = None,
+    max_mb: float | None = None,
+    server: ForkServer | None = None,
+) -> DynamicModel:
+    """Reads an ONNX file whose inputs have other sizes from call to call, and plans which of them are built.
+
+    shapes, dims: as of `load_model`, with a `SizeRange` where a size differs; max_mb: the largest size of the library,
+    by default what `MAX_VARIANTS` variants take. server: forks the processes that compare outputs; by default one of
+    each. Raises Misuse as `load_model` does.
+
+    >>> lengths = autotune.SizeRange(1, 128)
+    >>> autotune.load_dynamic_model("bert.onnx", dims={"batch": 1, "sequence": lengths})  # doctest: +SKIP
+    """
+    path = Path(path)
+    inputs, notices = read_dynamic_inputs(path, shapes or {}, dims or {})
+    max_bytes = None if max_mb is None else int(max_mb * _MB)
+    plan, more = plan_shapes(path, inputs, max_bytes, server=server)
+    return import_variants(path, plan, (*notices, *more))
+
+
+def open_model(
+    path: Path, shapes: Mapping[str, tuple[Size, ...]], dims: Mapping[str, Size], max_mb: float | None = None
+) -> Model | DynamicModel:
+    """The model with static shapes, or with dynamic axes where any of the sizes is a range.
+
+    Raises Misuse as `load_model` does, and for a size limit without a range.
+    """
+    if has_ranges(shapes, dims):
+        return load_dynamic_model(path, shapes, dims, max_mb)
+    if max_mb is not None:
+        raise Misuse(
+            "a size limit chooses among the sizes of a range, as in --dim batch=1..8; found no range",
+            code="AT105",
+        )
+    fixed = {name: tuple(map(largest, shape)) for name, shape in shapes.items()}
+    return load_model(path, fixed, {name: largest(size) for name, size in dims.items()})
 
 
 def plan_shapes(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +11,8 @@ from autotune.devices.device import Device, parse_device
 from autotune.devices.device_file import DeviceDescription, read_devices
 from autotune.devices.toml_file import Section, read_section
 from autotune.jobs.durations import parse_secs
+from autotune.models.shape_plan import ShapePlan
+from autotune.models.size_range import Size, SizeRange, largest, parse_size
 from autotune.search.pretrained_model import NO_MODEL, SHIPPED
 from autotune.search.samplers import SamplerKind
 from autotune.tuning.budget import Budget
@@ -27,7 +28,9 @@ class ModelRequest:
     name:     unique within the job; the file's, by default.
     priority: how much its latency counts against that of the others, relative to each.
     devices:  the devices to tune it for; URLs, or names of `devices.toml`;
-    shapes, dims: of its inputs and of free dimensions by name, see `load_model`;
+    shapes, dims: of its inputs and of free dimensions by name, see `load_model`; ranges where sizes differ from call
+              to call, see `load_dynamic_model`;
+    max_mb:   the largest size of a library for such ranges; plan: the sizes that are built, once that is planned;
     needed_secs: the latency that is asked for: the cheapest device that has it is chosen; None where any will do.
     """
 
@@ -35,9 +38,16 @@ class ModelRequest:
     name: str
     devices: tuple[str, ...]
     priority: float = 1.0
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[Size, ...]] = field(default_factory=dict)
     needed_secs: float | None = None
-    dims: Mapping[str, int] = field(default_factory=dict)
+    dims: Mapping[str, Size] = field(default_factory=dict)
+    max_mb: float | None = None
+    plan: ShapePlan | None = None
+
+    @property
+    def largest_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes, with ranges at their ends."""
+        return {name: tuple(map(largest, shape)) for name, shape in self.shapes.items()}
 
 
 @dataclass(frozen=True)
@@ -123,17 +133,18 @@ def _model(
         section.error(None, "a model needs a path, that of an .onnx, .pt2 or .tflite file; found none")
     elif not path.is_file():
         section.error("path", f"expected a model file, found none at {path}")
-    shapes = section.section("shapes")
+    shapes, dims = section.section("shapes"), section.section("dims")
     sizes = {name: _shape(shapes, name) for name in shapes.values}
+    named = {name: size for name in dims.values if (size := _size(dims, name, dims.values[name])) is not None}
     name = section.get("name", str, path.stem)
     if not name or "/" in name or name.startswith("."):
         section.error("name", f"a name serves as that of a file, without slashes; found {name!r}")
     priority = section.positive("priority", float) or 1.0
-    latency_ms = section.positive("latency_ms", float)
+    latency_ms, max_mb = section.positive("latency_ms", float), section.positive("max_mb", float)
     own = _devices(section, devices, described)
     section.reject_unknown_keys()
     needed_secs = None if latency_ms is None else 1e-3 * latency_ms
-    return ModelRequest(path, name, own, priority, sizes, needed_secs)
+    return ModelRequest(path, name, own, priority, sizes, needed_secs, named, max_mb)
 
 
 def _devices(
@@ -152,13 +163,28 @@ def _devices(
     return devices
 
 
-def _shape(section: Section, name: str) -> tuple[int, ...]:
-    sizes = section.get(name, list, [])
-    if not all(isinstance(size, int) and size > 0 for size in sizes) or not sizes or not prod(sizes):
-        section.error(
-            name, f"a shape is a list of positive whole numbers, as in [1, 3, 224, 224]; found {sizes}"
-        )
-    return tuple(sizes)
+def _shape(section: Section, name: str) -> tuple[Size, ...]:
+    texts = section.get(name, list, [])
+    if not texts:
+        section.error(name, f"a shape is a list of sizes, as in [1, 3, 224, 224]; found {texts}")
+    sizes = [_size(section, name, text) for text in texts]
+    return tuple(size for size in sizes if size is not None)
+
+
+def _size(section: Section, name: str, given: object) -> Size | None:
+    """A positive whole number or a range in a text, None with a complaint for anything else."""
+    section.known.add(name)
+    try:
+        size = parse_size(given) if isinstance(given, str) else given
+    except Misuse as error:
+        section.error(name, str(error))
+        return None
+    if isinstance(size, SizeRange) or (isinstance(size, int) and not isinstance(size, bool) and size > 0):
+        return size
+    section.error(
+        name, f'sizes are positive whole numbers or ranges, as in [1, 3, 224, 224] or "1..8"; found {given!r}'
+    )
+    return None
 
 
 def _budget(section: Section) -> Budget | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from autotune.deployment.any_size_check import find_size_mistake
 from autotune.deployment.coverage import Coverage
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.isolated_build import BuildRequest, build_apart
@@ -115,8 +116,9 @@ class ModelBuilds:
         compared = self._open_runner(device).side_by_side(builds, specs, rounds, referee, spare_secs)
         after, before = (latency(each.run_secs) for each in compared.latencies)
         kept, warning = new, None
-        if compared.mistake is not None:
-            kept, warning = old, f"{status.name}: the tuned build computes something else: {compared.mistake}"
+        mistake = compared.mistake or self._mistake_at_a_size(request, device, new)
+        if mistake is not None:
+            kept, warning = old, f"{status.name}: the tuned build computes something else: {mistake}"
         elif after.low_secs > before.high_secs:
             kept, warning = old, f"{status.name}: the build from before the job is faster, and is kept"
         library = self._library(status, None)
@@ -126,7 +128,7 @@ class ModelBuilds:
             status,
             before=before,
             after=after,
-            outputs_equal=compared.mistake is None,
+            outputs_equal=mistake is None,
             library=str(library),
             operators=_operators(coverage) if kept is new else status.operators,
         )
@@ -143,29 +145,36 @@ class ModelBuilds:
         return 1.5 * (status.before_secs or 0.0) + taken * (0.5 + 4 * run_secs)
 
     def _check(self, request: ModelRequest) -> Preflight:
-        return check(load_model(request.path, request.shapes), server=self._server)
+        return check(load_model(request.path, request.largest_shapes), server=self._server)
 
     def _referee(self, request: ModelRequest) -> Referee | None:
         """The reference's outputs, which an earlier run of the job may have seen; None where it does not run here."""
         key = _key(request)
         if key not in self._referees:
             try:
-                reference = reference_for(request.path, request.shapes, local_device().threads)
-                specs = read_inputs(request.path, request.shapes)
+                reference = reference_for(request.path, request.largest_shapes, local_device().threads)
+                specs = read_inputs(request.path, request.largest_shapes)
                 self._referees[key] = find_referee(reference, specs, SEED, self._server)
             except AutotuneError:
                 self._referees[key] = None
         return self._referees[key]
 
+    def _mistake_at_a_size(self, request: ModelRequest, device: Device, library: Path) -> str | None:
+        """The mistake of a build for ranges of sizes, of one that runs on this machine's CPU."""
+        if request.plan is None or not device.is_here or device.target.is_gpu:
+            return None
+        return find_size_mistake(library, request.path, request.plan, device.threads, self._server)
+
     def _request(self, request: ModelRequest, device: Device, library: Path) -> BuildRequest:
         return BuildRequest(
             request.path,
-            request.shapes,
+            request.largest_shapes,
             device.target,
             device.fingerprint,
             self._log,
             library,
             None if device.is_here else device.linker,
+            request.plan,
         )
 
     def _library(self, status: ModelStatus, when: str | None) -> Path:
@@ -188,7 +197,7 @@ def latency(run_secs: Sequence[float]) -> Latency:
 
 
 def _key(request: ModelRequest) -> _ModelKey:
-    return request.path, tuple(request.shapes.items())
+    return request.path, tuple(request.largest_shapes.items())
 
 
 def _operators(coverage: Coverage) -> tuple[Operator, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from autotune.deployment.shape_planning import open_model
 from autotune.devices.device import Device
 from autotune.jobs.job_file import JobRequest, ModelRequest
-from autotune.models.model import load_model
+from autotune.models.dynamic_model import DynamicModel
 from autotune.models.task_extraction import extract_tasks
 from autotune.search.pretrained_model import PretrainedModel, load_pretrained
 from autotune.search.samplers import SamplerKind, sampler_factory, without_prior
@@ -113,9 +114,10 @@ def plan_job(request: JobRequest) -> JobPlan:
     planned: dict[tuple[str, str], tuple[Device, list[PlannedModel]]] = {}
     notices: list[str] = []
     for wanted in request.models:
-        module = load_model(wanted.path, wanted.shapes, wanted.dims)
+        module = open_model(wanted.path, wanted.shapes, wanted.dims, wanted.max_mb)
         notices += module.notices
-        fixed = replace(wanted, shapes=module.shapes, dims={})
+        plan = module.plan if isinstance(module, DynamicModel) else None
+        fixed = replace(wanted, shapes=module.shapes, dims={}, plan=plan)
         for url in wanted.devices:
             device = request.reach(url)
             _, models = planned.setdefault((device.fingerprint.key, str(device.target)), (device, []))

@@ -10,7 +10,7 @@ import onnx
 
 from autotune.models import onnx_file
 from autotune.models.onnx_file import FixedSizes, InputSpec, Shape
-from autotune.models.size_range import Size, SizeRange
+from autotune.models.size_range import Size, SizeRange, largest
 from search_spaces.errors import Misuse
 
 #: A size of each axis.
@@ -84,11 +84,11 @@ def read_dynamic_inputs(
     Dimensions of one name are one axis. Raises Misuse as that does, and where a dimension has two ranges.
     """
     fixed = FixedSizes(
-        {name: tuple(map(_largest, shape)) for name, shape in shapes.items()},
-        {name: _largest(size) for name, size in dims.items()},
+        {name: tuple(map(largest, shape)) for name, shape in shapes.items()},
+        {name: largest(size) for name, size in dims.items()},
     )
     model, notices = onnx_file.read_with_notices(path, fixed)
-    largest = onnx_file.inputs(model)
+    specs = onnx_file.inputs(model)
     free = onnx_file.free_dimensions(path)
     ranges: dict[str, SizeRange] = {}
     for name, size in _given(shapes, dims, free):
@@ -97,13 +97,13 @@ def read_dynamic_inputs(
                 f"expected one range for dimension {name!r}; found {ranges[name]} and {size}", code="AT105"
             )
     places: dict[str, list[tuple[int, int]]] = {name: [] for name in ranges}
-    for number, spec in enumerate(largest):
+    for number, spec in enumerate(specs):
         for dim in range(len(spec.shape)):
             name = _axis_name(spec.name, dim, free)
             if name in places:
                 places[name].append((number, dim))
     axes = [DynamicAxis(name, sizes, tuple(places[name])) for name, sizes in ranges.items()]
-    return DynamicInputs(largest, tuple(sorted(axes, key=lambda axis: axis.places[0]))), notices
+    return DynamicInputs(specs, tuple(sorted(axes, key=lambda axis: axis.places[0]))), notices
 
 
 def read_with_free_axes(path: Path, inputs: DynamicInputs) -> onnx.ModelProto:
@@ -135,7 +135,3 @@ def _axis_name(name: str, dim: int, free: Mapping[str, tuple[str | None, ...]]) 
     """The name of a free dimension in the file, or the input's with the dimension's number."""
     known = free.get(name, ())
     return (known[dim] if dim < len(known) else None) or f"{name}[{dim}]"
-
-
-def _largest(size: Size) -> int:
-    return size.high if isinstance(size, SizeRange) else size

@@ -10,7 +10,7 @@ import tvm
 
 from autotune.models.dynamic_axes import DynamicInputs, Sizes, read_with_free_axes
 from autotune.models.model import Model, load_model
-from autotune.models.onnx_file import InputSpec
+from autotune.models.onnx_file import InputSpec, Shape
 from autotune.models.onnx_import import importable, imported
 from autotune.models.onnx_passes.constants import with_dense_initializers
 from autotune.models.onnx_passes.dropouts import with_identity_dropouts
@@ -32,7 +32,8 @@ class DynamicModel:
     """A model that is built for some sizes of its dynamic axes, and dispatches between them when it is called.
 
     variants: the model with static shapes, for each of the plan's variants;
-    fallback: a Relax module with symbolic shapes, None where the plan has none.
+    fallback: a Relax module with symbolic shapes, None where the plan has none;
+    notices:  on what was decided for the user, and on sizes that are slow or refused.
     """
 
     name: str
@@ -40,19 +41,29 @@ class DynamicModel:
     variants: Mapping[Sizes, Model]
     fallback: tvm.IRModule | None
     path: Path
+    notices: tuple[str, ...] = ()
+
+    @property
+    def largest(self) -> Model:
+        """The model at its largest sizes."""
+        return self.variants[self.plan.inputs.high]
 
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
         """The inputs at the largest sizes."""
         return self.plan.inputs.largest
 
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """The largest shapes by name."""
+        return self.largest.shapes
 
-def load_dynamic_model(path: str | Path, plan: ShapePlan) -> DynamicModel:
+
+def import_variants(path: Path, plan: ShapePlan, notices: tuple[str, ...] = ()) -> DynamicModel:
     """Reads an ONNX file once for each variant of a plan. Raises Misuse as `load_model` does."""
-    path = Path(path)
     variants = {sizes: load_model(path, plan.inputs.shapes_at(sizes)) for sizes in plan.variants}
     fallback = import_any_size(path, plan.inputs) if plan.has_fallback else None
-    return DynamicModel(path.stem, plan, variants, fallback, path)
+    return DynamicModel(path.stem, plan, variants, fallback, path, notices)
 
 
 def import_any_size(path: Path, inputs: DynamicInputs) -> tvm.IRModule:

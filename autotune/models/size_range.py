@@ -60,6 +60,11 @@ def parse_size(text: str) -> Size:
     return sizes.low if sizes.low == sizes.high else sizes
 
 
+def largest(size: Size) -> int:
+    """The end of a range, or the size itself."""
+    return size.high if isinstance(size, SizeRange) else size
+
+
 def has_ranges(shapes: Mapping[str, tuple[Size, ...]], dims: Mapping[str, Size]) -> bool:
     """Whether any size differs from call to call."""
     given = [*dims.values(), *(size for shape in shapes.values() for size in shape)]

@@ -12,14 +12,16 @@ from autotune.cli.arguments import (
     DevicesOption,
     DimOption,
     JsonOption,
+    MaxMbOption,
     ModelArgument,
     OptionalLogOption,
     ShapeOption,
 )
 from autotune.cli.console import ERR, OUT, print_json, warn
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
-from autotune.cli.inputs import fixed_sizes, log_to_read, read_model
+from autotune.cli.inputs import log_to_read, read_sized_model
 from autotune.cli.tables import TableView, print_table
+from autotune.deployment.any_size_check import find_size_mistake
 from autotune.deployment.compilation import compile
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.model_runner import SEED
@@ -28,6 +30,7 @@ from autotune.deployment.side_by_side import EngineLatency, TimingSettings, tria
 from autotune.devices.device import Device
 from autotune.devices.device_file import find_device
 from autotune.jobs.durations import show_secs
+from autotune.models.dynamic_model import DynamicModel
 from autotune.models.model import Model
 from search_spaces import AutotuneError, Misuse
 from tuning_logs.selection.schedule_choice import OtherDevices
@@ -43,6 +46,7 @@ def build(
     devices: DevicesOption = None,
     shape: ShapeOption = None,
     dim: DimOption = None,
+    max_mb: MaxMbOption = None,
     strict: Annotated[
         float | None,
         typer.Option(
@@ -64,7 +68,7 @@ def build(
     if output.is_dir():
         raise Misuse(f"--output is the file of the library; found the folder {output}", code="AT803")
     records = log_to_read(log)
-    network = read_model(model, fixed_sizes(shape, dim))
+    network = read_sized_model(model, shape, dim, max_mb)
     others = OtherDevices.ALLOWED if allow_device else OtherDevices.REFUSED
     linker = None if where.is_here else where.linker
     built = compile(network, where.target, records, where.fingerprint, others, linker=linker)
@@ -76,6 +80,8 @@ def build(
             code="AT707",
         )
     saved = built.save(output, linker)
+    if max_mb is not None and saved.stat().st_size > max_mb * 1e6:
+        warn(f"{saved} takes {saved.stat().st_size / 1e6:.1f} MB, more than was estimated; lower --max-mb")
     latency = _tried(network, saved, where) if where.is_here and not where.target.is_gpu else None
     warn_of_gaps(built)
     if json:
@@ -100,7 +106,7 @@ def build(
     )
 
 
-def _tried(network: Model, saved: Path, where: Device) -> EngineLatency:
+def _tried(network: Model | DynamicModel, saved: Path, where: Device) -> EngineLatency:
     """The latency of a saved build. Raises AutotuneError where its outputs are not those of the model's reference."""
     settings = TimingSettings(network.inputs, where.threads, rounds=5, seed=SEED)
     tried = trial_run(SavedModel(saved.absolute()), settings)
@@ -112,6 +118,8 @@ def _tried(network: Model, saved: Path, where: Device) -> EngineLatency:
         warn(f"{network.name} is not compared with its reference: {error}")
         return tried.latency
     mistake = referee.judge(tried.outputs).mistake
+    if mistake is None and isinstance(network, DynamicModel):
+        mistake = find_size_mistake(saved, network.path, network.plan, where.threads)
     if mistake is not None:
         raise AutotuneError(
             f"expected the outputs of the model's own runtime, found others in {saved}: {mistake}",

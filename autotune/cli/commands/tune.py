@@ -15,6 +15,7 @@ from autotune.cli.arguments import (
     DimOption,
     JsonOption,
     LogOption,
+    MaxMbOption,
     OperatorOption,
     OptionalModelArgument,
     ShapeOption,
@@ -72,6 +73,7 @@ def tune(
     seed: Annotated[int, typer.Option("--seed", help="Decides every random choice of the search.")] = 0,
     shape: ShapeOption = None,
     dim: DimOption = None,
+    max_mb: MaxMbOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -111,7 +113,11 @@ def tune(
     budget = Budget(trials, None if time is None else parse_secs(time), until_gain)
     name = op or (model.stem if model else "")
     shapes, dims = parse_shapes(shape or []), parse_dims(dim or [])
-    models = () if model is None else (ModelRequest(model, name, (device,), shapes=shapes, dims=dims),)
+    models = (
+        ()
+        if model is None
+        else (ModelRequest(model, name, (device,), shapes=shapes, dims=dims, max_mb=max_mb),)
+    )
     request = JobRequest(
         name,
         models,
