@@ -75,8 +75,28 @@ def read_size_costs(path: Path, inputs: DynamicInputs) -> SizeCosts:
     weights = {tensor.name: type_of(tensor).num_bytes or 0 for tensor in largest.graph.initializer}
     products = [node for node in largest.graph.node if node.op_type in _PRODUCTS]
     packed = {name for node in products for name in node.input if name in weights}
-    code = _PRODUCT_BYTES * len(products) + _OTHER_BYTES * (len(largest.graph.node) - len(products))
-    return SizeCosts(secs, tuple(factors), sum(weights.values()), sum(weights[name] for name in packed), code)
+    return SizeCosts(
+        secs,
+        tuple(factors),
+        sum(weights.values()),
+        sum(weights[name] for name in packed),
+        _code_bytes(largest),
+    )
+
+
+def _code_bytes(model: onnx.ModelProto) -> int:
+    """The machine code of a model's functions, of equal ones once."""
+    types = inferred_types(model)
+    distinct = {
+        (
+            node.op_type,
+            tuple(types.get(name) for name in (*node.input, *node.output)),
+            tuple(one.SerializeToString(deterministic=True) for one in node.attribute),
+        )
+        for node in model.graph.node
+    }
+    sizes = (_PRODUCT_BYTES if name in _PRODUCTS else _OTHER_BYTES for name, *_ in distinct)
+    return sum(sizes, _LAYOUT_BYTES)
 
 
 def _read(path: Path, inputs: DynamicInputs, sizes: Sizes) -> onnx.ModelProto:
