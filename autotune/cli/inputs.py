@@ -7,7 +7,7 @@ from pathlib import Path
 from autotune.cli.console import warn
 from autotune.cli.values import parse_dims, parse_shapes
 from autotune.deployment.preflight import Preflight, check
-from autotune.deployment.shape_planning import open_model
+from autotune.deployment.shape_planning import load_dynamic_model, open_model
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.model import Model, load_model
 from autotune.models.onnx_file import FixedSizes
@@ -44,11 +44,26 @@ def log_to_read(where: str | None) -> RecordStore:
     return TuningLog.in_memory() if where is None else read_log(where)
 
 
+def is_for_ranges(shape: list[str] | None, dim: list[str] | None) -> bool:
+    """Whether --shape or --dim has a range."""
+    return has_ranges(parse_shapes(shape or []), parse_dims(dim or []))
+
+
 def read_sized_model(
     path: Path, shape: list[str] | None, dim: list[str] | None, max_mb: float | None
 ) -> Model | DynamicModel:
     """Reads a model file with sizes or ranges of a command line; shows what was decided for the user."""
     model = open_model(path, parse_shapes(shape or []), parse_dims(dim or []), max_mb)
+    for notice in model.notices:
+        warn(notice)
+    return model
+
+
+def read_dynamic_model(
+    path: Path, shape: list[str] | None, dim: list[str] | None, max_mb: float | None
+) -> DynamicModel:
+    """Reads a model file with ranges of a command line; shows what was decided for the user."""
+    model = load_dynamic_model(path, parse_shapes(shape or []), parse_dims(dim or []), max_mb)
     for notice in model.notices:
         warn(notice)
     return model

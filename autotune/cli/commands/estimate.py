@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json as text
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from autotune.cli.arguments import DimOption, JsonOption, OperatorOption, OptionalModelArgument, ShapeOption
+from autotune.cli.arguments import (
+    DimOption,
+    JsonOption,
+    MaxMbOption,
+    OperatorOption,
+    OptionalModelArgument,
+    ShapeOption,
+)
 from autotune.cli.console import OUT, print_json
-from autotune.cli.inputs import check_model, fixed_sizes, read_tasks
+from autotune.cli.inputs import check_model, fixed_sizes, is_for_ranges, read_dynamic_model, read_tasks
 from autotune.cli.tables import print_table
 from autotune.devices.device import Device, parse_device
 from autotune.jobs.durations import show_secs
 from autotune.jobs.table import Cell, Column, Table
-from autotune.search.latency_estimate import Estimated, estimate_model, of_like_devices
+from autotune.models.dynamic_model import DynamicModel
+from autotune.models.task_extraction import extract_tasks
+from autotune.search.latency_estimate import Estimated, ModelEstimate, estimate_model, of_like_devices
 from autotune.search.pretrained_model import SHIPPED, load_pretrained
 from cost_models.boosters.latency_estimator import LatencyEstimator
 from cost_models.record_table import RecordTable
@@ -48,6 +58,7 @@ def estimate(
     ] = None,
     shape: ShapeOption = None,
     dim: DimOption = None,
+    max_mb: MaxMbOption = None,
     json: JsonOption = False,
 ) -> None:
     """Estimate a model's latency on a device once it is tuned, task by task, with intervals of 90 %.
@@ -73,12 +84,30 @@ def estimate(
             "found none: how fast another device is cannot be told from them",
             code="AT307",
         )
+    name = op or (model.stem if model else "")
+    estimator = LatencyEstimator.fit(learned)
+    if model is not None and is_for_ranges(shape, dim):
+        network = read_dynamic_model(model, shape, dim, max_mb)
+        of_sizes = [
+            estimate_model(
+                " x ".join(map(str, sizes)),
+                extract_tasks(one, device.target),
+                device.fingerprint,
+                pretrained.model,
+                estimator,
+            )
+            for sizes, one in network.variants.items()
+        ]
+        if json:
+            print_json(msgspec.to_builtins(of_sizes))
+        else:
+            _print_sizes(network, of_sizes, device)
+        return
     sizes = fixed_sizes(shape, dim)
     tasks = read_tasks(model, op, sizes, device.target)
     if model is not None:
         check_model(model, sizes, context.obj)
-    name = op or (model.stem if model else "")
-    found = estimate_model(name, tasks, device.fingerprint, pretrained.model, LatencyEstimator.fit(learned))
+    found = estimate_model(name, tasks, device.fingerprint, pretrained.model, estimator)
     if json:
         print_json(msgspec.to_builtins(found))
         return
@@ -89,6 +118,14 @@ def estimate(
     between = f"between {show_secs(total.low_secs)} and {show_secs(total.high_secs)}"
     off = f"half of the held-out tasks were off by a factor of {found.error:.2f} or less"
     OUT.print(f"{name}: {show_secs(total.secs)}, {between}; {off}")
+
+
+def _print_sizes(model: DynamicModel, found: Sequence[ModelEstimate], device: Device) -> None:
+    """Prints a row for each variant."""
+    axes = " x ".join(axis.name for axis in model.plan.inputs.axes)
+    columns = (Column(axes, 9), Column("estimate", 8), Column("90 % interval", 7))
+    rows = tuple((one.total.name, *_row(one.total)[2:]) for one in found)
+    print_table(Table(f"{model.name} on {device.name}, tuned", columns, rows))
 
 
 def shipped_logs(name: str) -> list[str]:
