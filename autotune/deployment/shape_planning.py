@@ -23,7 +23,7 @@ from autotune.workers.fork_server import ForkServer
 from search_spaces.errors import AutotuneError, Misuse
 
 #: Without a limit on the size of the library.
-MAX_VARIANTS = 16
+MAX_VARIANTS = 32
 _MB = 1e6
 # A model with more sizes than these is taken to have some that no variant computes.
 _MAX_ENUMERATED = 100_000

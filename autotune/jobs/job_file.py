@@ -182,7 +182,8 @@ def _size(section: Section, name: str, given: object) -> Size | None:
     if isinstance(size, SizeRange) or (isinstance(size, int) and not isinstance(size, bool) and size > 0):
         return size
     section.error(
-        name, f'sizes are positive whole numbers or ranges, as in [1, 3, 224, 224] or "1..8"; found {given!r}'
+        name,
+        f'the sizes of shapes and dims are positive whole numbers or ranges, as in [1, 3, 224, 224] or "1..8"; found {given!r}',
     )
     return None
 

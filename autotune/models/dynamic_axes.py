@@ -83,12 +83,6 @@ def read_dynamic_inputs(
 
     Dimensions of one name are one axis. Raises Misuse as that does, and where a dimension has two ranges.
     """
-    fixed = FixedSizes(
-        {name: tuple(map(largest, shape)) for name, shape in shapes.items()},
-        {name: largest(size) for name, size in dims.items()},
-    )
-    model, notices = onnx_file.read_with_notices(path, fixed)
-    specs = onnx_file.inputs(model)
     free = onnx_file.free_dimensions(path)
     ranges: dict[str, SizeRange] = {}
     for name, size in _given(shapes, dims, free):
@@ -96,6 +90,12 @@ def read_dynamic_inputs(
             raise Misuse(
                 f"expected one range for dimension {name!r}; found {ranges[name]} and {size}", code="AT105"
             )
+    fixed = FixedSizes(
+        {name: tuple(map(largest, shape)) for name, shape in shapes.items()},
+        {name: largest(size) for name, size in dims.items()},
+    )
+    model, notices = onnx_file.read_with_notices(path, fixed)
+    specs = onnx_file.inputs(model)
     places: dict[str, list[tuple[int, int]]] = {name: [] for name in ranges}
     for number, spec in enumerate(specs):
         for dim in range(len(spec.shape)):

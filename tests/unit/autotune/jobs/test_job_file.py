@@ -9,6 +9,7 @@ import pytest
 from autotune.devices import toml_file
 from autotune.devices.toml_file import ErrorList
 from autotune.jobs.job_file import read_job_file
+from autotune.models.size_range import SizeRange
 from autotune.search.samplers import SamplerKind
 from autotune.tuning.budget import Budget
 from search_spaces import Misuse
@@ -68,6 +69,21 @@ def test_a_job_file_is_models_devices_and_a_budget(folder: Path) -> None:
     assert (second.name, second.priority, second.devices) == ("second", 1.0, ("local?threads=1",))
     assert request.devices == ("local", "local?threads=1")
     assert (first.needed_secs, second.needed_secs) == (None, None)
+
+
+def test_sizes_may_be_ranges_within_a_limit(folder: Path) -> None:
+    ranges = (
+        'max_mb = 64\nshapes = { images = ["1..8", 3, "160..320:32", 320] }\ndims = { batch = "1..4", t = 7 }'
+    )
+    text = GOOD.replace("shapes = { images = [1, 3,\n    320, 320] }", ranges)
+    model = read(folder, text).models[0]
+    assert model.shapes == {"images": (SizeRange(1, 8), 3, SizeRange(160, 320, 32), 320)}
+    assert model.dims == {"batch": SizeRange(1, 4), "t": 7}
+    assert model.max_mb == 64
+    assert model.largest_shapes == {"images": (8, 3, 320, 320)}
+    said = complaint(folder, text.replace('"1..4"', '"4..1"').replace("3, ", "true, "))
+    assert "found 4..1" in said
+    assert "dims are positive whole numbers or ranges" in said
 
 
 def test_a_model_may_need_a_latency(folder: Path) -> None:
