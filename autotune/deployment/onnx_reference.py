@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnxruntime
 from onnx import TensorProto, numpy_helper
 
 from autotune.deployment.onnxruntime_engine import Optimizations, session_of
@@ -22,6 +25,8 @@ from search_spaces.errors import AutotuneError, last_line
 
 Array = npt.NDArray[Any]
 
+# Of the roundings of weights.
+_SEED = 0
 # Constants of these are thresholds, sizes and exponents, whose last bit decides about shapes or signs.
 _EXACT = frozenset({
     "Clip", "CumSum", "DequantizeLinear", "NonMaxSuppression", "OneHot", "Pad", "Pow", "QuantizeLinear", "Range",
@@ -40,56 +45,102 @@ class OnnxReference:
     def expected(self, inputs: Sequence[Array], seed: int) -> tuple[Expected, ...]:
         """The outputs for inputs in the order of the file, with bounds; see `referee.expected`.
 
-        seed: of the roundings. Raises AutotuneError where ONNX Runtime does not run the file.
+        seed: of the roundings of the inputs. Raises AutotuneError where ONNX Runtime does not run the file.
         """
-        model = onnx_file.read(self.path, dict(self.shapes))
+        return _opened(self).expected(inputs, seed)
+
+
+class OnnxSessions:
+    """A model in sessions of ONNX Runtime: as it is, and with its weights rounded otherwise; opened once.
+
+    name: of the file, for errors; seed: of the roundings of the weights.
+    Raises AutotuneError where ONNX Runtime does not take the model, as do its methods where it does not run it.
+    """
+
+    def __init__(self, name: str, model: onnx.ModelProto, threads: int, seed: int) -> None:
+        self._name, self._stack = name, ExitStack()
+        self._dtypes = [_dtype(value) for value in model.graph.output]
         narrow = narrow_dtype(model)
-        dtypes = [dtype_of(value) for value in model.graph.output]
-        epsilon = epsilon_of(narrow or ("float64" if "float64" in dtypes else "float32"))
+        self._epsilon = epsilon_of(narrow or ("float64" if "float64" in self._dtypes else "float32"))
         wide = with_wide_floats(model)
         rng = np.random.default_rng(seed)
-        values = self._run(wide, inputs)
-        perturbed = []
-        for _ in range(RUNS):
-            off = with_rounded_weights(wide, epsilon, rng)
+        self._exact = self._open(wide, threads)
+        self._rounded = [
+            self._open(_with_rounded_weights(wide, self._epsilon, rng), threads) for _ in range(RUNS)
+        ]
+
+    def close(self) -> None:
+        """Closes the sessions."""
+        self._stack.close()
+
+    def expected(self, inputs: Sequence[Array], seed: int) -> tuple[Expected, ...]:
+        """The outputs with bounds on the errors of a build; see `referee.expected`.
+
+        seed: of the roundings of the inputs.
+        """
+        rng = np.random.default_rng(seed)
+        values, perturbed = self.run(inputs), []
+        for session in self._rounded:
             try:
-                perturbed.append(self._run(off, [rounded(one, epsilon, rng) for one in inputs]))
+                perturbed.append(self._run(session, [rounded(one, self._epsilon, rng) for one in inputs]))
             except AutotuneError:
                 # A rounded constant was a size after all: this run says nothing.
                 continue
         others = list(zip(*perturbed, strict=True)) or [()] * len(values)
-        found = []
-        for value, dtype, other in zip(values, dtypes, others, strict=True):
-            right = value.astype(np.dtype(dtype)) if dtype else value
-            found.append(expected(right, other, epsilon))
-        return tuple(found)
+        return tuple(
+            expected(value, other, self._epsilon) for value, other in zip(values, others, strict=True)
+        )
 
-    def _run(self, model: onnx.ModelProto, inputs: Sequence[Array]) -> list[Array]:
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """The outputs alone."""
+        found = self._run(self._exact, inputs)
+        return [
+            value.astype(np.dtype(dtype)) if dtype else value
+            for value, dtype in zip(found, self._dtypes, strict=True)
+        ]
+
+    def _open(self, model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSession:
         try:
-            with session_of(model, self.threads, Optimizations.NONE) as session:
-                given = session.get_inputs()
-                wide = [as_fed(value.type, array) for value, array in zip(given, inputs, strict=True)]
-                names = [value.name for value in given]
-                return [np.asarray(one) for one in session.run(None, dict(zip(names, wide, strict=True)))]
+            return self._stack.enter_context(session_of(model, threads, Optimizations.NONE))
         except Exception as error:
             # ONNX Runtime's exceptions have no common base class of their own.
-            raise AutotuneError(
-                f"expected ONNX Runtime to run {self.path.name}; found {last_line(error)}", code="AT704"
-            ) from error
+            raise self._failed(error) from error
+
+    def _run(self, session: onnxruntime.InferenceSession, inputs: Sequence[Array]) -> list[Array]:
+        given = session.get_inputs()
+        fed = {one.name: _as_fed(one.type, array) for one, array in zip(given, inputs, strict=True)}
+        try:
+            return [np.asarray(one) for one in session.run(None, fed)]
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> AutotuneError:
+        return AutotuneError(
+            f"expected ONNX Runtime to run {self._name}; found {last_line(error)}", code="AT704"
+        )
 
 
-def as_fed(onnx_type: str, array: Array) -> Array:
+@cache
+def _opened(reference: OnnxReference) -> OnnxSessions:
+    """The sessions of a reference, for the life of the process."""
+    model = onnx_file.read(reference.path, dict(reference.shapes))
+    return OnnxSessions(reference.path.name, model, reference.threads, _SEED)
+
+
+def _as_fed(onnx_type: str, array: Array) -> Array:
     """The array as the widened model takes it."""
     return array.astype(np.float32) if onnx_type == "tensor(float)" else array
 
 
-def dtype_of(value: onnx.ValueInfoProto) -> str:
+def _dtype(value: onnx.ValueInfoProto) -> str:
     """The element type of an output in NumPy's words; empty where the file does not say."""
     kind = value.type.tensor_type.elem_type
     return onnx.helper.tensor_dtype_to_np_dtype(kind).name if kind else ""
 
 
-def with_rounded_weights(model: onnx.ModelProto, epsilon: float, rng: np.random.Generator) -> onnx.ModelProto:
+def _with_rounded_weights(
+    model: onnx.ModelProto, epsilon: float, rng: np.random.Generator
+) -> onnx.ModelProto:
     """The model with each weight off by up to one unit in the last place."""
     off = onnx.ModelProto()
     off.CopyFrom(model)

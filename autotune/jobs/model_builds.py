@@ -109,7 +109,7 @@ class ModelBuilds:
         """
         old, new = self._library(status, "before"), self._library(status, "after")
         coverage = build_apart(self._request(request, device, new), self._server).coverage
-        referee, specs = self._referee(request), read_inputs(request.path, request.shapes)
+        referee, specs = self._referee(request), read_inputs(request.path, request.largest_shapes)
         builds = [SavedModel(new.absolute(), "after"), SavedModel(old.absolute(), "before")]
         slow = (status.first_secs or 0.0) > _SLOW_SECS or spare_secs() < turns * _TURN_SECS
         rounds = _FEWEST_TURNS if slow else turns

@@ -57,7 +57,7 @@ def job(
 
     monkeypatch.setattr(model_builds, "build_apart", build)
     monkeypatch.setattr(model_builds, "preflight", check)
-    monkeypatch.setattr(model_builds, "_inputs", lambda _request: ())
+    monkeypatch.setattr(model_builds, "read_inputs", lambda *_request: ())
     status = ModelStatus(name="model", device="toy")
     made = ModelBuilds(folder, "log.jsonl", lambda _device: Bench(tuple(before), tuple(after), mistake))
     assert not made.has_before(status)
