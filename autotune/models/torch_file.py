@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from torch.export import ExportedProgram
 
 from autotune.models.input_shapes import FixedSizes, fix
 from autotune.models.onnx_file import InputSpec
-from search_spaces.errors import Misuse, last_line
+from search_spaces.errors import Misuse
 
 #: The element types that ONNX, and so the rest of this package, knows.
 ELEMENT_TYPES = {
@@ -37,13 +40,26 @@ def read(path: Path) -> ExportedProgram:
             code="AT102",
         )
     try:
-        return torch.export.load(path)
+        with _quiet():
+            return torch.export.load(path)
     except Exception as error:
         raise Misuse(
-            f"expected a program that torch.export.save wrote; {path} cannot be read by PyTorch {torch.__version__}: "
-            f"{last_line(error)}. Export it again",
+            f"expected a program that torch.export.save wrote; {path} is damaged, or written by a newer PyTorch than "
+            f"{torch.__version__}. Export it again",
             code="AT102",
         ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without PyTorch's own account of a file that it cannot read: tracebacks in its log."""
+    logger = logging.getLogger("torch.export")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def inputs(

@@ -19,9 +19,12 @@ from autotune.models.imported_graph import ImportedGraph
 from autotune.models.input_shapes import FixedSizes
 from autotune.models.onnx_passes.tensor_types import TensorType
 from autotune.models.origin import Origin, Origins
+from autotune.models.passes.float32_sums import WITH_OUT_DTYPE
 from autotune.models.passes.folded_batch_norms import with_folded_batch_norms
 from search_spaces.errors import Misuse, last_line
 
+# What TVM's converters ask products for.
+_ASKED = "float32"
 _REMEDY = "Change the module so that it does without this operator, and export it again"
 
 
@@ -92,6 +95,33 @@ def _type(node: Any) -> TensorType | None:
     return TensorType(torch_file.ELEMENT_TYPES[value.dtype], shape)
 
 
+class _TypedBuilder(relax.BlockBuilder):  # type: ignore[misc]
+    """A builder of graphs whose products have the type of their operands.
+
+    TVM's converters of products and convolutions ask for float32, whatever the operands are; its group norm takes no
+    bfloat16.
+    """
+
+    def emit(self, expr: Any, name_hint: str = "") -> Any:
+        """Adds an expression to the graph."""
+        return super().emit(self._typed(expr), name_hint)
+
+    def _typed(self, expr: Any) -> Any:
+        name = getattr(getattr(expr, "op", None), "name", "")
+        if name == "relax.nn.group_norm" and str(expr.args[0].ty.dtype.dtype) == "bfloat16":
+            wide = [super(_TypedBuilder, self).emit(relax.op.astype(each, _ASKED)) for each in expr.args]
+            return relax.op.astype(super().emit(relax.Call(expr.op, wide, expr.attrs)), "bfloat16")
+        if name not in WITH_OUT_DTYPE or str(expr.attrs.out_dtype) != _ASKED:
+            return expr
+        dtype = str(expr.args[0].ty.dtype.dtype)
+        if dtype == _ASKED:
+            return expr
+        operation, attributes = WITH_OUT_DTYPE[name]
+        return operation(
+            *expr.args, **{each: getattr(expr.attrs, each) for each in attributes}, out_dtype=dtype
+        )
+
+
 class _Importer(ExportedProgramImporter):  # type: ignore[misc]
     """TVM's importer; an error names the user's layer, and results are found again by the names of their variables."""
 
@@ -101,6 +131,15 @@ class _Importer(ExportedProgramImporter):  # type: ignore[misc]
         self.convert_map: dict[str, Callable[[Any], Any]] = {
             name: functools.partial(self._named, convert) for name, convert in self.convert_map.items()
         }
+
+    @property
+    def block_builder(self) -> relax.BlockBuilder:
+        """The builder that converters add to."""
+        return self._builder
+
+    @block_builder.setter
+    def block_builder(self, _: relax.BlockBuilder | None) -> None:
+        self._builder = _TypedBuilder()
 
     def _check_unsupported_func_type(self, nodes: Any) -> None:
         for node in nodes:

@@ -13,12 +13,13 @@ from autotune.models.passes.rewriting import rewritten
 _HALF = ("float16", "bfloat16")
 _WIDE = "float32"
 _GEOMETRY = ("strides", "padding", "dilation", "groups", "data_layout", "kernel_layout", "out_layout")
-# Operators that sum in the dtype of their result: it is float32, and rounded afterwards; with their attributes.
-_WITH_OUT_DTYPE = {
+#: Operators that sum in the dtype of their result: it is float32, and rounded afterwards; with their attributes.
+WITH_OUT_DTYPE = {
     "relax.matmul": (relax.op.matmul, ()),
     "relax.nn.conv1d": (relax.op.nn.conv1d, _GEOMETRY),
     "relax.nn.conv2d": (relax.op.nn.conv2d, _GEOMETRY),
     "relax.nn.conv3d": (relax.op.nn.conv3d, _GEOMETRY),
+    "relax.nn.conv1d_transpose": (relax.op.nn.conv1d_transpose, (*_GEOMETRY, "output_padding")),
     "relax.nn.conv2d_transpose": (relax.op.nn.conv2d_transpose, (*_GEOMETRY, "output_padding")),
 }
 # Operators that sum in the dtype of their operands: those are widened, and the result is rounded.
@@ -46,13 +47,13 @@ class _Widener(PyExprMutator):  # type: ignore[misc]
         """The call, or the call in float32 with a rounded result."""
         call = self.visit_expr_post_order(call)
         name = getattr(call.op, "name", "")
-        if name not in _WITH_OUT_DTYPE and name not in _WIDENED:
+        if name not in WITH_OUT_DTYPE and name not in _WIDENED:
             return call
         dtype = _half_of(call.args)
         if dtype is None:
             return call
-        if name in _WITH_OUT_DTYPE:
-            operation, names = _WITH_OUT_DTYPE[name]
+        if name in WITH_OUT_DTYPE:
+            operation, names = WITH_OUT_DTYPE[name]
             attributes = {each: getattr(call.attrs, each) for each in names}
             widened = operation(*call.args, **attributes, out_dtype=_WIDE)
         else:

@@ -61,6 +61,12 @@ def uses(module: tvm.IRModule) -> Counter[Any]:
             operands = list(expr.args)
         elif isinstance(expr, relax.Tuple):
             operands = list(expr.fields)
+        elif isinstance(expr, relax.SeqExpr):
+            # Other names of a variable, and the result.
+            values = [
+                each.value for block in expr.blocks for each in block.bindings if hasattr(each, "value")
+            ]
+            operands = [*values, expr.body]
         else:
             return
         found.update(operand for operand in operands if isinstance(operand, relax.Var))
