@@ -20,6 +20,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 # Set before TVM loads, as in the processes that tune.
@@ -55,7 +57,7 @@ def convolutions(path: Path) -> None:
     rng = np.random.default_rng(0)
     channels = [3, 16, 32, 32, 10]
     nodes, weights, last = [], [], "x"
-    for layer, (taken, made) in enumerate(zip(channels, channels[1:], strict=False)):
+    for layer, (taken, made) in enumerate(pairwise(channels)):
         values = rng.standard_normal((made, taken, 3, 3)).astype(np.float32) / 10
         weights.append(numpy_helper.from_array(values, f"w{layer}"))
         nodes.append(
@@ -93,29 +95,31 @@ def medians(sides: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 
 def resident_mb() -> float:
-    """The memory of this process."""
+    """Resident memory of this process in MB."""
     [line] = [one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmRSS")]
     return int(line.split()[1]) / 1e3
 
 
 def soak(model: DynamicExecutable, calls: int) -> list[float]:
-    """The memory in MB after each tenth of so many calls of random sizes by eight threads."""
-    found = [resident_mb()]
-    for part in range(10):
+    """The memory in MB at the start and after each tenth of so many calls of random sizes by eight threads."""
+    found: list[float] = []
+    step = threading.Barrier(_THREADS, action=lambda: found.append(resident_mb()))
 
-        def serve(seed: int) -> None:
-            rng = np.random.default_rng(seed)
-            axes = model.plan.inputs.axes
+    def serve(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        axes = model.plan.inputs.axes
+        step.wait()
+        for _ in range(10):
             for _ in range(calls // 10 // _THREADS):
                 sizes = tuple(int(rng.choice(axis.sizes.sizes)) for axis in axes)
                 model(*[np.ones(spec.shape, spec.dtype) for spec in model.plan.inputs.at(sizes)])
+            step.wait()
 
-        threads = [threading.Thread(target=serve, args=(part * _THREADS + one,)) for one in range(_THREADS)]
-        for one in threads:
-            one.start()
-        for one in threads:
-            one.join()
-        found.append(resident_mb())
+    threads = [threading.Thread(target=serve, args=(one,)) for one in range(_THREADS)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
     return found
 
 
@@ -139,8 +143,8 @@ def main() -> None:
             convolutions(path)
             dims: dict[str, int | SizeRange] = {
                 "batch": SizeRange(1, 8),
-                "height": SizeRange(64, 96, 32),
-                "width": SizeRange(64, 96, 32),
+                "height": SizeRange(128, 192, 64),
+                "width": SizeRange(128, 192, 64),
             }
         else:
             [path] = [one.path for one in TRAINED_MODELS if one.name == "minilm"]
@@ -169,8 +173,7 @@ def compare(
         alone, build = built_alone(path, dims, sizes, folder, arguments.trials)
         largest_mb = max(largest_mb, alone.stat().st_size / 1e6)
         arrays = [np.ones_like(one) if one.dtype.kind == "i" else one for one in draw(build.inputs, 0)]
-        static = load(alone)
-        found = medians({"ranges": lambda: dynamic(*arrays), "alone": lambda: static(*arrays)})
+        found = medians({"ranges": partial(dynamic, *arrays), "alone": partial(load(alone), *arrays)})
         ratios.append(found["ranges"] / found["alone"])
         print(
             f"{sizes!s:18} by {model.plan.variant_for(sizes)!s:18} {1e3 * found['ranges']:8.3f} ms, "
@@ -208,7 +211,7 @@ def built_alone(
 
 
 def dispatch_secs(dynamic: DynamicExecutable) -> float:
-    """What a call of a size that was built takes beyond the call of its function."""
+    """Seconds of a call of a size that was built, beyond the call of its function."""
     sizes = dynamic.plan.variants[0]
     arrays = draw(dynamic.plan.inputs.at(sizes), 0)
     name = function_of(dynamic.plan, sizes)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,17 @@ from search_spaces.errors import Misuse
 PLAN = "shape_plan"
 # An error lists no more sizes than these.
 _MAX_LISTED = 24
+# Kept ways of calls; beyond that they are found anew.
+_MAX_ROUTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """The way of a call: the sizes of its axes, the function, and the shapes that its inputs are padded to, if any."""
+
+    sizes: Sizes
+    function: str
+    padded: tuple[Shape, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +43,8 @@ class DynamicExecutable:
 
     library: Library
     plan: ShapePlan
+    # Finding a way takes longer than many a small model; threads may both find the same one.
+    _routes: dict[Any, _Route] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, *inputs: Array) -> Array | tuple[Array, ...]:
         """The outputs for inputs in the order of the ONNX file: an array, or a tuple where there are several.
@@ -38,29 +53,47 @@ class DynamicExecutable:
         the library computes, with those that work.
         """
         arrays = [np.asarray(value) for value in inputs]
-        sizes = sizes_of(self.plan.inputs, arrays)
-        variant = self._variant(sizes, arrays)
+        route = self._route(arrays)
+        if route.padded is None:
+            return as_returned(self.library.run(route.function, arrays))
+        enlarged = [_padded(array, shape) for array, shape in zip(arrays, route.padded, strict=True)]
+        return as_returned(cut(self.library.run(route.function, enlarged), self.plan.outputs, route.sizes))
+
+    def _route(self, arrays: Sequence[Array]) -> _Route:
+        signature = tuple((array.shape, array.dtype) for array in arrays)
+        route = self._routes.get(signature)
+        if route is None:
+            sizes = sizes_of(self.plan.inputs, arrays)
+            route = self._route_to(sizes, self.plan.variant_for(sizes))
+            if len(self._routes) >= _MAX_ROUTES:
+                self._routes.clear()
+            self._routes[signature] = route
+        if route.padded is not None and self._has_masks:
+            return self._route_past_masks(route, arrays)
+        return route
+
+    def _route_to(self, sizes: Sizes, variant: Sizes | None) -> _Route:
         if variant is None and not self.plan.has_fallback:
             raise _unbuilt(self.plan, sizes)
         if variant is None:
-            return as_returned(self.library.run(FALLBACK, arrays))
-        if variant != sizes:
-            arrays = padded(arrays, self.plan.inputs.at(variant))
-        outputs = self.library.run(function_of(self.plan, variant), arrays)
-        return as_returned(outputs if variant == sizes else cut(outputs, self.plan.outputs, sizes))
+            return _Route(sizes, FALLBACK)
+        shapes = tuple(spec.shape for spec in self.plan.inputs.at(variant))
+        return _Route(sizes, function_of(self.plan, variant), None if variant == sizes else shapes)
 
-    def _variant(self, sizes: Sizes, arrays: Sequence[Array]) -> Sizes | None:
-        """The variant that computes these inputs; an axis whose mask hides everything is not padded."""
-        variant = self.plan.variant_for(sizes)
-        if variant is None or variant == sizes:
-            return variant
+    def _route_past_masks(self, route: _Route, arrays: Sequence[Array]) -> _Route:
+        """The route where an axis whose mask hides everything is not padded."""
         unpadded = [
             number
             for number, axis in enumerate(self.plan.inputs.axes)
-            if variant[number] != sizes[number]
-            and not all(np.any(arrays[one], axis.place_in(one)).all() for one in self.plan.masks_of(number))
+            if not all(np.any(arrays[one], axis.place_in(one)).all() for one in self.plan.masks_of(number))
         ]
-        return self.plan.variant_for(sizes, unpadded) if unpadded else variant
+        if not unpadded:
+            return route
+        return self._route_to(route.sizes, self.plan.variant_for(route.sizes, unpadded))
+
+    @cached_property
+    def _has_masks(self) -> bool:
+        return any(self.plan.masks_of(number) for number in range(len(self.plan.inputs.axes)))
 
 
 def padded(arrays: Sequence[Array], specs: Sequence[InputSpec]) -> list[Array]:

@@ -183,8 +183,8 @@ def _size(section: Section, name: str, given: object) -> Size | None:
         return size
     section.error(
         name,
-        "the sizes of shapes and dims are positive whole numbers or ranges, as in [1, 3, 224, 224] or "
-        f'"1..8"; found {given!r}',
+        'the sizes of shapes and dims are positive whole numbers or ranges, as in 8 or "1..8"; '
+        f"found {given!r}",
     )
     return None
 

@@ -9,7 +9,7 @@ from autotune.deployment.shape_planning import open_model
 from autotune.devices.device import Device
 from autotune.jobs.job_file import JobRequest, ModelRequest
 from autotune.models.dynamic_model import DynamicModel
-from autotune.models.task_extraction import extract_tasks
+from autotune.models.task_extraction import extract_tasks, tasks_of_variants, tasks_together
 from autotune.search.pretrained_model import PretrainedModel, load_pretrained
 from autotune.search.samplers import SamplerKind, sampler_factory, without_prior
 from autotune.tuning.budget import Budget
@@ -21,12 +21,27 @@ from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """A model, or one operator, and its tasks on a device; request: None for an operator, which is not built."""
+    """A model, or one operator, and its tasks on a device; request: None for an operator, which is not built.
+
+    variants: the tasks of each size that is built of a model with dynamic axes, whose `tasks` are those of all.
+    """
 
     name: str
     tasks: tuple[TuningTask, ...]
     priority: float = 1.0
     request: ModelRequest | None = None
+    variants: tuple[tuple[TuningTask, ...], ...] = ()
+
+    @property
+    def objectives(self) -> tuple[ModelShare, ...]:
+        """The shares of the objective: of the model, or of each size that is built, so that all sizes get faster."""
+        if not self.variants:
+            return (self.share,)
+        priority = self.priority / len(self.variants)
+        return tuple(
+            ModelShare(self.name, {task.key: task.weight for task in tasks}, priority)
+            for tasks in self.variants
+        )
 
     @property
     def share(self) -> ModelShare:
@@ -45,12 +60,7 @@ class DevicePlan:
     @property
     def tasks(self) -> tuple[TuningTask, ...]:
         """The tasks of all models, one that several have in common once, with the calls of all."""
-        merged: dict[str, TuningTask] = {}
-        for model in self.models:
-            for task in model.tasks:
-                known = merged.get(task.key)
-                merged[task.key] = replace(known, weight=known.weight + task.weight) if known else task
-        return tuple(merged.values())
+        return tasks_together(model.tasks for model in self.models)
 
     @property
     def is_remote(self) -> bool:
@@ -94,7 +104,7 @@ class JobPlan:
             space=self.space,
             sampler=sampler_factory(request.sampler, pretrained.prior if pretrained else without_prior),
             sampler_name=request.sampler.value,
-            models=tuple(model.share for model in part.models),
+            models=tuple(share for model in part.models for share in model.objectives),
         )
 
     def budget_of(self, part: DevicePlan, secs: float | None) -> Budget:
@@ -123,8 +133,9 @@ def plan_job(request: JobRequest) -> JobPlan:
             _, models = planned.setdefault((device.fingerprint.key, str(device.target)), (device, []))
             if any(model.name == wanted.name for model in models):
                 continue
-            tasks = extract_tasks(module, device.target)
-            models.append(PlannedModel(wanted.name, tasks, wanted.priority, fixed))
+            variants = tasks_of_variants(module, device.target) if isinstance(module, DynamicModel) else ()
+            tasks = tasks_together(variants) or extract_tasks(module, device.target)
+            models.append(PlannedModel(wanted.name, tasks, wanted.priority, fixed, variants))
     return JobPlan(request, share_out(list(planned.values())), notices=tuple(notices))
 
 

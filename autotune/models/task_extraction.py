@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
 
 import tvm
 from tvm import relax
@@ -26,9 +28,9 @@ def extract_tasks(
     Functions with dynamic shapes are left out: `autotune.deployment.compilation` builds them untuned and says so.
     Raises Misuse where there is nothing to tune.
     """
-    if not isinstance(model, Model | DynamicModel) and (
-        isinstance(model, tvm.tirx.PrimFunc) or not has_graph(model)
-    ):
+    if isinstance(model, DynamicModel):
+        return tasks_together(tasks_of_variants(model, target))
+    if not isinstance(model, Model) and (isinstance(model, tvm.tirx.PrimFunc) or not has_graph(model)):
         return (TuningTask(workload(model, _name(model)), target),)
     tasks: dict[str, TuningTask] = {}
     weights: dict[str, int] = {}
@@ -47,6 +49,20 @@ def extract_tasks(
             "expected a model with at least one operator of static shape; found none to tune", code="AT108"
         )
     return tuple(TuningTask(task.workload, target, weights[key]) for key, task in tasks.items())
+
+
+def tasks_of_variants(model: DynamicModel, target: Target) -> tuple[tuple[TuningTask, ...], ...]:
+    """The tasks of each variant of a model with dynamic axes. Raises Misuse as `extract_tasks` does."""
+    return tuple(extract_tasks(one, target) for one in model.variants.values())
+
+
+def tasks_together(variants: Iterable[Iterable[TuningTask]]) -> tuple[TuningTask, ...]:
+    """The tasks of several models, equal ones once with the calls of all."""
+    merged: dict[str, TuningTask] = {}
+    for task in chain.from_iterable(variants):
+        known = merged.get(task.key)
+        merged[task.key] = replace(known, weight=known.weight + task.weight) if known else task
+    return tuple(merged.values())
 
 
 def calls(lowered: tvm.IRModule) -> Iterator[tuple[str, tvm.tirx.PrimFunc]]:
