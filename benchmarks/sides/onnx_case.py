@@ -39,10 +39,7 @@ class Result:
 def examine(path: Path, data: Path, rtol: float, atol: float) -> Result:
     """Runs all data sets of a case; the first that does not pass is its result."""
     model = onnx.load(path)
-    sets = [
-        tuple([None if one is None else np.asarray(one) for one in side] for side in both)
-        for both in pickle.loads(data.read_bytes())
-    ]
+    sets = [tuple([_array(one) for one in side] for side in both) for both in pickle.loads(data.read_bytes())]
     reason = out_of_scope(model, sets)
     if reason:
         return Result("out of scope", reason)
@@ -51,6 +48,13 @@ def examine(path: Path, data: Path, rtol: float, atol: float) -> Result:
         if result.status != "passed":
             return result
     return Result("passed") if sets else Result("out of scope", "no data")
+
+
+def _array(value: Any) -> np.ndarray | None:
+    """A value of the suite's data as an array; None for a sequence or an optional."""
+    if isinstance(value, TensorProto):
+        return numpy_helper.to_array(value)
+    return None if value is None or isinstance(value, list | tuple | dict) else np.asarray(value)
 
 
 def out_of_scope(model: onnx.ModelProto, sets: list[Any]) -> str:

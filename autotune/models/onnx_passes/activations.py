@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from autotune.models.onnx_passes.tensor import Tensor
 
 # The quotient is 1 in float64 from here on.
 _LARGEST_EXPONENT = 20.0
+# The divisors of the series of artanh, from the last: the next term is below float32's last digit.
+_ODD = (15, 13, 11, 9, 7, 5, 3, 1)
 
 
 def celu(node: Node) -> Outputs:
@@ -56,6 +59,26 @@ def mish(node: Node) -> Outputs:
     power = x.graph.add("Min", wide, wide.operand(_LARGEST_EXPONENT)).unary("Exp")
     product = power * (power + 2)
     return [(wide * (product / (product + 2))).cast(x.dtype)]
+
+
+def softplus(node: Node) -> Outputs:
+    """Softplus: log(1 + exp(x)), exact to the last digits where it is small."""
+    return [softplus_of(node[0])]
+
+
+def softplus_of(x: Tensor) -> Tensor:
+    """Softplus of a tensor: max(x, 0) + 2 artanh(s) with s = u / (2 + u) and u = exp(-|x|); s is at most 1/3.
+
+    log(1 + u) itself loses the digits of a small u: exp(-10) to a thousandth, in float32.
+    """
+    if x.dtype == np.float64:
+        return x.unary("Softplus")
+    wide = x.cast(np.float32)
+    power = (-wide.unary("Abs")).unary("Exp")
+    quotient = power / (power + 2)
+    square = quotient * quotient
+    series = reduce(lambda total, odd: total * square + 2 / odd, _ODD[1:], square.operand(2 / _ODD[0]))
+    return (wide.unary("Relu") + quotient * series).cast(x.dtype)
 
 
 def swish(node: Node) -> Outputs:
@@ -131,6 +154,7 @@ REWRITES: dict[str, Rewrite] = {
     "ThresholdedRelu": thresholded_relu,
     "Shrink": shrink,
     "Mish": mish,
+    "Softplus": softplus,
     "Swish": swish,
     "Gelu": gelu,
     "PRelu": prelu,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autotune.models.onnx_passes.activations import softplus_of
 from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
 from autotune.models.onnx_passes.tensor import Tensor
 
@@ -224,7 +225,7 @@ def _function(node: Node, name: str, alphas: Iterator[float], betas: Iterator[fl
         "tanh": lambda x: x.unary("Tanh"),
         "sigmoid": lambda x: x.unary("Sigmoid"),
         "softsign": lambda x: x.unary("Softsign"),
-        "softplus": lambda x: x.unary("Softplus"),
+        "softplus": softplus_of,
         "affine": lambda x: x * alpha + beta,
         "leakyrelu": lambda x: x.graph.add("Where", x < 0, x * alpha, x),
         "thresholdedrelu": lambda x: x.graph.add("Where", x > alpha, x, x.operand(0)),

@@ -24,7 +24,8 @@ def fourier_transform(node: Node) -> Outputs:
     bins = x.shape[axis]
     length = given[0] if given else (2 * (bins - 1) if is_onesided and is_inverse else bins)
     order = [each for each in range(x.rank) if each not in (axis, x.rank - 1)]
-    moved = x.transpose(*order, x.rank - 1, axis)
+    # Sums of many terms cancel to values near zero: in float64, as fast transforms lose less than products.
+    moved = x.transpose(*order, x.rank - 1, axis).cast(np.float64)
     wanted = length // 2 + 1 if is_onesided and is_inverse else length
     moved = moved.pad([(0, 0)] * (x.rank - 1) + [(0, wanted - bins)])
     if is_onesided and is_inverse:
@@ -33,7 +34,7 @@ def fourier_transform(node: Node) -> Outputs:
         parts = _transformed(moved, length, is_inverse, length // 2 + 1 if is_onesided else length)
     joined = parts[0] if len(parts) == 1 else x.graph.add("Concat", *parts, axis=x.rank - 2)
     places = [*order, x.rank - 1, axis]
-    return [joined.transpose(*(places.index(each) for each in range(x.rank)))]
+    return [joined.transpose(*(places.index(each) for each in range(x.rank))).cast(x.dtype)]
 
 
 def short_time_fourier_transform(node: Node) -> Outputs:

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from onnx_comparison import check, single_node
+from onnx_comparison import check, run, single_node
 
 _RANDOM = np.random.default_rng(0)
 X = _RANDOM.normal(size=(2, 3, 4, 5)).astype(np.float32)
@@ -19,6 +19,12 @@ def test_activations(operator):
     check(single_node(operator, [X * 3], opset=18), [X * 3])
     if operator in ("Elu", "Celu", "ThresholdedRelu"):
         check(single_node(operator, [X * 3], opset=18, alpha=0.7), [X * 3])
+
+
+def test_softplus_of_small_values():
+    x = np.linspace(-80, 30, 4001).astype(np.float32)
+    (found,) = run(check(single_node("Softplus", [x], opset=18), [x]), [x])
+    np.testing.assert_allclose(found, np.logaddexp(0, x.astype(np.float64)), rtol=3e-7)
 
 
 @pytest.mark.parametrize("approximate", ["none", "tanh"])
