@@ -94,12 +94,12 @@ def gelu(node: Node) -> Outputs:
         return None
     if node.attribute("approximate", "none") == "tanh":
         return [_gelu_by_tanh(node[0])]
-    return [_gelu(node[0])]
+    return [gelu_of(node[0])]
 
 
 def bias_gelu(node: Node) -> Outputs:
     """BiasGelu of ONNX Runtime: the exact Gelu of a sum."""
-    return [_gelu(node[0] + node[1])]
+    return [gelu_of(node[0] + node[1])]
 
 
 def fast_gelu(node: Node) -> Outputs:
@@ -138,7 +138,8 @@ def _where(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     return condition.graph.add("Where", condition, yes, no)
 
 
-def _gelu(x: Tensor) -> Tensor:
+def gelu_of(x: Tensor) -> Tensor:
+    """The exact Gelu of a tensor."""
     return x * 0.5 * ((x * math.sqrt(0.5)).unary("Erf") + 1)
 
 

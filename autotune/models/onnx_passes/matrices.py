@@ -18,10 +18,11 @@ def determinant(node: Node) -> Outputs:
         raise node.refusal(
             f"is of matrices of {x.shape[-1]} rows", f"Export it for at most {_LARGEST_DETERMINANT} rows"
         )
-    return [_determinant(x)]
+    return [determinant_of(x)]
 
 
-def _determinant(x: Tensor) -> Tensor:
+def determinant_of(x: Tensor) -> Tensor:
+    """The determinants of matrices, by cofactors: for matrices of a few rows."""
     count = x.shape[-1]
     first = x.index(x.rank - 2, 0)
     if count == 1:
@@ -30,7 +31,7 @@ def _determinant(x: Tensor) -> Tensor:
     below = x.slice(x.rank - 2, 1, None)
     for column in range(count):
         others = [each for each in range(count) if each != column]
-        term = first.index(first.rank - 1, column) * _determinant(below.take(others, below.rank - 1))
+        term = first.index(first.rank - 1, column) * determinant_of(below.take(others, below.rank - 1))
         signed = -term if column % 2 else term
         total = signed if total is None else total + signed
     assert total is not None
@@ -124,4 +125,5 @@ REWRITES: dict[str, Rewrite] = {
     "TensorScatter": tensor_scatter,
     "DeformConv": deformable_convolution,
     "com.microsoft.FusedMatMul": fused_matmul,
+    "com.microsoft.TransposeMatMul": fused_matmul,
 }

@@ -12,11 +12,13 @@ from onnx import helper
 
 from autotune.models.onnx_passes.graph import Graph
 from autotune.models.onnx_passes.rewriting import label
+from autotune.models.onnx_passes.single_nodes import OPSET
 from autotune.models.onnx_passes.tensor import Tensor
 from search_spaces.errors import Misuse
 
 # The outputs of a node in terms of other nodes; None where the node is kept as it is.
 Outputs = Sequence[Tensor | None] | None
+Rewrite = Callable[["Node"], Outputs]
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,24 @@ class Node:
         self.graph.upgraded.update(tensor.name for tensor in outputs)
         return outputs
 
+    def part(
+        self, operator: str, inputs: Sequence[Tensor | None], rewrite: Rewrite, **attributes: Any
+    ) -> Tensor:
+        """The result of an operator of ONNX that this node does among others, by the rewrite of that operator."""
+        names = ["" if tensor is None else tensor.name for tensor in inputs]
+        proto = helper.make_node(operator, names, ["part"], name=self.proto.name, **attributes)
+        outputs = rewrite(Node(proto, tuple(inputs), OPSET, self.graph))
+        if outputs is None:
+            return self.graph.add(operator, *inputs, **attributes)
+        (result,) = outputs
+        assert result is not None
+        return result
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Those of these attributes that the node gives."""
+        values = {name: self.attribute(name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
     def refusal(self, what: str, remedy: str) -> Misuse:
         """The error for a node that cannot be compiled."""
         return Misuse(f"{label(self.proto)} {what}. {remedy}", code="AT113")
-
-
-Rewrite = Callable[[Node], Outputs]

@@ -35,7 +35,7 @@ def quantize_linear(node: Node) -> Outputs:
     axis, block = node.attribute("axis", 1), node.attribute("block_size", 0)
     scale = _spread(scale, x, axis, block)
     zero = None if zero is None else _spread(zero, x, axis, block)
-    return [_quantized(x.cast(scale.dtype) if x.dtype.kind in "iu" else x, scale, zero, dtype)]
+    return [quantized(x.cast(scale.dtype) if x.dtype.kind in "iu" else x, scale, zero, dtype)]
 
 
 def dequantize_linear(node: Node) -> Outputs:
@@ -46,7 +46,7 @@ def dequantize_linear(node: Node) -> Outputs:
     axis, block = node.attribute("axis", 1), node.attribute("block_size", 0)
     scale = _spread(scale, x, axis, block)
     zero = None if zero is None else _spread(zero, x, axis, block)
-    return [_dequantized(x, scale, zero)]
+    return [dequantized(x, scale, zero)]
 
 
 def _is_plain(node: Node, real: Tensor, dtype: np.dtype) -> bool:
@@ -71,7 +71,7 @@ def dynamic_quantize_linear(node: Node) -> Outputs:
     scale = (high - low) / _BYTE_SPAN
     safe = node.graph.add("Where", scale.equals(0), scale.operand(1), scale)
     point = (-low / safe).unary("Round").clip(0, _BYTE_SPAN).cast(np.uint8)
-    return [_quantized(x, safe, point, np.dtype(np.uint8)), scale, point]
+    return [quantized(x, safe, point, np.dtype(np.uint8)), scale, point]
 
 
 def matmul_integer(node: Node) -> Outputs:
@@ -143,52 +143,9 @@ def qlinear_conv(node: Node) -> Outputs:
     return [_requantized(product, factor.reshape(*channels), y_zero)]
 
 
-def qlinear_binary(node: Node) -> Outputs:
-    """QLinearAdd and QLinearMul of ONNX Runtime."""
-    left, right = (_dequantized(node[place], node[place + 1], node.get(place + 2)) for place in (0, 3))
-    result = left.binary(node.operator.removeprefix("QLinear"), right)
-    return [_quantized(result, node[6], node.get(7), node[0].dtype)]
-
-
-def qlinear_unary(node: Node) -> Outputs:
-    """QLinearSigmoid, QLinearLeakyRelu and QLinearSoftmax of ONNX Runtime."""
-    x = _dequantized(node[0], node[1], node.get(2))
-    if node.operator == "QLinearLeakyRelu":
-        result = x.graph.add("LeakyRelu", x, alpha=node.attribute("alpha", 0.01))
-    elif node.operator == "QLinearSoftmax":
-        axis = node.attribute("axis", -1)
-        if node.attribute("opset", 13) < 13:
-            axis %= x.rank
-            flat = x.reshape(math.prod(x.shape[:axis]), -1)
-            result = x.graph.add("Softmax", flat, axis=-1).reshape(*x.shape)
-        else:
-            result = x.graph.add("Softmax", x, axis=axis)
-    else:
-        result = x.unary("Sigmoid")
-    return [_quantized(result, node[3], node.get(4), node[0].dtype)]
-
-
-def qlinear_pool(node: Node) -> Outputs:
-    """QLinearGlobalAveragePool of ONNX Runtime."""
-    x = node[0]
-    if node.operator != "QLinearGlobalAveragePool":
-        raise node.refusal(
-            "is an operator that is not compiled", "Export the model with quantize and dequantize nodes"
-        )
-    axes = range(1, x.rank - 1) if node.attribute("channels_last", 0) else range(2, x.rank)
-    mean = _dequantized(x, node[1], node.get(2)).mean(axes)
-    return [_quantized(mean, node[3], node.get(4), x.dtype)]
-
-
-def qlinear_concat(node: Node) -> Outputs:
-    """QLinearConcat of ONNX Runtime."""
-    scale, zero = node[0], node[1]
-    parts = [
-        _dequantized(node[place], node[place + 1], node.get(place + 2))
-        for place in range(2, len(node.inputs), 3)
-    ]
-    joined = node.graph.add("Concat", *parts, axis=node.attribute("axis"))
-    return [_quantized(joined, scale, zero, zero.dtype)]
+def projected(x: Tensor, weight: Tensor, x_zero: Tensor | None, weight_zero: Tensor | None) -> Tensor:
+    """The exact product of integers less their zero points, in float32."""
+    return _exact_product(_centred(x, x_zero), _centred(weight, weight_zero)).cast(np.float32)
 
 
 def _spread(each: Tensor, x: Tensor, axis: int, block: int) -> Tensor:
@@ -206,13 +163,15 @@ def _spread(each: Tensor, x: Tensor, axis: int, block: int) -> Tensor:
     )
 
 
-def _dequantized(x: Tensor, scale: Tensor, zero: Tensor | None) -> Tensor:
+def dequantized(x: Tensor, scale: Tensor, zero: Tensor | None) -> Tensor:
+    """The numbers that integers stand for."""
     wide = x.cast(np.int32)
     centred = wide if zero is None else wide - zero.cast(np.int32)
     return centred.cast(np.float32).binary("Mul", scale.cast(np.float32)).cast(scale.dtype)
 
 
-def _quantized(x: Tensor, scale: Tensor, zero: Tensor | None, dtype: np.dtype) -> Tensor:
+def quantized(x: Tensor, scale: Tensor, zero: Tensor | None, dtype: np.dtype) -> Tensor:
+    """The integers that stand for numbers: rounded to even, and saturated."""
     bounds = np.iinfo(dtype)
     wide = (x.cast(np.float32) / scale.cast(np.float32)).unary("Round")
     shifted = wide if zero is None else wide + zero.cast(np.float32)
@@ -277,13 +236,6 @@ REWRITES: dict[str, Rewrite] = {
     "ConvInteger": conv_integer,
     "QLinearConv": qlinear_conv,
     "QLinearMatMul": qlinear_matmul,
-    "com.microsoft.QLinearAdd": qlinear_binary,
-    "com.microsoft.QLinearMul": qlinear_binary,
-    "com.microsoft.QLinearSigmoid": qlinear_unary,
-    "com.microsoft.QLinearLeakyRelu": qlinear_unary,
-    "com.microsoft.QLinearSoftmax": qlinear_unary,
-    "com.microsoft.QLinearGlobalAveragePool": qlinear_pool,
-    "com.microsoft.QLinearConcat": qlinear_concat,
     "com.microsoft.QGemm": qgemm,
     "com.microsoft.MatMulIntegerToFloat": matmul_integer_to_float,
     "com.microsoft.DynamicQuantizeMatMul": dynamic_quantize_matmul,
