@@ -16,8 +16,10 @@ from autotune.models.imported_graph import ImportedGraph
 from autotune.models.model_format import ModelFormat, format_of
 from autotune.models.onnx_file import FixedSizes, InputSpec, Shape
 from autotune.models.onnx_import import importable, imported
+from autotune.models.onnx_passes.canonical_operators import UnfitNode
 from autotune.models.onnx_passes.limits import first_limit
 from autotune.models.onnx_passes.pipeline import normalized
+from autotune.models.onnx_passes.rewrites import rewrite_of
 from autotune.models.origin import Origins, origins_of, with_named_nodes
 from autotune.models.passes.float32_sums import with_float32_sums
 from autotune.models.passes.pairwise_operations import with_pairwise_operations
@@ -107,7 +109,11 @@ def _from_onnx(path: Path, fixed: FixedSizes) -> ImportedGraph:
     proto, notices = onnx_file.read_with_notices(path, fixed)
     proto = with_named_nodes(proto)
     origins = origins_of(proto, path.name)
-    rewritten = normalized(proto, importable)
+    try:
+        rewritten = normalized(proto, importable)
+    except UnfitNode as error:
+        reason = f"its attributes and inputs do not fit together: {error.reason}"
+        raise origins.refusal(error.node, reason, "Export the model again") from None
     _check_operators(rewritten, origins)
     return ImportedGraph(imported(rewritten, origins), onnx_file.inputs(proto), origins, notices)
 
@@ -116,7 +122,9 @@ def _check_operators(proto: onnx.ModelProto, origins: Origins) -> None:
     limit = first_limit(proto)
     if limit is not None:
         raise origins.refusal(limit.node, limit.reason, limit.remedy)
-    unknown = [node for node in onnx_file.nodes(proto.graph) if not importable(node)]
+    left = [node for node in onnx_file.nodes(proto.graph) if not importable(node)]
+    # An operator of no known meaning keeps others from being rewritten: it is the one to name.
+    unknown = [node for node in left if rewrite_of(node) is None] or left
     if not unknown:
         return
     names: dict[str, list[str]] = {}

@@ -19,20 +19,15 @@ from autotune.models.onnx_passes.tensor_types import inferred_types
 from autotune.models.origin import Origins
 from search_spaces.errors import last_line
 
-#: ONNX Runtime's own operators that TVM's importer knows. It looks an operator up by its type alone, and takes
-#: ONNX's own Attention for ONNX Runtime's.
-_OF_ONNX_RUNTIME = frozenset({
-    "AllClassNMS", "Attention", "BiasGelu", "DequantizeLinear", "EmbedLayerNormalization", "FastGelu", "Gelu",
-    "MatMulInteger16", "QuantizeLinear", "SkipLayerNormalization",
-})  # fmt: skip
 # Converted by the importer itself, not through its table.
 _BRANCH = "If"
 
 
 def importable(node: onnx.NodeProto) -> bool:
-    """Whether the importer has a converter for an operator."""
-    if node.domain == "com.microsoft":
-        return node.op_type in _OF_ONNX_RUNTIME
+    """Whether the importer has a converter for an operator of ONNX.
+
+    It looks an operator up by its type alone, and would take ONNX Runtime's own operators for ONNX's.
+    """
     return node.domain in DEFAULT_DOMAINS and node.op_type in _of_onnx()
 
 

@@ -109,7 +109,7 @@ def _attended(node: Node, heads: Heads, mask: Tensor | None, bias: Tensor | None
 
 
 def _masked(node: Node, mask: Tensor, scores: Tensor) -> Tensor:
-    """What is added to the scores for a mask: by the length of each sequence, or by element."""
+    """The summand of the scores for a mask: by the length of each sequence, or by element."""
     batch, _, length, total = scores.shape
     if mask.rank == 1 and mask.size in (batch, 2 * batch):
         places = node.graph.constant(np.arange(total)[None, :], mask.dtype)

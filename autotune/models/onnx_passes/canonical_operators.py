@@ -11,10 +11,19 @@ from onnx import helper
 from autotune.models.onnx_passes.graph import Graph
 from autotune.models.onnx_passes.node import Node
 from autotune.models.onnx_passes.rewrites import rewrite_of
-from autotune.models.onnx_passes.rewriting import subgraphs
+from autotune.models.onnx_passes.rewriting import DEFAULT_DOMAINS, name_of, subgraphs
 from autotune.models.onnx_passes.single_nodes import OPSET, UNKNOWN, UnknownShape
 from autotune.models.onnx_passes.tensor import Tensor
-from search_spaces.errors import Misuse
+from search_spaces.errors import Misuse, last_line
+
+
+class UnfitNode(Exception):
+    """A node whose attributes or inputs ONNX does not allow: its name, and ONNX's reason."""
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(f"{node}: {reason}")
+        self.node = node
+        self.reason = reason
 
 
 def with_canonical_operators(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -22,15 +31,12 @@ def with_canonical_operators(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Inputs must have static shapes; functions must be inlined, and control flow resolved: a model with an operator
     whose results are unknown is left for later checks. Raises Misuse, with the node's name, for an operator,
-    attribute or input that cannot be compiled.
+    attribute or input that cannot be compiled, and UnfitNode for a node that ONNX does not allow.
     """
     if any(_is_opaque(node) for node in model.graph.node):
         return model
     rewriting = _Rewriting(model)
-    try:
-        graph = rewriting.graph(model.graph)
-    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError):
-        return model  # a node does not agree with its inputs, which the importer tells
+    graph = rewriting.graph(model.graph)
     if not rewriting.is_needed:
         return model
     rewritten = onnx.ModelProto()
@@ -81,6 +87,8 @@ class _Rewriting:
             raise node.refusal(
                 f"has outputs whose shapes depend on values: {error}", "Export the model with static shapes"
             ) from None
+        except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
+            raise UnfitNode(name_of(proto), last_line(error)) from None
         added = [name for each in graph.nodes[count:] for name in each.output]
         if not added or not graph.upgraded.issuperset(added):
             self.is_needed = True
@@ -100,7 +108,10 @@ def _outputs(node: Node) -> list[Tensor | None]:
     proto.CopyFrom(node.proto)
     del proto.input[:]
     proto.input.extend("" if tensor is None else tensor.name for tensor in node.inputs)
-    node.graph.upgraded.update(proto.output)
+    if proto.domain in DEFAULT_DOMAINS:
+        node.graph.upgraded.update(proto.output)
+    elif rewrite:
+        proto.domain = ""  # one of ONNX's operators under the name of ONNX Runtime
     results = iter(node.graph.keep(proto, node.inputs))
     return [next(results) if name else None for name in proto.output]
 

@@ -15,6 +15,8 @@ from autotune.models.onnx_passes.tensor import Tensor
 
 # A constant result up to this size is computed at once; a larger one is left to the graph.
 _MAX_FOLDED_ELEMENTS = 1 << 26
+# Masks of attention hold infinities; weights do not.
+_MAX_MASK_ELEMENTS = 1 << 20
 
 
 class Graph:
@@ -28,6 +30,19 @@ class Graph:
         self.upgraded: set[str] = set()
         self._taken = set(names)
         self._numbers = itertools.count()
+        self._infinite: dict[str, bool] = {}
+
+    @property
+    def has_infinity(self) -> bool:
+        """True where a constant that is read so far, and that is no weight by its size, holds an infinity."""
+        return any(self._is_infinite(tensor) for tensor in self.constants.values())
+
+    def _is_infinite(self, tensor: Tensor) -> bool:
+        if tensor.name not in self._infinite:
+            is_small = tensor.dtype.kind == "f" and tensor.size <= _MAX_MASK_ELEMENTS
+            array = tensor.array if is_small else None
+            self._infinite[tensor.name] = array is not None and bool(np.isinf(array).any())
+        return self._infinite[tensor.name]
 
     def fresh(self, hint: str) -> str:
         """A name that no value of the graph has, below the name of the node that is rewritten."""

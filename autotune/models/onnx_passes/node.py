@@ -106,7 +106,7 @@ class Node:
         return result
 
     def given(self, *names: str) -> dict[str, Any]:
-        """Those of these attributes that the node gives."""
+        """The values of these attributes, without those that the node leaves out."""
         values = {name: self.attribute(name) for name in names}
         return {name: value for name, value in values.items() if value is not None}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 
 from autotune.models.onnx_passes.rewriting import DEFAULT_DOMAINS, is_operator, label, opset_version, rebuilt
-from autotune.models.onnx_passes.tensor_types import without_large_weights
+from autotune.models.onnx_passes.tensor_types import inferred_types, without_large_weights
 from search_spaces.errors import Misuse, last_line
 
 # Before, binary operators broadcast along an attribute, and others say whether they train.
@@ -36,6 +36,8 @@ def with_current_opset(model: onnx.ModelProto) -> onnx.ModelProto:
                 "Export the model with a newer one",
                 code="AT111",
             )
+    if version < _FIRST_WITH_NUMPY_BROADCASTING:
+        model = _with_slopes_of_channels(model)
     light = without_large_weights(model)
     for each in light.opset_import:
         each.domain = "" if each.domain in DEFAULT_DOMAINS else each.domain
@@ -53,3 +55,23 @@ def with_current_opset(model: onnx.ModelProto) -> onnx.ModelProto:
     del newer.opset_import[:]
     newer.opset_import.extend(converted.opset_import)
     return newer
+
+
+def _with_slopes_of_channels(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with each vector of slopes of PRelu in a shape that later broadcasts along the channels."""
+    types = inferred_types(model)
+    nodes: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        known = [types[name].shape if name in types else None for name in node.input]
+        if (
+            is_operator(node, "PRelu")
+            and known[0] is not None
+            and known[1] is not None
+            and len(known[1]) == 1
+        ):
+            axes = list(range(1, len(known[0]) - 1))
+            slope = f"{node.output[0]}/slope"
+            nodes.append(onnx.helper.make_node("Unsqueeze", [node.input[1]], [slope], slope, axes=axes))
+            node = onnx.helper.make_node("PRelu", [node.input[0], slope], node.output, node.name)
+        nodes.append(node)
+    return rebuilt(model, nodes)

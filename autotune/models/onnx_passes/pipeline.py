@@ -36,7 +36,8 @@ def normalized(model: onnx.ModelProto, is_importable: Callable[[onnx.NodeProto],
     """The model as TVM's importer takes it, with its inputs, outputs and element types.
 
     is_importable: the operators that the importer knows; others are replaced by their definitions. Inputs must have
-    static shapes, and nodes must be sorted. Raises Misuse for what cannot be compiled.
+    static shapes, and nodes must be sorted. Raises Misuse for what cannot be compiled, and UnfitNode for a node that
+    ONNX does not allow.
     """
 
     def is_kept(node: onnx.NodeProto) -> bool:

@@ -34,6 +34,8 @@ def reduction(node: Node) -> Outputs:
     if node.operator in ("ReduceMean", "ReduceL2") and x.dtype.kind in "iu":
         wide = x.cast(np.float64)
         return [wide.reduce(node.operator, reduced, keepdims).cast(x.dtype)]
+    if node.operator in ("ReduceMax", "ReduceMin") and x.dtype.kind == "f" and node.graph.has_infinity:
+        return [_extreme_of_infinities(x, node.operator, list(reduced), keepdims)]
     if node.opset >= first:
         return None
     return node.again(x, node.graph.integers(axes) if axes else None, keepdims=keepdims)
@@ -69,6 +71,13 @@ def _of_nothing(node: Node, axes: list[int]) -> Tensor:
     return x.graph.constant(np.full(kept, neutral), x.dtype)
 
 
+def _extreme_of_infinities(x: Tensor, operator: str, axes: list[int], keepdims: int) -> Tensor:
+    """The largest or smallest elements; TVM begins with the largest finite number, which is no limit to infinities."""
+    limit = x.operand(-math.inf if operator == "ReduceMax" else math.inf)
+    is_limit = x.equals(limit).cast(np.int32).reduce("ReduceMin", axes, keepdims) > 0
+    return x.graph.add("Where", is_limit, limit, x.reduce(operator, axes, keepdims))
+
+
 def _log_sum_exp(x: Tensor, axes: list[int], keepdims: int) -> Tensor:
     """The logarithm of a sum of exponentials, of which the largest is 1."""
     largest = x.reduce("ReduceMax", axes)
@@ -101,10 +110,18 @@ def extreme_place(node: Node) -> Outputs:
         x = x.cast(np.int32)
     keepdims = node.attribute("keepdims", 1)
     if not node.attribute("select_last_index", 0):
-        return None if x is node[0] else [x.graph.add(node.operator, x, axis=axis, keepdims=keepdims)]
+        if x is node[0] and not node.graph.has_infinity:
+            return None
+        return [_first_place(node.operator, x, axis, keepdims)]
     reverse = x.slice(axis, None, None, -1) if x.shape[axis] > 1 else x
-    place = x.graph.add(node.operator, reverse, axis=axis, keepdims=keepdims)
+    place = _first_place(node.operator, reverse, axis, keepdims)
     return [x.shape[axis] - 1 - place]
+
+
+def _first_place(operator: str, x: Tensor, axis: int, keepdims: int) -> Tensor:
+    """The place of an extreme element; TVM finds none, -1, where all are infinite."""
+    place = x.graph.add(operator, x, axis=axis, keepdims=keepdims)
+    return x.graph.add("Max", place, place.operand(0)) if x.graph.has_infinity else place
 
 
 def top_k(node: Node) -> Outputs:

@@ -149,7 +149,7 @@ def test_a_prim_func_and_its_module_are_one_task(target: Target) -> None:
 def test_unsupported_operators_are_all_named_with_their_places(tmp_path: Path) -> None:
     graph = helper.make_graph(
         [
-            helper.make_node("Det", ["x"], ["d"], name="determinant"),
+            helper.make_node("Tokenizer", ["x"], ["d"], name="tokens", domain="com.microsoft"),
             helper.make_node("Relu", ["d"], ["r"]),
             helper.make_node("Fancy", ["r"], ["y"], name="fancy_1", domain="my.domain"),
         ],
@@ -160,7 +160,7 @@ def test_unsupported_operators_are_all_named_with_their_places(tmp_path: Path) -
     path = tmp_path / "odd.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), path)
 
-    with pytest.raises(Misuse, match=r"Det at determinant; my\.domain\.Fancy at fancy_1"):
+    with pytest.raises(Misuse, match=r"com\.microsoft\.Tokenizer at tokens; my\.domain\.Fancy at fancy_1"):
         load_model(path)
 
 

@@ -350,6 +350,15 @@ def test_operators_of_opset_6_are_converted() -> None:
     assert with_current_opset(rewritten) is rewritten
 
 
+def test_old_slopes_of_channels_stay_slopes_of_channels() -> None:
+    weights, x = {"s": floats(3)}, floats(2, 3, 4, 3)
+    model = model_of([node("PRelu", ["x", "s"])], weights, x, opset=6)
+
+    (found,) = outputs_of(with_current_opset(model), x)
+
+    np.testing.assert_allclose(found, np.where(x < 0, x * weights["s"][:, None, None], x), rtol=1e-6)
+
+
 def test_loops_that_are_too_long_are_refused() -> None:
     step = helper.make_graph(
         [helper.make_node("Identity", ["c"], ["more"]), helper.make_node("Neg", ["s"], ["next"])],
