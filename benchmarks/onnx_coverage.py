@@ -7,7 +7,8 @@ The suite is that of the installed `onnx` package (node, simple, pytorch-convert
 runs in a worker process with a time limit, so that a crash is one case's result. A case whose output shapes depend on
 the values of integer inputs is run with these inputs as constants, as exporters write them.
 
-passed        the outputs are the suite's, within its tolerances, with dtypes and shapes
+passed        the outputs are the suite's, within its tolerances (half floats: two units in the last place), with
+              dtypes and shapes
 unsupported   refused with an error that names an operator, a dtype or a dynamic shape
 wrong         runs, and the outputs differ
 failed        any other end: an error that names nothing, a crash, a hang
