@@ -7,10 +7,11 @@ The suite is that of the installed `onnx` package (node, simple, pytorch-convert
 runs in a worker process with a time limit, so that a crash is one case's result. A case whose output shapes depend on
 the values of integer inputs is run with these inputs as constants, as exporters write them.
 
-passed        the outputs are the suite's, within its tolerances (half floats: two units in the last place), with
-              dtypes and shapes
+passed        the outputs are the suite's, with dtypes and shapes: within its tolerances, a unit in the last place of
+              the largest value, and for half floats two units in the last place
 unsupported   refused with an error that names an operator, a dtype or a dynamic shape
 wrong         runs, and the outputs differ
+disputed      runs, and the outputs are ONNX Runtime's (without optimizations), which are not the suite's
 failed        any other end: an error that names nothing, a crash, a hang
 out of scope  strings, sequences, optionals, maps, training operators, dtypes below a byte, shapes that depend on values
 """
@@ -172,7 +173,7 @@ def show(cases: list[Case], results: list[Result], has_details: bool) -> None:
     by_operator: dict[str, Counter[str]] = defaultdict(Counter)
     for case, result in zip(cases, results, strict=True):
         by_operator[case.operator][result.status] += 1
-    statuses = ("passed", "unsupported", "wrong", "failed", "out of scope")
+    statuses = ("passed", "unsupported", "disputed", "wrong", "failed", "out of scope")
     print(f"{'operator':28}" + "".join(f"{status:>14}" for status in statuses))
     for operator, counts in sorted(by_operator.items()):
         print(f"{operator[:28]:28}" + "".join(f"{counts[status] or '':>14}" for status in statuses))

@@ -11,9 +11,11 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from autotune.models.input_shapes import FixedSizes, Shape, fix, free_names, is_static
+from autotune.models.onnx_passes.functions import check_calls
 from autotune.models.onnx_passes.node_order import with_sorted_nodes
-from autotune.models.onnx_passes.rewriting import names_read, opset_version, subgraphs
-from search_spaces.errors import Misuse
+from autotune.models.onnx_passes.rewriting import name_of, names_read, opset_version, subgraphs
+from autotune.models.stored_tensors import examined
+from search_spaces.errors import Misuse, last_line
 
 __all__ = [
     "FixedSizes",
@@ -53,9 +55,11 @@ def read(path: Path, shapes: Mapping[str, Shape], dims: Mapping[str, int] | None
 
 
 def read_with_notices(path: Path, fixed: FixedSizes) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    """The model as `read` returns it, and a notice for each dimension that nobody fixed and that was taken as 1."""
+    """The model as `read` returns it, with notices of dimensions that were taken as 1, and of NaN in its weights."""
     model = _read(path)
     _check_whole(model, path)
+    check_calls(model, path.name)
+    found = examined(model, path)
     model = with_sorted_nodes(model)
     weights = {tensor.name for tensor in model.graph.initializer}
     weights.update(tensor.values.name for tensor in model.graph.sparse_initializer)
@@ -64,7 +68,7 @@ def read_with_notices(path: Path, fixed: FixedSizes) -> tuple[onnx.ModelProto, t
         _check_type(value, path)
     notices = fix(fed, fixed, path.name)
     _forget_dynamic(model, fed)
-    return model, notices
+    return model, (*notices, *found)
 
 
 def inputs(model: onnx.ModelProto) -> tuple[InputSpec, ...]:
@@ -105,8 +109,12 @@ def _read(path: Path) -> onnx.ModelProto:
         raise Misuse(
             f"expected an ONNX file; {path} is truncated or not ONNX. export or fetch it again", code="AT102"
         ) from None
-    except (OSError, onnx.checker.ValidationError) as error:
-        raise Misuse(f"expected a readable ONNX file at {path}; found: {error}", code="AT102") from error
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise Misuse(
+            f"expected a readable ONNX file at {path}; found: {last_line(error).rstrip('.')}. Weights beside it must "
+            "be whole files in its folder, no links out of it",
+            code="AT102",
+        ) from error
 
 
 def _check_whole(model: onnx.ModelProto, path: Path) -> None:
@@ -125,6 +133,7 @@ def _check_whole(model: onnx.ModelProto, path: Path) -> None:
             f"Export it with opset {newest} or older, or install a newer onnx",
             code="AT111",
         )
+    _check_text(model, path)
     _check_names(graph, path)
     known = {"", *_given(graph), *(name for node in graph.node for name in node.output)}
     for node in graph.node:
@@ -132,13 +141,29 @@ def _check_whole(model: onnx.ModelProto, path: Path) -> None:
         if missing:
             raise Misuse(
                 f"expected a whole ONNX model; in {path} nothing computes {missing[0]!r}, "
-                f"which {node.op_type} {node.name or node.output[0]!r} reads: export or fetch it again",
+                f"which {node.op_type} {name_of(node)!r} reads: export or fetch it again",
                 code="AT103",
             )
     missing = [value.name for value in graph.output if value.name not in known]
     if missing:
         raise Misuse(
             f"expected a whole ONNX model; in {path} nothing computes the output {missing[0]!r}", code="AT103"
+        )
+
+
+def _check_text(model: onnx.ModelProto, path: Path) -> None:
+    """Raises Misuse for a name that is no text: protobuf hands over its bytes."""
+    graph = model.graph
+    names = [graph.name, *_given(graph), *(opset.domain for opset in model.opset_import)]
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        names += [value.name, *(dim.dim_param for dim in value.type.tensor_type.shape.dim)]
+    for node in nodes(graph):
+        names += [node.name, node.op_type, node.domain, node.overload, *node.input, *node.output]
+        names += [attribute.name for attribute in node.attribute]
+    if any(isinstance(name, bytes) for name in names):
+        raise Misuse(
+            f"expected names of text; {path} holds a name of other bytes: it is damaged. export or fetch it again",
+            code="AT102",
         )
 
 
@@ -153,14 +178,20 @@ def _check_names(graph: onnx.GraphProto, path: Path) -> None:
     """Raises Misuse where two inputs, two weights or two nodes give the same name."""
     inputs = [value.name for value in graph.input]
     weights = [tensor.name for tensor in graph.initializer]
+    weights += [tensor.values.name for tensor in graph.sparse_initializer]
     computed = [name for node in graph.node for name in node.output if name]
-    for kind, names in (("inputs", inputs), ("weights", weights), ("nodes", computed)):
+    outputs = [value.name for value in graph.output]
+    for kind, names in (("inputs", inputs), ("weights", weights), ("results", computed)):
         repeated = [name for name, count in Counter(names).items() if count > 1]
         if repeated:
             raise Misuse(
                 f"expected one tensor for each name; in {path} two {kind} are called {repeated[0]!r}",
                 code="AT112",
             )
+    if "" in (*inputs, *weights, *outputs):
+        raise Misuse(
+            f"expected a name for each input, weight and output; {path} has one without", code="AT112"
+        )
     shared = set(computed) & set(_given(graph))
     if shared:
         raise Misuse(
@@ -177,7 +208,8 @@ def _check_type(value: onnx.ValueInfoProto, path: Path) -> None:
             f"expected tensors as inputs; {value.name!r} of {path.name} is a {kind}. Export it with tensors",
             code="AT105",
         )
-    name = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+    kind = value.type.tensor_type.elem_type
+    name = onnx.TensorProto.DataType.Name(kind) if kind in onnx.TensorProto.DataType.values() else "UNDEFINED"
     if name in ("UNDEFINED", "STRING") or name.startswith(
         ("COMPLEX", "INT4", "UINT4", "INT2", "UINT2", "FLOAT4")
     ):

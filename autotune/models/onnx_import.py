@@ -39,7 +39,10 @@ def imported(model: onnx.ModelProto, origins: Origins) -> tvm.IRModule:
     importer = _Importer(model, origins)
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return importer.from_onnx(model.graph, opset_version(model))
+        try:
+            return importer.from_onnx(model.graph, opset_version(model))
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise origins.refusal("", _reason(error), "Export the model again") from error
 
 
 def _reason(error: Exception) -> str:

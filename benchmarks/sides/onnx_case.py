@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, numpy_helper
 
 from autotune.deployment.compilation import compile
@@ -104,7 +105,25 @@ def _examine(
         except Exception as error:  # noqa: BLE001 - that there is such an end is what is counted
             return Result("failed", f"{type(error).__name__}: {str(error).strip()[-300:]}")
     found = found if isinstance(found, tuple) else (found,)
-    return _compared(found, outputs, rtol, atol)
+    result = _compared(found, outputs, rtol, atol)
+    if result.status == "wrong" and _is_that_of_onnx_runtime(fixed, fed, found, (rtol, atol)):
+        return Result("disputed", f"{result.reason}; ONNX Runtime computes the same as the build")
+    return result
+
+
+def _is_that_of_onnx_runtime(
+    model: onnx.ModelProto, inputs: list[Any], found: tuple[Any, ...], tolerances: tuple[float, float]
+) -> bool:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        fed = {value.name: array for value, array in zip(session.get_inputs(), inputs, strict=True)}
+        outputs = [np.asarray(output) for output in session.run(None, fed)]
+    except Exception:  # noqa: BLE001 - it cannot run all cases
+        return False
+    return _compared(found, outputs, *tolerances).status == "passed"
 
 
 def _with_constants(model: onnx.ModelProto, inputs: list[Any]) -> tuple[onnx.ModelProto, list[np.ndarray]]:
@@ -153,6 +172,11 @@ def _fed(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     return [value for value in model.graph.input if value.name not in weights]
 
 
+def _unit(dtype: np.dtype) -> float:
+    """The distance of 1 to the next number; 0 for integers."""
+    return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
+
+
 def _compared(found: tuple[Any, ...], expected: list[Any], rtol: float, atol: float) -> Result:
     if len(found) != len(expected):
         return Result("wrong", f"{len(found)} outputs in place of {len(expected)}")
@@ -164,7 +188,9 @@ def _compared(found: tuple[Any, ...], expected: list[Any], rtol: float, atol: fl
             )
         left = mine.astype(np.float64) if mine.dtype.kind not in "c" else mine
         relative = max(rtol, _HALF_FLOATS.get(mine.dtype.name, 0.0))
-        if not np.allclose(left, right.astype(np.float64), rtol=relative, atol=atol, equal_nan=True):
+        # Sums cancel to values near zero: the suite's own are off by a unit in the last place of the largest.
+        absolute = max(atol, _unit(mine.dtype) * np.abs(right[np.isfinite(right)]).max(initial=0))
+        if not np.allclose(left, right.astype(np.float64), rtol=relative, atol=absolute, equal_nan=True):
             error = np.nanmax(np.abs(left - right.astype(np.float64)))
             return Result("wrong", f"output {place}: off by up to {error:.3g}")
     return Result("passed")

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from autotune.models.onnx_passes.graph import Graph
+from autotune.models.onnx_passes.graph import Graph, OversizedConstant
 from autotune.models.onnx_passes.node import Node
 from autotune.models.onnx_passes.rewrites import rewrite_of
 from autotune.models.onnx_passes.rewriting import DEFAULT_DOMAINS, name_of, subgraphs
@@ -87,8 +87,15 @@ class _Rewriting:
             raise node.refusal(
                 f"has outputs whose shapes depend on values: {error}", "Export the model with static shapes"
             ) from None
+        except OversizedConstant as error:
+            raise node.refusal(
+                f"computes {error} from constants alone", "Export the model for smaller sizes"
+            ) from None
         except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
             raise UnfitNode(name_of(proto), last_line(error)) from None
+        except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # A rewrite takes for granted that axes exist and sizes agree.
+            raise UnfitNode(name_of(proto), last_line(error)) from error
         added = [name for each in graph.nodes[count:] for name in each.output]
         if not added or not graph.upgraded.issuperset(added):
             self.is_needed = True
@@ -122,6 +129,8 @@ def _is_opaque(node: onnx.NodeProto) -> bool:
         return True
     if rewrite_of(node) is not None:
         return False
+    if node.domain not in DEFAULT_DOMAINS:
+        return True
     try:
         schema = onnx.defs.get_schema(node.op_type, OPSET, node.domain)
     except onnx.defs.SchemaError:

@@ -14,6 +14,8 @@ from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types,
 
 # A constant that is larger than this, and than what it is made of, stays computed at run time.
 _MAX_GROWN_BYTES = 64 << 20
+# The same for what only other constants are made of.
+_MAX_PASSING_BYTES = 1 << 30
 #: Another result on each run.
 RANDOM = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
@@ -88,10 +90,7 @@ def _foldable(model: onnx.ModelProto, weights: Tensors, types: Types) -> list[in
                 constant.update(node.output)
         needed = _needed(model, chosen)
         unfit = {
-            position
-            for position in chosen
-            if any(name in needed for name in model.graph.node[position].output)
-            and not _fits(model.graph.node[position], weights, types)
+            position for position in chosen if not _fits(model.graph.node[position], weights, types, needed)
         }
         if not unfit:
             return chosen
@@ -110,13 +109,15 @@ def _is_constant(node: onnx.NodeProto, constant: Collection[str], weights: Tenso
     return all(name in (weights if node.op_type in _GROWING else constant) for name in reads)
 
 
-def _fits(node: onnx.NodeProto, weights: Tensors, types: Types) -> bool:
-    """Whether the results of a node can be initializers."""
-    if node.op_type in _CONTAINERS:
+def _fits(node: onnx.NodeProto, weights: Tensors, types: Types, needed: Collection[str]) -> bool:
+    """Whether the results of a node can be initializers, or on the way to one."""
+    is_kept = any(name in needed for name in node.output)
+    if node.op_type in _CONTAINERS and is_kept:
         return False
+    largest = _MAX_GROWN_BYTES if is_kept else _MAX_PASSING_BYTES
     made_of = sum(type_of(weights[name]).num_bytes or 0 for name in names_read(node) if name in weights)
     sizes = [types[name].num_bytes or 0 for name in node.output if name in types]
-    return all(size <= max(_MAX_GROWN_BYTES, made_of) for size in sizes)
+    return all(size <= max(largest, made_of) for size in sizes)
 
 
 def _needed(model: onnx.ModelProto, folded: Collection[int]) -> set[str]:

@@ -128,6 +128,7 @@ def one_hot(node: Node) -> Outputs:
         raise node.refusal("has no depth", "Export the model again")
     indices, values, count = node[0], node[2], depth[0]
     axis = node.attribute("axis", -1) % (indices.rank + 1)
+    node.graph.check_room(count * np.dtype(np.int64).itemsize)
     whole = indices if indices.dtype.kind in "iu" else indices.cast(np.int64)
     whole = whole.cast(np.int64)
     whole = _where(whole < 0, whole + count, whole)

@@ -18,8 +18,12 @@ from autotune.models.onnx_passes.rewriting import (
 from autotune.models.onnx_passes.tensor_types import inferred_values
 from search_spaces.errors import Misuse
 
+# The domain, the name and the overload of a function.
+_Key = tuple[str, str, str]
 # Functions that call functions; more is recursion.
 _MAX_DEPTH = 32
+# Nodes of a model without functions.
+_MAX_NODES = 1_000_000
 
 
 def _body(node: onnx.NodeProto, function: onnx.FunctionProto) -> list[onnx.NodeProto]:
@@ -37,6 +41,40 @@ def _body(node: onnx.NodeProto, function: onnx.FunctionProto) -> list[onnx.NodeP
         if outer and outer not in made:
             nodes.append(onnx.helper.make_node("Identity", [passed[inner]], [outer], f"{prefix}/{inner}"))
     return nodes
+
+
+def check_calls(model: onnx.ModelProto, file: str) -> None:
+    """Raises Misuse for functions that call themselves, and for calls that make more nodes than a model has."""
+    functions = {(one.domain, one.name, one.overload): one for one in model.functions}
+    counts: dict[_Key, int] = {}
+    for key in functions:
+        stack = [key]
+        while stack:
+            inner = _called(functions[stack[-1]], functions)
+            waiting = [each for each in inner if each not in counts]
+            if set(waiting) & set(stack):
+                raise Misuse(
+                    f"expected functions that end; in {file} the function {stack[-1][1]!r} calls itself. "
+                    "Export the model without functions",
+                    code="AT112",
+                )
+            if waiting and stack[-1] not in counts:
+                stack.append(waiting[0])
+            else:
+                last = stack.pop()
+                counts[last] = len(functions[last].node) + sum(counts[each] for each in inner)
+    total = sum(counts[key] for key in _called(onnx.FunctionProto(node=model.graph.node), functions))
+    if total > _MAX_NODES:
+        raise Misuse(
+            f"expected at most {_MAX_NODES} nodes; the functions of {file} call each other so often that they make "
+            f"{total}. Export the model without functions",
+            code="AT112",
+        )
+
+
+def _called(function: onnx.FunctionProto, functions: Mapping[_Key, object]) -> list[_Key]:
+    keys = [(node.domain, node.op_type, node.overload) for node in function.node]
+    return [key for key in keys if key in functions]
 
 
 def with_inlined_functions(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -15,8 +15,18 @@ from autotune.models.onnx_passes.tensor import Tensor
 
 # A constant result up to this size is computed at once; a larger one is left to the graph.
 _MAX_FOLDED_ELEMENTS = 1 << 26
+# What depends on constants alone is computed while the model is built, and stored in it.
+_MAX_CONSTANT_BYTES = 1 << 30
 # Masks of attention hold infinities; weights do not.
 _MAX_MASK_ELEMENTS = 1 << 20
+
+
+class OversizedConstant(Exception):
+    """A result that depends on constants alone, and that is too large to be stored: its size in bytes."""
+
+    def __init__(self, num_bytes: int) -> None:
+        super().__init__(f"a constant of {num_bytes / (1 << 30):.1f} GiB")
+        self.num_bytes = num_bytes
 
 
 class Graph:
@@ -31,6 +41,8 @@ class Graph:
         self._taken = set(names)
         self._numbers = itertools.count()
         self._infinite: dict[str, bool] = {}
+        # The results that depend on constants alone, and that the graph computes.
+        self._grown: set[str] = set()
 
     @property
     def has_infinity(self) -> bool:
@@ -51,6 +63,11 @@ class Graph:
             if name not in self._taken:
                 self._taken.add(name)
                 return name
+
+    def check_room(self, num_bytes: int) -> None:
+        """Raises OversizedConstant for a constant that is larger than any network needs."""
+        if num_bytes > _MAX_CONSTANT_BYTES:
+            raise OversizedConstant(num_bytes)
 
     def constant(self, value: Any, dtype: Any = None) -> Tensor:
         """A constant of the graph."""
@@ -100,6 +117,9 @@ class Graph:
             for result in results:
                 result.array = np.zeros(result.shape, result.dtype)
             return results
+        if all(tensor.is_constant or tensor.name in self._grown for tensor in given.values()):
+            self.check_room(sum(result.size * result.dtype.itemsize for result in results))
+            self._grown.update(result.name for result in results)
         self.use(*given.values())
         self.nodes.append(node)
         return results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -20,11 +21,13 @@ class Inlining:
     prefix:     of the names of nodes and tensors that the body makes.
     names:      the names in the graph for those in the body: its inputs and outputs, and what was inlined so far.
     attributes: the values of the attributes that a function's body refers to.
+    taken:      the names that this inlining made.
     """
 
     prefix: str
     names: dict[str, str]
     attributes: Mapping[str, onnx.AttributeProto] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
 
     def inlined(self, nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
         """The nodes in the names of the graph; a name that the body neither has nor makes is captured and stays."""
@@ -32,13 +35,16 @@ class Inlining:
 
     def made(self, name: str) -> str:
         """The name in the graph for one that the body makes."""
-        if name:
-            self.names.setdefault(name, f"{self.prefix}{SEPARATOR}{name}")
+        if name and name not in self.names:
+            short = _below(self.prefix, name)
+            made = short if short not in self.taken else f"{self.prefix}{SEPARATOR}{name}"
+            self.taken.add(made)
+            self.names[name] = made
         return self.names.get(name, name)
 
     def _inlined(self, node: onnx.NodeProto) -> onnx.NodeProto:
         copy = onnx.NodeProto(op_type=node.op_type, domain=node.domain, overload=node.overload)
-        copy.name = f"{self.prefix}{SEPARATOR}{node.name or next(filter(None, node.output), node.op_type)}"
+        copy.name = _below(self.prefix, node.name or next(filter(None, node.output), node.op_type))
         copy.input.extend(self.names.get(name, name) for name in node.input)
         for attribute in node.attribute:
             given = self.attributes.get(attribute.ref_attr_name) if attribute.ref_attr_name else attribute
@@ -53,7 +59,7 @@ class Inlining:
         return copy
 
     def _rename(self, graph: onnx.GraphProto) -> None:
-        inside = Inlining(self.prefix, dict(self.names), self.attributes)
+        inside = Inlining(self.prefix, dict(self.names), self.attributes, self.taken)
         for value in (*graph.input, *graph.initializer):
             inside.names.pop(value.name, None)
             value.name = inside.made(value.name)
@@ -65,3 +71,12 @@ class Inlining:
         graph.node.extend(nodes)
         for value in graph.output:
             value.name = inside.names.get(value.name, value.name)
+
+
+def _below(prefix: str, name: str) -> str:
+    """A name below a prefix, without the parts that they begin with alike: nested bodies would double each time."""
+    above, parts = prefix.split(SEPARATOR), name.split(SEPARATOR)
+    alike = len(
+        list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(above, parts[:-1], strict=False)))
+    )
+    return SEPARATOR.join([*above, *parts[alike:]])

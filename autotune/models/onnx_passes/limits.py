@@ -41,6 +41,15 @@ def first_limit(model: onnx.ModelProto) -> Limit | None:
     """The first node of a normalized model that cannot be compiled whatever the importer knows."""
     types = inferred_types(model)
     constants = {tensor.name for tensor in model.graph.initializer}
+    for value in model.graph.output:
+        known = types.get(value.name)
+        element = TensorProto.DataType.Name(known.elem_type) if known else ""
+        if element in _NOT_NUMBERS:
+            return Limit(
+                value.name,
+                f"the output is of {element.lower()}",
+                "Export the model with numbers in its place",
+            )
     for node in model.graph.node:
         found = _operator_limit(node) or _input_limit(node, constants) or _type_limit(node, types)
         if found is not None:

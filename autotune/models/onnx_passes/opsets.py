@@ -38,6 +38,12 @@ def with_current_opset(model: onnx.ModelProto) -> onnx.ModelProto:
             )
     if version < _FIRST_WITH_NUMPY_BROADCASTING:
         model = _with_slopes_of_channels(model)
+    if version < 1:
+        raise Misuse(
+            f"expected opset {_FIRST_WITH_NUMPY_BROADCASTING} or newer; found opset {version}, which there is not. "
+            "Export the model again",
+            code="AT111",
+        )
     light = without_large_weights(model)
     for each in light.opset_import:
         each.domain = "" if each.domain in DEFAULT_DOMAINS else each.domain

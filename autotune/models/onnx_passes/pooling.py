@@ -69,15 +69,10 @@ def max_unpool(node: Node) -> Outputs:
         (length - 1) * stride + size - pads[axis] - pads[axis + len(kernel)]
         for axis, (length, stride, size) in enumerate(zip(x.shape[2:], strides, kernel, strict=True))
     ]
-    own = [*x.shape[:2], *own]
-    if shape is not None and shape != own:
-        raise node.refusal(
-            f"has output_shape {shape} in place of {own}: ONNX and ONNX Runtime read its indices differently",
-            "Export the model without output_shape, and pad the result",
-        )
-    zeros = x.graph.constant(np.zeros(math.prod(own)), x.dtype)
+    shape = shape or [*x.shape[:2], *own]
+    zeros = x.graph.constant(np.zeros(math.prod(shape)), x.dtype)
     filled = x.graph.add("ScatterElements", zeros, indices.reshape(-1), x.reshape(-1), axis=0)
-    return [filled.reshape(*own)]
+    return [filled.reshape(*shape)]
 
 
 def _is_plain(node: Node) -> bool:

@@ -22,6 +22,8 @@ def resize(node: Node) -> Outputs:
     """
     x = node[0]
     sampling, axes = _sampling(node), _axes(node)
+    # Each axis takes tables of places and weights for its elements.
+    node.graph.check_room(sum(axis.resized for axis in axes.values()) * 8 * np.dtype(np.int64).itemsize)
     found = {axis: taps(each, sampling) for axis, each in axes.items()}
     if _is_image_repetition(x, found):
         is_floor = (sampling.coordinates, sampling.rounding) == ("asymmetric", "floor")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from onnx import helper
 
@@ -30,6 +32,7 @@ def constant_of_shape(node: Node) -> Outputs:
     sizes = node.integers(0, "shape")
     value = node.attribute("value")
     array = np.zeros(1, np.float32) if value is None else _array(value)
+    node.graph.check_room(math.prod(sizes or []) * array.itemsize)
     return [node.graph.constant(np.broadcast_to(array.reshape(()), sizes or []))]
 
 
@@ -173,6 +176,7 @@ def triangle(node: Node) -> Outputs:
     """Trilu, with a diagonal that may be computed."""
     x = node[0]
     rows, columns = x.shape[-2:]
+    node.graph.check_room(rows * columns * np.dtype(np.int64).itemsize)
     distance = np.arange(columns)[None, :] - np.arange(rows)[:, None]
     diagonal = node.get(1) or node.graph.constant(0, np.int64)
     apart = node.graph.constant(distance, np.int64)
@@ -186,6 +190,7 @@ def eye_like(node: Node) -> Outputs:
     """EyeLike: a constant."""
     x, dtype = node[0], node.attribute("dtype")
     wanted = x.dtype if dtype is None else helper.tensor_dtype_to_np_dtype(dtype)
+    node.graph.check_room(x.size * np.dtype(np.float64).itemsize)
     return [node.graph.constant(np.eye(x.shape[0], x.shape[1], k=node.attribute("k", 0)), wanted)]
 
 
@@ -242,6 +247,17 @@ def reverse_sequence(node: Node) -> Outputs:
     return [node.graph.add("GatherElements", x, indices, axis=time)]
 
 
+def gather(node: Node) -> Outputs:
+    """Gather, whose constant indices must be within the axis: what is compiled reads whatever is there."""
+    length, indices = node[0].shape[node.attribute("axis", 0)], node[1].array
+    if indices is not None and indices.size and not (-length <= indices.min() and indices.max() < length):
+        raise node.refusal(
+            f"has indices from {indices.min()} to {indices.max()} for {length} elements",
+            "Export the model again",
+        )
+    return None
+
+
 def scatter(node: Node) -> Outputs:
     """Scatter under its later name."""
     axis = node.attribute("axis", 0)
@@ -278,5 +294,6 @@ REWRITES: dict[str, Rewrite] = {
     "SpaceToDepth": space_to_depth,
     "CenterCropPad": center_crop_pad,
     "ReverseSequence": reverse_sequence,
+    "Gather": gather,
     "Scatter": scatter,
 }

@@ -68,10 +68,9 @@ def _static(node: onnx.NodeProto, name: str, proto: onnx.TypeProto) -> tuple[np.
         return np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)), (UNKNOWN, *_known(tensor)[1:])
     if not tensor.HasField("shape") or any(not dim.HasField("dim_value") for dim in tensor.shape.dim):
         raise UnknownShape(f"the shape of {name!r}, which {node.op_type} computes, depends on values")
-    return (
-        np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)),
-        tuple(dim.dim_value for dim in tensor.shape.dim),
-    )
+    if any(dim.dim_value < 0 for dim in tensor.shape.dim):
+        raise onnx.shape_inference.InferenceError(f"{name!r} has a negative size: {_known(tensor)}")
+    return np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)), tuple(_known(tensor))
 
 
 def _known(tensor: onnx.TypeProto.Tensor) -> list[int]:

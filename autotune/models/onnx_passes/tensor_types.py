@@ -11,6 +11,8 @@ import onnx
 
 # Initializers up to this size keep their values during inference: shapes, axes, pads, scales.
 _MAX_VALUE_BYTES = 8192
+# Elements of a vector that the propagation of values keeps symbols for, some dozens of bytes each.
+_MAX_SYMBOLS = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +70,30 @@ def inferred_types(model: onnx.ModelProto) -> dict[str, TensorType]:
 
 def inferred_values(model: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
     """The type of every value of the main graph, as ONNX writes it: sequences and optionals included."""
+    light = without_large_weights(model)
     try:
-        inferred = onnx.shape_inference.infer_shapes(without_large_weights(model), data_prop=True)
-    except (RuntimeError, ValueError, TypeError, onnx.shape_inference.InferenceError):
+        inferred = onnx.shape_inference.infer_shapes(light)
+        if not _has_long_vector(inferred.graph):
+            inferred = onnx.shape_inference.infer_shapes(light, data_prop=True)
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        onnx.shape_inference.InferenceError,
+        onnx.checker.ValidationError,
+    ):
         inferred = model
     found = {value.name: value.type for value in (*inferred.graph.output, *inferred.graph.value_info)}
     found.update((value.name, value.type) for value in inferred.graph.input)
     for tensor in model.graph.initializer:
         found[tensor.name] = onnx.helper.make_tensor_type_proto(tensor.data_type, tuple(tensor.dims))
     return found
+
+
+def _has_long_vector(graph: onnx.GraphProto) -> bool:
+    """Whether ONNX would keep a symbol for each of millions of elements, as it takes any vector for a shape."""
+    shapes = (value.type.tensor_type.shape.dim for value in (*graph.input, *graph.value_info, *graph.output))
+    return any(len(dims) == 1 and dims[0].dim_value > _MAX_SYMBOLS for dims in shapes)
 
 
 def without_large_weights(model: onnx.ModelProto) -> onnx.ModelProto:

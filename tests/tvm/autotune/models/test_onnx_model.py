@@ -145,7 +145,7 @@ def test_cycles_are_refused_with_their_nodes(file: Path) -> None:
             lambda model: model.graph.initializer.add().CopyFrom(model.graph.initializer[0]),
             "two weights .*'weight'",
         ),
-        (lambda model: model.graph.node[0].output.__setitem__(0, "y"), "two nodes are called 'y'"),
+        (lambda model: model.graph.node[0].output.__setitem__(0, "y"), "two results are called 'y'"),
         (
             lambda model: model.graph.node[0].output.__setitem__(0, "left"),
             "computes 'left', which is given as well",
