@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tvm
 from tvm import relax
@@ -15,7 +17,7 @@ from tvm.support import cc
 from autotune.builders.local_builder import LocalBuilder
 from autotune.deployment.coverage import Coverage, coverage
 from autotune.deployment.default_schedules import with_default_schedules
-from autotune.deployment.executable import Executable, SavedModel
+from autotune.deployment.executable import THREADS, Executable, SavedModel
 from autotune.deployment.library import Array, Library
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
 from autotune.deployment.side_by_side import EngineLatency, TimingSettings, measure
@@ -25,7 +27,6 @@ from autotune.models.lowering import lower
 from autotune.models.merging import merged
 from autotune.models.model import Model
 from autotune.models.onnx_file import InputSpec
-from autotune.models.shape_plan import ShapePlan
 from autotune.models.task_extraction import calls, has_graph
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.space import Candidate
@@ -69,8 +70,7 @@ class Build:
         """Times the model on seeded inputs, in a process of its own, on as many threads as cores."""
         with tempfile.TemporaryDirectory() as scratch:
             engine = SavedModel(self.save(Path(scratch) / "model.so"))
-            threads = int(str(self.target.attr("num-cores") or 1))
-            return measure(engine, TimingSettings(self.inputs, threads, rounds, seed=seed))
+            return measure(engine, TimingSettings(self.inputs, threads_of(self.target), rounds, seed=seed))
 
     def save(self, path: str | Path, linker: str | None = None) -> Path:
         """Writes the model as a shared library that `autotune.load` reads; a file of that name is replaced.
@@ -136,10 +136,12 @@ def compile(  # noqa: PLR0913 - public since 0.1
             packed = relax.transform.FoldConstant()(split)
     found = coverage([name for name, _ in calls(lowered)], records.lookups, log, device, by_default)
     plan = model.plan if isinstance(model, DynamicModel) else None
-    if plan is not None:
-        packed.update(_with_plan(plan))
+    texts = {} if plan is None else {PLAN: plan.to_json()}
+    if is_cpu(target):
+        texts[THREADS] = str(threads_of(target))
+    packed.update(_with_texts(texts))
     built = relax.build(packed, target=compiled_for, relax_pipeline=_to_executable(compiled_for))
-    library = Library(built, "cpu" if is_cpu(target) else str(compiled_for.kind.name))
+    library = _library(built, target)
     executable = Executable(library) if plan is None else DynamicExecutable(library, plan)
     to_pack, left = _count_packs(split), _count_packs(packed)
     specs = model.inputs if isinstance(model, Model | DynamicModel) else _inputs(model)
@@ -154,7 +156,18 @@ def compile_any_size(path: Path, inputs: DynamicInputs, target: Target) -> Libra
     lowered = merged({FALLBACK: lower(import_any_size(path, inputs), target)})
     compiled_for = tvm_target(target)
     built = relax.build(lowered, target=compiled_for, relax_pipeline=_to_executable(compiled_for))
-    return Library(built, "cpu" if is_cpu(target) else str(compiled_for.kind.name))
+    return _library(built, target)
+
+
+def threads_of(target: Target) -> int:
+    """The number of threads that kernels for the target are tuned for."""
+    return int(str(target.attr("num-cores") or 1))
+
+
+def _library(built: Any, target: Target) -> Library:
+    if is_cpu(target):
+        return Library(built, "cpu", threads_of(target))
+    return Library(built, str(tvm_target(target).kind.name))
 
 
 class _TrialBuild:
@@ -174,11 +187,12 @@ class _TrialBuild:
         return not isinstance(built, Failure)
 
 
-def _with_plan(plan: ShapePlan) -> tvm.IRModule:
-    """A module with a function that returns the plan."""
+def _with_texts(texts: Mapping[str, str]) -> tvm.IRModule:
+    """A module with functions that return these texts."""
     builder = relax.BlockBuilder()
-    with builder.function(PLAN, []):
-        builder.emit_func_output(tvm.ir.StringImm(plan.to_json()))
+    for name, text in texts.items():
+        with builder.function(name, []):
+            builder.emit_func_output(tvm.ir.StringImm(text))
     return builder.get()
 
 

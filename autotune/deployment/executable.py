@@ -14,6 +14,9 @@ from autotune.models.dynamic_model import MAIN
 from autotune.models.shape_plan import ShapePlan
 from search_spaces.errors import Misuse, last_line
 
+#: The function of a library that returns the number of threads that it was tuned for.
+THREADS = "threads"
+
 
 @dataclass(frozen=True, eq=False)
 class Executable:
@@ -29,9 +32,10 @@ class Executable:
         return as_returned(self.library.run(MAIN, inputs))
 
 
-def load(path: str | Path, device: str = "cpu") -> Executable | DynamicExecutable:
+def load(path: str | Path, device: str = "cpu", threads: int | None = None) -> Executable | DynamicExecutable:
     """A model that `Build.save` wrote, ready to be called as ``model(input)``; threads may share it.
 
+    threads: for kernels, at most as many as this process has processors; by default what the model was tuned for.
     The library is machine code: load only what you trust. Raises Misuse where it is not such a library.
     """
     path = Path(path)
@@ -41,13 +45,19 @@ def load(path: str | Path, device: str = "cpu") -> Executable | DynamicExecutabl
         module = tvm.runtime.load_module(str(path.absolute()))
         # The plan is a constant: reading it needs no other device.
         machine = relax.VirtualMachine(module, tvm.cpu())
-        plan = str(machine[PLAN]()) if machine.module.implements_function(PLAN) else None
+        plan, tuned_for = (_text(machine, name) for name in (PLAN, THREADS))
     except (RuntimeError, ValueError, OSError, AttributeError) as error:
         raise Misuse(
             f"expected a built model; {path} cannot be loaded as one: {last_line(error)}", code="AT705"
         ) from error
-    library = Library(module, device)
+    wanted = threads or (int(tuned_for) if tuned_for else None)
+    library = Library(module, device, wanted if device == "cpu" else None)
     return Executable(library) if plan is None else DynamicExecutable(library, ShapePlan.from_json(plan))
+
+
+def _text(machine: relax.VirtualMachine, name: str) -> str | None:
+    """What a function of a library without parameters returns; None where it has no such function."""
+    return str(machine[name]()) if machine.module.implements_function(name) else None
 
 
 @dataclass(frozen=True, slots=True)
