@@ -41,6 +41,7 @@ from autotune.jobs.job_file import JobRequest, ModelRequest, read_job_file
 from autotune.jobs.plan import JobPlan, PlannedModel, share_out
 from autotune.jobs.run import open_job
 from autotune.jobs.status import read_status, write_status
+from autotune.models.model_format import ModelFormat
 from autotune.models.operators import operator_task
 from autotune.runners import thread_scaling
 from autotune.runners.references import References
@@ -509,7 +510,7 @@ def _(case: Case) -> None:
     saved = SimpleNamespace(save=lambda path: path, coverage=SimpleNamespace(rows=()))
     check = SimpleNamespace(max_abs_error=1.0, max_rel_error=1.0)
     wrong = SimpleNamespace(mistake="output 0: off by one", latencies=(), ratios=(), check=check)
-    network = SimpleNamespace(path=Path("x.onnx"), shapes={}, inputs=())
+    network = SimpleNamespace(path=Path("x.onnx"), shapes={}, inputs=(), format=ModelFormat.ONNX)
     for name, value in (
         ("find_device", here),
         ("read_model", network),
