@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 
 from autotune.models import onnx_file
+from autotune.models.model_format import ModelFormat, format_of
 from autotune.models.onnx_file import FixedSizes, InputSpec, Shape
 from autotune.models.size_range import Size, SizeRange, largest
 from search_spaces.errors import Misuse
@@ -81,8 +82,15 @@ def read_dynamic_inputs(
 ) -> tuple[DynamicInputs, tuple[str, ...]]:
     """The inputs of a file with ranges for some of its free dimensions, and notices, see `onnx_file.read_with_notices`.
 
-    Dimensions of one name are one axis. Raises Misuse as that does, and where a dimension has two ranges.
+    Dimensions of one name are one axis. Raises Misuse as that does, where a dimension has two ranges, and for files of
+    other formats than ONNX.
     """
+    if format_of(path) is not ModelFormat.ONNX:
+        raise Misuse(
+            f"expected an ONNX file for a range of sizes; found {path.name}. Name one size for each dimension, or "
+            "export the model as .onnx",
+            code="AT105",
+        )
     free = onnx_file.free_dimensions(path)
     ranges: dict[str, SizeRange] = {}
     for name, size in _given(shapes, dims, free):

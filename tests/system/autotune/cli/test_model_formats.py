@@ -66,6 +66,15 @@ def test_files_without_a_graph_say_how_to_get_one(name: str, words: str, tmp_pat
     assert words in " ".join(ended.stderr.split())
 
 
+def test_ranges_of_sizes_are_for_onnx_files(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    ended = run_here(
+        "tune", MODELS / "float.tflite", "--log", log, "--shape", "x:1..8,16,16,3", "--trials", "2"
+    )
+    assert ended.returncode == 2
+    assert "expected an ONNX file for a range of sizes" in " ".join(ended.stderr.split())
+
+
 def test_a_missing_extra_is_said_in_one_sentence() -> None:
     assert importlib.util.find_spec("no_such_package") is None
     with pytest.raises(Misuse, match=r"pip install 'autotune\[torch\]'") as error:
