@@ -98,3 +98,20 @@ def test_quantized_convolutions(tmp_path: Path, target: Target) -> None:
     ]
     model = single_node("QLinearConv", inputs, dict.fromkeys(range(1, 8)), opset=10, pads=[1, 1, 1, 1])
     _computes_the_same(model, [x], tmp_path, target)
+
+
+@pytest.mark.parametrize("operator", ["ReduceMax", "ReduceMin", "ArgMax", "ArgMin"])
+def test_extremes_of_infinities(operator: str, tmp_path: Path, target: Target) -> None:
+    lowest = np.float32(-np.inf if operator.endswith("Max") else np.inf)
+    x = np.array([[0.0, 1.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]], np.float32)
+    form = {"axis": 1} if operator.startswith("Arg") else {"axes": [1]}
+    model = single_node(operator, [x], opset=17, **form)
+    model.graph.node[0].input[0] = "masked"
+    nodes = [
+        onnx.helper.make_node("Cast", ["x0"], ["is_kept"], to=onnx.TensorProto.BOOL),
+        onnx.helper.make_node("Where", ["is_kept", "x0", "lowest"], ["masked"]),
+    ]
+    for node in reversed(nodes):
+        model.graph.node.insert(0, node)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(lowest, "lowest"))
+    _computes_the_same(model, [x], tmp_path, target)
