@@ -1,13 +1,18 @@
 from autotune.deployment.compilation import Build, compile
 from autotune.deployment.executable import load
 from autotune.deployment.preflight import Preflight, check
+from autotune.deployment.shape_dispatch import DynamicExecutable
+from autotune.deployment.shape_planning import load_dynamic_model
 from autotune.devices.device import Device, local_device, parse_device
 from autotune.jobs.job_file import JobRequest, ModelRequest, read_job_file
 from autotune.jobs.plan import JobPlan, plan_job
 from autotune.jobs.run import JobResult, open_job, run_job
+from autotune.models.dynamic_model import DynamicModel
 from autotune.models.lowering import lower
 from autotune.models.model import Model, load_model
 from autotune.models.operators import operator_task
+from autotune.models.shape_plan import ShapePlan
+from autotune.models.size_range import SizeRange
 from autotune.models.task_extraction import extract_tasks
 from autotune.models.torch_module import from_torch
 from autotune.search.cost_model_sampler import CostModelSampler
@@ -30,6 +35,8 @@ __all__ = [
     "Config",
     "CostModelSampler",
     "Device",
+    "DynamicExecutable",
+    "DynamicModel",
     "Failure",
     "FailureKind",
     "IllegalSchedule",
@@ -43,6 +50,8 @@ __all__ = [
     "Preflight",
     "RecordStore",
     "SamplerKind",
+    "ShapePlan",
+    "SizeRange",
     "Target",
     "Timing",
     "Tuner",
@@ -57,6 +66,7 @@ __all__ = [
     "extract_tasks",
     "from_torch",
     "load",
+    "load_dynamic_model",
     "load_model",
     "local_device",
     "lower",

@@ -56,7 +56,7 @@ def load(path: str | Path, device: str = "cpu", threads: int | None = None) -> E
 
 
 def _text(machine: relax.VirtualMachine, name: str) -> str | None:
-    """What a function of a library without parameters returns; None where it has no such function."""
+    """The text that a function of a library returns; None where it has no such function."""
     return str(machine[name]()) if machine.module.implements_function(name) else None
 
 

@@ -1,4 +1,4 @@
-"""A built model computes on the threads that it was tuned for, in any thread of a process in which TVM did otherwise."""
+"""A built model computes on the threads it was tuned for, in any thread of a process where TVM was told otherwise."""
 
 from __future__ import annotations
 
