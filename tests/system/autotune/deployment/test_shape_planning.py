@@ -161,16 +161,16 @@ def test_a_limit_without_a_range_is_refused(tmp_path: Path) -> None:
 def test_a_job_tunes_a_few_sizes_and_builds_one_library(tmp_path: Path) -> None:
     path = pooling(tmp_path / "m.onnx")
     ended = run_here(
-        "tune", path, "--dim", "batch=1..2", "--dim", "length=4..8:4", "--trials", 4, "--log",
+        "tune", path, "--dim", "batch=1..2", "--dim", "length=4", "--trials", 2, "--log",
         tmp_path / "log.jsonl", "--output", tmp_path / "out",
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     built = autotune.load(tmp_path / "out" / "m.so")
     session = onnxruntime.InferenceSession(path)
-    for batch, length in [(1, 4), (2, 4), (1, 8), (2, 8)]:
-        x = np.random.default_rng(0).standard_normal((batch, length, 4), np.float32)
-        mask = np.ones((batch, length), np.int64)
+    for batch in (1, 2):
+        x = np.random.default_rng(0).standard_normal((batch, 4, 4), np.float32)
+        mask = np.ones((batch, 4), np.int64)
         [right] = session.run(None, {"x": x, "mask": mask})
         np.testing.assert_allclose(built(x, mask), right, atol=1e-5)
-    with pytest.raises(Misuse, match=r"expected x:1\.\.2,4\.\.8:4,4 float32; mask:1\.\.2,4\.\.8:4 int64"):
-        built(np.zeros((1, 5, 4), np.float32), np.ones((1, 5), np.int64))
+    with pytest.raises(Misuse, match=r"expected x:1\.\.2,4,4 float32; mask:1\.\.2,4 int64"):
+        built(np.zeros((3, 4, 4), np.float32), np.ones((3, 4), np.int64))
