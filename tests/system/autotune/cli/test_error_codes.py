@@ -527,7 +527,7 @@ def _(case: Case) -> None:
     here = SimpleNamespace(is_here=True, target=LLVM, fingerprint=None, threads=1)
     coverage = SimpleNamespace(rows=(), untuned=(), borrowed=(), missed_share=0.5)
     built = SimpleNamespace(coverage=coverage)
-    for name, value in (("find_device", here), ("read_model", None), ("compile", built)):
+    for name, value in (("find_device", here), ("read_sized_model", None), ("compile", built)):
         case.patch.setattr(build, name, lambda *_arguments, found=value, **_options: found)
     case.command("build", "x.onnx", "--log", case.log(), "-o", case.folder / "x.so", "--strict", "0.1")
 
