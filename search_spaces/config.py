@@ -10,6 +10,7 @@ from functools import cached_property
 
 from search_spaces.decision import Answer, Decision
 from search_spaces.errors import IllegalSchedule
+from search_spaces.target import Target
 
 
 @dataclass(frozen=True)
@@ -61,5 +62,13 @@ class Config:
         return len(self.answers)
 
 
-#: Leaves an operator as it is, where a space offers that: naive loops, the reference for numerics and time.
+#: Leaves an operator as it is: naive loops.
 UNTOUCHED = Config((("sketch", "default"),))
+#: Schedules an operator for a CPU without a measurement. The number goes up whenever other programs come out of it, so
+#: that their records are not taken for one program's.
+DEFAULT_SCHEDULE = Config((("sketch", "default-schedule-1"),))
+
+
+def baseline_config(target: Target) -> Config:
+    """The config of an operator that was not tuned, as builds run it: the latency to beat."""
+    return UNTOUCHED if target.is_gpu else DEFAULT_SCHEDULE

@@ -21,7 +21,7 @@ from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Reply, Returned
 from autotune.workers.threads import compiler_threads
-from search_spaces.config import UNTOUCHED, Config
+from search_spaces.config import Config, baseline_config
 from search_spaces.errors import AutotuneError
 from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
@@ -146,7 +146,7 @@ class LocalBuilder(Closeable):
                 reply.value.prepacked,
                 gpu=reply.value.gpu,
                 cubin=reply.value.cubin,
-                is_reference=candidate.config == UNTOUCHED,
+                is_reference=candidate.config == baseline_config(candidate.task.target),
             )
         for rest in (library, library.with_suffix(".o")):
             rest.unlink(missing_ok=True)

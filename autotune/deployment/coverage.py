@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from search_spaces.config import UNTOUCHED
 from tuning_logs.exchange.metaschedule_database import Lookup
 from tuning_logs.record_store import RecordStore
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
@@ -39,7 +40,8 @@ class CoverageRow:
     source:        whose schedule is used instead: the other device's or operator's name, empty where none is; of an own
                    record, "trace stored with" the version of the search space, where it was replayed by its trace;
     tuned_secs:    one call with the schedule that is used, as recorded; None where that was never measured here;
-    default_secs:  one call of the untouched operator, as recorded; None where never measured;
+    default_secs:  one call of the operator as it is without tuning, as recorded: on CPUs with the default schedule,
+                   elsewhere with naive loops; None where never measured;
     flops:         floating-point operations of one call;
     key:           its workload's key, None where its shape is dynamic;
     share:         its expected part of the time of all operators, 0 to 1; None where its shape is dynamic
@@ -104,7 +106,7 @@ def coverage(
 
     by_default: the functions that got a default schedule. The time of an operator that was never measured is expected
     from its operations: at the rate at which the build's tuned operators run, for naive loops that of the log's other
-    untouched operators, or that of the operator whose schedule it borrows.
+    naive loops, or that of the operator whose schedule it borrows.
     """
     merged: dict[str, CoverageRow] = {}
     for name in calls:
@@ -157,7 +159,8 @@ def _row(name: str, lookup: Lookup, log: RecordStore, device: DeviceFingerprint 
 
 def _expected(rows: Sequence[CoverageRow], lookups: Mapping[str, Lookup]) -> dict[str, float | None]:
     """Expected seconds of all calls of each operator, by name; None for a dynamic shape."""
-    naive = _rate([(row.flops, row.default_secs) for row in rows], _NAIVE_FLOPS)
+    untouched = [row for row in rows if lookups[row.name].choice.default == UNTOUCHED]
+    naive = _rate([(row.flops, row.default_secs) for row in untouched], _NAIVE_FLOPS)
     tuned = _rate([(row.flops, row.tuned_secs) for row in rows], _SCHEDULED_FLOPS)
     return {row.name: _expected_secs(row, lookups[row.name], naive, tuned) for row in rows}
 
@@ -174,9 +177,9 @@ def _expected_secs(row: CoverageRow, lookup: Lookup, naive: float, tuned: float)
     if record is not None and row.status in (Status.NEAR_MATCH, Status.OTHER_DEVICE):
         size = row.flops / record.task.workload.flops if record.task.workload.flops else 1.0
         return record.secs * size * row.calls
-    if row.status is Status.DEFAULT_SCHEDULE:
-        return row.flops / tuned * row.calls
-    return row.flops / naive * row.calls if row.secs is None else row.secs
+    if row.secs is not None:
+        return row.secs
+    return row.flops / (tuned if row.status is Status.DEFAULT_SCHEDULE else naive) * row.calls
 
 
 def _default_secs(lookup: Lookup, log: RecordStore, device: DeviceFingerprint | None) -> float | None:

@@ -120,7 +120,7 @@ class TaskScheduler:
     def _expected_fall(self, one: TaskProgress) -> float:
         """Seconds of one call per trial spent on this task."""
         window = 2 * self.batch
-        before = one.best_secs[-window] if one.trials >= window else min(one.default_secs, one.best_secs[0])
+        before = min(one.default_secs, one.best_secs[-window if one.trials >= window else 0])
         recent = max(before - one.best, 0.0) / min(window, one.trials)
         hope = one.best / one.trials
         return _RECENT_SHARE * recent + (1 - _RECENT_SHARE) * hope

@@ -13,7 +13,7 @@ from cost_models.features.block_chain import CHAIN_COLUMNS, chain_row
 from cost_models.features.hardware import HARDWARE_COLUMNS, Hardware
 from cost_models.features.nest_features import NEST_COLUMNS, nest_features
 from cost_models.features.sketch_outline import SketchOutline, operators, outline
-from search_spaces.config import Config
+from search_spaces.config import UNTOUCHED, Config
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
@@ -92,11 +92,13 @@ class ProgramFeatures:
         self._operator = _operator_row(self.module, task.workload.flops)
 
     def matrix(self, sketch: Sketch | None, configs: Sequence[Config]) -> NDArray[np.float32]:
-        """(n, len(COLUMNS)) features of configs of one sketch; with None, of the untuned operator."""
+        """(n, len(COLUMNS)) features of configs of one sketch; with None, of the untuned operator,
+        whose loops are not told of."""
         rows = len(configs)
         if sketch is None:
             scheduled = np.full((rows, COLUMNS.index("nests")), np.nan)
-            found = [scheduled, np.zeros((rows, 1)), np.ones((rows, 1))]
+            is_untouched = np.array([[float(config == UNTOUCHED)] for config in configs]).reshape(rows, 1)
+            found = [scheduled, np.zeros((rows, 1)), is_untouched]
         else:
             known = self._outlines.get(id(sketch))
             if known is None:

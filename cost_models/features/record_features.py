@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cost_models.features.feature_cache import KEY_BYTES, FeatureCache
 from cost_models.features.program_features import COLUMNS, FEATURE_VERSION, ProgramFeatures
+from search_spaces.config import DEFAULT_SCHEDULE, UNTOUCHED
 from search_spaces.errors import IllegalSchedule
 from search_spaces.tensor_ir.sketch import Sketch, stored_sketch
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
@@ -22,7 +23,8 @@ from tuning_logs.records.record import TuningRecord
 
 #: Below that many rows another process takes longer to start than it saves.
 _WORTH_PROCESSES: Final = 4000
-_UNTOUCHED: Final = "default"
+#: Programs of no sketch.
+_BASELINES: Final = tuple(config.by_name["sketch"] for config in (UNTOUCHED, DEFAULT_SCHEDULE))
 
 
 def record_key(record: TuningRecord) -> bytes:
@@ -92,7 +94,7 @@ def _task_features(records: list[TuningRecord]) -> NDArray[np.float32]:
     rows = np.full((len(records), len(COLUMNS)), np.nan, dtype=np.float32)
     for (name, _, _), places in groups.items():
         configs = [records[place].config for place in places]
-        if name == _UNTOUCHED:
+        if name in _BASELINES:
             rows[places] = features.matrix(None, configs)
         elif (sketch := _sketch(features, records[places[0]])) is not None:
             rows[places] = features.matrix(sketch, configs)

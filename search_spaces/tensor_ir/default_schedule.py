@@ -36,10 +36,24 @@ def default_schedule(func: tvm.tirx.PrimFunc, target: tvm.target.Target) -> tvm.
     try:
         module = tvm.IRModule({"main": func})
         schedule = s_tir.Schedule(module, debug_mask="none", error_render_level="none")
-        done = _scheduled(schedule, vector_unit(target))
-    except (RuntimeError, ValueError, TypeError, LookupError):
+    except (RuntimeError, ValueError, TypeError):
         return func
-    return done.mod["main"].with_attr("tirx.is_scheduled", True)
+    done = scheduled_by_default(schedule, target)
+    return func if done is None else done.mod["main"].with_attr("tirx.is_scheduled", True)
+
+
+def scheduled_by_default(schedule: s_tir.Schedule, target: tvm.target.Target) -> s_tir.Schedule | None:
+    """An untouched schedule of one function, "main", with that schedule applied; its trace replays it.
+
+    None where no rule fits and for targets other than CPUs.
+    """
+    is_fit = isinstance(schedule.mod["main"].body, s_tir.SBlockRealize)
+    if not is_fit or str(target.kind.name) != "llvm":
+        return None
+    try:
+        return _scheduled(schedule, vector_unit(target))
+    except (RuntimeError, ValueError, TypeError, LookupError):
+        return None
 
 
 def _scheduled(schedule: s_tir.Schedule, unit: VectorUnit) -> s_tir.Schedule:

@@ -1,5 +1,4 @@
-"""The search space of one operator: TVM's sketches for the target, and the untouched operator beside them
-(imports TVM)."""
+"""The search space of one operator: TVM's sketches for the target, and a baseline beside them (imports TVM)."""
 
 from __future__ import annotations
 
@@ -9,25 +8,27 @@ import numpy as np
 import tvm
 from tvm import s_tir
 
-from search_spaces.config import UNTOUCHED, Config
+from search_spaces.config import UNTOUCHED, Config, baseline_config
 from search_spaces.decision import Answer, Choose, Decision
 from search_spaces.errors import IllegalSchedule, last_line
 from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.default_schedule import scheduled_by_default
 from search_spaces.tensor_ir.design_space import design_space
 from search_spaces.tensor_ir.register_blocking import RegisterBlocking
 from search_spaces.tensor_ir.sketch import Sketch, read_sketches, stored_sketch
 from search_spaces.tensor_ir.vector_unit import vector_unit
 
-_SKETCH, _UNTOUCHED = UNTOUCHED.answers[0]
+_SKETCH = "sketch"
 
 
 class TensorIRSpace:
     """MetaSchedule's design space for a task, as questions.
 
-    The first decision picks a sketch, or "default": the operator as it is, naive loops and all. Every sampling
-    instruction of the sketch is one more decision (`tile-N`, `unroll-N`, `location-N`, `categorical-N`).
+    The first decision picks a sketch or the default, which is the operator as a build without records has it: on a
+    CPU with the default schedule, elsewhere with naive loops. Every sampling instruction of a sketch is one more
+    decision (`tile-N`, `unroll-N`, `location-N`, `categorical-N`). `UNTOUCHED` applies on all targets, as logs have it.
 
     >>> space = TensorIRSpace(task)
     >>> candidate = space.apply(lambda decision: rng.integers(len(decision.choices)))
@@ -46,7 +47,7 @@ class TensorIRSpace:
         found = design_space(self._module, self._target)
         self._postprocs = found.postprocs
         self._sketches = {sketch.name: sketch for sketch in read_sketches(self._module, found.sketches)}
-        self._first = Decision(_SKETCH, (_UNTOUCHED, *self._sketches))
+        self._first = Decision(_SKETCH, (self.default.by_name[_SKETCH], *self._sketches))
 
     @property
     def task(self) -> TuningTask:
@@ -60,8 +61,8 @@ class TensorIRSpace:
 
     @property
     def default(self) -> Config:
-        """The untouched operator."""
-        return UNTOUCHED
+        """The default schedule on a CPU, the untouched operator elsewhere."""
+        return baseline_config(self._task.target)
 
     @cached_property
     def size(self) -> int:
@@ -77,7 +78,7 @@ class TensorIRSpace:
         """Asks every question and builds nothing (about 10 µs)."""
         first = self._first.choices[choose(self._first)]
         answers = [(_SKETCH, first)]
-        if first != _UNTOUCHED:
+        if first in self._sketches:
             for decision in self._sketches[str(first)].asked:
                 answers.append((decision.name, decision.choices[choose(decision)]))
         return Config(tuple(answers))
@@ -112,10 +113,13 @@ class TensorIRSpace:
         Raises IllegalSchedule with TVM's reason where the answers cannot be applied, or a postprocessor
         (on GPUs: the check of what the device can hold) turns the result down.
         """
-        config = self.answer(choose)
         schedule = s_tir.Schedule(self._module, seed=1, debug_mask="none", error_render_level="none")
+        if choose == UNTOUCHED:
+            return Candidate(self._task, UNTOUCHED, schedule)
+        config = self.answer(choose)
         if config == self.default:
-            return Candidate(self._task, config, schedule)
+            done = scheduled_by_default(schedule, self._target)
+            return Candidate(self._task, config, done or schedule)
         sketch = self._sketches[str(config.by_name[_SKETCH])]
         taken = self._schedule(schedule, sketch, config)
         answers = tuple((decision.name, taken[decision.name]) for decision in sketch.asked)

@@ -16,7 +16,7 @@ import tvm_ffi
 from tvm import s_tir
 from tvm.s_tir import meta_schedule
 
-from search_spaces.config import Config
+from search_spaces.config import UNTOUCHED, Config
 from search_spaces.errors import AutotuneError, IllegalSchedule, Misuse
 from search_spaces.space import Candidate
 from search_spaces.target import Target
@@ -125,7 +125,7 @@ def _candidate(space: TensorIRSpace, record: Any) -> Candidate:
     """The candidate that is the program of the record. Raises IllegalSchedule where none does."""
     program = s_tir.Schedule(record.workload.mod, debug_mask="none", error_render_level="none")
     record.trace.apply_to_schedule(program, remove_postproc=False)
-    tried = [space.default]
+    tried = list(dict.fromkeys((UNTOUCHED, space.default)))
     for sketch in space.sketches:
         answers = sketch.read(record.trace)
         if answers is not None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Final
 
-from search_spaces.config import UNTOUCHED, Config
+from search_spaces.config import UNTOUCHED, Config, baseline_config
 from search_spaces.config_transfer import transferred
 from search_spaces.errors import IllegalSchedule
 from search_spaces.space import Candidate
@@ -71,13 +71,15 @@ class Miss:
 
 
 _NO_RECORD: Final = Miss(Cause.NO_RECORD, "no record of this operator")
+_ONLY_UNTOUCHED: Final = Miss(Cause.NO_RECORD, "only its naive loops were measured")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The schedule of an operator in a build.
 
-    record:    the record of the schedule, None for TVM's own loops; of another task for a near match.
+    default:   the config of an operator that was not tuned;
+    record:    the record of the schedule, None where there is none to use; of another task for a near match.
     candidate: its schedule for this very operator.
     miss:      why there is no record of the operator's own, None where there is one.
     """
@@ -110,7 +112,8 @@ class ScheduleChooser:
     def choose(self, task: TuningTask) -> Choice:
         """The best record of the task's own, else of another device if allowed, else of a similar operator."""
         if not self._outcomes:
-            return Choice(UNTOUCHED, miss=_NO_RECORD)  # not worth a search space, which takes some 50 ms
+            # Not worth a search space, which takes some 50 ms.
+            return Choice(baseline_config(task.target), miss=_NO_RECORD)
         space = TensorIRSpace(task)
         record = self._log.best(task, self._device)
         if record is not None:
@@ -137,6 +140,8 @@ class ScheduleChooser:
         default = with_all_repeats(self._log, space.task, record.device, space.default)
         if default is not None and not is_beyond_noise(record.measurement, default.measurement):
             record = default
+        if default is None and _is_naive(record, space):
+            return Choice(space.default, miss=_ONLY_UNTOUCHED)
         try:
             if record.config != space.default and other_version:
                 raise IllegalSchedule(other_version)
@@ -202,7 +207,7 @@ class ScheduleChooser:
         space = TensorIRSpace(trial_counts.task)
         default = with_all_repeats(self._log, trial_counts.task, trial_counts.device, space.default)
         is_better = default is None or is_beyond_noise(record.measurement, default.measurement)
-        return record if is_better and record.config != space.default else None
+        return record if is_better and record.config not in (space.default, UNTOUCHED) else None
 
     def _first_that_fits(
         self, space: TensorIRSpace, records: Iterable[TuningRecord], origin: Origin, miss: Miss | None
@@ -232,6 +237,11 @@ class ScheduleChooser:
             names = ", ".join(sorted({each.task.name for each in similar})[:3])
             return Miss(Cause.OTHER_SHAPE, f"no record of this shape, only of others: {names}")
         return _NO_RECORD
+
+
+def _is_naive(record: TuningRecord, space: TensorIRSpace) -> bool:
+    """Whether it is of the loops that builds had before there were default schedules."""
+    return record.config == UNTOUCHED != space.default
 
 
 def carried_over(space: TensorIRSpace, config: Config) -> Candidate | None:

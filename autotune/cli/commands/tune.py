@@ -34,9 +34,9 @@ from autotune.models.operators import operator_task
 from autotune.search.pretrained_model import NO_MODEL, SHIPPED
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
-from search_spaces import Misuse
-from search_spaces.config import UNTOUCHED
-from tuning_logs import Failure, RecordStore, Timing
+from search_spaces import Misuse, TuningTask
+from search_spaces.config import baseline_config
+from tuning_logs import DeviceFingerprint, Failure, RecordStore, Timing, TuningRecord
 from tuning_logs.selection.ranking import with_all_repeats
 
 
@@ -159,6 +159,10 @@ def _plan(request: JobRequest, op: str | None, device: str) -> JobPlan:
     return JobPlan(request, share_out([(where, [PlannedModel(op, (operator_task(op, where.target),))])]))
 
 
+def _baseline(log: RecordStore, task: TuningTask, device: DeviceFingerprint | None) -> TuningRecord | None:
+    return with_all_repeats(log, task, device, baseline_config(task.target))
+
+
 def _summary(request: JobRequest, status: JobStatus, log: RecordStore) -> dict[str, object]:
     [device] = status.devices
     fingerprint = next((one for one in log.devices() if one.key == device.fingerprint), None)
@@ -167,7 +171,7 @@ def _summary(request: JobRequest, status: JobStatus, log: RecordStore) -> dict[s
     for one in status.tasks:
         records = log.where(task=tasks[one.key], device=fingerprint) if one.key in tasks else []
         best = log.best(tasks[one.key], fingerprint) if records else None
-        default = with_all_repeats(log, tasks[one.key], fingerprint, UNTOUCHED) if records else None
+        default = _baseline(log, tasks[one.key], fingerprint) if records else None
         failed = [r.measurement for r in records if isinstance(r.measurement, Failure)]
         failures.update(str(failure.kind) for failure in failed)
         rows.append(
