@@ -16,6 +16,11 @@ from command_line import COMMAND, run_apart, run_here
 from onnx import TensorProto, helper, numpy_helper
 
 import autotune
+from autotune.devices.device import local_device
+from autotune.models.operators import operator_task
+from search_spaces.config import DEFAULT_SCHEDULE, UNTOUCHED
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from tuning_logs import Job, Provenance, Timing
 
 pytestmark = pytest.mark.alone
 
@@ -76,6 +81,39 @@ def test_tasks_needs_no_device_of_the_target() -> None:
     assert json.loads(done.stdout)["target"] == "nvidia/nvidia-a100"
 
 
+def test_the_default_schedule_of_each_operator_is_measured_first(log: Path) -> None:
+    first: dict[str, autotune.Config] = {}
+    for record in autotune.TuningLog.read(log).iterate():
+        first.setdefault(record.task.key, record.config)
+    assert set(first.values()) == {DEFAULT_SCHEDULE}
+
+
+def test_naive_loops_of_an_older_log_do_not_stand_for_the_default_schedule(tmp_path: Path) -> None:
+    path, device = tmp_path / "log.jsonl", local_device()
+    task = operator_task("matmul:16,16,16", device.target)
+    job = Job("job", 0, "random", "2026-01-01T00:00:00Z")
+    with autotune.TuningLog.open(path) as log:
+        log.append(
+            [
+                autotune.TuningRecord(
+                    task,
+                    device.fingerprint,
+                    TensorIRSpace(task).version,
+                    UNTOUCHED,
+                    Timing((1.0,), 0.1),
+                    None,
+                    Provenance(job, 0, job.started),
+                )
+            ]
+        )
+    done = run_here("tune", "--op", task.name, "--log", path, "--trials", 1, "--sampler", "random", "--json")
+    assert done.returncode == 0, done.stderr
+    configs = [record.config for record in autotune.TuningLog.read(path).iterate()]
+    assert configs[:2] == [UNTOUCHED, DEFAULT_SCHEDULE]
+    [row] = json.loads(done.stdout)["tasks"]
+    assert row["default_secs"] < 0.5
+
+
 def test_a_second_tune_goes_on_and_does_not_measure_again(model: Path, log: Path) -> None:
     before = autotune.TuningLog.read(log)
     done = run_here("tune", model, "--log", log, "--trials", 4, "--json", "--sampler", "random", "--seed", 1)
@@ -92,6 +130,7 @@ def test_build_writes_a_library_that_is_called_with_the_input_alone(model: Path,
     built = json.loads(done.stdout)
     assert built["latency_secs"] > 0
     assert {row["status"] for row in built["coverage"]} <= {"tuned", "default is best"}
+    assert all(row["tuned_secs"] <= row["default_secs"] for row in built["coverage"])
     output = autotune.load(library)(np.ones((1, 4, 8, 8), "float32"))
     assert np.asarray(output).shape == (1, 16)
 
@@ -111,7 +150,7 @@ def test_one_operator_is_tuned_without_a_model(tmp_path: Path) -> None:
         "tune", "--op", "matmul:64,64,64", "--log", log, "--trials", 6, "--sampler", "tpe", "--json"
     )
     assert done.returncode == 0, done.stderr
-    # The untuned program and six trials.
+    # The default schedule and six trials.
     assert len(_measured(autotune.TuningLog.read(log))) == 7
 
 

@@ -20,7 +20,7 @@ from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.local_runner import LocalRunner
 from autotune.runners.runner import Outcome, TrialLimits
 from autotune.workers.fork_server import ForkServer
-from search_spaces.config import Config
+from search_spaces.config import UNTOUCHED, Config, baseline_config
 from search_spaces.errors import AutotuneError, IllegalSchedule
 from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
@@ -94,7 +94,7 @@ def candidates(space: TensorIRSpace, count: int, wanted: Callable[[Candidate], b
 
 
 def tuned(candidate: Candidate) -> bool:
-    return candidate.config.by_name["sketch"] != "default"
+    return candidate.config != baseline_config(candidate.task.target)
 
 
 def measure(builder: LocalBuilder, runner: LocalRunner, chosen: list[Candidate]) -> list[Outcome]:
@@ -241,6 +241,16 @@ def test_other_dtypes_are_measured_and_checked(
     assert isinstance(right.measurement, Timing)
     assert isinstance(wrong.measurement, Failure)
     assert wrong.measurement.kind is FailureKind.WRONG_RESULT
+
+
+def test_naive_loops_and_the_default_schedule_compute_the_same(
+    builder: LocalBuilder, runner: LocalRunner, matmul: TensorIRSpace
+) -> None:
+    default, naive = measure(builder, runner, [matmul.apply(matmul.default), matmul.apply(UNTOUCHED)])
+    assert isinstance(default.measurement, Timing)
+    assert default.check is None, "the default schedule is the reference"
+    assert isinstance(naive.measurement, Timing)
+    assert naive.check is not None
 
 
 def test_a_candidate_is_not_measured_before_the_default(

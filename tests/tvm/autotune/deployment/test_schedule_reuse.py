@@ -18,7 +18,7 @@ from autotune.devices.device import local_device
 from autotune.models.model import load_model
 from autotune.models.operators import operator_task
 from autotune.models.task_extraction import extract_tasks
-from search_spaces.config import Config
+from search_spaces.config import DEFAULT_SCHEDULE, UNTOUCHED, Config
 from search_spaces.config_transfer import transferred
 from search_spaces.decision import Decision
 from search_spaces.errors import AutotuneError, IllegalSchedule
@@ -154,6 +154,33 @@ def test_a_tuned_schedule_within_noise_of_the_default_is_not_used(target: Target
     assert only_row(noise).status is Status.DEFAULT_IS_BEST
     assert only_row(gain).status is Status.TUNED
     check(gain, 32)
+
+
+def test_naive_loops_of_an_older_log_give_way_to_the_default_schedule(target: Target) -> None:
+    task = only_task(32, target)
+    near = only_task(64, target)
+
+    row = only_row(
+        compile(network(32), target, log_of(record(task, UNTOUCHED), record(near, UNTOUCHED)), HERE)
+    )
+
+    assert (row.status, row.cause, row.default_secs) == (Status.DEFAULT_SCHEDULE, Cause.NO_RECORD, None)
+    assert "naive loops" in row.reason
+
+
+def test_naive_loops_and_the_default_schedule_have_times_of_their_own(target: Target) -> None:
+    task = only_task(32, target)
+    log = log_of(
+        record(task, UNTOUCHED, 1.0),
+        record(task, DEFAULT_SCHEDULE, 0.02),
+        record(task, scheduled(task), 0.05),
+    )
+
+    build = compile(network(32), target, log, HERE)
+
+    row = only_row(build)
+    assert (row.status, row.default_secs, row.tuned_secs) == (Status.DEFAULT_IS_BEST, 0.02, 0.02)
+    check(build, 32)
 
 
 @pytest.mark.parametrize("text", ["llvm -num-cores=2", "llvm -num-cores=8"])

@@ -54,7 +54,7 @@ def some_configs(space: TensorIRSpace, count: int) -> list[Config]:
             ).config
         except IllegalSchedule:
             continue
-        if config.by_name["sketch"] != "default":
+        if config != space.default:
             found.append(config)
     return found
 

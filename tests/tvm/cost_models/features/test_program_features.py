@@ -14,6 +14,7 @@ from cost_models.features.program_features import COLUMNS, FEATURE_VERSION, Prog
 from cost_models.features.record_features import feature_cache, record_features
 from cost_models.record_table import RecordTable
 from search_spaces import Config, Misuse, Target, TuningTask
+from search_spaces.config import DEFAULT_SCHEDULE, UNTOUCHED
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import (
     DeviceFingerprint,
@@ -26,6 +27,7 @@ from tuning_logs import (
     TuningRecord,
 )
 
+BASELINES = (UNTOUCHED, DEFAULT_SCHEDULE)
 DEVICE = DeviceFingerprint(
     "cpu", {"threads": 2, "l1d_bytes": 32768, "l2_bytes": 1048576, "l3_bytes": 33554432}
 )
@@ -103,9 +105,18 @@ def test_a_configs_features_do_not_depend_on_its_company(records: list[TuningRec
 
 def test_the_untuned_program_is_known_as_such() -> None:
     space = TensorIRSpace(tasks()[0])
-    row = ProgramFeatures(space.task, DEVICE).matrix(None, [space.default])
-    assert column(row, "is_untouched") == [1.0]
-    assert np.isnan(column(row, "nest0_vector")).all()
+    rows = ProgramFeatures(space.task, DEVICE).matrix(None, [UNTOUCHED, space.default])
+    assert column(rows, "is_untouched").tolist() == [1.0, 0.0]
+    assert np.isnan(column(rows, "nest0_vector")).all()
+
+
+@pytest.mark.parametrize("baseline", [UNTOUCHED, DEFAULT_SCHEDULE])
+def test_baselines_of_old_logs_and_of_new_ones_have_features(
+    records: list[TuningRecord], baseline: Config
+) -> None:
+    row = record_features([replace(records[0], config=baseline, trace=None)])
+    assert column(row, "is_untouched").tolist() == [float(baseline == UNTOUCHED)]
+    assert np.isfinite(column(row, "flops")).all()
 
 
 @pytest.mark.parametrize(("mcpu", "bits"), [("znver4", 512), ("haswell", 256), ("nehalem", 128)])
@@ -125,11 +136,11 @@ def test_processes_give_what_one_gives(records: list[TuningRecord], monkeypatch:
 
 def test_a_program_that_cannot_be_rebuilt_is_left_out(records: list[TuningRecord], tmp_path: Path) -> None:
     gone = [replace(record, trace=None, space_version="tensor-ir-0") for record in records[:5]]
-    assert np.isnan(record_features(gone)[0]).all() or gone[0].config.by_name["sketch"] == "default"
+    assert np.isnan(record_features(gone)[0]).all() or gone[0].config in BASELINES
     with TuningLog.open(tmp_path / "net.jsonl") as log:
         log.append([*gone, *records[5:]])
     table = RecordTable.read([tmp_path / "net.jsonl"])
-    scheduled = sum(record.config.by_name["sketch"] != "default" for record in gone)
+    scheduled = sum(record.config not in BASELINES for record in gone)
     assert table.left_out == scheduled
 
 

@@ -5,13 +5,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import tvm
+import tvm_ffi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tvm import te
+from tvm import s_tir, te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
 from search_spaces import Decision, IllegalSchedule, Target, TuningTask
+from search_spaces.config import DEFAULT_SCHEDULE, UNTOUCHED
 from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.default_schedule import default_schedule
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 
 CPU = Target.parse("llvm -mcpu=haswell -num-cores=2")
@@ -73,9 +76,34 @@ def test_answering_builds_nothing_but_asks_the_same(space: TensorIRSpace) -> Non
     assert space.answer(config) == config
 
 
-def test_the_default_is_the_operator_untouched(space: TensorIRSpace) -> None:
+def test_the_default_on_a_cpu_is_the_operator_as_builds_schedule_it_without_records(
+    space: TensorIRSpace,
+) -> None:
     candidate = space.apply(space.default)
-    assert candidate.config == space.default
+    assert candidate.config == space.default == DEFAULT_SCHEDULE
+    func = modules.load(space.task.workload.module)["main"]
+    built = default_schedule(func, modules.tvm_target(CPU))
+    tvm.ir.assert_structural_equal(candidate.schedule.mod["main"].body, built.body, map_free_vars=True)
+    assert not tvm_ffi.structural_equal(built.body, func.body, map_free_vars=True)
+
+
+def test_the_trace_of_the_default_gives_its_program(space: TensorIRSpace) -> None:
+    candidate = space.apply(space.default)
+    again = s_tir.Schedule(modules.load(space.task.workload.module))
+    candidate.schedule.trace.apply_to_schedule(again, remove_postproc=False)
+    tvm.ir.assert_structural_equal(again.mod["main"].body, candidate.schedule.mod["main"].body)
+
+
+def test_the_untouched_operator_of_older_logs_still_applies(space: TensorIRSpace) -> None:
+    candidate = space.apply(UNTOUCHED)
+    assert candidate.config == UNTOUCHED
+    tvm.ir.assert_structural_equal(candidate.schedule.mod, modules.load(space.task.workload.module))
+
+
+def test_the_default_on_a_gpu_is_the_operator_untouched() -> None:
+    space = space_of(te.create_prim_func(te_workload.matmul(64, 64, 64)), GPU)
+    candidate = space.apply(space.default)
+    assert candidate.config == space.default == UNTOUCHED
     tvm.ir.assert_structural_equal(candidate.schedule.mod, modules.load(space.task.workload.module))
 
 

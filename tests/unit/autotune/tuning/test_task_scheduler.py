@@ -67,6 +67,13 @@ def test_a_task_that_still_improves_gets_more_than_one_that_stands_still() -> No
     assert chosen(scheduler) is falling
 
 
+def test_candidates_slower_than_the_baseline_are_no_improvement() -> None:
+    behind, ahead = TaskProgress(task(8), 1.0), TaskProgress(task(64), 1.1)
+    note(behind, *[90.0] * 8)
+    note(ahead, *[1.1] * 8)
+    assert chosen(TaskScheduler([behind, ahead], batch=4)) is ahead
+
+
 def test_turns_come_round_to_every_task_that_has_room() -> None:
     tasks = [TaskProgress(task(extent), 1.0) for extent in (8, 16, 32)]
     scheduler = TaskScheduler(tasks, batch=4)
