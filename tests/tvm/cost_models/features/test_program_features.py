@@ -106,7 +106,7 @@ def test_a_configs_features_do_not_depend_on_its_company(records: list[TuningRec
 def test_the_untuned_program_is_known_as_such() -> None:
     space = TensorIRSpace(tasks()[0])
     rows = ProgramFeatures(space.task, DEVICE).matrix(None, [UNTOUCHED, space.default])
-    assert column(rows, "is_untouched").tolist() == [1.0, 0.0]
+    assert column(rows, "is_untouched") == [1.0, 0.0]
     assert np.isnan(column(rows, "nest0_vector")).all()
 
 
@@ -115,7 +115,7 @@ def test_baselines_of_old_logs_and_of_new_ones_have_features(
     records: list[TuningRecord], baseline: Config
 ) -> None:
     row = record_features([replace(records[0], config=baseline, trace=None)])
-    assert column(row, "is_untouched").tolist() == [float(baseline == UNTOUCHED)]
+    assert column(row, "is_untouched") == [float(baseline == UNTOUCHED)]
     assert np.isfinite(column(row, "flops")).all()
 
 
