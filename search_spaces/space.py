@@ -20,7 +20,7 @@ class Candidate:
     own answers had to be moved to the nearest legal ones.
     schedule is the space's own kind of program: a `tvm.s_tir.Schedule` for `TensorIRSpace`.
     trace is text by which the config can be replayed where the space asks other questions by then: the same for all
-    configs of a sketch; None in spaces that have no such text, and for the default.
+    configs of a sketch; None in spaces that have no such text, and for baselines.
     """
 
     task: TuningTask

@@ -114,7 +114,7 @@ def compile(  # noqa: PLR0913 - public since 0.1
 ) -> Build:
     """Builds a model with the best record of each of its operators; device: whose records count.
 
-    A record is used where it beats the untouched operator beyond noise. An operator without a usable record gets the
+    A record is used where it beats the operator's default beyond noise. An operator without a usable record gets the
     schedule of a similar one, if there is one that applies and builds, else a default schedule; the coverage says which
     and why. On GPUs it keeps TVM's naive loops. others: whether the records of other devices may stand in; linker: a C
     compiler driver for the target, where it is another machine's.

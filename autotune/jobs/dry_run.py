@@ -17,8 +17,9 @@ from tuning_logs import RecordStore
 
 # Seconds of a trial, compiling included, where the log does not tell.
 _TRIAL_SECS = 0.2
-# Operations a second of untuned loops, where the log does not tell; and how often a baseline is run.
+# Operations a second of naive loops and of default schedules, where the log does not tell; how often a baseline is run.
 _NAIVE_FLOPS = 1e9
+_DEFAULT_SCHEDULE_FLOPS = 1e10
 _BASELINE_RUNS = 7
 # What is kept for finals; see `TuningJob`.
 _SEARCH_SHARE = 0.9
@@ -87,12 +88,9 @@ def _tasks(
     part: DevicePlan, time_share: float, log: RecordStore, secs: float | None, trials: float | None
 ) -> list[TaskEstimate]:
     known = {task.key: _known_secs(task, part, log) for task in part.tasks}
-    expected = {
-        task.key: known[task.key] or max(task.workload.flops, 1.0) / _NAIVE_FLOPS for task in part.tasks
-    }
-    baselines = {
-        task.key: _BASELINE_RUNS * max(task.workload.flops, 1.0) / _NAIVE_FLOPS for task in part.tasks
-    }
+    untuned = {task.key: _untuned_secs(task) for task in part.tasks}
+    expected = {task.key: known[task.key] or untuned[task.key] for task in part.tasks}
+    baselines = {key: _BASELINE_RUNS * each for key, each in untuned.items()}
     weights: dict[str, float] = defaultdict(float)
     for model in part.models:
         total = sum(task.weight * expected[task.key] for task in model.tasks)
@@ -113,6 +111,11 @@ def _tasks(
             TaskEstimate(task.name, task.key, part.device.connection, task.weight, known[task.key], own, time)
         )
     return found
+
+
+def _untuned_secs(task: TuningTask) -> float:
+    rate = _NAIVE_FLOPS if task.target.is_gpu else _DEFAULT_SCHEDULE_FLOPS
+    return max(task.workload.flops, 1.0) / rate
 
 
 def _known_secs(task: TuningTask, part: DevicePlan, log: RecordStore) -> float | None:

@@ -1,4 +1,4 @@
-"""Comparison of a candidate's outputs with the untuned operator's, with tolerance for sums in another order."""
+"""Comparison of a candidate's outputs with the baseline's, with tolerance for sums in another order."""
 
 from __future__ import annotations
 

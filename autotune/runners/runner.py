@@ -32,7 +32,7 @@ class TrialLimits:
     """Limits of a trial.
 
     timeout_secs:           of one candidate, checks and repeats together, on a board the way there as well;
-    reference_timeout_secs: of the untuned program, which may be a thousand times slower;
+    reference_timeout_secs: of the untuned program, which on GPUs may be a thousand times slower;
     memory_bytes:           of the worker process: here by default half of this machine's memory, for boards 4 GiB.
     """
 
