@@ -2,6 +2,7 @@
 
     python benchmarks/dynamic_shapes.py convolutions --trials 64
     python benchmarks/dynamic_shapes.py minilm --trials 64 --sizes 6 --max-mb 200
+    python benchmarks/dynamic_shapes.py minilm --trials 0           default schedules: what padding costs by itself
 
 The model is tuned once for its ranges, with so many trials for each variant that is planned, and once more for each of
 some random sizes, with so many trials each. Then both builds run in turns, on the same inputs. One row a size: medians
@@ -46,6 +47,7 @@ from autotune.models.dynamic_axes import Sizes
 from autotune.models.dynamic_model import function_of
 from autotune.models.model import load_model
 from autotune.models.size_range import SizeRange
+from tuning_logs import RecordStore, TuningLog
 from tuning_logs.address import read_log
 
 _ROUNDS, _ROUND_SECS = 15, 0.05
@@ -163,9 +165,9 @@ def compare(
     log = folder / "ranges.jsonl"
     limit = [] if arguments.max_mb is None else ["--max-mb", str(arguments.max_mb)]
     trials = arguments.trials * len(model.plan.variants)
-    if not log.exists():
+    if trials and not log.exists():
         tune(path, dims, trials, log, limit)
-    library = compile(model, target, read_log(str(log))).save(folder / "ranges.so")
+    library = compile(model, target, records(log)).save(folder / "ranges.so")
     dynamic = load(library)
     assert isinstance(dynamic, DynamicExecutable)
     ratios, largest_mb = [], 0.0
@@ -186,6 +188,11 @@ def compare(
     print("memory in MB:", *(f"{mb:.0f}" for mb in soak(dynamic, arguments.calls)))
 
 
+def records(log: Path) -> RecordStore:
+    """The records of a log; none, for default schedules, where nothing was tuned."""
+    return read_log(str(log)) if log.exists() else TuningLog.in_memory()
+
+
 def some_sizes(axes: tuple[object, ...], count: int) -> list[Sizes]:
     """Random sizes, the same ones each time."""
     rng = np.random.default_rng(1)
@@ -204,9 +211,9 @@ def built_alone(
     }
     name = "x".join(map(str, sizes))
     log = folder / f"{name}.jsonl"
-    if not log.exists():
+    if trials and not log.exists():
         tune(path, dict(fixed), trials, log, [])
-    build = compile(load_model(path, {}, fixed), local_device().target, read_log(str(log)))
+    build = compile(load_model(path, {}, fixed), local_device().target, records(log))
     return build.save(folder / f"{name}.so"), build
 
 

@@ -117,7 +117,7 @@ def compile(  # noqa: PLR0913 - public since 0.1
     A record is used where it beats the operator's default beyond noise. An operator without a usable record gets the
     schedule of a similar one, if there is one that applies and builds, else a default schedule; the coverage says which
     and why. On GPUs it keeps TVM's naive loops. others: whether the records of other devices may stand in; linker: a C
-    compiler driver for the target, where it is another machine's.
+    compiler driver for the target, where it is another machine's. A model with dynamic axes has no fallback on GPUs.
     Raises Misuse for a model without a graph and for a target that TVM does not know.
     """
     if not isinstance(model, Model | DynamicModel) and not has_graph(model):
@@ -126,6 +126,9 @@ def compile(  # noqa: PLR0913 - public since 0.1
             code="AT702",
         )
     compiled_for = tvm_target(target)
+    if isinstance(model, DynamicModel) and target.is_gpu:
+        # Loops of any length without a schedule are bound to no threads, which a GPU needs.
+        model = model.without_fallback()
     lowered = lower(model, target)
     with ExitStack() as stack:
         records = database(log, target, device, others, _TrialBuild(stack, linker or "cc"))

@@ -17,6 +17,8 @@ from autotune.models.size_range import SizeRange
 _MEAN_GOAL, _WORST_GOAL = 1.10, 1.33
 # The slowdown of an untuned build for any size, in orders of magnitude.
 _UNBUILT_SLOWDOWN = 30.0
+# Loops of 21 rows are tiled worse than those of 24: the preference for a size that padding reaches, and its multiples.
+_UNEVEN_SLOWDOWN, _MAX_MULTIPLE = 1.2, 16
 # Sizes that are looked at, spread evenly by ratio where there are more.
 _MAX_CANDIDATES, _MAX_SHAPES = 400, 1600
 
@@ -36,24 +38,33 @@ def choose_variants(
 
     cost: of one run at given sizes, in any unit. Each size more is the one that lowers the geometric mean of the
     slowdowns by most, over all sizes alike; a slowdown is the cost of the cheapest variant that computes a size by its
-    own. Stops where the goals are reached.
+    own. Along padded axes, sizes that divide evenly are taken before others. Stops where the goals are reached.
     """
     candidates = _spread([axis.sizes for axis in axes], _MAX_CANDIDATES)
     shapes = _spread([axis.sizes for axis in axes], _MAX_SHAPES)
     slowdowns = _slowdowns(axes, candidates, shapes, cost)
+    uneven = np.array([_uneven_slowdown(axes, one) for one in candidates])[:, None]
     chosen = [len(candidates) - 1]
     best = np.minimum(slowdowns[-1], _UNBUILT_SLOWDOWN)
     while len(chosen) < min(most, len(candidates)) and not _is_enough(best):
-        after = np.minimum(slowdowns, best)
+        after = np.minimum(slowdowns * uneven, best)
         means = np.log(after).mean(axis=1)
         if np.exp(np.log(best).mean()) <= _MEAN_GOAL:
             means += after.max(axis=1)
         chosen.append(int(np.argmin(means)))
-        if np.array_equal(after[chosen[-1]], best):
+        lower = np.minimum(slowdowns[chosen[-1]], best)
+        if np.array_equal(lower, best):
             chosen.pop()
             break
-        best = after[chosen[-1]]
+        best = lower
     return tuple(sorted((candidates[one] for one in chosen), key=lambda sizes: (cost(sizes), sizes)))
+
+
+def _uneven_slowdown(axes: Sequence[ChoiceAxis], sizes: Sizes) -> float:
+    """A factor above 1 where the size of a padded axis is no multiple of a power of two about a quarter of it."""
+    padded = (size for axis, size in zip(axes, sizes, strict=True) if axis.is_padded)
+    multiples = ((size, min(1 << max(size.bit_length() - 3, 0), _MAX_MULTIPLE)) for size in padded)
+    return _UNEVEN_SLOWDOWN if any(size % multiple for size, multiple in multiples) else 1.0
 
 
 def _is_enough(slowdowns: npt.NDArray[np.float64]) -> bool:

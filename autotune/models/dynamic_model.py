@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tvm
@@ -47,6 +47,10 @@ class DynamicModel:
     def largest(self) -> Model:
         """The model at its largest sizes."""
         return self.variants[self.plan.inputs.high]
+
+    def without_fallback(self) -> DynamicModel:
+        """The model for the sizes that variants compute, alone."""
+        return replace(self, plan=replace(self.plan, has_fallback=False), fallback=None)
 
     @property
     def inputs(self) -> tuple[InputSpec, ...]:

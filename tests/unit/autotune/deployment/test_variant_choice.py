@@ -83,6 +83,14 @@ def test_sizes_that_cost_the_same_are_one_variant() -> None:
     assert choose_variants([ChoiceAxis(SizeRange(1, 8), True)], lambda _sizes: 1.0, 10) == ((8,),)
 
 
+def test_sizes_that_padding_reaches_divide_evenly() -> None:
+    found = choose_variants([ChoiceAxis(SizeRange(1, 128), True)], lambda sizes: 10.0 + sizes[0], 100)
+    assert 8 <= len(found) <= 16
+    assert all(size % (16 if size >= 64 else 8 if size >= 32 else 4) == 0 for (size,) in found if size >= 16)
+    exact = choose_variants([ChoiceAxis(SizeRange(17, 21, 2), False)], area, 100)
+    assert exact == ((17,), (19,), (21,))
+
+
 def test_large_ranges_are_looked_at_in_part() -> None:
     axes = [ChoiceAxis(SizeRange(1, 100_000), True), ChoiceAxis(SizeRange(1, 4096), True)]
     variants = choose_variants(axes, area, 6)
