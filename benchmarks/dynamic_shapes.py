@@ -5,8 +5,8 @@
     python benchmarks/dynamic_shapes.py minilm --trials 0           default schedules: what padding costs by itself
 
 The model is tuned once for its ranges, with so many trials for each variant that is planned, and once more for each of
-some random sizes, with so many trials each. Then both builds run in turns, on the same inputs. One row a size: medians
-of both, and their ratio; then the geometric mean and the worst of the ratios, the sizes of the libraries, what
+some random sizes, with so many trials each. Then both builds run in turns, on the same inputs. One row a size: the
+fastest runs of both, and their ratio; then the geometric mean and the worst of the ratios, the sizes of the libraries, what
 dispatching takes, and the memory of the process over many calls of random sizes from eight threads.
 """
 
@@ -50,7 +50,7 @@ from autotune.models.size_range import SizeRange
 from tuning_logs import RecordStore, TuningLog
 from tuning_logs.address import read_log
 
-_ROUNDS, _ROUND_SECS = 15, 0.05
+_ROUNDS, _ROUND_SECS = 20, 0.1
 _THREADS = 8
 
 
@@ -81,8 +81,8 @@ def tune(path: Path, dims: dict[str, int | SizeRange], trials: int, log: Path, m
     subprocess.run([*command, "--log", str(log), *more], check=True, capture_output=True)
 
 
-def medians(sides: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median seconds of one call, the sides in turns."""
+def least_secs(sides: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Seconds of the fastest of many calls, which other programs disturb least, the sides in turns."""
     secs: dict[str, list[float]] = {name: [] for name in sides}
     for call in sides.values():
         call()
@@ -93,7 +93,7 @@ def medians(sides: dict[str, Callable[[], object]]) -> dict[str, float]:
                 started = time.perf_counter()
                 call()
                 secs[name].append(time.perf_counter() - started)
-    return {name: statistics.median(found) for name, found in secs.items()}
+    return {name: min(found) for name, found in secs.items()}
 
 
 def resident_mb() -> float:
@@ -175,7 +175,7 @@ def compare(
         alone, build = built_alone(path, dims, sizes, folder, arguments.trials)
         largest_mb = max(largest_mb, alone.stat().st_size / 1e6)
         arrays = [np.ones_like(one) if one.dtype.kind == "i" else one for one in draw(build.inputs, 0)]
-        found = medians({"ranges": partial(dynamic, *arrays), "alone": partial(load(alone), *arrays)})
+        found = least_secs({"ranges": partial(dynamic, *arrays), "alone": partial(load(alone), *arrays)})
         ratios.append(found["ranges"] / found["alone"])
         print(
             f"{sizes!s:18} by {model.plan.variant_for(sizes)!s:18} {1e3 * found['ranges']:8.3f} ms, "
@@ -222,7 +222,7 @@ def dispatch_secs(dynamic: DynamicExecutable) -> float:
     sizes = dynamic.plan.variants[0]
     arrays = draw(dynamic.plan.inputs.at(sizes), 0)
     name = function_of(dynamic.plan, sizes)
-    found = medians(
+    found = least_secs(
         {"model": lambda: dynamic(*arrays), "function": lambda: dynamic.library.run(name, arrays)}
     )
     return found["model"] - found["function"]
