@@ -6,8 +6,8 @@
 
 The model is tuned once for its ranges, with so many trials for each variant that is planned, and once more for each of
 some random sizes, with so many trials each. Then both builds run in turns, on the same inputs. One row a size: the
-fastest runs of both, and their ratio; then the geometric mean and the worst of the ratios, the sizes of the libraries, what
-dispatching takes, and the memory of the process over many calls of random sizes from eight threads.
+fastest runs of both, and their ratio; then the geometric mean and the worst of the ratios, the sizes of the libraries,
+what dispatching takes, and the memory of the process over many calls of random sizes from eight threads.
 """
 
 from __future__ import annotations
