@@ -10,7 +10,7 @@ from rich.text import Text
 
 from autotune.cli.job_view import summary
 from autotune.cli.tables import TableView
-from autotune.jobs.engine import JobRound
+from autotune.jobs.job_round import JobRound
 from autotune.jobs.status import JobStatus
 from autotune.jobs.status_tables import task_table
 

@@ -13,28 +13,20 @@ from autotune.devices.roofline import Roofline
 from autotune.devices.roofline_measurement import measure_roofline
 from autotune.jobs.device_run import ATTEMPTS, DeviceRun, TunerFactory, TurnClock, default_tuner
 from autotune.jobs.job_file import ModelRequest
+from autotune.jobs.job_round import JobRound
 from autotune.jobs.model_builds import ModelBuilds
 from autotune.jobs.plan import JobPlan
 from autotune.jobs.status import JobState, JobStatus, ModelStatus
 from autotune.tuning.execution import InBackground, Inline
 from autotune.workers.fork_server import ForkServer
 from search_spaces import AutotuneError, Misuse
-from tuning_logs import Failure, RecordStore, TuningRecord
+from tuning_logs import Failure, RecordStore
 
 # Of the time that is left after the models are checked, no more than this is kept for running them at the end.
 _AFTER_SHARE = 0.5
 _TURNS = 10
 # How often boards are looked after while there is nothing else to do.
 _LOOK_SECS = 0.05
-
-
-@dataclass(frozen=True)
-class JobRound:
-    """A step of a job: new records of a device, already in the log, or the start of another activity."""
-
-    activity: str
-    run: DeviceRun | None = None
-    records: tuple[TuningRecord, ...] = ()
 
 
 @dataclass

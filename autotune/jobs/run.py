@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
-from autotune.jobs.engine import JobEngine, JobRound
+from autotune.jobs.engine import JobEngine
 from autotune.jobs.folder_lock import held
+from autotune.jobs.job_round import JobRound
 from autotune.jobs.least_time import check_budget
 from autotune.jobs.model_builds import ModelBuilds
 from autotune.jobs.plan import JobPlan

@@ -14,7 +14,7 @@ from autotune.cli import stop_signal
 from autotune.cli.console import PatientConsole
 from autotune.cli.progress import TuningProgress
 from autotune.cli.stop_signal import StopSignal
-from autotune.jobs.engine import JobRound
+from autotune.jobs.job_round import JobRound
 from autotune.jobs.status import JobState, JobStatus, read_status
 from autotune.testing.toy_job import run_toy_job
 
