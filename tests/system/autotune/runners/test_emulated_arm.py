@@ -39,7 +39,7 @@ from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
-from search_spaces.config import Config
+from search_spaces.config import UNTOUCHED, Config
 from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
@@ -192,7 +192,7 @@ def test_a_session_killed_from_outside_is_not_held_against_the_candidate(
 def test_a_schedule_that_drops_its_last_tile_is_a_wrong_result(
     runner: RpcRunner, builder: LocalBuilder, space: TensorIRSpace
 ) -> None:
-    whole = space.apply(space.default).schedule.mod["main"].script()
+    whole = space.apply(UNTOUCHED).schedule.mod["main"].script()
     shortened = whole.replace("range(16)", "range(12)")
     assert shortened != whole
     schedule = Schedule(modules.normalize(tvm.script.from_source(shortened)))
