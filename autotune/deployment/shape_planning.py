@@ -16,7 +16,6 @@ from autotune.devices.device import Device, local_device
 from autotune.models.dynamic_axes import DynamicInputs, read_dynamic_inputs
 from autotune.models.dynamic_model import DynamicModel, import_variants
 from autotune.models.model import Model, load_model
-from autotune.models.model_format import ModelFormat, format_of
 from autotune.models.shape_plan import ShapePlan
 from autotune.models.size_costs import read_size_costs
 from autotune.models.size_range import Size, has_ranges, largest
@@ -47,8 +46,6 @@ def load_dynamic_model(
     >>> autotune.load_dynamic_model("bert.onnx", dims={"batch": 1, "sequence": lengths})  # doctest: +SKIP
     """
     path = Path(path)
-    if format_of(path) is not ModelFormat.ONNX:
-        raise Misuse(f"expected an ONNX file for ranges of sizes; found {path.name}", code="AT105")
     if not has_ranges(shapes or {}, dims or {}):
         raise Misuse("expected a range for some size, as in 1..8; found none", code="AT105")
     inputs, notices = read_dynamic_inputs(path, shapes or {}, dims or {})

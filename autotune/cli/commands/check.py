@@ -33,8 +33,8 @@ def check(
 ) -> None:
     """Check that a model can be built, and that the build computes what its own runtime computes.
 
-    It is built without tuning and run once; that takes seconds, and every job begins with it. Where the model fails, the
-    message names the node of the file, and the exit code is 2.
+    It is built without tuning and run once, in seconds; every job begins with it. Where the model fails, the message
+    names the node of the file, and the exit code is 2.
     """
     where = find_device(device, devices)
     network = read_model(model, fixed_sizes(shape, dim))

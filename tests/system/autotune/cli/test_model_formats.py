@@ -72,7 +72,7 @@ def test_ranges_of_sizes_are_for_onnx_files(tmp_path: Path) -> None:
         "tune", MODELS / "float.tflite", "--log", log, "--shape", "x:1..8,16,16,3", "--trials", "2"
     )
     assert ended.returncode == 2
-    assert "expected an ONNX file for ranges of sizes" in " ".join(ended.stderr.split())
+    assert "expected an ONNX file for a range of sizes" in " ".join(ended.stderr.split())
 
 
 def test_a_missing_extra_is_said_in_one_sentence() -> None:
