@@ -177,7 +177,7 @@ def test_a_job_tunes_a_few_sizes_and_builds_one_library(tmp_path: Path) -> None:
 
 
 def test_ranges_are_for_onnx_files_and_there_has_to_be_one(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match=r"an ONNX file for ranges of sizes; found m\.tflite"):
+    with pytest.raises(Misuse, match=r"an ONNX file for a range of sizes; found m\.tflite"):
         autotune.load_dynamic_model(tmp_path / "m.tflite", dims=DIMS)
     with pytest.raises(Misuse, match="a range for some size"):
         autotune.load_dynamic_model(means(tmp_path / "m.onnx"), dims={"batch": 1, "length": 4})
