@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 from autotune.cli.console import warn
 from autotune.cli.values import parse_dims, parse_shapes
@@ -17,6 +18,8 @@ from autotune.models.task_extraction import extract_tasks
 from autotune.workers.fork_server import ForkServer
 from search_spaces import Misuse, Target, TuningTask
 from tuning_logs import RecordStore, TuningLog, read_log
+
+T = TypeVar("T", Model, DynamicModel, "Model | DynamicModel", Preflight)
 
 
 def fixed_sizes(shape: list[str] | None, dim: list[str] | None) -> FixedSizes:
@@ -33,10 +36,7 @@ def fixed_sizes(shape: list[str] | None, dim: list[str] | None) -> FixedSizes:
 
 def read_model(path: Path, sizes: FixedSizes) -> Model:
     """Reads a model file with the sizes of a command line; shows what was decided for the user."""
-    model = load_model(path, sizes.shapes, sizes.dims)
-    for notice in model.notices:
-        warn(notice)
-    return model
+    return _with_notices_shown(load_model(path, sizes.shapes, sizes.dims))
 
 
 def log_to_read(where: str | None) -> RecordStore:
@@ -53,20 +53,16 @@ def read_sized_model(
     path: Path, shape: list[str] | None, dim: list[str] | None, max_mb: float | None
 ) -> Model | DynamicModel:
     """Reads a model file with sizes or ranges of a command line; shows what was decided for the user."""
-    model = open_model(path, parse_shapes(shape or []), parse_dims(dim or []), max_mb)
-    for notice in model.notices:
-        warn(notice)
-    return model
+    return _with_notices_shown(open_model(path, parse_shapes(shape or []), parse_dims(dim or []), max_mb))
 
 
 def read_dynamic_model(
     path: Path, shape: list[str] | None, dim: list[str] | None, max_mb: float | None
 ) -> DynamicModel:
     """Reads a model file with ranges of a command line; shows what was decided for the user."""
-    model = load_dynamic_model(path, parse_shapes(shape or []), parse_dims(dim or []), max_mb)
-    for notice in model.notices:
-        warn(notice)
-    return model
+    return _with_notices_shown(
+        load_dynamic_model(path, parse_shapes(shape or []), parse_dims(dim or []), max_mb)
+    )
 
 
 def read_tasks(
@@ -86,7 +82,10 @@ def read_tasks(
 
 def check_model(path: Path, sizes: FixedSizes, server: ForkServer) -> Preflight:
     """The preflight of a model file on this machine; shows what could not be compared. Raises Misuse where it fails."""
-    found = check(load_model(path, sizes.shapes, sizes.dims), server=server)
+    return _with_notices_shown(check(load_model(path, sizes.shapes, sizes.dims), server=server))
+
+
+def _with_notices_shown(found: T) -> T:
     for notice in found.notices:
         warn(notice)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def _inner_values(pool: WorkerPool, model: onnx.ModelProto, folder: Path) -> Pat
     exposed.CopyFrom(model)
     known = {value.name for value in exposed.graph.output}
     types = inferred_types(model)
-    for name in _between(model):
+    for name in (one for node in model.graph.node for one in node.output):
         if name in types and name not in known:
             exposed.graph.output.append(
                 onnx.helper.make_tensor_value_info(name, types[name].elem_type, types[name].shape)
@@ -129,8 +129,3 @@ def _run_exposed(path: Path, values: Path) -> None:
         found = dict(zip(names, session.run(None, inputs), strict=True))
     arrays: dict[str, Any] = {**found, **inputs}
     np.savez(values, **arrays)
-
-
-def _between(model: onnx.ModelProto) -> Iterator[str]:
-    for node in model.graph.node:
-        yield from filter(None, node.output)

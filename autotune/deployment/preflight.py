@@ -20,8 +20,8 @@ from autotune.deployment.side_by_side import EngineLatency, TimingSettings, Tria
 from autotune.devices.device import Device, local_device
 from autotune.models.model import Model, read_inputs
 from autotune.models.model_format import ModelFormat, format_of
-from autotune.models.onnx_file import InputSpec, read
-from autotune.models.origin import origins_of, with_named_nodes
+from autotune.models.onnx_file import InputSpec, Shape, read
+from autotune.models.origin import Origins, origins_of, with_named_nodes
 from autotune.models.shape_plan import ShapePlan
 from autotune.workers.fork_server import ForkServer
 from search_spaces.errors import AutotuneError, Misuse
@@ -107,11 +107,21 @@ def check(model: Model, device: Device | None = None, server: ForkServer | None 
 
     >>> autotune.check(autotune.load_model("squeezenet.onnx")).verdict.mistake  # doctest: +SKIP
     """
+    return check_file(model.path, model.shapes, device, server)
+
+
+def check_file(
+    path: Path,
+    shapes: Mapping[str, Shape],
+    device: Device | None = None,
+    server: ForkServer | None = None,
+) -> Preflight:
+    """As `check`, of a file with fixed shapes, which only the building process imports."""
     is_here = device is None or (device.is_here and not device.target.is_gpu)
     here = device if device is not None and is_here else local_device()
     with tempfile.TemporaryDirectory(prefix="autotune-check-") as scratch:
         library = Path(scratch) / "model.so"
-        request = BuildRequest(model.path, model.shapes, here.target, here.fingerprint, None, library)
+        request = BuildRequest(path, shapes, here.target, here.fingerprint, None, library)
         found = preflight(request, here.threads, server)
         if device is None or is_here or device.target.is_gpu:
             return found
@@ -125,8 +135,7 @@ def check(model: Model, device: Device | None = None, server: ForkServer | None 
 def _check_sizes(request: BuildRequest, plan: ShapePlan, threads: int, server: ForkServer | None) -> None:
     mistake = find_size_mistake(request.library, request.model, plan, threads, server)
     if mistake is not None:
-        origins = origins_of(with_named_nodes(read(request.model, request.shapes)), request.model.name)
-        raise origins.refusal("", f"the build computes something else {mistake}")
+        raise _origins(request).refusal("", f"the build computes something else {mistake}")
 
 
 def _trial(request: BuildRequest, settings: TimingSettings, server: ForkServer | None) -> TrialRun:
@@ -140,8 +149,13 @@ def _blamed(request: BuildRequest, server: ForkServer | None, reason: str) -> Mi
     """The error of a model that fails as a whole, with the node that fails alone."""
     if format_of(request.model) is not ModelFormat.ONNX:
         return Misuse(f"cannot use {request.model.name}: {reason}", code="AT106")
-    origins = origins_of(with_named_nodes(read(request.model, request.shapes)), request.model.name)
+    origins = _origins(request)
     culprit = find_culprit(request.model, request.shapes, request.target, server)
     if culprit is None:
         return origins.refusal("", f"{reason}; each of its nodes is right alone")
     return origins.refusal(culprit.node, culprit.reason)
+
+
+def _origins(request: BuildRequest) -> Origins:
+    """The nodes of an ONNX file, for errors."""
+    return origins_of(with_named_nodes(read(request.model, request.shapes)), request.model.name)

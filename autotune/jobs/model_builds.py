@@ -16,13 +16,13 @@ from autotune.deployment.coverage import Coverage
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.isolated_build import BuildRequest, build_apart
 from autotune.deployment.model_runner import SEED, ModelRunner, model_runner
-from autotune.deployment.preflight import Preflight, check, preflight
+from autotune.deployment.preflight import Preflight, check_file, preflight
 from autotune.deployment.referee import Referee
 from autotune.deployment.reference import find_referee, reference_for
 from autotune.devices.device import Device, local_device
 from autotune.jobs.job_file import ModelRequest
 from autotune.jobs.status import Latency, ModelStatus, Operator
-from autotune.models.model import load_model, read_inputs
+from autotune.models.model import read_inputs
 from autotune.workers.fork_server import ForkServer
 from search_spaces import AutotuneError
 from tuning_logs.atomic_file import atomically
@@ -145,7 +145,7 @@ class ModelBuilds:
         return 1.5 * (status.before_secs or 0.0) + taken * (0.5 + 4 * run_secs)
 
     def _check(self, request: ModelRequest) -> Preflight:
-        return check(load_model(request.path, request.largest_shapes), server=self._server)
+        return check_file(request.path, request.largest_shapes, server=self._server)
 
     def _referee(self, request: ModelRequest) -> Referee | None:
         """The reference's outputs, which an earlier run of the job may have seen; None where it does not run here."""

@@ -97,7 +97,9 @@ def test_a_reference_that_does_not_run_the_model_is_a_notice(
 def test_a_budget_too_short_for_anything_is_told_before_it_is_spent(
     small_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_builds, "check", lambda *_arguments, **_options: pytest.fail("time was spent"))
+    monkeypatch.setattr(
+        model_builds, "check_file", lambda *_arguments, **_options: pytest.fail("time was spent")
+    )
     ended = run_here("tune", small_network, "--time", "1s", "--log", tmp_path / "log.jsonl")
     assert ended.returncode == 2
     assert "expected a budget of at least 2 s" in ended.stderr
