@@ -8,7 +8,7 @@ MODEL := out/squeezenet.onnx
 LOG := logs/squeezenet.jsonl
 EXTRAS := test,dev,docs
 
-.PHONY: tune quick tvm test nightly lint docs wheel system pretrained clean
+.PHONY: tune quick tvm test nightly edges lint docs wheel system pretrained clean
 
 tune: $(VENV)/.installed $(MODEL)
 	$(BIN)/autotune tune $(MODEL) --log $(LOG) --time $(TUNE_TIME)
@@ -48,6 +48,10 @@ test: $(VENV)/.installed system
 
 nightly: $(VENV)/.installed system
 	$(PYTEST) -m long
+
+# Hostile files, names, paths, terminals and machines: what was tried, and what failed.
+edges: $(VENV)/.installed
+	$(BIN)/python benchmarks/edges.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""Hostile inputs by kind, for `benchmarks/edges.py`."""
