@@ -33,7 +33,7 @@ def fault_of(attempt: Attempt) -> str | None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
             return attempt.run(Path(folder))
-        except Exception as error:  # what a user would see as a traceback
+        except Exception as error:  # noqa: BLE001  what a user would see as a traceback
             return f"{type(error).__name__}: {error}"
 
 
