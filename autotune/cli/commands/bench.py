@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +23,7 @@ from autotune.cli.inputs import fixed_sizes, log_to_read, read_model
 from autotune.cli.tables import print_table
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import Engine
+from autotune.deployment.engines import find_engine
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.model_runner import SEED
 from autotune.deployment.reference import find_referee, reference_for
@@ -37,22 +37,17 @@ from search_spaces import AutotuneError, Misuse
 from tuning_logs import TuningLog
 
 
-class Rival(StrEnum):
-    """An engine that the tuned model is compared with."""
-
-    ONNXRUNTIME = "onnxruntime"
-    TORCH = "torch"
-    TFLITE = "tflite"
-    UNTUNED = "untuned"
+_UNTUNED = "untuned"
 
 
 def bench(
     model: ModelArgument,
     against: Annotated[
-        list[Rival] | None,
+        list[str] | None,
         typer.Option(
             "--against",
-            help="The file format's runtime (default), untuned (default schedules, no log); repeatable.",
+            help="The file format's runtime (default), untuned (default schedules, no log), or another engine, "
+            "as openvino; repeatable.",
         ),
     ] = None,
     log: OptionalLogOption = None,
@@ -75,18 +70,15 @@ def bench(
         )
     network = read_model(model, fixed_sizes(shape, dim))
     peer = _peer(network, where.threads)
-    own = Rival(peer.name)
-    rivals = set(against or [own])
-    for wrong in rivals - {own, Rival.UNTUNED}:
-        raise Misuse(
-            f"expected {peer.name} or untuned to compare {network.path.name} with; found {wrong.value}",
-            code="AT805",
-        )
+    others = dict.fromkeys(against or ())
+    rivals = [
+        find_engine(name, network, where.threads) for name in others if name not in (peer.name, _UNTUNED)
+    ]
     built = compile(network, where.target, log_to_read(log), where.fingerprint)
     with tempfile.TemporaryDirectory(prefix="autotune-bench-") as scratch:
         tuned = SavedModel(built.save(Path(scratch) / "tuned.so"), "autotune")
-        engines: list[Engine] = [tuned, peer]
-        if Rival.UNTUNED in rivals:
+        engines: list[Engine] = [tuned, peer, *rivals]
+        if _UNTUNED in others:
             untuned = compile(network, where.target, TuningLog.in_memory())
             engines.append(SavedModel(untuned.save(Path(scratch) / "untuned.so"), "TVM untuned"))
         reference = reference_for(network.path, network.shapes, where.threads)

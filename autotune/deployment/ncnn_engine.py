@@ -1,0 +1,78 @@
+"""ncnn as a peer of a build: the file converted by pnnx, as many threads (imports ncnn where it is opened)."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from autotune.models import onnx_file
+from autotune.models.extras import needing
+from autotune.models.onnx_file import Shape
+from search_spaces.errors import AutotuneError, Misuse
+
+Array = npt.NDArray[Any]
+
+_CONVERSION_SECS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Ncnn:
+    """An ONNX file as an engine for a worker process (`autotune.deployment.engine`); shapes: of all inputs by name."""
+
+    path: Path
+    shapes: tuple[tuple[str, Shape], ...]
+    threads: int
+    name: str = "ncnn"
+
+    def open(self) -> Callable[..., tuple[Array, ...]]:
+        """The converted network on the CPU in float32, for inputs of batch 1.
+
+        Raises AutotuneError for a model that pnnx does not convert, or of which ncnn does not know an operator.
+        """
+        ncnn: Any = needing("bench", "ncnn", "to run a model in ncnn")
+        model = onnx_file.read(self.path, dict(self.shapes))
+        net = ncnn.Net()
+        net.opt.num_threads = self.threads
+        for reduced in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"):
+            setattr(net.opt, f"use_{reduced}", False)
+        with tempfile.TemporaryDirectory(prefix="autotune-ncnn-") as scratch:
+            converted = _converted(model, Path(scratch))
+            if net.load_param(f"{converted}.ncnn.param") or net.load_model(f"{converted}.ncnn.bin"):
+                raise AutotuneError(f"expected operators that ncnn knows in {self.path.name}", code="AT704")
+        fed, made = net.input_names(), net.output_names()
+
+        def run(*inputs: Array) -> tuple[Array, ...]:
+            with net.create_extractor() as extractor:
+                for name, value in zip(fed, inputs, strict=True):
+                    extractor.input(name, ncnn.Mat(np.ascontiguousarray(value[0])))
+                return tuple(np.array(extractor.extract(name)[1]) for name in made)
+
+        return run
+
+
+def _converted(model: onnx.ModelProto, scratch: Path) -> Path:
+    """Converts a model with pnnx; returns the path that all parts of the result begin with."""
+    package = find_spec("pnnx")
+    if package is None or package.origin is None:
+        raise Misuse(
+            "expected the packages of the extra 'bench' to run a model in ncnn; found no pnnx. "
+            "Install them: pip install 'autotune[bench]'",
+            code="AT802",
+        )
+    onnx.save(model, scratch / "model.onnx")
+    command = [Path(package.origin).with_name("pnnx"), scratch / "model.onnx", "fp16=0"]
+    done = subprocess.run(
+        command, cwd=scratch, capture_output=True, text=True, timeout=_CONVERSION_SECS, check=False
+    )
+    if done.returncode or not (scratch / "model.ncnn.param").exists():
+        raise AutotuneError(f"expected pnnx to convert the model; found exit code {done.returncode}", code="AT704")
+    return scratch / "model"
