@@ -14,7 +14,7 @@ from autotune.search.surrogate import Prior
 from cost_models.boosters.model_file import SUFFIXES
 from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
 from cost_models.features.program_features import FEATURE_VERSION, vector_bits
-from cost_models.program_model import load_program_model
+from cost_models.program_model import check_card, load_program_model
 from search_spaces import SearchSpace, Target
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 
@@ -58,6 +58,9 @@ def load_pretrained(where: Path | None, device: Device) -> PretrainedModel | Non
         return PretrainedModel(where.stem, load_program_model(where), device)
     for path in sorted(each for each in where.iterdir() if each.suffix in SUFFIXES):
         model = XGBoostCostModel.load(path)
+        if model.card.get("feature_version") != FEATURE_VERSION:
+            continue
+        check_card(model.card, path)
         if matches(model.card, device):
             return PretrainedModel(path.stem, model, device)
     return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cost_models.boosters.tree_check import checked_trees
 from search_spaces.errors import Misuse
 
 if TYPE_CHECKING:
@@ -94,9 +95,15 @@ class Booster:
 
     @classmethod
     def from_bytes(cls, trees: bytes, card: Mapping[str, Any]) -> Booster:
-        """A booster from `to_bytes`. XGBoost crashes the process on damaged input: check its checksum before."""
+        """A booster from `to_bytes`, for as many features as the card says.
+
+        Raises ValueError where the bytes are none: XGBoost itself would crash, or never end.
+        """
+        checked = checked_trees(trees, card["columns"])
         import xgboost  # as above
 
         booster = xgboost.Booster({"nthread": 1})
-        booster.load_model(bytearray(trees))
+        booster.load_model(bytearray(checked))
+        # Some parameters are looked at in the first prediction only; XGBoost's errors are ValueErrors.
+        booster.inplace_predict(np.zeros((1, card["columns"]), dtype=np.float32))
         return cls(booster, card)

@@ -20,9 +20,14 @@ SUFFIXES: Final = (".costmodel", ".ubj")
 _CARD: Final = "card.json"
 #: In the card: sha256 by booster; in files of earlier versions: name, size and sha256 of each booster.
 _DIGESTS, _PARTS = "sha256", "parts"
-#: A larger booster is no cost model: its memory is not to be taken.
-_MOST_BYTES: Final = 1 << 30
+#: A larger file, card or booster is no cost model: its memory is not to be taken. Ours have some megabytes.
+_MOST_BYTES: Final = 1 << 26
+_MOST_CARD_BYTES: Final = 1 << 22
+_MOST_BOOSTERS: Final = 8
+#: The record at an archive's end, and the size of the directory of members in it.
 _END_BYTES: Final = 22
+_DIRECTORY_BYTES: Final = slice(12, 16)
+_MOST_DIRECTORY_BYTES: Final = 1 << 12
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 #: How files begin that XGBoost itself writes, as UBJSON and as JSON.
 _XGBOOST: Final = (b"{L", b'{"learner"')
@@ -57,7 +62,7 @@ def read_model_file(path: Path, kind: str) -> _Contents:
     """
     if not path.is_file():
         raise Misuse(f"expected a cost model at {path}, found no such file; train one first", code="AT301")
-    data = path.read_bytes()
+    data = _bytes_of(path)
     if data.startswith(_XGBOOST):
         raise Misuse(
             f"expected a cost model in {path}, found a model of XGBoost's own, which does not say what its features "
@@ -76,15 +81,33 @@ def read_model_file(path: Path, kind: str) -> _Contents:
     return card, boosters
 
 
+def _bytes_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise Misuse(f"expected a cost model at {path}, found: {error.strerror}", code="AT301") from error
+    if len(data) > _MOST_BYTES:
+        raise _not_whole(path)
+    return data
+
+
 def _read_zip(data: bytes) -> _Contents:
-    if not data[-_END_BYTES:].startswith(b"PK\5\6"):
+    end = data[-_END_BYTES:]
+    if not end.startswith(b"PK\5\6"):
         raise ValueError("bytes behind the archive's end record")
+    if int.from_bytes(end[_DIRECTORY_BYTES], "little") > _MOST_DIRECTORY_BYTES:
+        raise ValueError("more members than a card and a few boosters")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for member in archive.infolist():
-            if member.compress_type not in _METHODS or member.file_size > _MOST_BYTES:
+            most = _MOST_CARD_BYTES if member.filename == _CARD else _MOST_BYTES
+            if member.compress_type not in _METHODS or member.file_size > most:
                 raise ValueError("written by something else")
         card = json.loads(archive.read(_CARD))
-        boosters = {name: archive.read(f"{name}.ubj") for name in card[_DIGESTS]}
+        names = list(card[_DIGESTS])
+        if len(names) > _MOST_BOOSTERS:
+            raise ValueError("more boosters than a cost model has")
+        boosters = {name: archive.read(f"{name}.ubj") for name in names}
     for name, digest in card.pop(_DIGESTS).items():
         _check(boosters[name], digest)
     return card, boosters

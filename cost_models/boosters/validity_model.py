@@ -60,5 +60,5 @@ class ValidityModel:
 
     @classmethod
     def from_bytes(cls, trees: bytes, columns: int) -> Self:
-        """A model from `to_bytes`, for that many features."""
+        """A model from `to_bytes`, for that many features. Raises ValueError where the bytes are none."""
         return cls(_booster=Booster.from_bytes(trees, {"kind": _KIND, "columns": columns}))

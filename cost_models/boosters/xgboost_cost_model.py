@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,6 +32,18 @@ class Loss(StrEnum):
 
     RANKING = "rank:pairwise"
     REGRESSION = "reg:squarederror"
+
+
+_Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
+
+
+class _Settings(msgspec.Struct, frozen=True):
+    """The part of a card that every model has."""
+
+    seed: int
+    rounds: _Count
+    columns: _Count
+    objective: Loss
 
 
 @dataclass(slots=True)
@@ -84,14 +97,24 @@ class XGBoostCostModel:
     def load(cls, path: Path) -> Self:
         """Reads a saved model; nothing in it is executed. Raises Misuse where the file is not a whole one."""
         card, parts = read_model_file(path, _KIND)
-        validity = ValidityModel.from_bytes(parts[_VALIDITY], card["columns"]) if _VALIDITY in parts else None
+        try:
+            settings = msgspec.convert(card, _Settings)
+            columns = settings.columns
+            validity = ValidityModel.from_bytes(parts[_VALIDITY], columns) if _VALIDITY in parts else None
+            booster = Booster.from_bytes(parts[_SPEED], card)
+        except (ValueError, KeyError, msgspec.ValidationError) as error:
+            raise Misuse(
+                f"expected a cost model in {path} that this package trained, found: {error}; "
+                "train or copy it again",
+                code="AT302",
+            ) from error
         return cls(
-            seed=card["seed"],
-            num_boost_round=card["rounds"],
-            objective=Loss(card["objective"]),
+            seed=settings.seed,
+            num_boost_round=settings.rounds,
+            objective=settings.objective,
             card=card,
             validity=validity,
-            _booster=Booster.from_bytes(parts[_SPEED], card),
+            _booster=booster,
         )
 
     def _trained(self, dataset: Dataset, source: Booster | None) -> Booster:

@@ -11,7 +11,7 @@ import xgboost
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cost_models.boosters.model_file import read_model_file
+from cost_models.boosters.model_file import read_model_file, write_model_file
 from cost_models.boosters.validity_model import ValidityModel
 from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
 from cost_models.dataset import Dataset
@@ -180,3 +180,61 @@ def test_misuse_is_told(tmp_path: Path) -> None:
         XGBoostCostModel(num_boost_round=5).fit(made_up(0)).predict(np.zeros((1, 2), dtype=np.float32))
     with pytest.raises(Misuse, match="one outcome for each"):
         ValidityModel().fit(np.zeros((2, 2), dtype=np.float32), np.ones(3, dtype=np.bool_))
+
+
+@pytest.mark.parametrize("forged", ["bomb", "large card", "members", "names", "zip64", "encrypted", "nested"])
+def test_archives_of_strangers_are_refused_at_once(tmp_path: Path, forged: str) -> None:
+    path, bomb = tmp_path / "forged.costmodel", bytes(1 << 27)
+    digest = hashlib.sha256(bomb).hexdigest()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        if forged == "bomb":
+            archive.writestr("card.json", json.dumps({"sha256": {"speed": digest}}))
+            archive.writestr("speed.ubj", bomb)
+        elif forged == "large card":
+            archive.writestr("card.json", b" " * (1 << 23) + b"{}")
+        elif forged == "names":
+            archive.writestr("card.json", json.dumps({"sha256": dict.fromkeys(map(str, range(9)), digest)}))
+        elif forged == "nested":
+            archive.writestr("card.json", "[" * 100_000)
+        else:
+            for number in range(70_000 if forged == "zip64" else 200):
+                archive.writestr(str(number), b"")
+    if forged == "encrypted":
+        data = bytearray(path.read_bytes())
+        data[data.rindex(b"PK\1\2") + 8] |= 1
+        path.write_bytes(data)
+    with pytest.raises(Misuse, match="whole cost model"):
+        read_model_file(path, "xgboost-cost-model")
+
+
+def test_a_large_file_and_a_folder_are_no_cost_models(tmp_path: Path) -> None:
+    path = tmp_path / "large.costmodel"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(Misuse, match="whole cost model"):
+        read_model_file(path, "xgboost-cost-model")
+    with pytest.raises(Misuse, match="no such file"):
+        read_model_file(tmp_path, "xgboost-cost-model")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": "x"},
+        {"rounds": 1 << 62},
+        {"columns": -1},
+        {"columns": 3},
+        {"columns": None},
+        {"objective": "reg:gamma"},
+    ],
+)
+def test_a_card_that_does_not_fit_its_trees_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / "forged.costmodel"
+    XGBoostCostModel(num_boost_round=2).fit(made_up(0)).save(path)
+    card, boosters = read_model_file(path, "xgboost-cost-model")
+    write_model_file(path, {**card, **change}, boosters)
+    with pytest.raises(Misuse, match="that this package trained"):
+        XGBoostCostModel.load(path)
+    write_model_file(path, card, {"validity": boosters["speed"]})
+    with pytest.raises(Misuse, match="that this package trained"):
+        XGBoostCostModel.load(path)
