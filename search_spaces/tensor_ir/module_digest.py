@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import tvm
 import tvm_ffi
 
@@ -22,11 +25,21 @@ _COSMETIC_ATTRS = frozenset(
 _COSMETIC_ANNOTATIONS = frozenset({"schedule_rule"})
 # TVM renames node types between versions; the digest keeps the first name it knew.
 _ALIASES = {"TensorLoad": "BufferLoad", "TensorRegion": "BufferRegion"}
+# The two operands of arithmetic and comparisons.
+_OPERANDS = {"a": "b", "b": "a"}
+_LOADS = frozenset({"BufferLoad", "ProducerLoad"})
+# Scalars that lowering writes itself: initial values, the bound of a rectifier. All others are a network's own, and
+# change as it is trained.
+_LARGEST = [float(np.finfo(name).max) for name in ("float16", "float32", "float64")]
+_OF_LOWERING = frozenset({0.0, math.inf, -math.inf, *_LARGEST, *(-value for value in _LARGEST)})
+# Integers of these types are indices as well; those of others are data.
+_INDEX_TYPES = frozenset({"int32", "int64", "bool"})
 
 
 def digest(func: tvm.tirx.PrimFunc) -> str:
     """32 hex digits for one function: blind to the names of variables, buffers, blocks and functions, to source
-    spans and to the width of loop indices; different for different shapes, dtypes, layouts, loops or arithmetic.
+    spans, to the width of loop indices and to scalars that are computed with data, which training changes; different
+    for different shapes, dtypes, layouts, loops or arithmetic.
 
     Ours because TVM's structural hash differs from version to version.
     """
@@ -49,6 +62,8 @@ class _Walk:
     def __init__(self) -> None:
         self.sha = hashlib.sha256()
         self.numbers: dict[Any, int] = {}
+        self._index_depth = 0
+        self._data: dict[Any, bool] = {}
 
     def emit(self, token: str) -> None:
         self.sha.update(token.encode())
@@ -60,11 +75,8 @@ class _Walk:
     def visit(self, node: Any) -> None:
         if node is None or isinstance(node, bool | int | float | str):
             self.emit(f"{type(node).__name__}:{node}")
-        elif isinstance(node, tvm.tirx.IntImm):
-            # Indices are int64 from Relax and int32 from TE; the buffers already carry the dtypes of the data.
-            self.integer(int(node.value))
-        elif isinstance(node, tvm.tirx.FloatImm):
-            self.emit(f"float:{node.value!r}")
+        elif isinstance(node, tvm.tirx.IntImm | tvm.tirx.FloatImm):
+            self._immediate(node)
         elif isinstance(node, tvm.ir.Var):
             self._variable(node)
         elif isinstance(node, tvm.ir.GlobalVar):
@@ -83,6 +95,38 @@ class _Walk:
                 self.visit(item)
         else:
             self._fields(node)
+
+    def _immediate(self, node: Any) -> None:
+        # Indices are int64 from Relax and int32 from TE; the buffers already carry the dtypes of the data.
+        if str(node.ty.dtype) in _INDEX_TYPES:
+            self.integer(int(node.value))
+        else:
+            self._scalar(node)
+
+    def _scalar(self, node: Any) -> None:
+        """A number that is computed with data: its value only where lowering has put it there."""
+        value = node.value
+        known = float(value) in _OF_LOWERING
+        self.emit(
+            f"{'float' if isinstance(node, tvm.tirx.FloatImm) else 'int'}:{value!r}" if known else "scalar"
+        )
+
+    def _operand(self, node: Any, other: Any) -> None:
+        """One of the two operands of arithmetic or a comparison."""
+        self._scalar(node) if self._is_data(node, other) else self.visit(node)
+
+    def _is_data(self, node: Any, other: Any) -> bool:
+        """Whether an operand is an integer that is computed with data, unless both make an index."""
+        return isinstance(node, tvm.tirx.IntImm) and not self._index_depth and self._reads_data(other)
+
+    def _reads_data(self, node: Any) -> bool:
+        """Whether an expression is computed from the elements of a buffer."""
+        known = self._data.get(node)
+        if known is None:
+            known = self._data[node] = _kind(node) in _LOADS or any(
+                self._reads_data(inner) for inner in _inner_expressions(node)
+            )
+        return known
 
     def _variable(self, var: Any) -> None:
         number = self.numbers.get(var)
@@ -103,17 +147,44 @@ class _Walk:
 
     def _fields(self, node: Any) -> None:
         """Any other node: its kind, then its fields, as TVM's own reflection lists them."""
-        info = type(node).__tvm_ffi_type_info__
-        kind = str(info.type_key).rsplit(".", 1)[-1]
-        self.emit(f"node:{_ALIASES.get(kind, kind)}")
+        kind, fields = _kind(node), dict(_fields_of(node))
+        if kind == "Sub" and self._is_data(node.b, node.a):
+            kind = "Add"  # TVM writes the sum with a negative scalar as a difference
+        self.emit(f"node:{kind}")
         if kind in _TYPED:
             self.visit(node.ty)
-        while info is not None:
-            for field in info.fields:
-                if field.name not in _COSMETIC and field.c_structural_eq != "ignore":
-                    self.emit(field.name)
-                    self.visit(getattr(node, field.name))
-            info = info.parent_type_info
+        for name, value in fields.items():
+            self.emit(name)
+            if name in _OPERANDS and _OPERANDS[name] in fields:
+                self._operand(value, fields[_OPERANDS[name]])
+            elif name == "indices":
+                self._index_depth += 1
+                self.visit(value)
+                self._index_depth -= 1
+            else:
+                self.visit(value)
+
+
+def _kind(node: Any) -> str:
+    """The kind of a node by the first name that it had."""
+    kind = str(type(node).__tvm_ffi_type_info__.type_key).rsplit(".", 1)[-1]
+    return _ALIASES.get(kind, kind)
+
+
+def _fields_of(node: Any) -> Iterator[tuple[str, Any]]:
+    """Names and values of a node's fields, as TVM's own reflection lists them, without the cosmetic ones."""
+    info = type(node).__tvm_ffi_type_info__
+    while info is not None:
+        for field in info.fields:
+            if field.name not in _COSMETIC and field.c_structural_eq != "ignore":
+                yield field.name, getattr(node, field.name)
+        info = info.parent_type_info
+
+
+def _inner_expressions(node: Any) -> Iterator[Any]:
+    for _, value in _fields_of(node):
+        inner = value if isinstance(value, tvm_ffi.Array) else (value,)
+        yield from (each for each in inner if isinstance(each, tvm.ir.Expr))
 
 
 class _SizelessWalk(_Walk):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 from typing import Final
@@ -114,6 +114,7 @@ class ScheduleChooser:
         if not self._outcomes:
             # Not worth a search space, which takes some 50 ms.
             return Choice(baseline_config(task.target), miss=_NO_RECORD)
+        task = self._as_logged(task)
         space = TensorIRSpace(task)
         record = self._log.best(task, self._device)
         if record is not None:
@@ -128,6 +129,15 @@ class ScheduleChooser:
         return (
             self._from_elsewhere(space, miss) or self._near(space, miss) or Choice(space.default, miss=miss)
         )
+
+    def _as_logged(self, task: TuningTask) -> TuningTask:
+        """The task under the key that the log has for its operator: its own, or one from before keys were blind to
+        scalars, the one with the most trials."""
+        if any(each.task.key == task.key for each in self._outcomes):
+            return task
+        equal = self._similar.equal(task, [each for each in self._outcomes if self._may_use(each, task)])
+        best = max(equal, key=lambda each: each.trials, default=None)
+        return task if best is None else replace(task, workload=replace(task.workload, key=best.task.key))
 
     def _own(self, space: TensorIRSpace, record: TuningRecord) -> Choice:
         other_version = (

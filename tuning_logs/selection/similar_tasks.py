@@ -33,6 +33,18 @@ class SimilarTasks:
                 alike.append((sum(map(_off, sizes, others)), each))
         return (each for _, each in sorted(alike, key=lambda pair: pair[0]))
 
+    def equal(self, task: TuningTask, among: Sequence[TrialCounts]) -> Iterator[TrialCounts]:
+        """The trial counts of tasks with the same structure and sizes: the same operator under another key.
+
+        Before scalars were left out of them, keys changed with every training run.
+        """
+        own = self._structure(task)
+        return (
+            each
+            for each in among
+            if each.task.workload.flops == task.workload.flops and self._structure(each.task) == own
+        )
+
     def _structure(self, task: TuningTask) -> tuple[str, tuple[int, ...]]:
         if task.key not in self._structures:
             try:
