@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import math
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +26,8 @@ from search_spaces.workload import Workload
 _STATUS = "status"
 _NEEDED = (_STATUS, "mean_ms", "cost_s")
 _RAN = "ok"
+# Recorded spaces have some megabytes; a packed file may claim any size.
+_MOST_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +62,14 @@ class TabularSpace:
     def __init__(self, path: Path) -> None:
         """Reads the whole file. Raises Misuse where it is not such a table."""
         text = _read(path)
-        rows = csv.reader(text.splitlines())
+        rows = _rows(path, text)
         header = next(rows, [])
         missing = [column for column in _NEEDED if column not in header]
         names = header[: header.index(_STATUS)] if _STATUS in header else []
-        if missing or not names:
+        if missing or not names or len(set(header)) < len(header):
             raise Misuse(
-                f"{path} needs columns of decisions, then {', '.join(_NEEDED)}; found {', '.join(header) or 'nothing'}",
+                f"{path} needs columns of decisions, each once, then {', '.join(_NEEDED)}; "
+                f"found {', '.join(header)[:500] or 'nothing'}",
                 code="AT604",
             )
         self._table = dict(_outcomes(path, header, len(names), rows))
@@ -141,9 +146,19 @@ class TabularSpace:
 
 def _read(path: Path) -> str:
     try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise ValueError(f"it has more than {_MOST_BYTES >> 20} MiB")
+        return data.decode()
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise Misuse(f"expected a table of a recorded space at {path}: {error}", code="AT604") from error
+
+
+def _rows(path: Path, text: str) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(text.splitlines())
+    except csv.Error as error:
         raise Misuse(f"expected a table of a recorded space at {path}: {error}", code="AT604") from error
 
 
@@ -156,9 +171,11 @@ def _outcomes(
             status = row[place[_STATUS]]
             secs = float(row[place["mean_ms"]]) / 1e3 if status == _RAN else float("inf")
             cost_secs = float(row[place["cost_s"]] or 0.0)
+            if len(row) < width or not secs > 0 or math.isinf(secs) == (status == _RAN) or not cost_secs >= 0:
+                raise ValueError("too few columns, or times that are none")
         except (IndexError, ValueError) as error:
             raise Misuse(
-                f"{path}, line {line}: expected a status and numbers, found {','.join(row)!r}",
+                f"{path}, line {line}: expected a status and numbers, found {','.join(row)[:500]!r}",
                 code="AT604",
             ) from error
         yield tuple(_answer(text) for text in row[:width]), RecordedOutcome(status, secs, cost_secs)

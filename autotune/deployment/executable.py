@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import tvm
 from tvm import relax
 
@@ -46,13 +47,14 @@ def load(path: str | Path, device: str = "cpu", threads: int | None = None) -> E
         # The plan is a constant: reading it needs no other device.
         machine = relax.VirtualMachine(module, tvm.cpu())
         plan, tuned_for = (_text(machine, name) for name in (PLAN, THREADS))
-    except (RuntimeError, ValueError, OSError, AttributeError) as error:
+        wanted = threads or (int(tuned_for) if tuned_for else None)
+        planned = None if plan is None else ShapePlan.from_json(plan)
+    except (RuntimeError, ValueError, OSError, AttributeError, msgspec.MsgspecError) as error:
         raise Misuse(
             f"expected a built model; {path} cannot be loaded as one: {last_line(error)}", code="AT705"
         ) from error
-    wanted = threads or (int(tuned_for) if tuned_for else None)
     library = Library(module, device, wanted if device == "cpu" else None)
-    return Executable(library) if plan is None else DynamicExecutable(library, ShapePlan.from_json(plan))
+    return Executable(library) if planned is None else DynamicExecutable(library, planned)
 
 
 def _text(machine: relax.VirtualMachine, name: str) -> str | None:

@@ -8,9 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from search_spaces import Misuse
+
+#: Characters that are parsed to find the lines of values; in files that people write, some thousands.
+_MOST_PARSED: Final = 1 << 22
 
 Key = str | int
 KeyPath = Sequence[Key]
@@ -38,12 +41,15 @@ def lines_by_path(text: str) -> dict[tuple[Key, ...], int]:
 
 def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """The first line, text and values of each statement."""
-    first, lines = 1, list[str]()
+    parsed, first, lines = 0, 1, list[str]()
     for number, line in enumerate(text.splitlines(), start=1):
         if not lines:
             first = number
         lines.append(line)
         statement = "\n".join(lines)
+        parsed += len(statement)
+        if parsed > _MOST_PARSED:
+            return  # in a value of very many lines, each of which parses all lines before it
         try:
             values = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:

@@ -204,7 +204,7 @@ def read_status(folder: Path) -> JobStatus | None:
         return msgspec.json.decode(path.read_bytes(), type=JobStatus)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, msgspec.MsgspecError) as error:
         raise AutotuneError(
             f"expected the status of a job, found {path}: {error}; remove the file, and the job starts its budget anew",
             code="AT503",

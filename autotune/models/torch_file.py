@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch.export import ExportedProgram
 
 from autotune.models.input_shapes import FixedSizes, fix
 from autotune.models.onnx_file import InputSpec
+from autotune.models.torch_archive import is_whole_archive
 from search_spaces.errors import Misuse
 
 #: The element types that ONNX, and so the rest of this package, knows.
@@ -34,7 +34,7 @@ def read(path: Path) -> ExportedProgram:
     """
     if not path.is_file():
         raise Misuse(f"expected an exported PyTorch program at {path}; there is no such file", code="AT101")
-    if not zipfile.is_zipfile(path):
+    if not is_whole_archive(path):
         raise Misuse(
             f"expected a program that torch.export.save wrote; {path} is truncated or none. Export it again",
             code="AT102",

@@ -69,15 +69,17 @@ class FeatureCache:
         try:
             head, _, body = self._path.read_bytes().partition(b"\n")
             header = msgspec.json.decode(head, type=_Header)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return nothing
         size = header.rows * (KEY_BYTES + 4 * self._width)
         if (header.version, header.columns) != (self._version, self._columns) or len(body) != size:
             return nothing
-        if hashlib.sha256(body).hexdigest() != header.sha256:
+        if header.rows < 0 or hashlib.sha256(body).hexdigest() != header.sha256:
             return nothing
         split = header.rows * KEY_BYTES
-        return body[:split], np.frombuffer(body, "<f4", offset=split).reshape(header.rows, self._width)
+        rows = np.frombuffer(body, "<f4", offset=split).reshape(header.rows, self._width)
+        # XGBoost refuses infinite features, of which there are none.
+        return nothing if np.isinf(rows).any() else (body[:split], rows)
 
 
 def _split(keys: bytes) -> list[bytes]:

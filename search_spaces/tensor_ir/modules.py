@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from search_spaces.errors import AutotuneError, Misuse, last_line
 from search_spaces.target import Target
@@ -25,6 +27,12 @@ from search_spaces.tensor_ir.vector_math import register_vector_math  # noqa: E4
 register_vector_math()
 
 _PREFIX = "zlib64:"
+_ARRAY, _FLOAT = "ffi.Array", "ir.FloatImm"
+# Fields of numbers, which are no references, and those that TVM leaves empty.
+_PLAIN = frozenset({"data_alignment", "iter_type", "kind", "ndim", "offset_factor", "purity"})
+_OPTIONAL = _PLAIN | {
+    *("attrs", "derive_func", "init", "layout", "span", "step", "thread_binding", "vdevice"),
+}
 # A workload is some 30 KB of JSON; far more than this is damage or malice.
 _MAX_MODULE_BYTES = 64 * 1024 * 1024
 
@@ -71,8 +79,9 @@ def load(text: str) -> tvm.IRModule:
         data = inflate.decompress(base64.b64decode(text[len(_PREFIX) :], validate=True), _MAX_MODULE_BYTES)
         if inflate.unconsumed_tail or not inflate.eof:
             raise ValueError(f"the module is cut short or larger than {_MAX_MODULE_BYTES} bytes")
+        _check_nodes(json.loads(data))
         module = tvm.ir.load_json(data.decode())
-    except (ValueError, zlib.error, RuntimeError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, zlib.error, RuntimeError) as error:
         raise AutotuneError(
             f"expected the text of a workload's module, found damage: {error}", code="AT110"
         ) from error
@@ -81,6 +90,28 @@ def load(text: str) -> tvm.IRModule:
             f"expected the text of a workload's module, found a {type(module).__name__}", code="AT110"
         )
     return module
+
+
+def _check_nodes(document: dict[str, Any]) -> None:
+    """Raises ValueError for a graph in which nodes are missing or go in a circle: TVM does not look before it follows.
+
+    Nodes refer to earlier ones by their numbers; those of type "None" may stand for optional fields only.
+    """
+    nodes = document["nodes"]
+    missing = {number for number, node in enumerate(nodes) if node["type"] == "None"}
+    for number, node in enumerate(nodes):
+        kind, data = node["type"], node.get("data")
+        if isinstance(data, dict) and kind != _FLOAT:
+            needed = [data[name] for name in data if name not in _OPTIONAL]
+            known = [data[name] for name in data if name not in _PLAIN]
+        elif isinstance(data, list):
+            needed, known = data if kind == _ARRAY else [], data
+        else:
+            continue
+        if any(isinstance(each, int) and each in missing for each in needed):
+            raise ValueError(f"{kind} without one of its parts")
+        if any(isinstance(each, int) and each >= number for each in known):
+            raise ValueError(f"{kind} that is a part of itself")
 
 
 def workload(module: tvm.IRModule | tvm.tirx.PrimFunc, name: str) -> Workload:

@@ -114,7 +114,8 @@ class _Database:
     def _space(self, record: Any) -> TensorIRSpace:
         target = _target(record.target, self._target)
         found = workload(record.workload.mod, "")
-        key = (found.key, str(target))
+        # Not by its key, which is blind to scalars: programs are compared below.
+        key = (found.module, str(target))
         if key not in self._spaces:
             named = type(found)(found.key, f"metaschedule_{found.key[:8]}", found.module, found.flops)
             self._spaces[key] = TensorIRSpace(TuningTask(named, target))

@@ -96,6 +96,8 @@ def load_index(file: LogFile) -> tuple[Contents, int] | None:
     contents.reported = [Damage(line, reason) for line, reason in header.damage]
     contents.unreported = header.unreported
     try:
+        if not all(0 <= offset <= offset + size <= header.size for offset, size in header.definitions):
+            return None
         for offset, size in header.definitions:
             contents.definitions.take(decode_line(file.at(offset, size).rstrip()), offset, size)
     except UnreadableLine:
@@ -123,6 +125,7 @@ def _are_whole(rows: Rows, header: _Header) -> bool:
     numbered = (("task", header.tasks), ("device", header.devices), ("job", header.jobs))
     return len(rows) == 0 or (
         int(rows["offset"].min()) >= 0
+        and int(rows["offset"].max()) <= header.size
         and int((rows["offset"] + rows["size"]).max()) <= header.size
         and all(int(rows[field].max()) < len(known) for field, known in numbered)
         and int(rows["status"].max()) < len(STATUSES)

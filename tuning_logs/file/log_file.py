@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
-import shutil
 import stat
 import tempfile
 import weakref
@@ -19,6 +18,10 @@ from tuning_logs.format.line import LINE_START
 
 #: How the name of a log ends that was compressed with gzip: it can be read, and not added to.
 COMPRESSED: Final = ".gz"
+#: Packed logs are a fourth to a tenth of plain ones: of another file, not all is unpacked, which may fill the disk.
+_MOST_PACKED: Final = 200
+_MOST_UNPACKED: Final = 1 << 24
+_BLOCK: Final = 1 << 20
 
 
 class LogFile:
@@ -155,7 +158,12 @@ def _unpacked(path: Path) -> int:
     """The descriptor of a nameless file with what a compressed one holds."""
     try:
         with gzip.open(path) as packed, tempfile.TemporaryFile() as plain:
-            shutil.copyfileobj(packed, plain)
+            left = _MOST_UNPACKED + _MOST_PACKED * path.stat().st_size
+            while block := packed.read(_BLOCK):
+                left -= len(block)
+                if left < 0:
+                    raise EOFError(f"it holds over {_MOST_PACKED} times its size, which is no log")
+                plain.write(block)
             plain.flush()
             return os.dup(plain.fileno())
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:

@@ -80,6 +80,12 @@ def test_compressed_and_plain_tables_are_the_same_task(space: TabularSpace, tmp_
         ("block,status,mean_ms,cost_s\n1,failed,,0.5\n", "at least one row"),
         ("block,status,mean_ms,cost_s\n1,ok,fast,0.5\n", "line 2"),
         ("block,status,mean_ms,cost_s\n1,ok\n", "line 2"),
+        ("block,status,mean_ms,cost_s\n1,ok,nan,0.5\n", "line 2"),
+        ("block,status,mean_ms,cost_s\n1,ok,inf,0.5\n", "line 2"),
+        ("block,status,mean_ms,cost_s\n1,ok,-1,0.5\n", "line 2"),
+        ("status,mean_ms,cost_s,block,block,status\n", "columns of decisions"),
+        ("block,block,status,mean_ms,cost_s\n1,1,ok,1,0.5\n", "each once"),
+        ("block,status,mean_ms,cost_s\n" + "9" * 200_000 + ",ok,1,0.5\n", "field larger"),
     ],
 )
 def test_a_file_that_is_no_such_table_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
@@ -95,3 +101,15 @@ def test_a_torn_archive_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     for path in (torn, tmp_path / "missing.csv"):
         with pytest.raises(Misuse, match=r"recorded space"):
             TabularSpace(path)
+
+
+def test_a_packed_table_that_is_damaged_or_unpacks_to_much_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.csv.gz"
+    path.write_bytes(gzip.compress(bytes(1 << 20)) * 300)
+    with pytest.raises(Misuse, match="more than 256 MiB"):
+        TabularSpace(path)
+    damaged = bytearray(gzip.compress(TABLE.encode()))
+    damaged[12:30] = bytes(18)
+    path.write_bytes(damaged)
+    with pytest.raises(Misuse, match="recorded space"):
+        TabularSpace(path)

@@ -11,12 +11,12 @@ import typer
 from autotune.cli.arguments import JsonOption
 from autotune.cli.console import OUT, print_json, warn
 from autotune.cli.log_arguments import LogArgument, read
+from autotune.deployment.isolated_import import import_apart
 from autotune.devices.device import parse_device
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import RecordStore, TuningLog, open_log
 from tuning_logs.address import is_url
 from tuning_logs.exchange.metaschedule_export import export_metaschedule
-from tuning_logs.exchange.metaschedule_import import import_metaschedule
 from tuning_logs.exchange.transfer import copy_records
 
 UrlArgument = Annotated[
@@ -87,7 +87,7 @@ def import_(
     json: JsonOption = False,
 ) -> None:
     """Append the records of MetaSchedule databases whose schedules are in our search spaces to a log."""
-    found = import_metaschedule(folder, parse_device(device).fingerprint if device else None)
+    found = import_apart(folder, parse_device(device).fingerprint if device else None)
     with TuningLog.in_memory() as imported, open_log(log) as store:
         imported.append(found.records)
         added = copy_records(imported, store)

@@ -1,7 +1,10 @@
 """A workload's key tells operators apart, and nothing but operators."""
 
+import base64
+import json
 import subprocess
 import sys
+import zlib
 
 import pytest
 import tvm
@@ -108,6 +111,25 @@ def test_a_text_cut_short_is_an_error() -> None:
     text = modules.workload(matmul(16, 8, 4), "matmul").module
     with pytest.raises(AutotuneError, match="found damage"):
         modules.load(text[: len(text) // 2 // 4 * 4])
+
+
+@pytest.mark.parametrize("forgery", ["missing", "circle", "hole", "no nodes"])
+def test_a_graph_that_tvm_would_crash_on_is_an_error(forgery: str) -> None:
+    text = modules.workload(matmul(16, 8, 4), "matmul").module
+    document = json.loads(zlib.decompress(base64.b64decode(text.partition(":")[2])))
+    nodes = document["nodes"]
+    by_type = {node["type"]: node for node in nodes}
+    if forgery == "missing":
+        by_type["ir.Range"]["type"] = "None"
+    elif forgery == "circle":
+        by_type["ffi.Array"]["data"].append(len(nodes) - 1)
+    elif forgery == "hole":
+        by_type["ffi.Array"]["data"].append(0)
+    else:
+        document["nodes"] = 3
+    forged = base64.b64encode(zlib.compress(json.dumps(document).encode())).decode()
+    with pytest.raises(AutotuneError, match="found damage"):
+        modules.load(f"zlib64:{forged}")
 
 
 def test_the_signature_tells_inputs_weights_and_outputs() -> None:

@@ -67,3 +67,17 @@ def test_other_versions_and_other_columns_count_as_empty(tmp_path: Path) -> None
 def test_a_folder_that_takes_no_file_is_no_error(tmp_path: Path) -> None:
     FeatureCache(tmp_path / "nowhere" / "cache", 1, COLUMNS).keep(KEYS, ROWS)
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    "header", ["[" * 100_000, '{"version":1,"x":' + "[" * 100_000, '{"rows":-1}', "\xff"]
+)
+def test_a_forged_header_empties_it(tmp_path: Path, header: str) -> None:
+    path = written(tmp_path / "cache")
+    path.write_bytes(header.encode("latin-1") + b"\n" + path.read_bytes().partition(b"\n")[2])
+    assert len(FeatureCache(path, 1, COLUMNS)) == 0
+
+
+def test_infinite_features_are_none(tmp_path: Path) -> None:
+    FeatureCache(tmp_path / "cache", 1, COLUMNS).keep(KEYS, np.full((4, 3), np.inf, dtype=np.float32))
+    assert len(FeatureCache(tmp_path / "cache", 1, COLUMNS)) == 0

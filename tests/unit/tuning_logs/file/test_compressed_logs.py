@@ -39,3 +39,9 @@ def test_a_torn_or_foreign_file_is_misuse_that_names_it(packed, damage):
     packed.write_bytes(damage(packed.read_bytes()))
     with pytest.raises(Misuse, match=packed.name):
         TuningLog.read(packed)
+
+
+def test_a_file_that_unpacks_to_far_more_than_a_log_is_not_unpacked(packed):
+    packed.write_bytes(gzip.compress(bytes(1 << 20)) * 40)
+    with pytest.raises(Misuse, match="which is no log"):
+        TuningLog.read(packed)
