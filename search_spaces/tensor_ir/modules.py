@@ -81,7 +81,7 @@ def load(text: str) -> tvm.IRModule:
             raise ValueError(f"the module is cut short or larger than {_MAX_MODULE_BYTES} bytes")
         _check_nodes(json.loads(data))
         module = tvm.ir.load_json(data.decode())
-    except (ValueError, TypeError, KeyError, RecursionError, zlib.error, RuntimeError) as error:
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError, zlib.error) as error:
         raise AutotuneError(
             f"expected the text of a workload's module, found damage: {error}", code="AT110"
         ) from error

@@ -31,6 +31,8 @@ from tuning_logs.records.record import Job, Provenance, TuningRecord
 
 #: TVM writes this many seconds for a candidate that failed.
 _FAILED_SECS: Final = 1e9
+#: Errors of TVM and Python that damaged or forged lines end in.
+_DAMAGE: Final = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 #: Of a target, what TVM adds by itself.
 _IMPLIED: Final = frozenset({"tag", "keys", "host"})
 
@@ -91,7 +93,7 @@ class _Database:
                 place, value = line
                 record = meta_schedule.database.TuningRecord.from_json(value, workloads[place])
                 found.records.append(self._record(record, Provenance(job, number, job.started)))
-            except (TypeError, ValueError, IndexError, KeyError, RuntimeError):
+            except _DAMAGE:
                 found.left_out["the line is damaged"] += 1
             except AutotuneError as reason:
                 found.left_out[str(reason)] += 1
@@ -147,7 +149,7 @@ def _candidate(space: TensorIRSpace, record: Any) -> Candidate:
 def _workload(line: Any, found: Imported) -> Any:
     try:
         return meta_schedule.database.Workload.from_json(line)
-    except (TypeError, ValueError, RuntimeError):
+    except _DAMAGE:
         found.left_out["the line of a workload is damaged"] += 1
         return None
 

@@ -1,9 +1,6 @@
 """No bytes whatsoever crash the reader: it gives records, names damage, or refuses the file."""
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -27,11 +24,6 @@ JSON = st.recursive(
 EDITS = st.lists(
     st.tuples(st.integers(0, len(GOLDEN)), st.integers(0, 40), st.binary(max_size=40)), min_size=1, max_size=5
 )
-
-
-# The fuzzer's limit is on its largest memory, which Linux lets begin at that of the process that starts it: pytest's
-# may be gigabytes by then, a shell's is not.
-FROM_A_SHELL = ("sh", "-c", '"$@"; exit $?', "sh")
 
 
 def read_and_mend(content: bytes) -> list[TuningRecord]:
@@ -89,19 +81,3 @@ def test_a_forged_line_with_a_true_checksum_is_read_or_named(number, data):
     forged = head + b',"crc":"%08x"}\n' % zlib.crc32(head)
     for record in read_and_mend(b"".join([*LINES[:number], forged, *LINES[number + 1 :]])):
         assert record.secs > 0
-
-
-@pytest.mark.parametrize("runs", [1000, pytest.param(4000, marks=pytest.mark.long)])
-def test_a_short_run_of_the_coverage_guided_fuzzer_finds_nothing(tmp_path, runs):
-    pytest.importorskip("atheris", reason="atheris, the fuzzer, is not installed: pip install atheris")
-    paths = os.pathsep.join([str(repository.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [*FROM_A_SHELL, sys.executable, repository.SUPPORT / "fuzz_log.py", f"-runs={runs}", "-seed=7"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert f"Done {runs} runs" in done.stderr

@@ -1,0 +1,1 @@
+"""Readers of strangers' files, for `fuzz.py`."""
