@@ -10,7 +10,10 @@ from search_spaces.workload import Workload
 
 @dataclass(frozen=True, slots=True)
 class TuningTask:
-    """A workload to be tuned for a target; weight is how often one run of the model calls it."""
+    """A workload to be tuned for a target; weight is how often one run of the model calls it.
+
+    Weight 0 is of another form of an operator, which is measured to choose by, and not searched.
+    """
 
     workload: Workload
     target: Target

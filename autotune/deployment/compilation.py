@@ -21,6 +21,7 @@ from autotune.deployment.executable import THREADS, Executable, SavedModel
 from autotune.deployment.library import Array, Library
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
 from autotune.deployment.side_by_side import EngineLatency, TimingSettings, measure
+from autotune.models.algorithm_choice import lower_by_log
 from autotune.models.dynamic_axes import DynamicInputs
 from autotune.models.dynamic_model import FALLBACK, DynamicModel, import_any_size
 from autotune.models.lowering import lower
@@ -129,7 +130,7 @@ def compile(  # noqa: PLR0913 - public since 0.1
     if isinstance(model, DynamicModel) and target.is_gpu:
         # Loops of any length without a schedule are bound to no threads, which a GPU needs.
         model = model.without_fallback()
-    lowered = lower(model, target)
+    lowered = lower_by_log(model, target, log, device)
     with ExitStack() as stack:
         records = database(log, target, device, others, _TrialBuild(stack, linker or "cc"))
         with compiled_for, records, tvm.transform.PassContext(opt_level=3):

@@ -1,4 +1,4 @@
-"""Engines for ONNX files by name: those of this package, and of others by entry points of the group `autotune.engines`."""
+"""Engines for ONNX files by name: this package's, and others' by entry points of the group `autotune.engines`."""
 
 from __future__ import annotations
 

@@ -69,10 +69,12 @@ def _converted(model: onnx.ModelProto, scratch: Path) -> Path:
             code="AT802",
         )
     onnx.save(model, scratch / "model.onnx")
-    command = [Path(package.origin).with_name("pnnx"), scratch / "model.onnx", "fp16=0"]
+    command = [str(Path(package.origin).with_name("pnnx")), "model.onnx", "fp16=0"]
     done = subprocess.run(
         command, cwd=scratch, capture_output=True, text=True, timeout=_CONVERSION_SECS, check=False
     )
     if done.returncode or not (scratch / "model.ncnn.param").exists():
-        raise AutotuneError(f"expected pnnx to convert the model; found exit code {done.returncode}", code="AT704")
+        raise AutotuneError(
+            f"expected pnnx to convert the model; found exit code {done.returncode}", code="AT704"
+        )
     return scratch / "model"

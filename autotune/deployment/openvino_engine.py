@@ -1,4 +1,4 @@
-"""OpenVINO as a peer of a build: the same file, the same shapes, as many threads (imports OpenVINO where it is opened)."""
+"""OpenVINO as a peer of a build: the same file, shapes and threads (imports OpenVINO where it is opened)."""
 
 from __future__ import annotations
 

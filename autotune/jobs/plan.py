@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from autotune.deployment.shape_planning import open_model
 from autotune.devices.device import Device
 from autotune.jobs.job_file import JobRequest, ModelRequest
+from autotune.models.algorithm_choice import other_forms
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.task_extraction import extract_tasks, tasks_of_variants, tasks_together
 from autotune.search.pretrained_model import PretrainedModel, load_pretrained
@@ -134,7 +135,8 @@ def plan_job(request: JobRequest) -> JobPlan:
             if any(model.name == wanted.name for model in models):
                 continue
             variants = tasks_of_variants(module, device.target) if isinstance(module, DynamicModel) else ()
-            tasks = tasks_together(variants) or extract_tasks(module, device.target)
+            called = tasks_together(variants) or extract_tasks(module, device.target)
+            tasks = tasks_together((called, other_forms(module, device.target)))
             models.append(PlannedModel(wanted.name, tasks, wanted.priority, fixed, variants))
     return JobPlan(request, share_out(list(planned.values())), notices=tuple(notices))
 

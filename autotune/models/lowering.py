@@ -14,13 +14,16 @@ from autotune.models.passes.channel_shuffles import with_channels_last_shuffles
 from autotune.models.passes.channels_last import with_channels_last
 from autotune.models.passes.constant_layouts import with_constant_layouts
 from autotune.models.passes.split_convolutions import with_split_convolutions
+from autotune.models.passes.winograd import Choice, where_expected, with_winograd
 from search_spaces.errors import last_line
 from search_spaces.target import Target
 from search_spaces.tensor_ir.modules import is_cpu, tvm_target
 from search_spaces.tensor_ir.vector_unit import vector_unit
 
 
-def lower(model: Model | DynamicModel | tvm.IRModule, target: Target) -> tvm.IRModule:
+def lower(
+    model: Model | DynamicModel | tvm.IRModule, target: Target, choice: Choice = where_expected
+) -> tvm.IRModule:
     """A module whose `main` calls one unscheduled PrimFunc for each group of fused operators.
 
     The same passes run before tasks are extracted and before a build, so that a record is found again.
@@ -29,27 +32,29 @@ def lower(model: Model | DynamicModel | tvm.IRModule, target: Target) -> tvm.IRM
     them, and the build does the repacking ahead of time. Raises Misuse for a model that TVM cannot lower, with the
     node of its file that it cannot lower alone.
     A model with dynamic axes has a function for each of its variants, and one for its fallback.
+    choice: of the convolutions that are transformed, on CPUs; see `autotune.models.algorithm_choice`.
     """
     if isinstance(model, DynamicModel):
         functions = {
-            function_of(model.plan, sizes): lower(one, target) for sizes, one in model.variants.items()
+            function_of(model.plan, sizes): lower(one, target, choice)
+            for sizes, one in model.variants.items()
         }
         if model.fallback is not None:
-            functions[FALLBACK] = _lowered(model.fallback, target)
+            functions[FALLBACK] = _lowered(model.fallback, target, choice)
         return merged(functions)
     if not isinstance(model, Model):
-        return _lowered(model, target)
+        return _lowered(model, target, choice)
     try:
-        return _lowered(model.module, target)
+        return _lowered(model.module, target, choice)
     except (RuntimeError, ValueError, TypeError) as error:
-        found = failing_node(model, lambda module: _lowered(module, target))
+        found = failing_node(model, lambda module: _lowered(module, target, choice))
         node, cause = found or (None, error)
         raise model.origins.refusal(
             node, f"TVM {tvm.__version__} cannot lower it: {last_line(cause)}"
         ) from error
 
 
-def _lowered(module: tvm.IRModule, target: Target) -> tvm.IRModule:
+def _lowered(module: tvm.IRModule, target: Target, choice: Choice) -> tvm.IRModule:
     compiled_for = tvm_target(target)
     passes = [
         relax.transform.AnnotateTIROpPattern(),
@@ -64,15 +69,19 @@ def _lowered(module: tvm.IRModule, target: Target) -> tvm.IRModule:
         decomposed = relax.transform.DecomposeOpsForInference()(module)
         canonical = relax.transform.CanonicalizeBindings()(decomposed)
         if is_cpu(target):
-            legal = with_channels_last(canonical, lambda laid_out: _legalized_for_cpu(laid_out, compiled_for))
+            legal = with_channels_last(
+                canonical, lambda laid_out: _legalized_for_cpu(laid_out, compiled_for, choice)
+            )
         else:
             legal = _legalized(canonical, compiled_for)
         return tvm.transform.Sequential(passes)(legal)
 
 
-def _legalized_for_cpu(module: tvm.IRModule, target: tvm.target.Target) -> tvm.IRModule:
+def _legalized_for_cpu(module: tvm.IRModule, target: tvm.target.Target, choice: Choice) -> tvm.IRModule:
+    unit = vector_unit(target)
     shuffled = with_channels_last_shuffles(module)
-    return _legalized(with_full_vectors(with_split_convolutions(shuffled), vector_unit(target)), target)
+    full = with_full_vectors(with_split_convolutions(shuffled), unit)
+    return _legalized(with_winograd(with_constant_layouts(full), unit, choice), target)
 
 
 def _legalized(module: tvm.IRModule, target: tvm.target.Target) -> tvm.IRModule:

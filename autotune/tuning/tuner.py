@@ -117,6 +117,11 @@ class Tuner:
         repeated = self._steady_runner.repeated if self._steady_runner else 0
         return drift_warning(self.slowdown, repeated, self.unsteady)
 
+    @property
+    def _searched(self) -> list[TaskProgress]:
+        """The tasks to search: those that a model calls; of the others the default schedule is measured."""
+        return [one for one in self.progress.values() if one.task.weight]
+
     def stop(self) -> None:
         """Asks the tuner to end once the round under way is in the log."""
         self._is_stopping = True
@@ -194,7 +199,7 @@ class Tuner:
         return TaskStudy(space, sampler, rng, known, initial_configs)
 
     def _search(self, run: _Run) -> Generator[list[TuningRecord], None, None]:
-        objective, progress = self.job.objective, list(self.progress.values())
+        objective, progress = self.job.objective, self._searched
         retries = RetryQueue()
         proposals = Proposals(self.job.scheduler(progress, self.job.batch, objective), run.studies, retries)
         started, before = self.elapsed_secs, self.trials
@@ -239,7 +244,7 @@ class Tuner:
             lambda: not self._is_stopping and self.elapsed_secs < end,
             self.final_results,
         )
-        heaviest = sorted(self.progress.values(), key=lambda one: -one.task.weight * one.best)
+        heaviest = sorted(self._searched, key=lambda one: -one.task.weight * one.best)
         for progress in heaviest:
             if self._is_stopping or self.elapsed_secs >= end:
                 return

@@ -38,7 +38,9 @@ class GraphWriter:
         scale = np.float32(np.sqrt(2.0 / fan_in))
         return self.constant(self._rng.standard_normal(shape, np.float32) * scale)
 
-    def conv(self, source: str, channels: tuple[int, int], kernel: int, stride: int = 1, group: int = 1) -> str:
+    def conv(
+        self, source: str, channels: tuple[int, int], kernel: int, stride: int = 1, group: int = 1
+    ) -> str:
         """A convolution with bias and same padding; channels: taken and made."""
         taken, made = channels
         fan_in = taken // group * kernel * kernel

@@ -20,6 +20,7 @@ from search_spaces.tensor_ir.row_schedule import schedule_rows
 from search_spaces.tensor_ir.spatial_schedule import schedule_parallel, schedule_spatial
 from search_spaces.tensor_ir.stage import Stage, read_stage
 from search_spaces.tensor_ir.stage_inlining import inline_stages
+from search_spaces.tensor_ir.tile_transform_schedule import is_tile_transform, schedule_tile_transform
 from search_spaces.tensor_ir.vector_unit import VectorUnit, vector_unit
 
 Rule = Callable[[s_tir.Schedule, Stage, VectorUnit], None]
@@ -58,6 +59,9 @@ def scheduled_by_default(schedule: s_tir.Schedule, target: tvm.target.Target) ->
 
 def _scheduled(schedule: s_tir.Schedule, unit: VectorUnit) -> s_tir.Schedule:
     root = schedule.get_sblock(schedule.mod["main"].body.block.name_hint)
+    if is_tile_transform(schedule, root):
+        schedule_tile_transform(schedule, root, unit)
+        return schedule
     inline_stages(schedule, root)
     together = _tried(schedule, lambda trial: schedule_rows(trial, root, unit))
     if together is None:

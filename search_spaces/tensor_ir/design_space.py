@@ -13,6 +13,7 @@ from tvm.s_tir.meta_schedule import _ffi_api
 
 from search_spaces.errors import Misuse
 from search_spaces.tensor_ir.operand_packing import with_packed_operand
+from search_spaces.tensor_ir.tile_transform_schedule import has_tile_transform
 from search_spaces.tensor_ir.uneven_rows import with_uneven_rows
 from search_spaces.tensor_ir.vector_unit import vector_unit
 
@@ -39,7 +40,8 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
     On CPUs the same with a packed operand come after them, and `uneven-0`, `uneven-1`… are all of them with uneven
     rows; both only where they may pay, so operators of other sizes may lack them.
 
-    No sketches where TVM cannot schedule the operator at all. Raises Misuse for a target kind without rules.
+    No sketches of Winograd's tile transforms, which have one good schedule, nor where TVM cannot schedule the operator.
+    Raises Misuse for a target kind without rules.
     """
     kind = str(target.kind.name)
     if kind not in _RULES:
@@ -47,6 +49,8 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
             f"expected a target of kind {' or '.join(_RULES)}, found {kind!r}: there are no rules for it",
             code="AT411",
         )
+    if kind == _CPU and has_tile_transform(module):
+        return DesignSpace({}, ())
     _define_pooling_rules(target)
     rules = _RULES[kind]
     generator = meta_schedule.space_generator.PostOrderApply(

@@ -23,6 +23,7 @@ from search_spaces.tensor_ir.spatial_schedule import is_enough, lanes_of
 from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, is_var, read_stage, uses, volume
 from search_spaces.tensor_ir.tile_choice import Columns, RegisterTile, Rows, divisors, register_tile
 from search_spaces.tensor_ir.vector_unit import VectorUnit
+from search_spaces.tensor_ir.weight_packing import pack_weights
 
 #: What all rows read again and again, their columns of one operand: half of a small second cache.
 _PANEL_BYTES = 1 << 17
@@ -170,7 +171,9 @@ def _tile_loops(
         return task
     blocks = ceil(column.extent / tile.width)
     is_even = column.extent % tile.width == 0
-    packed = operand_to_pack(stage, column, tile.width) if is_even and _keeps_busy(blocks, unit) else None
+    packed = None
+    if is_even and not pack_weights(schedule, stage, column, tile.width) and _keeps_busy(blocks, unit):
+        packed = operand_to_pack(stage, column, tile.width)
     within = 1 if packed is not None else _panel(stage, blocks, tile, unit) if is_even else blocks
     factors = [blocks // within, within, tile.vectors, tile.lanes]
     first, panel, *vectors = schedule.split(loops[column.var], factors)

@@ -36,7 +36,6 @@ from autotune.models.model import Model
 from search_spaces import AutotuneError, Misuse
 from tuning_logs import TuningLog
 
-
 _UNTUNED = "untuned"
 
 

@@ -1,0 +1,128 @@
+"""The algorithm of each convolution of a model, by what a log says of its forms (imports TVM)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import tvm
+from tvm import relax
+
+from autotune.models.dynamic_model import DynamicModel
+from autotune.models.lowering import lower
+from autotune.models.model import Model
+from autotune.models.passes.winograd import INPUT, OUTPUT, ConvolutionShape, never
+from autotune.models.task_extraction import is_static
+from search_spaces.target import Target
+from search_spaces.task import TuningTask
+from search_spaces.tensor_ir.modules import workload
+from tuning_logs.record_store import RecordStore
+from tuning_logs.records.device_fingerprint import DeviceFingerprint
+
+#: The functions that compute the convolutions of one shape, one name a call.
+Forms = dict[ConvolutionShape, list[str]]
+
+
+def lower_by_log(
+    model: Model | DynamicModel | tvm.IRModule,
+    target: Target,
+    log: RecordStore,
+    device: DeviceFingerprint | None = None,
+) -> tvm.IRModule:
+    """As `lower`, with a convolution transformed only where no record shows that its direct form is faster.
+
+    Forms are compared by the sums of their best records; one of which an operator has no record counts as slower than
+    one with records, so that logs of direct convolutions go on to apply. device: whose records count, None for all.
+    """
+    expected = lower(model, target)
+    transformed = transformed_forms(expected)
+    if not transformed or not len(log):
+        return expected
+    plain = lower(model, target, never)
+    direct = direct_forms(plain, transformed)
+
+    def secs(module: tvm.IRModule, names: list[str]) -> float:
+        records = [log.best(TuningTask(_workload(module, name), target), device) for name in names]
+        return sum(math.inf if record is None else record.secs for record in records)
+
+    slower = {
+        shape for shape, names in direct.items() if secs(plain, names) < secs(expected, transformed[shape])
+    }
+    return lower(model, target, lambda shape: shape not in slower) if slower else expected
+
+
+def other_forms(model: Model | DynamicModel | tvm.IRModule, target: Target) -> tuple[TuningTask, ...]:
+    """The direct forms of convolutions that `lower` transforms, of weight 0: timed to choose by, and not searched."""
+    transformed = transformed_forms(lower(model, target))
+    if not transformed:
+        return ()
+    plain = lower(model, target, never)
+    names = dict.fromkeys(name for found in direct_forms(plain, transformed).values() for name in found)
+    tasks = {(one := _workload(plain, name)).key: TuningTask(one, target, 0) for name in names}
+    return tuple(tasks.values())
+
+
+def transformed_forms(lowered: tvm.IRModule) -> Forms:
+    """The three functions of each call of a transformed convolution."""
+    found: Forms = {}
+    for calls in _bound_calls(lowered):
+        for call in calls.values():
+            if OUTPUT not in _callee(call):
+                continue
+            products = calls[_operands(call)[0]]
+            tiles, weights = _operands(products)[:2]
+            taken = calls[tiles]
+            shape = ConvolutionShape(_sizes(_operands(taken)[0]), _sizes(call))
+            assert INPUT in _callee(taken)
+            assert len(_sizes(weights)) == 3
+            found.setdefault(shape, []).extend(map(_callee, (taken, products, call)))
+    return found
+
+
+def direct_forms(lowered: tvm.IRModule, shapes: Forms) -> Forms:
+    """The function of each call of a direct convolution of these shapes."""
+    found: Forms = {}
+    for calls in _bound_calls(lowered):
+        for call in calls.values():
+            operands = _operands(call)
+            if not operands or len(_sizes(operands[0])) != 4 or len(_sizes(call)) != 4:
+                continue
+            shape = ConvolutionShape(_sizes(operands[0]), _sizes(call))
+            weights = (3, 3, shape.data[-1], shape.result[-1])
+            if shape in shapes and any(_sizes(one) == weights for one in operands[1:]):
+                found.setdefault(shape, []).append(_callee(call))
+    return found
+
+
+def _bound_calls(lowered: tvm.IRModule) -> Iterator[dict[object, relax.Call]]:
+    """For each function, what calls of tensor programs are bound to, in order."""
+    call_tir = tvm.ir.Op.get("relax.call_tir")
+    for func in lowered.functions.values():
+        if isinstance(func, relax.Function):
+            bindings = (binding for block in func.body.blocks for binding in block.bindings)
+            yield {
+                binding.var: binding.value
+                for binding in bindings
+                if isinstance(binding, relax.VarBinding)
+                and isinstance(binding.value, relax.Call)
+                and binding.value.op.same_as(call_tir)
+                and is_static(lowered[binding.value.args[0]])
+            }
+
+
+def _callee(call: relax.Call) -> str:
+    return str(call.args[0].name_hint)
+
+
+def _operands(call: relax.Call) -> list[object]:
+    return list(call.args[1].fields)
+
+
+def _sizes(expr: object) -> tuple[int, ...]:
+    """The shape of a tensor, () of anything else."""
+    shape = getattr(expr.ty, "shape", None)  # type: ignore[attr-defined]
+    return () if shape is None else tuple(int(size) for size in shape)
+
+
+def _workload(lowered: tvm.IRModule, name: str) -> Workload:
+    return workload(lowered[name], name)

@@ -1,0 +1,129 @@
+"""3 × 3 convolutions as Winograd's F(4×4, 3×3), where that is expected to be faster (imports TVM)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import tvm
+from tvm import relax, te
+from tvm.relax.expr_functor import PyExprMutator, mutator
+
+from autotune.models.passes.rewriting import bound, is_call, is_plain_nhwc, rewritten
+from search_spaces.tensor_ir.vector_unit import VectorUnit
+from search_spaces.tensor_ir.winograd import TILE, WINDOW, input_tiles, output_tiles, transformed_weights
+
+_KERNEL = 3
+_BYTES = 4
+# Multiply-adds that a core does in the time in which it moves one byte of tiles, or of weights.
+_MOVED, _STREAMED = 4.0, 3.5
+# Products of small matrices reach less of the peak than a convolution does.
+_SLOWER_PRODUCTS = 1.2
+# Expected part of the direct convolution's time above which it is left as it is.
+_LEAST_GAIN = 0.9
+#: In the names of the functions.
+INPUT, OUTPUT = "winograd_input", "winograd_output"
+# TVM's pattern kinds: what is fused with nothing, and what elementwise operators are fused into.
+_OPAQUE, _FUSED_BEHIND = 8, 4
+
+
+@dataclass(frozen=True, slots=True)
+class ConvolutionShape:
+    """Shapes (N, H, W, channels) of what a 3 × 3 convolution of stride 1 reads and computes."""
+
+    data: tuple[int, ...]
+    result: tuple[int, ...]
+
+    @property
+    def direct_cost(self) -> float:
+        """Expected time of the convolution, in multiply-adds."""
+        weights = _KERNEL * _KERNEL * self.data[-1] * self.result[-1]
+        return prod(self.result[:3]) * weights + _STREAMED * _BYTES * weights
+
+    @property
+    def transformed_cost(self) -> float:
+        """Expected time of the same by transformed tiles, in multiply-adds."""
+        taken, (batch, height, width, made) = self.data[-1], self.result
+        tiles = batch * -(-height // TILE) * -(-width // TILE)
+        weights = WINDOW * WINDOW * taken * made
+        moved = (batch * height * width + WINDOW * WINDOW * tiles) * (taken + made)
+        return _SLOWER_PRODUCTS * tiles * weights + _BYTES * (_MOVED * moved + _STREAMED * weights)
+
+
+#: Whether to transform a convolution that may be transformed.
+Choice = Callable[[ConvolutionShape], bool]
+
+
+def where_expected(shape: ConvolutionShape) -> bool:
+    """The choice without measurements: where the transformed form is expected to be faster."""
+    return shape.transformed_cost < _LEAST_GAIN * shape.direct_cost
+
+
+def never(shape: ConvolutionShape) -> bool:
+    """The choice of direct forms."""
+    return False
+
+
+def with_winograd(module: tvm.IRModule, unit: VectorUnit, choice: Choice = where_expected) -> tvm.IRModule:
+    """The module with NHWC convolutions of constant 3 × 3 weights and stride 1 as transformed products.
+
+    ``conv2d(x, w)`` → ``output_tiles(matmul(input_tiles(x), w'))`` with ``w'`` computed here, four times as large as
+    ``w``. What follows the convolution is fused into the last. A convolution of few or odd channels, or of so few
+    results that the larger weights take longer to read, stays, and so does one that `choice` is against.
+    """
+    return rewritten(module, _Rewriter(module, unit, choice))
+
+
+@mutator
+class _Rewriter(PyExprMutator):  # type: ignore[misc]
+    """Visits each call after its operands were visited."""
+
+    def __init__(self, module: tvm.IRModule, unit: VectorUnit, choice: Choice) -> None:
+        super().__init__(module)
+        self._lanes, self._choice = unit.lanes, choice
+
+    def visit_call_(self, call: Any) -> Any:
+        """The call, or its transformed form."""
+        call = self.visit_expr_post_order(call)
+        shape = self._shape(call)
+        if shape is None or not (where_expected(shape) and self._choice(shape)):
+            return call
+        top, left = (int(pad) for pad in list(call.attrs.padding)[:2])
+        rows, columns = (-(-size // TILE) for size in shape.result[1:3])
+        weights = bound(call.args[1], self.lookup_binding).value.numpy()
+
+        def taken(image: te.Tensor) -> te.Tensor:
+            return input_tiles(image, (top, left), (rows, columns))
+
+        def made(products: te.Tensor) -> te.Tensor:
+            return output_tiles(products, shape.result)
+
+        tiles = self._emit(taken, call.args[0], INPUT, _OPAQUE)
+        products = relax.op.matmul(tiles, relax.const(transformed_weights(weights), "float32"))
+        return self._emit(made, self.builder_.emit(products), OUTPUT, _FUSED_BEHIND)
+
+    def _emit(self, compute: Any, operand: Any, name: str, pattern: int) -> Any:
+        attrs = {"op_pattern": pattern}
+        return self.builder_.emit_te(compute, operand, primfunc_name_hint=name, primfunc_attrs=attrs)
+
+    def _shape(self, call: Any) -> ConvolutionShape | None:
+        """The shape of a convolution that may be transformed, None for any other call."""
+        if not is_call(call, "relax.nn.conv2d") or not is_plain_nhwc(call):
+            return None
+        weight = bound(call.args[1], self.lookup_binding)
+        steps = [int(step) for step in (*call.attrs.strides, *call.attrs.dilation)]
+        kinds = {str(one.ty.dtype.dtype) for one in (call, *call.args)}
+        data, kernel, result = (_static(one.ty.shape) for one in (*call.args[:2], call))
+        if not isinstance(weight, tvm.ir.GenericConst) or steps != [1] * 4 or kinds != {"float32"}:
+            return None
+        if data is None or kernel is None or result is None or kernel[:2] != (_KERNEL, _KERNEL):
+            return None
+        has_full_vectors = kernel[2] % self._lanes == 0 and kernel[3] % self._lanes == 0
+        return ConvolutionShape(data, result) if has_full_vectors else None
+
+
+def _static(shape: Any) -> tuple[int, ...] | None:
+    sizes = list(shape)
+    return tuple(map(int, sizes)) if all(isinstance(size, tvm.tirx.IntImm) for size in sizes) else None

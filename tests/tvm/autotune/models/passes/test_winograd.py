@@ -1,0 +1,99 @@
+"""Convolutions are transformed where that is expected to be faster, with what follows them fused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from autotune.deployment.compilation import compile
+from autotune.deployment.engine import draw
+from autotune.deployment.onnxruntime_engine import OnnxRuntime
+from autotune.deployment.referee import judge, of_peer
+from autotune.models.model import load_model
+from autotune.models.passes.winograd import ConvolutionShape, where_expected
+from autotune.models.task_extraction import extract_tasks
+from search_spaces.target import Target
+from tuning_logs.file.log import TuningLog
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution of 32 channels on a 20 × 18 image, with a bias, ReLU, and a residual where it keeps the shape."""
+
+    made: int = 32
+    kernel: int = 3
+    attributes: dict[str, object] = field(default_factory=lambda: {"pads": [1, 1, 1, 1]})
+    batch: int = 1
+    dtype: type = np.float32
+
+    def write(self, path: Path) -> Path:
+        """Writes it as an ONNX file."""
+        rng = np.random.default_rng(0)
+        groups = int(str(self.attributes.get("group", 1)))
+        shapes = {"w": (self.made, 32 // groups, self.kernel, self.kernel), "b": (self.made,)}
+        weights = [
+            numpy_helper.from_array((rng.standard_normal(shape) / 10).astype(self.dtype), name)
+            for name, shape in shapes.items()
+        ]
+        nodes = [
+            helper.make_node("Conv", ["x", "w", "b"], ["c"], **self.attributes),
+            helper.make_node("Add", ["c", "x"], ["a"]),
+            helper.make_node("Relu", ["a" if self.made == 32 and self.attributes == PADDED else "c"], ["y"]),
+        ]
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
+        x = helper.make_tensor_value_info("x", kind, [self.batch, 32, 20, 18])
+        y = helper.make_tensor_value_info("y", kind, None)
+        kept = nodes if nodes[2].input[0] == "a" else [nodes[0], nodes[2]]
+        graph = helper.make_graph(kept, "net", [x], [y], weights)
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+        return path
+
+
+PADDED = {"pads": [1, 1, 1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("convolution", "is_transformed"),
+    [
+        (Convolution(), True),
+        (Convolution(batch=2), True),
+        (Convolution(made=64), True),
+        (Convolution(attributes={"pads": [0, 0, 0, 0]}), True),
+        (Convolution(attributes={"pads": [2, 0, 0, 2]}), True),
+        (Convolution(attributes={"pads": [1, 1, 1, 1], "strides": [2, 2]}), False),
+        (Convolution(attributes={"pads": [2, 2, 2, 2], "dilations": [2, 2]}), False),
+        (Convolution(attributes={"pads": [1, 1, 1, 1], "group": 2}), False),
+        (Convolution(kernel=5, attributes={"pads": [2, 2, 2, 2]}), False),
+        (Convolution(made=18), False),
+    ],
+)
+def test_only_what_may_be_transformed_is(
+    convolution: Convolution, is_transformed: bool, tmp_path: Path, target: Target
+) -> None:
+    model = load_model(convolution.write(tmp_path / "net.onnx"))
+    inputs = draw(model.inputs, 0)
+
+    ours = compile(model, target, TuningLog.in_memory())(*inputs)
+
+    theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    verdict = judge(ours if isinstance(ours, tuple) else (ours,), of_peer(theirs))
+    assert verdict.mistake is None, verdict
+    names = [task.name for task in extract_tasks(model, target)]
+    assert any("winograd" in name for name in names) is is_transformed, names
+    if is_transformed:
+        assert any("winograd_output" in name and "relu" in name for name in names), names
+
+
+def test_the_expected_gain_decides() -> None:
+    def shape(size: int, taken: int, made: int) -> ConvolutionShape:
+        return ConvolutionShape((1, size, size, taken), (1, size, size, made))
+
+    assert where_expected(shape(56, 64, 64))
+    assert where_expected(shape(14, 256, 256))
+    assert not where_expected(shape(7, 512, 512)), "four times the weights take longer to read"
+    assert not where_expected(shape(160, 16, 16)), "the transforms take longer than they save"
