@@ -59,11 +59,11 @@ class GraphWriter:
         scale = self.constant(self._rng.uniform(0.5, 1.5, width).astype(np.float32))
         return self.add("LayerNormalization", source, scale, self.drawn(width, fan_in=1000), axis=-1)
 
-    def model(self, inputs: dict[str, tuple[int, ...]], output: str) -> onnx.ModelProto:
-        """The model of float inputs and one output."""
-        values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()]
-        made = helper.make_tensor_value_info(output, TensorProto.FLOAT, None)
-        graph = helper.make_graph(self.nodes, "network", values, [made], self.weights)
+    def model(self, shape: tuple[int, ...], output: str, result: tuple[int, ...]) -> onnx.ModelProto:
+        """The model of one input x of that shape and one output."""
+        taken = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
+        made = helper.make_tensor_value_info(output, TensorProto.FLOAT, result)
+        graph = helper.make_graph(self.nodes, "network", [taken], [made], self.weights)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=9)
 
 
@@ -98,7 +98,7 @@ def encoder(tokens: int, width: int, heads: int, layers: int) -> onnx.ModelProto
         normed = writer.layer_norm(attended, width)
         hidden = _gelu(writer, writer.dense(normed, width, 4 * width))
         last = writer.layer_norm(writer.add("Add", normed, writer.dense(hidden, 4 * width, width)), width)
-    return writer.model({"x": (1, tokens, width)}, last)
+    return writer.model((1, tokens, width), last, (1, tokens, width))
 
 
 def vision_transformer(width: int, heads: int, layers: int) -> onnx.ModelProto:
@@ -122,7 +122,7 @@ def vision_transformer(width: int, heads: int, layers: int) -> onnx.ModelProto:
         hidden = _gelu(writer, writer.dense(writer.layer_norm(last, width), width, 4 * width))
         last = writer.add("Add", last, writer.dense(hidden, 4 * width, width))
     first = writer.add("Gather", writer.layer_norm(last, width), writer.constant(np.array(0)), axis=1)
-    return writer.model({"x": (1, 3, 224, 224)}, writer.dense(first, width, 1000))
+    return writer.model((1, 3, 224, 224), writer.dense(first, width, 1000), (1, 1000))
 
 
 #: Kernel, expanded and made channels, squeeze-and-excitation, hard swish, stride: MobileNetV3-large's blocks.
@@ -163,7 +163,7 @@ def mobilenet_v3() -> onnx.ModelProto:
     last = writer.add("HardSwish", writer.conv(last, (taken, 960), 1))
     flat = writer.add("Flatten", writer.add("GlobalAveragePool", last))
     hidden = writer.add("HardSwish", writer.dense(flat, 960, 1280))
-    return writer.model({"x": (1, 3, 224, 224)}, writer.dense(hidden, 1280, 1000))
+    return writer.model((1, 3, 224, 224), writer.dense(hidden, 1280, 1000), (1, 1000))
 
 
 def _squeeze_and_excite(writer: GraphWriter, source: str, channels: int) -> str:

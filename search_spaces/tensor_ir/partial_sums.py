@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvm import s_tir
+from tvm import s_tir, tirx
 
 from search_spaces.tensor_ir.spatial_schedule import is_enough, lanes_of, parallelize
-from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, loop_variables, uses
+from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, loop_variables, uses, volume
 from search_spaces.tensor_ir.tile_choice import vector_lanes
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
 #: Fewer steps are not worth a second reduction.
 _LEAST_STEPS = 32
+_LEAST_LANES = 4
 
 
 def with_partial_sums(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> bool:
@@ -47,7 +48,7 @@ def partial_sums(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> tu
     if axis is None or axis.extent is None:
         return None
     lanes = vector_lanes(axis.extent, lanes_of(stage, unit))
-    if lanes < 4 or axis.extent < _LEAST_STEPS:
+    if lanes < _LEAST_LANES or (volume(stage.reductions) or _LEAST_STEPS) < _LEAST_STEPS:
         return None
     loops = dict(zip((each.var for each in stage.axes), schedule.get_loops(stage.block), strict=True))
     _, inner = schedule.split(loops[axis.var], [None, lanes])
@@ -57,9 +58,19 @@ def partial_sums(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> tu
 
 def _inner(stage: Stage) -> Axis | None:
     """The reduction that lies together in memory in everything that is read along it."""
-    reads = [indices for source, indices in stage.reads if not source.same_as(stage.buffer)]
+    reads = [_wide(source, indices) for source, indices in stage.reads if not source.same_as(stage.buffer)]
     for axis in reversed(stage.reductions):
         along = [each for each in reads if any(uses(index, axis) for index in each)]
-        if along and all(is_contiguous(each, axis) for each in along):
+        if not axis.is_unit and along and all(is_contiguous(each, axis) for each in along):
             return axis
     return None
+
+
+def _wide(source: Any, indices: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The indices up to the last dimension that has more than one element."""
+    count = len(indices)
+    while (
+        count > 1 and isinstance(source.shape[count - 1], tirx.IntImm) and int(source.shape[count - 1]) == 1
+    ):
+        count -= 1
+    return indices[:count]

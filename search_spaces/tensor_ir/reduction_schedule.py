@@ -11,6 +11,7 @@ from typing import Any
 
 from tvm import s_tir
 
+from search_spaces.tensor_ir.column_padding import CUT, pad_columns
 from search_spaces.tensor_ir.partial_sums import with_partial_sums
 from search_spaces.tensor_ir.reduction_operands import (
     is_own,
@@ -30,8 +31,6 @@ _PANEL_BYTES = 1 << 17
 _ELEMENT_BYTES = 4
 _TASKS_PER_CORE = 8
 _MOST_USUAL_WIDTH = 2
-#: Makes TVM split a loop where a condition in it turns false, so that the condition is gone from all but the end.
-_CUT = "pragma_loop_partition_hint"
 
 
 def schedule_reduction(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> None:
@@ -47,10 +46,16 @@ def schedule_reduction(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit)
             column = None
     if column is None and with_partial_sums(schedule, stage, unit):
         return
+    is_padded = column is not None and pad_columns(schedule, stage, column, unit)
+    if is_padded:
+        stage = _reread(schedule, stage)
+        column = _column(stage)
     follower = _follower(schedule, stage) or schedule.cache_write(stage.block, 0, "global")
     tile = _tile(stage, column, unit)
     innermost = _tile_loops(schedule, stage, column, tile, unit)
     schedule.reverse_compute_at(follower, innermost)
+    if is_padded:
+        schedule.annotate(innermost, CUT, 1)
     count = len(stage.spatial)
     inner = schedule.get_loops(follower)[-count:] if count else []
     _vectorize(schedule, list(inner), tile)
@@ -79,7 +84,11 @@ def _follower(schedule: s_tir.Schedule, stage: Stage) -> Any:
     consumer = read_stage(schedule, consumers[0])
     if consumer is None or consumer.reductions or len(consumer.spatial) != len(stage.spatial):
         return None
-    same = [mine.extent == other.extent for mine, other in zip(stage.spatial, consumer.spatial, strict=True)]
+    # Fewer columns are read where columns of zeros were added.
+    same = [
+        mine.extent == other.extent or (mine is stage.spatial[-1] and (other.extent or 0) > 1)
+        for mine, other in zip(stage.spatial, consumer.spatial, strict=True)
+    ]
     reads = consumer.reads_of(stage.buffer)
     wide = [axis for axis in consumer.spatial if not axis.is_unit]
     in_order = all(
@@ -179,7 +188,7 @@ def _tile_loops(
     first, panel, *vectors = schedule.split(loops[column.var], factors)
     schedule.reorder(first, *outer.even, *outer.uneven, panel, *reductions, *outer.rows, *vectors)
     for loop in (*outer.uneven, *([] if is_even else [panel])):
-        schedule.annotate(loop, _CUT, 1)
+        schedule.annotate(loop, CUT, 1)
     task = _fused(schedule, [first] if packed is not None else [first, *outer.even])
     if enough and [factors[0], *outer.tasks] != [1] * (1 + len(outer.tasks)):
         schedule.parallel(task)

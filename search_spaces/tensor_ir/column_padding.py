@@ -1,0 +1,56 @@
+"""Products whose columns do not fill vectors, computed with columns of zeros beside them (imports TVM)."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+from tvm import s_tir
+
+from search_spaces.tensor_ir.stage import Axis, Stage, is_var, volume
+from search_spaces.tensor_ir.vector_unit import VectorUnit
+
+#: Makes TVM split a loop where a condition in it turns false, so that the condition is gone from all but the end.
+CUT = "pragma_loop_partition_hint"
+#: Rows of results for each of which a copied element is read; with fewer the copy costs more than it saves.
+_LEAST_ROWS = 16
+
+
+def pad_columns(schedule: s_tir.Schedule, stage: Stage, column: Axis, unit: VectorUnit) -> bool:
+    """Pads a product to whole vectors of columns; False where they are whole, too few, or TVM cannot.
+
+    ``C[i, j] += A[i, k] * B[k, j]`` with 197 columns → the same with 208, of which 197 are copied out; B is copied once.
+    """
+    if column.extent is None or column.extent % unit.lanes == 0 or column.extent < unit.lanes:
+        return False
+    operands = [indices for _, indices in stage.reads if any(is_var(index, column) for index in indices)]
+    used = [index for indices in operands for index in indices]
+    rows = [axis for axis in stage.spatial if not any(is_var(index, axis) for index in used)]
+    if (volume(rows) or 0) < _LEAST_ROWS:
+        return False
+    known = {schedule.get(block).name_hint for block in _blocks(schedule)}
+    schedule.pad_einsum(stage.block, [unit.lanes if axis is column else 1 for axis in stage.axes])
+    for block in _blocks(schedule):
+        if schedule.get(block).name_hint in known:
+            continue
+        if not schedule.get_producers(block):
+            _vectorize_copy(schedule, block, unit)
+        elif schedule.get_consumers(block):
+            schedule.compute_inline(block)
+    return True
+
+
+def _blocks(schedule: s_tir.Schedule) -> list[Any]:
+    root = schedule.get_sblock(schedule.mod["main"].body.block.name_hint)
+    return list(schedule.get_child_blocks(root))
+
+
+def _vectorize_copy(schedule: s_tir.Schedule, block: Any, unit: VectorUnit) -> None:
+    """Vectors of a copy with zeros at the end of its rows, which run in parallel."""
+    *outer, last = schedule.get_loops(block)
+    extent = int(schedule.get(last).extent)
+    vectors, lanes = schedule.split(last, [ceil(extent / unit.lanes), unit.lanes])
+    schedule.annotate(vectors, CUT, 1)
+    schedule.vectorize(lanes)
+    if outer:
+        schedule.parallel(schedule.fuse(*outer) if len(outer) > 1 else outer[0])
