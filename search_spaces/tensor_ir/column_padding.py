@@ -17,9 +17,9 @@ _LEAST_ROWS = 16
 
 
 def pad_columns(schedule: s_tir.Schedule, stage: Stage, column: Axis, unit: VectorUnit) -> bool:
-    """Pads a product to whole vectors of columns; False where they are whole, too few, or TVM cannot.
+    """Pads a product to whole vectors of columns; False where they are whole or too few. Raises what TVM raises.
 
-    ``C[i, j] += A[i, k] * B[k, j]`` with 197 columns → the same with 208, of which 197 are copied out; B is copied once.
+    ``C[i, j] += A[i, k] * B[k, j]`` with 197 columns → the same with 208, of which 197 are kept; B is copied once.
     """
     if column.extent is None or column.extent % unit.lanes == 0 or column.extent < unit.lanes:
         return False

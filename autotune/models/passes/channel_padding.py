@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import is_call, is_constant, is_plain_nhwc, rewritten
+from autotune.models.passes.rewriting import has_channels_last, is_call, is_constant, rewritten
+from search_spaces.tensor_ir.tile_choice import vector_lanes
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
-# Fewer channels are too little work for the copy that may be left.
-_LEAST_CHANNELS = 64
+# Shallower sums are too little work for the copy that may be left.
+_LEAST_DEPTH = 32
 _MOST_ADDED = 0.1
 # With that little more work, whole pairs of vectors: more results for each load.
 _LITTLE_ADDED = 0.03
+# However much is added, where whole vectors take that part of the steps of narrower ones.
+_FEWER_STEPS = 0.7
 _CHANNELS = 3
 
 
@@ -24,6 +28,7 @@ def with_full_vectors(module: tvm.IRModule, unit: VectorUnit) -> tvm.IRModule:
 
     The classifier of many networks has 1000 channels: 62 and a half vectors of 16, and TVM's tilings are perfect
     only. Biases, activations and means over the image are computed with the added channels in place, which are few.
+    The channels of each group are padded by themselves: ShuffleNet's groups of 68 to 80.
     """
     return rewritten(module, _Rewriter(module, unit))
 
@@ -31,13 +36,23 @@ def with_full_vectors(module: tvm.IRModule, unit: VectorUnit) -> tvm.IRModule:
 def padded_channels(channels: int, lanes: int) -> int:
     """The number of output channels rounded up to whole vectors.
 
-    Unchanged where they fill the vectors already, or where rounding adds too much work.
+    Unchanged where they fill the vectors already, or where narrower vectors take hardly more steps than rounding adds.
     """
-    if channels % lanes == 0 or channels < _LEAST_CHANNELS:
+    if channels % lanes == 0:
         return channels
     pairs = -(-channels // (2 * lanes)) * 2 * lanes
     padded = pairs if pairs <= channels * (1 + _LITTLE_ADDED) else -(-channels // lanes) * lanes
-    return padded if padded <= channels * (1 + _MOST_ADDED) else channels
+    narrow_steps = channels // vector_lanes(channels, lanes)
+    is_faster = padded // lanes <= _FEWER_STEPS * narrow_steps
+    return padded if padded <= channels * (1 + _MOST_ADDED) or is_faster else channels
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A padded tensor; groups: how many runs of channels are padded, each at its end."""
+
+    value: Any
+    groups: int
 
 
 @mutator
@@ -47,67 +62,94 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
     def __init__(self, module: tvm.IRModule, unit: VectorUnit) -> None:
         super().__init__(module)
         self._lanes = unit.lanes
-        self._uncut: dict[Any, Any] = {}
+        self._uncut: dict[Any, _Whole] = {}
 
     def visit_call_(self, call: Any) -> Any:
         """The call, or its padded form with the cut after it."""
         call = self.visit_expr_post_order(call)
         if is_call(call, "relax.nn.conv2d"):
             return self._padded(call)
-        whole = self._whole(call.args[0]) if call.args else None
-        if whole is None:
+        found = self._whole(call.args[0]) if call.args else None
+        if found is None:
             return call
-        channels, padded = int(call.args[0].ty.shape[_CHANNELS]), int(whole.ty.shape[_CHANNELS])
+        whole, channels = found.value, int(call.args[0].ty.shape[_CHANNELS])
         if is_call(call, "relax.nn.relu"):
-            return self._cut(relax.op.nn.relu(whole), channels)
+            return self._cut(relax.op.nn.relu(whole), channels, found.groups)
         if is_call(call, "relax.sigmoid"):
-            return self._cut(relax.op.sigmoid(whole), channels)
+            return self._cut(relax.op.sigmoid(whole), channels, found.groups)
         if is_call(call, "relax.mean") and call.attrs.keepdims and _axes(call) == [1, 2]:
-            return self._cut(relax.op.mean(whole, [1, 2], keepdims=True), channels)
+            return self._cut(relax.op.mean(whole, [1, 2], keepdims=True), channels, found.groups)
         if is_call(call, "relax.add") and is_constant(call.args[1], self.lookup_binding):
             shape = [int(size) for size in call.args[1].ty.shape]
             if shape == [1, 1, 1, channels]:
-                return self._cut(relax.op.add(whole, _with_zeros(call.args[1], padded)), channels)
+                bias = self._with_zeros(call.args[1], int(whole.ty.shape[_CHANNELS]), found.groups)
+                return self._cut(relax.op.add(whole, bias), channels, found.groups)
         return call
 
     def _padded(self, call: Any) -> Any:
         data, weight = call.args
-        attrs = call.attrs
-        if not is_plain_nhwc(call) or not is_constant(weight, self.lookup_binding):
+        attrs, groups = call.attrs, int(call.attrs.groups)
+        if not has_channels_last(call) or not is_constant(weight, self.lookup_binding):
             return call
-        channels = int(weight.ty.shape[_CHANNELS])
+        height, width, taken, made = (int(size) for size in weight.ty.shape)
+        channels = made // groups
+        if height * width * taken < _LEAST_DEPTH or (groups > 1 and 1 in (taken, channels)):
+            return call
         padded = padded_channels(channels, self._lanes)
         if padded == channels:
             return call
         whole = relax.op.nn.conv2d(
             data,
-            self.builder_.emit(_with_zeros(weight, padded)),
+            self._with_zeros(weight, groups * padded, groups),
             strides=list(attrs.strides),
             padding=list(attrs.padding),
             dilation=list(attrs.dilation),
+            groups=groups,
             data_layout="NHWC",
             kernel_layout="HWIO",
             out_layout="NHWC",
             out_dtype=attrs.out_dtype,
         )
-        return self._cut(whole, channels)
+        return self._cut(whole, made, groups)
 
-    def _cut(self, whole: Any, channels: int) -> Any:
+    def _cut(self, whole: Any, channels: int, groups: int) -> Any:
         whole = self.builder_.emit(whole)
-        cut = self.builder_.emit(relax.op.strided_slice(whole, [_CHANNELS], [0], [channels]))
-        self._uncut[cut] = whole
+        split, _ = self._split(whole, groups)
+        kept = self.builder_.emit(
+            relax.op.strided_slice(split, [len(split.ty.shape) - 1], [0], [channels // groups])
+        )
+        cut = (
+            kept
+            if groups == 1
+            else self.builder_.emit(relax.op.reshape(kept, [*_sizes(whole)[:-1], channels]))
+        )
+        self._uncut[cut] = _Whole(whole, groups)
         return cut
 
-    def _whole(self, operand: Any) -> Any:
+    def _with_zeros(self, constant: Any, channels: int, groups: int) -> Any:
+        """A constant with zeros behind the channels of each group, so many channels in all."""
+        split, each = self._split(constant, groups)
+        widths = [0] * (2 * len(split.ty.shape) - 1) + [channels // groups - each]
+        padded = self.builder_.emit(relax.op.nn.pad(split, widths))
+        shape = [*_sizes(constant)[:-1], channels]
+        return padded if groups == 1 else self.builder_.emit(relax.op.reshape(padded, shape))
+
+    def _split(self, tensor: Any, groups: int) -> tuple[Any, int]:
+        """A tensor with an axis for its groups before that for the channels of one, and their number."""
+        *outer, channels = _sizes(tensor)
+        shape = [*outer, groups, channels // groups]
+        split = tensor if groups == 1 else self.builder_.emit(relax.op.reshape(tensor, shape))
+        return split, channels // groups
+
+    def _whole(self, operand: Any) -> _Whole | None:
         """The padded tensor that the operand was sliced from by this pass; None for any other operand."""
         while isinstance(operand, relax.Var) and operand not in self._uncut:
             operand = self.lookup_binding(operand)
         return self._uncut.get(operand) if isinstance(operand, relax.Var) else None
 
 
-def _with_zeros(constant: Any, channels: int) -> Any:
-    added = channels - int(constant.ty.shape[_CHANNELS])
-    return relax.op.nn.pad(constant, [0] * (2 * _CHANNELS) + [0, added])
+def _sizes(tensor: Any) -> list[int]:
+    return [int(size) for size in tensor.ty.shape]
 
 
 def _axes(call: Any) -> list[int]:

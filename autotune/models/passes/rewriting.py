@@ -27,11 +27,16 @@ def is_call(expr: Any, name: str) -> bool:
     return isinstance(expr, relax.Call) and getattr(expr.op, "name", "") == name
 
 
-def is_plain_nhwc(convolution: Any) -> bool:
-    """Whether a 2-D convolution has its channels last in all three tensors, and one group."""
+def has_channels_last(convolution: Any) -> bool:
+    """Whether a 2-D convolution has its channels last in all three tensors."""
     attrs = convolution.attrs
     layouts = (str(attrs.data_layout), str(attrs.kernel_layout), str(attrs.out_layout))
-    return layouts == ("NHWC", "HWIO", "NHWC") and int(attrs.groups) == 1
+    return layouts == ("NHWC", "HWIO", "NHWC")
+
+
+def is_plain_nhwc(convolution: Any) -> bool:
+    """Whether a 2-D convolution has its channels last in all three tensors, and one group."""
+    return has_channels_last(convolution) and int(convolution.attrs.groups) == 1
 
 
 def bound(expr: Any, lookup: Lookup) -> Any:
