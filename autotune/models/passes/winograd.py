@@ -19,7 +19,7 @@ _KERNEL = 3
 _BYTES = 4
 # Multiply-adds that a core does in the time in which it moves one byte of tiles, through its second cache, or of
 # weights, from memory.
-_MOVED, _STREAMED = 4.0, 14.0
+_MOVED, _STREAMED = 4.0, 6.0
 # Products of small matrices reach less of the peak than a convolution does.
 _SLOWER_PRODUCTS = 1.2
 # Expected part of the direct convolution's time above which it is left as it is.

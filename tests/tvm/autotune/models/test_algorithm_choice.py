@@ -22,7 +22,7 @@ JOB = Job("job", 0, "random", "2026-01-01T00:00:00Z")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """Two 3 × 3 convolutions of 32 and 64 filters on a 20 × 20 image."""
+    """Two 3 × 3 convolutions of 32 and 64 filters on a 28 × 28 image."""
     rng = np.random.default_rng(0)
     weights = [
         numpy_helper.from_array(rng.standard_normal((made, 32, 3, 3)).astype(np.float32), name)
@@ -32,7 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
         helper.make_node("Conv", ["x", "k1"], ["c"], pads=[1, 1, 1, 1]),
         helper.make_node("Conv", ["c", "k2"], ["y"], pads=[1, 1, 1, 1]),
     ]
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 32, 20, 20])
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 32, 28, 28])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     graph = helper.make_graph(nodes, "convolutions", [x], [y], weights)
     path = tmp_path_factory.mktemp("model") / "convolutions.onnx"

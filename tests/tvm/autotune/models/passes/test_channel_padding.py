@@ -79,7 +79,7 @@ def test_a_cut_before_a_mean_over_the_image_comes_after_it(tmp_path: Path, targe
 
 @pytest.mark.parametrize(
     ("channels", "lanes", "padded"),
-    [(1000, 16, 1024), (1000, 8, 1000), (120, 16, 128), (24, 16, 24), (68, 16, 68), (64, 16, 64)],
+    [(1000, 16, 1024), (1000, 8, 1000), (120, 16, 128), (24, 16, 32), (68, 16, 80), (64, 16, 64)],
 )
 def test_channels_are_added_where_they_are_few(channels: int, lanes: int, padded: int) -> None:
     assert padded_channels(channels, lanes) == padded

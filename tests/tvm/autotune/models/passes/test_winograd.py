@@ -23,7 +23,7 @@ from tuning_logs.file.log import TuningLog
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution of 32 channels on a 20 × 18 image, with a bias, ReLU, and a residual where it keeps the shape."""
+    """A convolution of 32 channels on a 28 × 26 image, with a bias, ReLU, and a residual where it keeps the shape."""
 
     made: int = 32
     kernel: int = 3
@@ -46,7 +46,7 @@ class Convolution:
             helper.make_node("Relu", ["a" if self.made == 32 and self.attributes == PADDED else "c"], ["y"]),
         ]
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
-        x = helper.make_tensor_value_info("x", kind, [self.batch, 32, 20, 18])
+        x = helper.make_tensor_value_info("x", kind, [self.batch, 32, 28, 26])
         y = helper.make_tensor_value_info("y", kind, None)
         kept = nodes if nodes[2].input[0] == "a" else [nodes[0], nodes[2]]
         graph = helper.make_graph(kept, "net", [x], [y], weights)
