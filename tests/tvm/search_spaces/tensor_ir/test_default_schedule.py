@@ -29,7 +29,11 @@ OPERATORS = [
     "matmul:3,5,7",
     "matmul:37,16,128",
     "batch_matmul:4,37,53,16",
+    "batch_matmul:2,61,77,48",
     "conv2d_nhwc:1,37,37,8,32,3,1,1",
+    "conv2d_nhwc:1,17,19,32,1,3,1,1",
+    "conv2d_nhwc:1,17,19,8,1,5,2,2",
+    "group_conv2d_nhwc:1,7,7,32,160,1,1,0,1,2",
     "matmul_relu:48,64,40",
     "batch_matmul:4,32,48,16",
     "transpose_batch_matmul:1,32,4,16",
@@ -90,6 +94,28 @@ def _scaled_by_a_scalar() -> tirx.PrimFunc:
 def _attention() -> tirx.PrimFunc:
     x, y = placeholder(12, 37, 16), placeholder(12, 37, 16, name="y")
     return of(x, y, topi.nn.softmax(topi.nn.batch_matmul(x, y)))
+
+
+def _scores_of_an_odd_number_of_tokens() -> tirx.PrimFunc:
+    x, y, mask = placeholder(4, 61, 16), placeholder(4, 61, 16, name="y"), placeholder(4, 61, 61, name="mask")
+    return of(x, y, mask, topi.add(topi.multiply(topi.nn.batch_matmul(x, y), 0.25), mask))
+
+
+def _filter_of_one_channel() -> tirx.PrimFunc:
+    x, w = placeholder(1, 1, 500, 1), placeholder(1, 64, 1, 1, name="w")
+    return of(x, w, topi.nn.conv2d_nhwc(x, w, (1, 2), (0, 0), (1, 1)))
+
+
+def _constant_weights() -> tirx.PrimFunc:
+    x, w, k = placeholder(49, 64), placeholder(64, 192, name="w"), te.reduce_axis((0, 64), "k")
+    product = te.compute((49, 192), lambda i, j: te.sum(x[i, k] * w[k, j], axis=k))
+    return of(x, w, topi.nn.relu(product)).with_attr("layout_free_buffers", [1])
+
+
+def _constant_weights_of_a_batch() -> tirx.PrimFunc:
+    x, w, k = placeholder(6, 9, 32), placeholder(6, 32, 128, name="w"), te.reduce_axis((0, 32), "k")
+    product = te.compute((6, 9, 128), lambda e, i, j: te.sum(x[e, i, k] * w[e, k, j], axis=k))
+    return of(x, w, product).with_attr("layout_free_buffers", [1])
 
 
 def _two_outputs() -> tirx.PrimFunc:
@@ -202,6 +228,10 @@ FUNCTIONS: list[Callable[[], tirx.PrimFunc]] = [
     _dot_of_vectors,
     _scaled_by_a_scalar,
     _attention,
+    _scores_of_an_odd_number_of_tokens,
+    _filter_of_one_channel,
+    _constant_weights,
+    _constant_weights_of_a_batch,
     _two_outputs,
     _transpose,
     _transposed_operand,
@@ -278,6 +308,18 @@ def test_operators_compute_the_same(name: str) -> None:
 @pytest.mark.parametrize("make", FUNCTIONS, ids=lambda make: make.__name__.strip("_"))
 def test_functions_of_all_kinds_compute_the_same(make: Callable[[], tirx.PrimFunc]) -> None:
     check(make())
+
+
+def test_constant_weights_are_packed_in_the_order_of_the_loops() -> None:
+    text = default_schedule(_constant_weights(), tvm_target(HERE)).script()
+
+    assert "layout_rewrite_preproc" in text
+
+
+def test_an_odd_number_of_columns_is_padded_to_whole_vectors() -> None:
+    text = default_schedule(_scores_of_an_odd_number_of_tokens(), tvm_target(HERE)).script()
+
+    assert "_pad = T.sblock_alloc_buffer" in text
 
 
 @pytest.mark.parametrize("name", OPERATORS[::5])
