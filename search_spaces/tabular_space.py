@@ -21,6 +21,7 @@ from search_spaces.errors import IllegalSchedule, Misuse
 from search_spaces.space import Candidate
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
+from search_spaces.text_file import UnreadableText, decode_text
 from search_spaces.workload import Workload
 
 _STATUS = "status"
@@ -150,8 +151,8 @@ def _read(path: Path) -> str:
             data = file.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
             raise ValueError(f"it has more than {_MOST_BYTES >> 20} MiB")
-        return data.decode()
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+        return decode_text(data)
+    except (OSError, EOFError, ValueError, zlib.error, UnreadableText) as error:
         raise Misuse(f"expected a table of a recorded space at {path}: {error}", code="AT604") from error
 
 

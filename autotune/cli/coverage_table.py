@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autotune.cli.console import ERR, warn
+from autotune.cli.console import note, warn
 from autotune.deployment.compilation import Build
 from autotune.deployment.coverage import Coverage, CoverageRow
 from autotune.jobs.durations import show_secs
@@ -52,13 +52,13 @@ def warn_of_gaps(built: Build) -> None:
     if naive:
         names = ", ".join(row.name for row in naive)
         message = f"{len(naive)} operators run untuned, which may be very slow: {names}"
-        ERR.print(message, style="bold yellow")
+        note(message, style="bold yellow")
     scheduled = [row for row in built.coverage.untuned if row not in naive]
     if scheduled:
         names = ", ".join(row.name for row in scheduled)
         which = names if len(scheduled) < len(built.coverage.rows) else "all there are"
         message = f"{len(scheduled)} operators are untuned and run a default schedule: {which}"
-        ERR.print(message, style="bold yellow")
+        note(message, style="bold yellow")
     borrowed = built.coverage.borrowed
     if borrowed:
         names = ", ".join(f"{row.name} from {row.source}" for row in borrowed)

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import typer
 
-from autotune.cli.console import ERR, warn
+from autotune.cli.console import ERR, note, warn
 from autotune.cli.progress import TuningProgress
 from autotune.cli.stop_signal import StopSignal
 from autotune.jobs.engine import JobEngine
@@ -73,7 +73,7 @@ def _name_the_cost_models(plan: JobPlan) -> None:
     found = [pretrained for run in plan.devices if (pretrained := plan.pretrained(run.device))]
     for line in dict.fromkeys(pretrained.line for pretrained in found):
         how = '--cost-model none, or cost_model = "none" in a job file, turns it off'
-        ERR.print(f"{line}; {how}")
+        note(f"{line}; {how}")
 
 
 def _warn_of_the_log(log: RecordStore, plan: JobPlan) -> None:

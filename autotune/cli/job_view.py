@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autotune.cli.console import OUT
+from autotune.cli.console import tell
 from autotune.cli.tables import print_table
 from autotune.jobs.durations import show_duration, show_secs
 from autotune.jobs.status import JobState, JobStatus, ModelStatus, TaskStatus
@@ -55,7 +55,7 @@ def print_tables(status: JobStatus) -> None:
 def print_warnings(status: JobStatus) -> None:
     """Prints the warnings of a job, one a line."""
     for warning in warnings(status):
-        OUT.print(warning, style="yellow")
+        tell(warning, style="yellow")
 
 
 def print_status(status: JobStatus) -> None:
@@ -63,29 +63,29 @@ def print_status(status: JobStatus) -> None:
     print_tables(status)
     for one in status.models:
         if one.before and one.library:
-            OUT.print(f"{one.name}: {one.library}")
+            tell(f"{one.name}: {one.library}")
     decided = [one.winner_p_value for one in status.tasks if one.winner_p_value is not None]
     if decided:
         clear = sum(is_significant(p_value) for p_value in decided)
-        OUT.print(
+        tell(
             f"finalists of {len(decided)} tasks were measured again: {clear} winners are faster than the "
             "next beyond luck, the others are as fast as it, as far as can be told"
         )
     print_warnings(status)
     if status.state is JobState.FINISHED:
         _print_untuned([task for task in status.tasks if task.best_secs is None])
-    OUT.print(f"{summary(status)} → {status.log}")
+    tell(f"{summary(status)} → {status.log}")
 
 
 def _print_untuned(tasks: Sequence[TaskStatus]) -> None:
     """Prints a line for each task whose default schedule failed, and one for all that the budget did not reach."""
     for task in tasks:
         if task.trials:
-            OUT.print(f"{task.name} was not tuned: its default schedule did not run", style="yellow")
+            tell(f"{task.name} was not tuned: its default schedule did not run", style="yellow")
     missed = [task.name for task in tasks if not task.trials]
     if missed:
         names = ", ".join(missed[:_MOST_NAMES]) + (" …" if len(missed) > _MOST_NAMES else "")
-        OUT.print(f"{len(missed)} tasks were not reached by the budget: {names}", style="yellow")
+        tell(f"{len(missed)} tasks were not reached by the budget: {names}", style="yellow")
 
 
 def _estimate(model: ModelStatus) -> str:

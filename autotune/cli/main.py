@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from typing import NoReturn
 
 from rich.text import Text
 
-from autotune.cli.console import ERR
+from autotune.cli.console import ERR, note
+from autotune.cli.crash_report import VARIABLE, crash_report
 from autotune.cli.lazy_commands import Command, command_group
+from autotune.cli.streams import open_streams
 from search_spaces.errors import AutotuneError, Misuse
 
 app = command_group(
@@ -82,22 +86,39 @@ app = command_group(
 def main() -> None:
     """Runs the command line; exits with 0 done, 1 failed, 2 misuse, 130 stopped by Ctrl-C.
 
-    An error is printed on stderr: as text, or with --json as a line with one JSON document.
+    An error is printed on stderr: as text, or with --json as a line with one JSON document. The traceback of an
+    unforeseen one goes into a file, or with AUTOTUNE_TRACEBACK=1 to stderr.
     """
+    open_streams()
+    try:
+        _run()
+    except AutotuneError as error:
+        _fail(error)
+    except Exception as error:
+        if os.environ.get(VARIABLE):
+            raise
+        _fail(crash_report(error))
+
+
+def _run() -> None:
     try:
         app()
-    except AutotuneError as error:
-        _print_json(error) if "--json" in sys.argv else _print(error)
-        sys.exit(2 if isinstance(error, Misuse) else 1)
+    finally:
+        sys.stdout.flush()  # what cannot be written is an error while errors can be told
+
+
+def _fail(error: AutotuneError) -> NoReturn:
+    _print_json(error) if "--json" in sys.argv else _print(error)
+    sys.exit(2 if isinstance(error, Misuse) else 1)
 
 
 def _print(error: AutotuneError) -> None:
     ERR.print(Text.assemble((f"error[{error.code}]", "bold red"), f": {error}"))
-    ERR.print(f"autotune explain {error.code} says why, and what to do", style="dim")
+    note(f"autotune explain {error.code} says why, and what to do", "dim")
 
 
 def _print_json(error: AutotuneError) -> None:
-    ERR.print(json.dumps({"error": {"code": error.code, "message": str(error)}}))
+    note(json.dumps({"error": {"code": error.code, "message": str(error)}}))
 
 
 if __name__ == "__main__":

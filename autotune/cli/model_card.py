@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autotune.cli.console import OUT
+from autotune.cli.console import tell
 from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
 
 
@@ -16,22 +16,21 @@ def card_facts(model: XGBoostCostModel) -> dict[str, Any]:
 def print_card(model: XGBoostCostModel) -> None:
     """Prints a model's card."""
     card = model.card
-    OUT.print(f"{card['records']:,} records of {card['tasks']} tasks, {card['date']}")
+    tell(f"{card['records']:,} records of {card['tasks']} tasks, {card['date']}")
     for device in card["measured_on"]:
-        OUT.print(f"measured on {device}")
+        tell(f"measured on {device}")
     for name, digest in card["logs"].items():
-        OUT.print(f"log {name}: {digest[:16]}")
+        tell(f"log {name}: {digest[:16]}")
     adaptation = card.get("adapted")
     if adaptation:
         ways = ", ".join(f"{way} {accuracy:.3f}" for way, accuracy in adaptation["held_out_pairwise"].items())
-        OUT.print(f"adapted: {adaptation['way']} ({ways or 'too few records to compare'})")
+        tell(f"adapted: {adaptation['way']} ({ways or 'too few records to compare'})")
     metrics = card["metrics"].get("held_out_tasks")
     if metrics:
-        OUT.print(
+        tell(
             f"on {metrics['tasks']} held-out tasks: top-1 {metrics['top1']:.3f}, top-5 {metrics['top5']:.3f}, "
             f"pairwise {metrics['pairwise']:.3f}, Spearman {metrics['spearman']:.3f}; "
             f"weighted top-1 {metrics['weighted_top1']:.3f}, top-5 {metrics['weighted_top5']:.3f}",
-            highlight=False,
         )
     versions = ", ".join(f"{name} {version}" for name, version in card["versions"].items())
-    OUT.print(f"features version {card['feature_version']}; {versions}")
+    tell(f"features version {card['feature_version']}; {versions}")

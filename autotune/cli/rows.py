@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from autotune.cli.console import OUT, print_json
+from autotune.cli.console import OUT, print_json, tell
 from autotune.cli.tables import print_table
 from autotune.jobs.durations import show_secs
 from autotune.jobs.table import Column, Table
@@ -58,7 +58,7 @@ def print_rows(
             writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
             OUT.out(text.getvalue(), end="", highlight=False)
         case Format.TABLE if not rows:
-            OUT.print(title)
+            tell(title)
         case Format.TABLE:
             print_table(_table(title, rows, order))
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from contextlib import suppress
 from types import FrameType
 
-from autotune.cli.console import ERR
+from autotune.cli.console import note
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -34,5 +33,4 @@ class StopSignal:
             raise KeyboardInterrupt
         self.was_received = True
         self._stop()
-        with suppress(OSError):  # a terminal that hung up is no longer there
-            ERR.print("stopping once the round under way is measured; again to stop at once")
+        note("stopping once the round under way is measured; again to stop at once")

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from autotune.cli.console import OUT
 from autotune.jobs.table import Column, Table, cell_text
+from search_spaces.printable_text import one_line
 
 _GAP = "  "
 
@@ -33,11 +34,11 @@ class TableView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Fits a terminal; elsewhere the width has no limit."""
         width = options.max_width if console.is_terminal else None
-        texts = [[_one_line(cell_text(cell)) for cell in row] for row in self.table.rows]
+        texts = [[one_line(cell_text(cell)) for cell in row] for row in self.table.rows]
         found = fit(self.table.columns, texts, width)
         columns = [self.table.columns[number] for number in found.kept]
         if self.table.title:
-            yield _line(Text(self.table.title, style="italic"))
+            yield _line(Text(one_line(self.table.title), style="italic"))
         yield _line(_joined([Text(one.name, style="bold") for one in columns], columns, found.widths))
         yield _line(Text(_GAP.join("─" * wide for wide in found.widths), style="dim"))
         for row in texts:
@@ -104,10 +105,6 @@ def _end(text: str, width: int) -> str:
 def _total(widths: Iterable[int]) -> int:
     found = list(widths)
     return sum(found) + len(_GAP) * (len(found) - 1)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split()) if "\n" in text else text
 
 
 def _joined(cells: Sequence[Text], columns: Sequence[Column], widths: Sequence[int]) -> Text:

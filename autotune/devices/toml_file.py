@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from search_spaces import Misuse
+from search_spaces.text_file import read_text
 
 #: Characters that are parsed to find the lines of values; in files that people write, some thousands.
 _MOST_PARSED: Final = 1 << 22
@@ -42,7 +43,7 @@ def lines_by_path(text: str) -> dict[tuple[Key, ...], int]:
 def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """The first line, text and values of each statement."""
     parsed, first, lines = 0, 1, list[str]()
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not lines:
             first = number
         lines.append(line)
@@ -190,14 +191,16 @@ class Section:
 def read_section(path: Path) -> Section:
     """The top of a TOML file. Raises Misuse where there is no such file or it is not TOML, with the line."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise Misuse(f"expected a TOML file that can be read, found {path}: {error}", code="AT501") from error
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line, message = _position(str(error), text)
         raise Misuse(f"{path}:{line}: {message}", code="AT501") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
+        raise Misuse(f"expected a TOML file that can be read, found {path}: {error}", code="AT501") from error
     return Section(ErrorList(str(path), text), (), values)
 
 

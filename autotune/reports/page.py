@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from autotune.jobs.durations import show_duration, show_secs
@@ -16,6 +18,7 @@ from autotune.reports.charts import (
 )
 from autotune.reports.report import Report
 from autotune.reports.tables import failure_table, operator_table, run_table
+from search_spaces.printable_text import printable_value
 
 
 def page(report: Report) -> str:
@@ -52,7 +55,10 @@ def page(report: Report) -> str:
 def _environment() -> Environment:
     # The table macro is the cost models': their evaluation page, further down, uses it too.
     loader = ChoiceLoader([PackageLoader("autotune.reports"), PackageLoader("cost_models.evaluation")])
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, finalize=printable_value
+    )
     environment.filters["duration"] = show_duration
+    environment.filters["word"] = shlex.quote
     environment.filters["latency"] = show_secs
     return environment

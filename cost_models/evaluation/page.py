@@ -9,6 +9,7 @@ from dataclasses import asdict
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cost_models.evaluation.held_out import Quality, TaskScore
+from search_spaces.printable_text import printable_value
 
 _TASK_COLUMNS = ("task", "networks", "configs", "top1", "top5", "pairwise", "spearman")
 
@@ -23,7 +24,10 @@ def evaluation_page(
     """Renders the page; qualities by model, scores by task, pictures (PNG) by caption."""
     metrics = next((list(asdict(each)) for each in qualities.values()), [])
     environment = Environment(
-        loader=PackageLoader("cost_models.evaluation"), autoescape=True, undefined=StrictUndefined
+        loader=PackageLoader("cost_models.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=printable_value,
     )
     return environment.get_template("evaluation.html.j2").render(
         title=title,

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from cost_models.evaluation.metrics import top_k_score
 from cost_models.record_table import RecordTable
+from search_spaces.printable_text import one_line
 
 Floats = NDArray[np.float64]
 _SIZE = (5.2, 4.0)
 
 
 def literal_label(text: str) -> str:
-    """A label in which matplotlib finds no mathematics, whatever dollar signs it has."""
-    return text.replace("$", r"\$")
+    """A label of one line that matplotlib shows literally: dollar signs make no formula, _ hides it from no legend."""
+    shown = one_line(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def predicted_against_measured(table: RecordTable, predicted: Floats) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 from search_spaces.errors import AutotuneError
 from tuning_logs.file.record_index import RecordIndex
 from tuning_logs.format.definitions import Definitions
-from tuning_logs.format.line import Line, RecordLine, UnreadableLine, decode_line, whole_end
+from tuning_logs.format.line import Line, RecordLine, UnreadableLine, bare, decode_line, whole_end
 from tuning_logs.format.raw_lines import RawLine
 from tuning_logs.records.damage import MOST_REPORTED, Damage
 from tuning_logs.records.record import TuningRecord
@@ -93,7 +93,7 @@ class Contents:
         """The record that a row stands for. Raises AutotuneError where the file was changed meanwhile."""
         offset, size = int(row["offset"]), int(row["size"])
         try:
-            line = decode_line(self.source.at(offset, size).rstrip())
+            line = decode_line(bare(self.source.at(offset, size)))
         except UnreadableLine:
             line = None
         if not isinstance(line, RecordLine):

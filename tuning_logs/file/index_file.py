@@ -15,7 +15,7 @@ from tuning_logs.atomic_file import atomically
 from tuning_logs.file.contents import Contents
 from tuning_logs.file.log_file import LogFile
 from tuning_logs.file.record_index import RecordIndex
-from tuning_logs.format.line import SCHEMA, UnreadableLine, decode_line
+from tuning_logs.format.line import SCHEMA, UnreadableLine, bare, decode_line
 from tuning_logs.records.damage import Damage
 from tuning_logs.records.record import TaskKey
 from tuning_logs.selection.record_rows import ROW, STATUSES, Rows
@@ -99,7 +99,7 @@ def load_index(file: LogFile) -> tuple[Contents, int] | None:
         if not all(0 <= offset <= offset + size <= header.size for offset, size in header.definitions):
             return None
         for offset, size in header.definitions:
-            contents.definitions.take(decode_line(file.at(offset, size).rstrip()), offset, size)
+            contents.definitions.take(decode_line(bare(file.at(offset, size))), offset, size)
     except UnreadableLine:
         return None
     return contents, header.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gzip
 import os
@@ -14,7 +15,7 @@ from typing import BinaryIO, Final
 
 from search_spaces.errors import AutotuneError, Misuse
 from tuning_logs.file.lock import WriterLock
-from tuning_logs.format.line import LINE_START
+from tuning_logs.format.line import LINE_START, bare
 
 #: How the name of a log ends that was compressed with gzip: it can be read, and not added to.
 COMPRESSED: Final = ".gz"
@@ -139,8 +140,8 @@ class LogFile:
     def refuse_other_kinds(self) -> None:
         """Raises Misuse where the file does not start as a tuning log does."""
         with self.reader(0) as stream:
-            start = stream.read(len(LINE_START))
-        if start.strip() and not LINE_START.startswith(start):
+            start = bare(stream.read(len(codecs.BOM_UTF8) + len(LINE_START)))[: len(LINE_START)]
+        if start and not LINE_START.startswith(start):
             raise Misuse(
                 f"expected {self.path} to be a tuning log, found a file of another kind; name another file",
                 code="AT201",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import zlib
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, TypeVar
@@ -209,8 +210,13 @@ def encode_line(line: Line) -> bytes:
     return head + _crc_tail(head) + b"\n"
 
 
+def bare(text: bytes) -> bytes:
+    """A line without the byte-order mark and the line end that an editor may have given it."""
+    return text.removeprefix(codecs.BOM_UTF8).rstrip()
+
+
 def decode_line(text: bytes) -> Line:
-    """Reads one line, without its newline.
+    """Reads one bare line.
 
     Raises UnreadableLine with the reason, NewerSchema for an intact line of a newer major version.
     """

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from tuning_logs.format.line import LONGEST_WORKLOAD_LINE
+from tuning_logs.format.line import LONGEST_WORKLOAD_LINE, bare
 
 _SKIPPED_AT_ONCE = 1 << 20
 
@@ -35,5 +35,5 @@ def raw_lines(file: BinaryIO, *, first: int = 1, longest: int = LONGEST_WORKLOAD
         fits = ended or size <= longest
         while not ended and not fits and (more := file.readline(_SKIPPED_AT_ONCE)):
             size, ended = size + len(more), more.endswith(b"\n")
-        yield RawLine(number, size, text.rstrip() if fits else None, ended)
+        yield RawLine(number, size, bare(text) if fits else None, ended)
         number += 1

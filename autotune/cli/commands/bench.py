@@ -17,7 +17,7 @@ from autotune.cli.arguments import (
     OptionalLogOption,
     ShapeOption,
 )
-from autotune.cli.console import OUT, print_json
+from autotune.cli.console import print_json, tell
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
 from autotune.cli.inputs import fixed_sizes, log_to_read, read_model
 from autotune.cli.tables import print_table
@@ -120,7 +120,7 @@ def _print(result: ModelComparison, threads: int, peer: Engine) -> None:
     )
     print_table(Table(f"Latency of one run, {threads} threads, engines in turns, medians", columns, rows))
     verdict = "equal within rounding" if result.mistake is None else "DIFFERENT"
-    OUT.print(
+    tell(
         f"outputs against {peer.name}: {verdict} "
         f"(max abs error {result.check.max_abs_error:.1e}, max rel error {result.check.max_rel_error:.1e})"
     )

@@ -17,7 +17,7 @@ from autotune.cli.arguments import (
     OptionalLogOption,
     ShapeOption,
 )
-from autotune.cli.console import ERR, OUT, print_json, warn
+from autotune.cli.console import ERR, print_json, tell, warn
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
 from autotune.cli.inputs import log_to_read, read_sized_model
 from autotune.cli.tables import TableView, print_table
@@ -98,9 +98,9 @@ def build(
         return
     print_table(coverage_table(built.coverage))
     if latency is None:
-        OUT.print(f"{output}: for {where.fingerprint.name}, not measured here")
+        tell(f"{output}: for {where.fingerprint.name}, not measured here")
         return
-    OUT.print(
+    tell(
         f"{output}: {show_secs(latency.secs)} a run, measured "
         f"(median of {len(latency.run_secs)}, {where.threads} threads)"
     )

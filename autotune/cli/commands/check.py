@@ -12,7 +12,7 @@ from autotune.cli.arguments import (
     ModelArgument,
     ShapeOption,
 )
-from autotune.cli.console import OUT, print_json, warn
+from autotune.cli.console import print_json, tell, warn
 from autotune.cli.inputs import fixed_sizes, read_model
 from autotune.cli.tables import print_table
 from autotune.deployment.preflight import Preflight
@@ -49,12 +49,12 @@ def check(
         Table(f"Preflight of {model.name} on {where.name}", (Column("step", 9), Column("time", 8)), rows)
     )
     operators = sum(row.calls for row in found.coverage.rows)
-    OUT.print(
+    tell(
         f"{operators} calls of {len(found.coverage.rows)} operators, {show_secs(found.latency.secs)} a run untuned"
     )
     if found.verdict is not None:
         error = found.verdict.check
-        OUT.print(
+        tell(
             "outputs against the reference: equal within rounding "
             f"(max abs error {error.max_abs_error:.1e}, max rel error {error.max_rel_error:.1e})"
         )

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.console import OUT, print_json
+from autotune.cli.console import print_json, tell
 from autotune.cli.tables import print_table
 from autotune.doctor.device import check_device
 from autotune.doctor.machine import Health, check_machine
@@ -39,6 +39,6 @@ def doctor(
         print_table(Table("Doctor", columns, rows), _STYLES)
         for one in found:
             if one.remedy:
-                OUT.print(f"{one.what}: {one.remedy}")
+                tell(f"{one.what}: {one.remedy}")
     if any(one.health is Health.PROBLEM for one in found):
         raise typer.Exit(1)

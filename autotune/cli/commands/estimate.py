@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as text
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +17,7 @@ from autotune.cli.arguments import (
     OptionalModelArgument,
     ShapeOption,
 )
-from autotune.cli.console import OUT, print_json
+from autotune.cli.console import print_json, tell
 from autotune.cli.inputs import check_model, fixed_sizes, is_for_ranges, read_dynamic_model, read_tasks
 from autotune.cli.tables import print_table
 from autotune.devices.device import Device, parse_device
@@ -31,7 +30,16 @@ from autotune.search.pretrained_model import SHIPPED, load_pretrained
 from cost_models.boosters.latency_estimator import LatencyEstimator
 from cost_models.record_table import RecordTable
 from search_spaces import Misuse, Target
+from search_spaces.text_file import read_text
 from tuning_logs import DeviceFingerprint
+
+
+class DeviceCard(msgspec.Struct, frozen=True):
+    """The description of a device, as `autotune devices --json` prints it; other members are left alone."""
+
+    target: str
+    connection: str
+    facts: dict[str, str | int | float | bool | None]
 
 
 def estimate(
@@ -117,7 +125,7 @@ def estimate(
     total = found.total
     between = f"between {show_secs(total.low_secs)} and {show_secs(total.high_secs)}"
     off = f"half of the held-out tasks were off by a factor of {found.error:.2f} or less"
-    OUT.print(f"{name}: {show_secs(total.secs)}, {between}; {off}")
+    tell(f"{name}: {show_secs(total.secs)}, {between}; {off}")
 
 
 def _print_sizes(model: DynamicModel, found: Sequence[ModelEstimate], device: Device) -> None:
@@ -139,12 +147,11 @@ def read_device_card(path: Path) -> Device:
     Raises Misuse where the file is not what `autotune devices --json` prints.
     """
     try:
-        rows = text.loads(path.read_text(encoding="utf-8"))
-        row = rows[0] if isinstance(rows, list) else rows
-        facts = dict(row["facts"])
-        name = str(facts.get("cpu_model", row["connection"]))
-        return Device(name, Target.parse(row["target"]), row["connection"], DeviceFingerprint(name, facts))
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        found = msgspec.json.decode(read_text(path), type=DeviceCard | tuple[DeviceCard, ...])
+        card = found if isinstance(found, DeviceCard) else found[0]
+        name = str(card.facts.get("cpu_model", card.connection))
+        return Device(name, Target.parse(card.target), card.connection, DeviceFingerprint(name, card.facts))
+    except (OSError, ValueError, IndexError, RecursionError, msgspec.MsgspecError) as error:
         raise Misuse(
             f"expected what `autotune devices --json` prints in {path}, found: {type(error).__name__}: {error}",
             code="AT401",

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.console import OUT, print_json
+from autotune.cli.console import print_json, tell
 from autotune.cli.error_codes import AREAS, find_error_code, read_error_codes
 from autotune.cli.tables import print_table
 from autotune.jobs.table import Column, Table
@@ -35,6 +35,6 @@ def explain(
     if json:
         print_json(msgspec.to_builtins(one))
         return
-    OUT.print(f"{one.code}: {one.title}", style="bold")
-    OUT.print(f"why: {one.why}")
-    OUT.print(f"what to do: {one.remedy}")
+    tell(f"{one.code}: {one.title}", style="bold")
+    tell(f"why: {one.why}")
+    tell(f"what to do: {one.remedy}")

@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from autotune.cli.arguments import FolderArgument, JsonOption
-from autotune.cli.console import OUT, print_json
+from autotune.cli.console import print_json, tell
 from autotune.jobs.status import read_status
 from autotune.reports.page import page
 from autotune.reports.report import make_report
@@ -48,7 +48,7 @@ def report(
     except OSError as error:
         raise AutotuneError(f"the report could not be written to {path}: {error}", code="AT803") from error
     if not json:
-        OUT.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, opens in any browser")
+        tell(f"{path}: {path.stat().st_size / 1e6:.1f} MB, opens in any browser")
 
 
 def moved_bytes(task: TuningTask) -> int:

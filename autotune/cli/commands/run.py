@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.console import ERR, OUT, print_json
+from autotune.cli.console import note, print_json, tell
 from autotune.cli.job_run import check_success, run_with_progress
 from autotune.cli.job_view import print_status
 from autotune.cli.tables import print_table
@@ -62,7 +62,7 @@ def run(
         print_json(msgspec.to_builtins(status))
     else:
         print_status(status)
-        ERR.print(f"autotune report {request.output} -o report.html   shows what was found")
+        note(f"autotune report {request.output} -o report.html   shows what was found")
     check_success(status)
 
 
@@ -86,4 +86,4 @@ def _print(found: JobEstimate) -> None:
     )
     print_table(Table(f"{found.name}: plan", columns, rows))
     for line in found.lines:
-        OUT.print(line)
+        tell(line)

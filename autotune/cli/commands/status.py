@@ -6,7 +6,7 @@ import msgspec
 import psutil
 
 from autotune.cli.arguments import FolderArgument, JsonOption
-from autotune.cli.console import OUT, print_json
+from autotune.cli.console import print_json, tell
 from autotune.cli.job_view import print_tables, print_warnings, summary
 from autotune.jobs.status import JobState, read_status
 from search_spaces import Misuse
@@ -28,4 +28,4 @@ def status(folder: FolderArgument, json: JsonOption = False) -> None:
         return
     print_tables(found)
     print_warnings(found)
-    OUT.print(f"{found.state} · {summary(found)} · {found.updated}")
+    tell(f"{found.state} · {summary(found)} · {found.updated}")

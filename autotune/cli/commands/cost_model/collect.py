@@ -17,8 +17,9 @@ from autotune.cli.arguments import (
     OptionalModelArgument,
     ShapeOption,
 )
-from autotune.cli.console import ERR, OUT, print_json
+from autotune.cli.console import ERR, print_json, tell
 from autotune.cli.inputs import fixed_sizes, read_tasks
+from autotune.cli.progress import LineProgress
 from autotune.cli.stop_signal import StopSignal
 from autotune.devices.device_file import find_device
 from autotune.jobs.durations import parse_secs, show_secs
@@ -56,9 +57,10 @@ def collect(
         rounds = collection.rounds()
         try:
             with StopSignal(collection.stop):
+                progress = LineProgress(ERR)
                 for records in rounds:
                     failures.update(_failures(records))
-                    ERR.print(_line(collection.trials, trials, records))
+                    progress.show(_line(collection.trials, trials, records))
         finally:
             rounds.close()  # ends the worker processes, whatever ended the loop
         if not collection.trials:
@@ -71,7 +73,7 @@ def collect(
     if json:
         print_json(found)
         return
-    OUT.print(f"{collection.trials} trials of {len(tasks)} tasks → {log}")
+    tell(f"{collection.trials} trials of {len(tasks)} tasks → {log}")
 
 
 def _failures(records: list[TuningRecord]) -> list[str]:

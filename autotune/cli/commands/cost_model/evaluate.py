@@ -12,7 +12,7 @@ import typer
 from numpy.typing import NDArray
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.console import ERR, OUT, print_json, warn
+from autotune.cli.console import note, print_json, tell, warn
 from autotune.cli.cost_model_arguments import LogsArgument, ModelArgument, read_table
 from autotune.cli.tables import print_table
 from autotune.jobs.table import Column, Table
@@ -88,9 +88,8 @@ def evaluate(
     else:
         _print("Tasks in these logs", qualities)
         if validity is not None:
-            OUT.print(
+            tell(
                 f"validity: Brier {validity.brier:.4f}, always the mean {validity.chance_brier:.4f}",
-                highlight=False,
             )
         for kind, found in folds.items():
             _print(f"Trained on these logs, {kind.value} held out", found)
@@ -170,12 +169,12 @@ def _write(
         if report is not None:
             report.parent.mkdir(parents=True, exist_ok=True)
             report.write_text(page, encoding="utf-8")
-            ERR.print(f"→ {report}")
+            note(f"→ {report}")
         if plots is not None:
             plots.mkdir(parents=True, exist_ok=True)
             for caption, png in pictures.items():
                 (plots / f"{caption.replace(' ', '-')}.png").write_bytes(png)
-            ERR.print(f"→ {plots}")
+            note(f"→ {plots}")
     except OSError as error:
         raise Misuse(
             f"expected a place for the report and its pictures, found: {error.strerror}", code="AT803"

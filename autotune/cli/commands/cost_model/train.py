@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.console import OUT, print_json
+from autotune.cli.console import print_json, tell
 from autotune.cli.cost_model_arguments import LogsArgument, ModelArgument, OutputOption, read_table
 from autotune.cli.model_card import card_facts, print_card
 from cost_models.adaptation import adapt as adapted
@@ -41,4 +41,4 @@ def _finish(model: XGBoostCostModel, output: Path, json: bool) -> None:
         print_json({"model": str(output), **card_facts(model)})
         return
     print_card(model)
-    OUT.print(f"→ {output}")
+    tell(f"→ {output}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.console import OUT, print_json, warn
+from autotune.cli.console import print_json, tell, warn
 from autotune.cli.log_arguments import LogArgument, read
 from autotune.deployment.isolated_import import import_apart
 from autotune.devices.device import parse_device
@@ -48,7 +48,7 @@ def export(
     store = read(log)
     if to is ExportFormat.PARQUET:
         _write_parquet(store, output)
-        print_json({"output": str(output), "records": len(store)}) if json else OUT.print(
+        print_json({"output": str(output), "records": len(store)}) if json else tell(
             f"{output}: {len(store)} rows"
         )
         return
@@ -67,7 +67,7 @@ def export(
         print_json({"databases": rows})
         return
     for each in databases:
-        OUT.print(f"{each.folder}: {each.records} records for {each.target} on {each.device.name}")
+        tell(f"{each.folder}: {each.records} records for {each.target} on {each.device.name}")
         for reason in each.left_out:
             warn(f"left out: {reason}")
 
@@ -96,7 +96,7 @@ def import_(
             {"log": log, "records": len(found.records), "added": added, "left_out": dict(found.left_out)}
         )
         return
-    OUT.print(f"{log}: {added} records added, {len(found.records) - added} were there")
+    tell(f"{log}: {added} records added, {len(found.records) - added} were there")
     for reason, number in found.left_out.most_common():
         warn(f"{number} left out: {reason}")
 
@@ -120,9 +120,7 @@ def pull(
 
 
 def _report(added: int, where: str, json: bool) -> None:
-    print_json({"added": added}) if json else OUT.print(
-        f"{added} records added to {where.rpartition('@')[2]}"
-    )
+    print_json({"added": added}) if json else tell(f"{added} records added to {where.rpartition('@')[2]}")
 
 
 def _expect_url(url: str) -> None:

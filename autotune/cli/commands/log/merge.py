@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.console import OUT, print_json, warn
+from autotune.cli.console import print_json, tell, warn
 from autotune.cli.log_arguments import OutputOption
 from tuning_logs.file.compacting import compact as compact_log
 from tuning_logs.file.merging import merge as merge_logs
@@ -35,7 +35,7 @@ def merge(
             }
         )
         return
-    OUT.print(f"{output}: {merged.records} records; {merged.duplicates} were there more than once")
+    tell(f"{output}: {merged.records} records; {merged.duplicates} were there more than once")
 
 
 def compact(
@@ -53,4 +53,4 @@ def compact(
     if json:
         print_json({"output": str(output), "kept": compacted.kept, "records": compacted.records})
         return
-    OUT.print(f"{output}: kept {compacted.kept} of {compacted.records} records")
+    tell(f"{output}: kept {compacted.kept} of {compacted.records} records")

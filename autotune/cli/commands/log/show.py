@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from autotune.cli.arguments import JsonOption
-from autotune.cli.console import OUT
+from autotune.cli.console import tell
 from autotune.cli.log_arguments import LogArgument, matching_device, read
 from autotune.cli.rows import CsvOption, Format, chosen_format, print_rows
 from search_spaces import Misuse
@@ -69,9 +69,9 @@ def show(log: LogArgument, json: JsonOption = False, csv: CsvOption = False) -> 
     if format is Format.TABLE:
         for device in store.devices():
             facts_text = ", ".join(f"{name} {value}" for name, value in device.facts.items())
-            OUT.print(f"device {device.key}: {device.name} ({facts_text})")
+            tell(f"device {device.key}: {device.name} ({facts_text})")
         for job in store.jobs():
-            OUT.print(f"job {job.id}: {job.sampler}, seed {job.seed}, {job.started}")
+            tell(f"job {job.id}: {job.sampler}, seed {job.seed}, {job.started}")
 
 
 def best(

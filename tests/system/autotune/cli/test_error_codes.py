@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from autotune.boards.server import BoardServer
 from autotune.builders.local_builder import LocalBuilder
 from autotune.cli.commands import bench, build
 from autotune.cli.commands.log import verify
+from autotune.cli.crash_report import crash_report
 from autotune.cli.error_codes import find_error_code, read_error_codes
 from autotune.cli.job_run import check_success
 from autotune.cli.main import app
@@ -138,6 +140,12 @@ def test_no_code_is_raised_that_is_not_registered() -> None:
 @raises("AT001")
 def _(case: Case) -> None:
     raise AutotuneError("unforeseen")
+
+
+@raises("AT002")
+def _(case: Case) -> None:
+    case.patch.setattr(tempfile, "tempdir", str(case.folder))
+    raise crash_report(ValueError("unforeseen"))
 
 
 @raises("AT101")

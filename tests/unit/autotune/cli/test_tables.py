@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from literal_texts import LITERAL, literal_status
 from repository import GOLDEN
-from rich.console import Console
 from typer.testing import CliRunner
 
 from autotune.cli import console as command_line
@@ -53,8 +52,8 @@ def printed(table: Table, width: int | None) -> str:
     """The table on a terminal of that width, None for a pipe."""
     text = io.StringIO()
     is_terminal = width is not None
-    console = Console(
-        file=text, width=width or 80, force_terminal=is_terminal, color_system=None, **command_line.LITERAL
+    console = command_line.LiteralConsole(
+        file=text, width=width or 80, force_terminal=is_terminal, color_system=None
     )
     console.print(TableView(table))
     return text.getvalue()
@@ -113,7 +112,7 @@ def test_rows_of_a_log_say_by_their_order_what_a_narrow_terminal_leaves_out(
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_names_that_look_like_markup_are_printed_as_they_are(is_terminal: bool) -> None:
     text = io.StringIO()
-    console = Console(file=text, width=300, force_terminal=is_terminal, **command_line.LITERAL)
+    console = command_line.LiteralConsole(file=text, width=300, force_terminal=is_terminal)
     status = literal_status()
     for table in (task_table(status), model_table(status), device_table(status)):
         console.print(TableView(table))
