@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
+# A device such as /dev/zero has no end.
+_MOST_BYTES = 16 << 20
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -13,8 +15,12 @@ class UnreadableText(ValueError):
 
 
 def read_text(path: Path) -> str:
-    """Reads a file of text. Raises OSError, or UnreadableText where it is no UTF-8."""
-    return decode_text(path.read_bytes())
+    """Reads a file of text. Raises OSError, or UnreadableText where it is too large or no UTF-8."""
+    with path.open("rb") as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise UnreadableText(f"more than {_MOST_BYTES >> 20} MiB")
+    return decode_text(data)
 
 
 def decode_text(data: bytes) -> str:

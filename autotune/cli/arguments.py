@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from autotune.tuning.limits import MOST_SEED
+
+
+def finite(value: float | None) -> float | None:
+    """The number, where there is one. Raises BadParameter for infinity and for what is no number."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"expected a finite number; found {value}")
+    return value
+
 
 ModelArgument = Annotated[
     Path, typer.Argument(metavar="MODEL", help="The model: an .onnx, .pt2 or .tflite file.")
@@ -41,6 +52,7 @@ MaxMbOption = Annotated[
         "--max-mb",
         metavar="MB",
         min=0.0,
+        callback=finite,
         help="The largest size of a library for ranges of sizes, which limits how many of these are built.",
     ),
 ]
@@ -65,5 +77,8 @@ OptionalLogOption = Annotated[
         help="The tuning log: a file, or the URL of a database. Without one, operators run default schedules.",
     ),
 ]
+#: Of options that say how many configs are kept or measured.
+MOST_CONFIGS = 1_000_000
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=MOST_SEED, help="Decides every random choice.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The output folder of a job.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def load(path: str | Path, device: str = "cpu", threads: int | None = None) -> E
     The library is machine code: load only what you trust. Raises Misuse where it is not such a library.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise Misuse(f"expected a built model at {path}; there is no such file", code="AT705")
     try:
         module = tvm.runtime.load_module(str(path.absolute()))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from autotune.devices.rpc_tracker import Address, parse_address
 from search_spaces.errors import Misuse
@@ -38,18 +39,26 @@ class Rpc:
 Connection = Local | Cuda | Rpc
 
 
+def split_url(url: str) -> SplitResult:
+    """The parts of a device's URL. Raises Misuse where brackets hold no address."""
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise Misuse(f"expected a device such as 'local', found {url!r}: {error}", code="AT401") from error
+
+
 def parse_connection(url: str) -> Connection:
     """The connection that a device's URL names, whatever its options; everything without one is local.
 
     Raises Misuse where a tracker's address or a GPU's number is none.
     """
-    parts = urlsplit(url)
+    parts = split_url(url)
     if parts.scheme == "rpc":
         return Rpc(parse_address(parts.netloc), parts.path.removeprefix("/"))
     # Where a number alone follows the colon, urlsplit finds no scheme.
     scheme, _, number = (f"{parts.scheme}:{parts.path}" if parts.scheme else parts.path).partition(":")
     if scheme != "cuda":
         return Local()
-    if not number.isascii() or not number.isdigit():
+    if not re.fullmatch("[0-9]{1,4}", number):
         raise Misuse(f"expected the number of a GPU, as in 'cuda:0', found {url!r}", code="AT401")
     return Cuda(int(number))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs
 
-from autotune.devices.connection import Connection, Cuda, Rpc, parse_connection
+from autotune.devices.connection import Connection, Cuda, Rpc, parse_connection, split_url
 from autotune.devices.gpu_facts import gpu_facts
 from autotune.devices.host import cpu_facts, cpu_target, usable_cores
 from autotune.devices.processor import cpu_model
@@ -78,7 +79,7 @@ def parse_device(url: str) -> Device:
 
     Raises Misuse for everything else, and AutotuneError where no board is registered.
     """
-    parts = urlsplit(url)
+    parts = split_url(url)
     scheme = parts.scheme or parts.path.partition(":")[0]
     if scheme in _LATER:
         raise Misuse(
@@ -98,7 +99,7 @@ def parse_device(url: str) -> Device:
     if not options:
         return local_device()
     count = options["threads"][-1]
-    if not count.isascii() or not count.isdigit():
+    if not re.fullmatch("[0-9]{1,9}", count):
         raise Misuse(f"expected a number of threads, as in 'local?threads=1'; found {count!r}", code="AT401")
     return local_device(int(count))
 

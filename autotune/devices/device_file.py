@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def _describe(section: Section) -> DeviceDescription:
     name, connection = section.get("name", str, ""), section.get("connection", str, "")
     target, linker = section.get("target", str, ""), section.get("linker", str, "")
     threads = section.positive("threads", int)
-    price = section.get("price_per_hour", float, -1.0)
+    price = section.get("price_per_hour", float, 0.0)
     for key, value in (("name", name), ("connection", connection)):
         if not value:
             section.error(None if key not in section.values else key, f"a device has a {key}")
@@ -88,8 +89,8 @@ def _describe(section: Section) -> DeviceDescription:
         section.error("connection", 'a board has a target, as in target = "llvm -mtriple=aarch64-linux-gnu"')
     if not is_board and (target or linker):
         section.error("target" if target else "linker", "only boards (rpc://…) have a target and a linker")
-    if "price_per_hour" in section.values and price < 0:
-        section.error("price_per_hour", f"price_per_hour is not negative; found {price}")
+    if not 0 <= price < math.inf:
+        section.error("price_per_hour", f"price_per_hour is finite and not negative; found {price}")
     parsed = None
     if target:
         try:
@@ -97,4 +98,11 @@ def _describe(section: Section) -> DeviceDescription:
         except Misuse as error:
             section.error("target", str(error))
     section.reject_unknown_keys()
-    return DeviceDescription(name, connection, parsed, linker or None, threads, None if price < 0 else price)
+    return DeviceDescription(
+        name,
+        connection,
+        parsed,
+        linker or None,
+        threads,
+        price if "price_per_hour" in section.values else None,
+    )

@@ -6,6 +6,7 @@ The protocol: a magic number, then JSON values, each behind its length. Every wa
 from __future__ import annotations
 
 import json
+import re
 import socket
 import struct
 from collections.abc import Mapping
@@ -148,6 +149,6 @@ def parse_address(text: str) -> Address:
     """An address written host:port, with an IPv6 host in brackets. Raises Misuse for anything else."""
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise Misuse(f"expected an address such as 127.0.0.1:9190, found {text!r}", code="AT401")
     return Address(host, int(port))

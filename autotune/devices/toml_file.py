@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -154,11 +155,19 @@ class Section:
         return tuple(values)
 
     def positive(self, key: str, kind: type[T]) -> T | None:
-        """A number above zero, None where it is absent."""
+        """A finite number above zero, None where it is absent."""
         value = self.get(key, kind, None)
-        if value is not None and not value > 0:  # type: ignore[operator]
-            self.error(key, f"{key} is positive; found {value}")
+        if value is not None and not 0 < value < math.inf:  # type: ignore[operator]
+            self.error(key, f"{key} is positive and finite; found {value}")
             return None
+        return value
+
+    def whole(self, key: str, default: int, allowed: range) -> int:
+        """A whole number within bounds, the default where it is absent."""
+        value = self.get(key, int, default)
+        if value not in allowed:
+            self.error(key, f"{key} is from {allowed[0]} to {allowed[-1]}; found {value}")
+            return default
         return value
 
     def section(self, key: str) -> Section:
@@ -196,12 +205,21 @@ def read_section(path: Path) -> Section:
         raise Misuse(f"expected a TOML file that can be read, found {path}: {error}", code="AT501") from error
     try:
         values = tomllib.loads(text)
+        _check_numbers(values)
     except tomllib.TOMLDecodeError as error:
         line, message = _position(str(error), text)
         raise Misuse(f"{path}:{line}: {message}", code="AT501") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
         raise Misuse(f"expected a TOML file that can be read, found {path}: {error}", code="AT501") from error
     return Section(ErrorList(str(path), text), (), values)
+
+
+def _check_numbers(value: object) -> None:
+    """Raises ValueError for whole numbers beyond the 64 bits that TOML has for them."""
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise ValueError("a whole number of more than 64 bits")
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_numbers(one)
 
 
 def _position(message: str, text: str) -> tuple[int, str]:

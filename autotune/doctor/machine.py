@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import subprocess
 import tempfile
@@ -98,7 +99,7 @@ def check_compiler(what: str, command: str, suffix: str) -> Finding:
 
 def check_folder(what: str, folder: Path) -> Finding:
     """Checks that a folder, or its nearest parent that exists, is writable and has room."""
-    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if os.path.exists(one))
     try:
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"room?")

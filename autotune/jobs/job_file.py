@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,11 @@ from autotune.devices.device_file import DeviceDescription, read_devices
 from autotune.devices.toml_file import Section, read_section
 from autotune.jobs.durations import parse_secs
 from autotune.models.shape_plan import ShapePlan
-from autotune.models.size_range import Size, SizeRange, largest, parse_size
+from autotune.models.size_range import MOST_SIZE, Size, SizeRange, largest, parse_size
 from autotune.search.pretrained_model import NO_MODEL, SHIPPED
 from autotune.search.samplers import SamplerKind
 from autotune.tuning.budget import Budget
+from autotune.tuning.limits import MOST_BATCH, MOST_SEED
 from search_spaces import AutotuneError, Misuse
 
 _HOUR_SECS = 3600.0
@@ -93,7 +95,7 @@ def read_job_file(path: Path) -> JobRequest:
     folder = path.parent
     name = top.get("name", str, path.stem)
     output = folder / top.get("output", str, path.stem)
-    if output.exists() and not output.is_dir():
+    if os.path.exists(output) and not os.path.isdir(output):
         top.error("output", f"output is a folder; {output} is a file")
     log = top.get("log", str, "")
     log = log if "://" in log else str(folder / log if log else output / "log.jsonl")
@@ -106,7 +108,7 @@ def read_job_file(path: Path) -> JobRequest:
         if model.name in [other.name for other in models[:number]]:
             message = f"two models are called {model.name!r}; give this one another name"
             top.complaints.add(("models", number), message)
-    seed, batch = top.get("seed", int, 0), top.positive("batch", int) or 16
+    seed, batch = top.whole("seed", 0, range(MOST_SEED + 1)), top.whole("batch", 16, range(1, MOST_BATCH + 1))
     sampler = _sampler(top)
     webhook = _url(top, "webhook", ("http", "https"))
     dashboard = top.get("dashboard", str, "") or None
@@ -121,7 +123,7 @@ def read_job_file(path: Path) -> JobRequest:
 
 
 def _described(path: Path) -> dict[str, DeviceDescription]:
-    return {one.name: one for one in read_devices(path)} if path.exists() else {}
+    return {one.name: one for one in read_devices(path)} if os.path.exists(path) else {}
 
 
 def _model(
@@ -131,7 +133,7 @@ def _model(
     path = folder / text
     if not text:
         section.error(None, "a model needs a path, that of an .onnx, .pt2 or .tflite file; found none")
-    elif not path.is_file():
+    elif not os.path.isfile(path):
         section.error("path", f"expected a model file, found none at {path}")
     shapes, dims = section.section("shapes"), section.section("dims")
     sizes = {name: _shape(shapes, name) for name in shapes.values}
@@ -179,11 +181,13 @@ def _size(section: Section, name: str, given: object) -> Size | None:
     except Misuse as error:
         section.error(name, str(error))
         return None
-    if isinstance(size, SizeRange) or (isinstance(size, int) and not isinstance(size, bool) and size > 0):
+    if isinstance(size, SizeRange) or (
+        isinstance(size, int) and not isinstance(size, bool) and 0 < size <= MOST_SIZE
+    ):
         return size
     section.error(
         name,
-        'the sizes of shapes and dims are positive whole numbers or ranges, as in 8 or "1..8"; '
+        f'the sizes of shapes and dims are whole numbers from 1 to {MOST_SIZE} or ranges, as in 8 or "1..8"; '
         f"found {given!r}",
     )
     return None
@@ -223,13 +227,20 @@ def _cost_model(section: Section, folder: Path) -> Path | None:
     if text in ("", NO_MODEL):
         return None if text else SHIPPED
     path = folder / text
-    if not path.exists():
+    if not os.path.exists(path):
         section.error("cost_model", f"expected a cost model, or {NO_MODEL!r}; found nothing at {path}")
     return path
 
 
 def _url(section: Section, key: str, schemes: tuple[str, ...]) -> str | None:
     text = section.get(key, str, "")
-    if text and (urlsplit(text).scheme not in schemes or not urlsplit(text).netloc):
+    if text and not any(text.startswith(f"{scheme}://") and _is_url(text) for scheme in schemes):
         section.error(key, f"{key} is a URL that starts with {' or '.join(schemes)}; found {text!r}")
     return text or None
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return bool(urlsplit(text).netloc)
+    except ValueError:  # brackets that hold no address
+        return False

@@ -98,6 +98,8 @@ def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 
 def _read(path: Path) -> onnx.ModelProto:
     try:
+        if path.is_char_device():  # /dev/zero has no end
+            raise Misuse(f"expected an ONNX file; {path} is a device", code="AT101")
         return onnx.load(path, format="protobuf")
     except IsADirectoryError:
         raise Misuse(f"expected an ONNX file; {path} is a directory", code="AT101") from None

@@ -105,11 +105,12 @@ def _sizes(text: str, arguments: str, operator: Callable[..., Any]) -> list[int]
     needed = sum(parameter.default is parameter.empty for parameter in parameters)
     parts = arguments.split(",") if arguments else []
     if not needed <= len(parts) <= len(parameters) or not all(
-        re.fullmatch(r"\s*\d+\s*", part) for part in parts
+        re.fullmatch(r"\s*\d{1,9}\s*", part) for part in parts
     ):
         name = text.partition(":")[0]
         raise Misuse(
-            f"expected {name}:{_signature(operator)} with whole numbers; found {text!r}", code="AT109"
+            f"expected {name}:{_signature(operator)} with whole numbers of at most 9 digits; found {text!r}",
+            code="AT109",
         )
     sizes = [int(part) for part in parts]
     for parameter, size in zip(parameters, sizes, strict=False):

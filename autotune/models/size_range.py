@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 from search_spaces.errors import Misuse
 
-_FORM = re.compile(r"(\d+)\.\.(\d+)(?::(\d+))?")
+#: The largest size of a dimension.
+MOST_SIZE = 999_999_999
+# Nine digits at most.
+_NUMBER = r"(\d{1,9})"
+_FORM = re.compile(rf"{_NUMBER}\.\.{_NUMBER}(?::{_NUMBER})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,13 @@ def parse_size(text: str) -> Size:
 
     Raises Misuse for anything else.
     """
-    if re.fullmatch(r"\d+", text):
+    if re.fullmatch(_NUMBER, text):
         return int(text)
     found = _FORM.fullmatch(text)
     if found is None:
         raise Misuse(
-            f"a size is a number or a range, as in 8, 1..8 or 160..320:32; found {text!r}", code="AT105"
+            f"a size is a number up to {MOST_SIZE} or a range, as in 8, 1..8 or 160..320:32; found {text!r}",
+            code="AT105",
         )
     low, high, step = found.groups()
     sizes = SizeRange(int(low), int(high), int(step or 1))

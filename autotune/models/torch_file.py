@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ def read(path: Path) -> ExportedProgram:
 
     Raises Misuse where there is no such file, and where it holds no program.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise Misuse(f"expected an exported PyTorch program at {path}; there is no such file", code="AT101")
     if not is_whole_archive(path):
         raise Misuse(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ def load_pretrained(where: Path | None, device: Device) -> PretrainedModel | Non
     """
     if where is None:
         return None
-    if where != SHIPPED and not where.is_dir():
+    if where != SHIPPED and not os.path.isdir(where):
         return PretrainedModel(where.stem, load_program_model(where), device)
     for path in sorted(each for each in where.iterdir() if each.suffix in SUFFIXES):
         model = XGBoostCostModel.load(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autotune.tuning.limits import MOST_SECS, MOST_TRIALS
 from search_spaces import Misuse
 
 
@@ -25,8 +26,15 @@ class Budget:
                 "a budget needs a number of trials, a time, or a least gain per hour; found none of them",
                 code="AT505",
             )
-        if (self.trials is not None and self.trials < 1) or (self.secs is not None and self.secs <= 0):
-            raise Misuse(f"a budget is positive; found trials={self.trials}, secs={self.secs}", code="AT505")
+        if self.trials is not None and not 1 <= self.trials <= MOST_TRIALS:
+            raise Misuse(
+                f"a budget has 1 to {MOST_TRIALS:,} trials; found trials={self.trials}", code="AT505"
+            )
+        if self.secs is not None and not 0 < self.secs <= MOST_SECS:
+            raise Misuse(
+                f"a budget's time is positive and at most {MOST_SECS / 86400:,.0f} days; found secs={self.secs}",
+                code="AT505",
+            )
         if self.gain_per_hour is not None and not 0 < self.gain_per_hour < 1:
             raise Misuse(
                 f"a gain per hour is a share between 0 and 1; found {self.gain_per_hour}", code="AT505"

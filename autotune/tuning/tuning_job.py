@@ -10,6 +10,7 @@ from autotune.measurement.stopwatch import Stopwatch
 from autotune.search.samplers import SamplerFactory, SamplerKind, sampler_factory
 from autotune.search.warm_start import InitialConfigs, similar_configs
 from autotune.tuning.budget import Budget
+from autotune.tuning.limits import MOST_BATCH, MOST_SEED
 from autotune.tuning.objective import ModelShare, Objective
 from autotune.tuning.task_scheduler import SchedulerFactory, TaskScheduler
 from search_spaces import Misuse, SearchSpace, TuningTask
@@ -54,8 +55,12 @@ class TuningJob:
     def __post_init__(self) -> None:
         if not self.tasks:
             raise Misuse("a tuning job needs at least one task; found none", code="AT602")
-        if self.batch < 1:
-            raise Misuse(f"a round holds at least one candidate; found batch={self.batch}", code="AT602")
+        if not 1 <= self.batch <= MOST_BATCH:
+            raise Misuse(
+                f"a round holds 1 to {MOST_BATCH:,} candidates; found batch={self.batch}", code="AT602"
+            )
+        if not 0 <= self.seed <= MOST_SEED:
+            raise Misuse(f"a seed is from 0 to {MOST_SEED}; found {self.seed}", code="AT602")
         if not 0 <= self.finals_share < 1:
             raise Misuse(
                 f"the finals' share of the time is from 0 to 1; found {self.finals_share}", code="AT602"

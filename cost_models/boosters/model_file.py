@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import struct
 import zipfile
 import zlib
@@ -60,7 +61,7 @@ def read_model_file(path: Path, kind: str) -> _Contents:
 
     Raises Misuse where the file is missing, torn, changed, no cost model, or another kind of one.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise Misuse(f"expected a cost model at {path}, found no such file; train one first", code="AT301")
     data = _bytes_of(path)
     if data.startswith(_XGBOOST):

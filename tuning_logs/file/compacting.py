@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.errors import Misuse
+from search_spaces.errors import AutotuneError, Misuse
 from tuning_logs.atomic_file import atomically
 from tuning_logs.file.log import TuningLog
 from tuning_logs.records.record import TuningRecord
@@ -36,7 +37,7 @@ def compact(path: Path, output: Path, top: int, sample: int) -> Compacted:
     All records of a config are kept or none, in the order of the log, so that what is best stays best.
     Raises Misuse where the output exists or a number is negative, and what `TuningLog.read` and `append` raise.
     """
-    if output.exists():
+    if os.path.exists(output):
         raise Misuse(
             f"expected a new file to write to, found that {output} exists; name another file", code="AT208"
         )
@@ -55,9 +56,14 @@ def compact(path: Path, output: Path, top: int, sample: int) -> Compacted:
         best = best_record(rows[places], log.record)
         best_program = None if best is None else program_of(best.space_version, best.config.answers)
         kept[places[_chosen(rows[places], best_program, top, sample)]] = True
-    with atomically(output) as scratch, TuningLog.open(scratch) as small:
-        for batch in _batches(log, rows[kept]):
-            small.append(batch)
+    try:
+        with atomically(output) as scratch, TuningLog.open(scratch) as small:
+            for batch in _batches(log, rows[kept]):
+                small.append(batch)
+    except OSError as error:
+        raise AutotuneError(
+            f"expected to write {output}, found: {error.strerror}; name another file", code="AT803"
+        ) from error
     return Compacted(int(kept.sum()), len(rows))
 
 

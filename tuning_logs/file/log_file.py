@@ -46,7 +46,7 @@ class LogFile:
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = not path.exists()
+            fresh = not os.path.exists(path)
             # O_NONBLOCK: opening a pipe must fail, not wait.
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
             file = cls(path, os.open(path, flags, 0o666))
@@ -79,7 +79,9 @@ class LogFile:
                 )
             if path.suffix == COMPRESSED:
                 return cls(path, _unpacked(path))
-            return cls(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            file = cls(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            file.at(0, 1)  # what cannot be read is found out now
+            return file
         except OSError as error:
             raise Misuse(
                 f"expected a tuning log at {path}, found: {error.strerror}; name another file",

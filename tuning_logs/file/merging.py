@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +43,7 @@ def merge(paths: Sequence[Path], output: Path) -> Merged:
     Raises Misuse where a path is no log or the output exists, AutotuneError where the disk is full or a log is of
     a newer schema; then there is no output.
     """
-    if output.exists():
+    if os.path.exists(output):
         raise Misuse(
             f"expected a new file to merge into, found that {output} exists; name another file", code="AT208"
         )

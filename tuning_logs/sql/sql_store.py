@@ -38,7 +38,7 @@ class SqlStore:
         """Raises Misuse where the address is none of a database that is known."""
         try:
             address = sqlalchemy.make_url(url)
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # ports that are no number
             address = None
         if address is None or address.drivername not in _DRIVERS:
             # Whatever the address is, it may hold a password.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from autotune.cli.arguments import (
     ModelArgument,
     OptionalLogOption,
     ShapeOption,
+    finite,
 )
 from autotune.cli.console import ERR, print_json, tell, warn
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
@@ -54,6 +56,7 @@ def build(
             metavar="SHARE",
             min=0.0,
             max=1.0,
+            callback=finite,
             help="Fail where operators without a record of their own take more than this share of the time: 0.05.",
         ),
     ] = None,
@@ -65,7 +68,7 @@ def build(
     """Build a model with the best schedules of a log, or default ones, say which operators the log covers, and measure
     the result where the device is of this machine."""
     where = find_device(device, devices)
-    if output.is_dir():
+    if os.path.isdir(output):
         raise Misuse(f"--output is the file of the library; found the folder {output}", code="AT803")
     records = log_to_read(log)
     network = read_sized_model(model, shape, dim, max_mb)

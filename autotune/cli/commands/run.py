@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +49,7 @@ def run(
         request = replace(request, dashboard=dashboard)
     plan = plan_job(request)
     if dry_run:
-        has_log = is_url(request.log) or Path(request.log).exists()
+        has_log = is_url(request.log) or os.path.exists(request.log)
         log = read_log(request.log) if has_log else TuningLog.in_memory()
         assert request.output is not None
         found = estimate(plan, log, read_status(request.output))

@@ -19,10 +19,17 @@ def serve_device(
     listen: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where clients connect; port 0 is any.")
     ] = "127.0.0.1:0",
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Default: one per core.")] = None,
-    gpu: Annotated[int | None, typer.Option("--gpu", min=0, help="Serve this NVIDIA GPU instead.")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, max=4096, help="Default: one per core.")
+    ] = None,
+    gpu: Annotated[
+        int | None, typer.Option("--gpu", min=0, max=4096, help="Serve this NVIDIA GPU instead.")
+    ] = None,
     memory_mib: Annotated[
-        int | None, typer.Option("--memory-mib", min=64, help="What a session may use; default: half of all.")
+        int | None,
+        typer.Option(
+            "--memory-mib", min=64, max=1 << 30, help="What a session may use; default: half of all."
+        ),
     ] = None,
 ) -> None:
     """Serve this device to an RPC tracker, until Ctrl-C. RPC has no authentication: whoever reaches the port runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time as clock
 from collections import Counter
 from pathlib import Path
@@ -18,6 +19,7 @@ from autotune.cli.arguments import (
     MaxMbOption,
     OperatorOption,
     OptionalModelArgument,
+    SeedOption,
     ShapeOption,
 )
 from autotune.cli.console import print_json
@@ -34,6 +36,7 @@ from autotune.models.operators import operator_task
 from autotune.search.pretrained_model import NO_MODEL, SHIPPED
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
+from autotune.tuning.limits import MOST_BATCH, MOST_TRIALS
 from search_spaces import Misuse, TuningTask
 from search_spaces.config import baseline_config
 from tuning_logs import DeviceFingerprint, Failure, RecordStore, Timing, TuningRecord
@@ -48,7 +51,10 @@ def tune(
     devices: DevicesOption = None,
     log: LogOption = "logs/tuning.jsonl",
     time: Annotated[str | None, typer.Option("--time", help="How long: 90s, 5m, 8h.")] = None,
-    trials: Annotated[int | None, typer.Option("--trials", help="How many candidates to measure.")] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option("--trials", min=1, max=MOST_TRIALS, help="How many candidates to measure."),
+    ] = None,
     until_gain: Annotated[
         float | None,
         typer.Option(
@@ -69,8 +75,10 @@ def tune(
             "for such a device, if any.",
         ),
     ] = None,
-    batch: Annotated[int, typer.Option("--batch", help="The most candidates per round.")] = 16,
-    seed: Annotated[int, typer.Option("--seed", help="Decides every random choice of the search.")] = 0,
+    batch: Annotated[
+        int, typer.Option("--batch", min=1, max=MOST_BATCH, help="The most candidates per round.")
+    ] = 16,
+    seed: SeedOption = 0,
     shape: ShapeOption = None,
     dim: DimOption = None,
     max_mb: MaxMbOption = None,
@@ -147,7 +155,7 @@ def _cost_model(text: str | None, sampler: SamplerKind) -> Path | None:
             f"a cost model guides the sampler {SamplerKind.COST_MODEL.value!r}, found {sampler.value!r}",
             code="AT602",
         )
-    if not Path(text).exists():
+    if not os.path.exists(text):
         raise Misuse(f"expected a cost model, or {NO_MODEL!r}; found nothing at {text}", code="AT301")
     return Path(text)
 

@@ -15,6 +15,7 @@ from autotune.cli.arguments import (
     LogOption,
     OperatorOption,
     OptionalModelArgument,
+    SeedOption,
     ShapeOption,
 )
 from autotune.cli.console import ERR, print_json, tell
@@ -25,13 +26,20 @@ from autotune.devices.device_file import find_device
 from autotune.jobs.durations import parse_secs, show_secs
 from autotune.tuning.budget import Budget
 from autotune.tuning.collection import Collection
+from autotune.tuning.limits import MOST_BATCH, MOST_TRIALS
 from search_spaces import AutotuneError
 from tuning_logs import Failure, TuningRecord, open_log
 
 
 def collect(
     trials: Annotated[
-        int, typer.Option("--trials", help="How many candidates to measure, those in the log included.")
+        int,
+        typer.Option(
+            "--trials",
+            min=1,
+            max=MOST_TRIALS,
+            help="How many candidates to measure, those in the log included.",
+        ),
     ],
     model: OptionalModelArgument = None,
     op: OperatorOption = None,
@@ -39,8 +47,10 @@ def collect(
     devices: DevicesOption = None,
     log: LogOption = "logs/collected.jsonl",
     time: Annotated[str | None, typer.Option("--time", help="How long at most: 90s, 5m, 8h.")] = None,
-    batch: Annotated[int, typer.Option("--batch", help="Candidates that are built at a time.")] = 48,
-    seed: Annotated[int, typer.Option("--seed", help="Decides every random choice.")] = 0,
+    batch: Annotated[
+        int, typer.Option("--batch", min=1, max=MOST_BATCH, help="Candidates that are built at a time.")
+    ] = 48,
+    seed: SeedOption = 0,
     shape: ShapeOption = None,
     dim: DimOption = None,
     json: JsonOption = False,

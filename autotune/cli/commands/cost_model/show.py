@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from autotune.cli.arguments import JsonOption
+from autotune.cli.arguments import MOST_CONFIGS, JsonOption
 from autotune.cli.console import print_json
 from autotune.cli.cost_model_arguments import ModelArgument
 from autotune.cli.model_card import card_facts, print_card
@@ -18,7 +18,10 @@ from cost_models.program_model import load_program_model
 
 def show(
     model: ModelArgument,
-    features: Annotated[int, typer.Option("--features", help="How many of the most important to list.")] = 15,
+    features: Annotated[
+        int,
+        typer.Option("--features", min=0, max=MOST_CONFIGS, help="How many of the most important to list."),
+    ] = 15,
     json: JsonOption = False,
 ) -> None:
     """Print a model's card and its most important features."""

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from autotune.cli.arguments import JsonOption
+from autotune.cli.arguments import JsonOption, SeedOption
 from autotune.cli.console import print_json, tell
 from autotune.cli.cost_model_arguments import LogsArgument, ModelArgument, OutputOption, read_table
 from autotune.cli.model_card import card_facts, print_card
@@ -15,8 +12,6 @@ from cost_models.adaptation import adapt as adapted
 from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
 from cost_models.program_model import load_program_model
 from cost_models.training import train as trained
-
-SeedOption = Annotated[int, typer.Option("--seed", help="Decides every random choice.")]
 
 
 def train(logs: LogsArgument, output: OutputOption, seed: SeedOption = 0, json: JsonOption = False) -> None:

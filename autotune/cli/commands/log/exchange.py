@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from autotune.cli.arguments import JsonOption
+from autotune.cli.arguments import MOST_CONFIGS, JsonOption
 from autotune.cli.console import print_json, tell, warn
 from autotune.cli.log_arguments import LogArgument, read
 from autotune.deployment.isolated_import import import_apart
@@ -41,7 +41,10 @@ def export(
     log: LogArgument,
     output: Annotated[Path, typer.Argument(metavar="DIR", help="Where it goes; a file for parquet.")],
     to: Annotated[ExportFormat, typer.Option("--to", help="Into what.")],
-    top: Annotated[int, typer.Option("--top", help="How many configs of each task (metaschedule).")] = 1,
+    top: Annotated[
+        int,
+        typer.Option("--top", min=1, max=MOST_CONFIGS, help="How many configs of each task (metaschedule)."),
+    ] = 1,
     json: JsonOption = False,
 ) -> None:
     """Write a log as MetaSchedule databases, one per target and device, or as a Parquet table."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autotune.cli.arguments import JsonOption
+from autotune.cli.arguments import MOST_CONFIGS, JsonOption
 from autotune.cli.console import print_json, tell, warn
 from autotune.cli.log_arguments import OutputOption
 from tuning_logs.file.compacting import compact as compact_log
@@ -41,10 +41,20 @@ def merge(
 def compact(
     log: Annotated[Path, typer.Argument(metavar="LOG", help="A log file; it is left as it is.")],
     output: OutputOption,
-    top: Annotated[int, typer.Option("--top", help="How many of the best configs of each task stay.")] = 10,
+    top: Annotated[
+        int,
+        typer.Option(
+            "--top", min=1, max=MOST_CONFIGS, help="How many of the best configs of each task stay."
+        ),
+    ] = 10,
     sample: Annotated[
         int,
-        typer.Option("--sample", help="How many more of each task stay for training, spread over speeds."),
+        typer.Option(
+            "--sample",
+            min=0,
+            max=MOST_CONFIGS,
+            help="How many more of each task stay for training, spread over speeds.",
+        ),
     ] = 100,
     json: JsonOption = False,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from autotune.cli.arguments import DeviceOption, DevicesOption, JsonOption
+from autotune.cli.arguments import MOST_CONFIGS, DeviceOption, DevicesOption, JsonOption
 from autotune.cli.log_arguments import LogArgument, read
 from autotune.cli.rows import CsvOption, chosen_format, print_rows
 from autotune.devices.device_file import find_device
@@ -20,7 +20,10 @@ _ORDER = ("task", "verdict", "drift", "measured_secs", "recorded_secs", "key", "
 
 def verify(
     log: LogArgument,
-    top: Annotated[int, typer.Option("--top", help="How many of the best configs of each task.")] = 1,
+    top: Annotated[
+        int,
+        typer.Option("--top", min=1, max=MOST_CONFIGS, help="How many of the best configs of each task."),
+    ] = 1,
     device: DeviceOption = "local",
     devices: DevicesOption = None,
     json: JsonOption = False,
