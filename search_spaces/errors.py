@@ -19,6 +19,15 @@ class Misuse(AutotuneError):
     """The request itself cannot be carried out as it was put: wrong file, wrong flag, wrong name."""
 
 
+class StorageError(AutotuneError):
+    """A log, a database or a folder does not take or give what it should: no device is to blame, and what is measured
+    from now on would be lost."""
+
+
+class StorageUnreachable(StorageError):
+    """A database does not answer, as while it restarts or the network is gone: it may, later."""
+
+
 class IllegalSchedule(AutotuneError):
     """The config answers every question, yet no program can be built from it; the message is the reason."""
 

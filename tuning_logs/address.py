@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, unquote
+
 from tuning_logs.file.log import TuningLog
 from tuning_logs.record_store import RecordStore
+
+#: The URL of an SQLite file: the scheme, the path with percent escapes, the options.
+_SQLITE: Final = re.compile(r"(sqlite(?:\+\w+)?:///)([^?]+)(.*)", re.DOTALL)
+# Databases without a file, and names that SQLite reads by rules of its own.
+_NO_PATH: Final = (":memory:", "file:")
 
 
 def open_log(where: str) -> RecordStore:
@@ -22,6 +34,36 @@ def read_log(where: str) -> RecordStore:
 def is_url(where: str) -> bool:
     """Whether that names a database rather than a file."""
     return "://" in where
+
+
+def anchored(where: str, folder: Path) -> str:
+    """An address that a file in a folder names: a relative path in it leads from that folder, `~/` from the home."""
+    return _with_path(
+        where, lambda path: str(folder / (os.path.expanduser(path) if path.startswith("~/") else path))
+    )
+
+
+def relative(where: str, folder: Path) -> str:
+    """An address as a file in a folder names it, for `anchored`: a path in it leads from that folder."""
+    return _with_path(where, lambda path: _relative(path, folder))
+
+
+def _with_path(where: str, change: Callable[[str], str]) -> str:
+    if not is_url(where):
+        return change(where)
+    found = _SQLITE.fullmatch(where)
+    if found is None or found[2].startswith(_NO_PATH):
+        return where
+    return f"{found[1]}{quote(change(unquote(found[2])))}{found[3]}"
+
+
+def _relative(path: str, folder: Path) -> str:
+    inside = os.path.relpath(path, folder)
+    if not inside.startswith(os.pardir):
+        return f"./{inside}" if inside.startswith("~/") else inside
+    # Outside, `..` leads up from where the folder is in truth, whichever links lead to it.
+    parent, name = os.path.split(os.path.abspath(path))
+    return os.path.relpath(os.path.join(os.path.realpath(parent), name), os.path.realpath(folder))
 
 
 def _shared(url: str) -> RecordStore:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from autotune.jobs.status import read_status
+from autotune.jobs.status_file import read_status
 from search_spaces import AutotuneError
 
 

@@ -19,6 +19,7 @@ from autotune.search.samplers import SamplerKind
 from autotune.tuning.budget import Budget
 from autotune.tuning.limits import MOST_BATCH, MOST_SEED
 from search_spaces import AutotuneError, Misuse
+from tuning_logs.address import anchored
 
 _HOUR_SECS = 3600.0
 
@@ -94,11 +95,11 @@ def read_job_file(path: Path) -> JobRequest:
     top = read_section(path)
     folder = path.parent
     name = top.get("name", str, path.stem)
-    output = folder / top.get("output", str, path.stem)
+    output = _path(top, "output", folder, path.stem)
     if os.path.exists(output) and not os.path.isdir(output):
         top.error("output", f"output is a folder; {output} is a file")
-    log = top.get("log", str, "")
-    log = log if "://" in log else str(folder / log if log else output / "log.jsonl")
+    log = _text(top, "log", "")
+    log = anchored(log, folder) if log else str(output / "log.jsonl")
     described = _described(folder / "devices.toml")
     devices = _devices(top, ("local",), described)
     models = tuple(_model(section, folder, devices, described) for section in top.sections("models"))
@@ -111,7 +112,7 @@ def read_job_file(path: Path) -> JobRequest:
     seed, batch = top.whole("seed", 0, range(MOST_SEED + 1)), top.whole("batch", 16, range(1, MOST_BATCH + 1))
     sampler = _sampler(top)
     webhook = _url(top, "webhook", ("http", "https"))
-    dashboard = top.get("dashboard", str, "") or None
+    dashboard = anchored(_text(top, "dashboard", ""), folder) if top.values.get("dashboard") else None
     budget = _budget(top.section("budget"))
     cost_model = _cost_model(top, folder)
     top.reject_unknown_keys()
@@ -126,12 +127,26 @@ def _described(path: Path) -> dict[str, DeviceDescription]:
     return {one.name: one for one in read_devices(path)} if os.path.exists(path) else {}
 
 
+def _text(section: Section, key: str, default: str) -> str:
+    """A text that names a file."""
+    text = section.get(key, str, default)
+    if "\0" in text:
+        section.error(key, f"the name of a file holds no NUL; found {text!r}")
+        return default
+    return text
+
+
+def _path(section: Section, key: str, folder: Path, default: str) -> Path:
+    """A path that leads from the file's folder, or from the home with `~/`."""
+    text = _text(section, key, default)
+    return folder / (os.path.expanduser(text) if text.startswith("~/") else text)
+
+
 def _model(
     section: Section, folder: Path, devices: tuple[str, ...], described: Mapping[str, DeviceDescription]
 ) -> ModelRequest:
-    text = section.get("path", str, "")
-    path = folder / text
-    if not text:
+    path = _path(section, "path", folder, "")
+    if not section.get("path", str, ""):
         section.error(None, "a model needs a path, that of an .onnx, .pt2 or .tflite file; found none")
     elif not os.path.isfile(path):
         section.error("path", f"expected a model file, found none at {path}")
@@ -226,7 +241,7 @@ def _cost_model(section: Section, folder: Path) -> Path | None:
     text = section.get("cost_model", str, "")
     if text in ("", NO_MODEL):
         return None if text else SHIPPED
-    path = folder / text
+    path = _path(section, "cost_model", folder, "")
     if not os.path.exists(path):
         section.error("cost_model", f"expected a cost model, or {NO_MODEL!r}; found nothing at {path}")
     return path

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from autotune.jobs.job_file import JobRequest
-from autotune.jobs.status import JobState, JobStatus, read_status
+from autotune.jobs.status import JobState, JobStatus
+from autotune.jobs.status_file import read_status
 from tuning_logs import RecordStore, TuningRecord
 
 

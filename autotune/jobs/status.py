@@ -1,19 +1,16 @@
-"""The status of a job as other programs and its next run read it: status.json."""
+"""The status of a job as other programs and its next run read it."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 
 import msgspec
 
 from autotune.devices.machine_state import MachineState
 from autotune.devices.roofline import Roofline
-from search_spaces import AutotuneError
-from tuning_logs.atomic_file import atomically
 
-_FILE = "status.json"
-SCHEMA = 1
+#: Version of the file; from 2 on, paths lead from the folder that the file is in.
+SCHEMA = 2
 
 
 class JobState(StrEnum):
@@ -180,32 +177,3 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     machine: tuple[MachineState, ...] = ()
     warnings: tuple[str, ...] = ()
     versions: dict[str, str] = {}
-
-
-def write_status(folder: Path, status: JobStatus) -> None:
-    """Replaces the status of a folder atomically.
-
-    Raises AutotuneError where the folder cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomically(folder / _FILE) as scratch:
-            scratch.write_bytes(msgspec.json.format(msgspec.json.encode(status), indent=1))
-    except OSError as error:
-        raise AutotuneError(
-            f"expected a folder that can be written to, found {folder}: {error}", code="AT803"
-        ) from error
-
-
-def read_status(folder: Path) -> JobStatus | None:
-    """The status of a folder, None where no job has run there. Raises AutotuneError where it cannot be read."""
-    path = folder / _FILE
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=JobStatus)
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError, RecursionError, msgspec.MsgspecError) as error:
-        raise AutotuneError(
-            f"expected the status of a job, found {path}: {error}; remove the file, and the job starts its budget anew",
-            code="AT503",
-        ) from error

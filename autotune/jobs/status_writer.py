@@ -10,13 +10,8 @@ from pathlib import Path
 from autotune.devices.machine_state import MachineState, MachineWatch
 from autotune.jobs.device_choice import compare_devices
 from autotune.jobs.engine import JobEngine
-from autotune.jobs.status import (
-    BudgetStatus,
-    JobState,
-    JobStatus,
-    RunStatus,
-    write_status,
-)
+from autotune.jobs.status import BudgetStatus, JobState, JobStatus, RunStatus
+from autotune.jobs.status_file import write_status
 from autotune.tuning.provenance import utc_now
 
 _LOOK_SECS = 30.0

@@ -12,7 +12,7 @@ import typer
 
 from autotune.cli.arguments import FolderArgument, JsonOption
 from autotune.cli.console import print_json, tell
-from autotune.jobs.status import read_status
+from autotune.jobs.status_file import read_status
 from autotune.reports.page import page
 from autotune.reports.report import make_report
 from search_spaces import AutotuneError, Misuse, TuningTask

@@ -20,7 +20,7 @@ from autotune.jobs.dry_run import JobEstimate, estimate
 from autotune.jobs.durations import show_duration, show_secs
 from autotune.jobs.job_file import read_job_file
 from autotune.jobs.plan import plan_job
-from autotune.jobs.status import read_status
+from autotune.jobs.status_file import read_status
 from autotune.jobs.table import Column, Table
 from tuning_logs import TuningLog, read_log
 from tuning_logs.address import is_url

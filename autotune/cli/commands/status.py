@@ -8,7 +8,8 @@ import psutil
 from autotune.cli.arguments import FolderArgument, JsonOption
 from autotune.cli.console import print_json, tell
 from autotune.cli.job_view import print_tables, print_warnings, summary
-from autotune.jobs.status import JobState, read_status
+from autotune.jobs.status import JobState
+from autotune.jobs.status_file import read_status
 from search_spaces import Misuse
 
 

@@ -42,7 +42,7 @@ from autotune.jobs.folder_lock import held
 from autotune.jobs.job_file import JobRequest, ModelRequest, read_job_file
 from autotune.jobs.plan import JobPlan, PlannedModel, share_out
 from autotune.jobs.run import open_job
-from autotune.jobs.status import read_status, write_status
+from autotune.jobs.status_file import read_status, write_status
 from autotune.models.model_format import ModelFormat
 from autotune.models.operators import operator_task
 from autotune.runners import thread_scaling

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from repository import SUPPORT
 
-from autotune.jobs.status import JobState, JobStatus, read_status
+from autotune.jobs.status import JobState, JobStatus
+from autotune.jobs.status_file import read_status
 from autotune.testing.toy_job import SPACES, run_toy_job
 from search_spaces import ToySpace
 from tuning_logs import TuningLog

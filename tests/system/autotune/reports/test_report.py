@@ -19,7 +19,8 @@ from autotune.devices.machine_state import MachineState
 from autotune.devices.roofline import ideal
 from autotune.jobs.device_choice import compare_devices
 from autotune.jobs.model_builds import latency
-from autotune.jobs.status import JobStatus, Operator, read_status
+from autotune.jobs.status import JobStatus, Operator
+from autotune.jobs.status_file import read_status
 from autotune.reports.charts import curve_chart, latency_chart, quality_chart, roofline_chart, task_chart
 from autotune.reports.page import page
 from autotune.reports.report import Curve, OperatorQuality, Report, make_report

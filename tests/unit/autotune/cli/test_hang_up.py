@@ -16,7 +16,8 @@ from autotune.cli.progress import LineProgress, TuningProgress
 from autotune.cli.stop_signal import StopSignal
 from autotune.cli.streams import RemarkStream
 from autotune.jobs.job_round import JobRound
-from autotune.jobs.status import JobState, JobStatus, read_status
+from autotune.jobs.status import JobState, JobStatus
+from autotune.jobs.status_file import read_status
 from autotune.testing.toy_job import run_toy_job
 
 

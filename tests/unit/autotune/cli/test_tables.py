@@ -15,7 +15,7 @@ from autotune.cli import console as command_line
 from autotune.cli import main
 from autotune.cli.rows import Format, print_rows
 from autotune.cli.tables import TableView, fit, shorten
-from autotune.jobs.status import write_status
+from autotune.jobs.status_file import write_status
 from autotune.jobs.status_tables import device_table, model_table, offer_table, task_table
 from autotune.jobs.table import Cell, Column, Table
 from search_spaces import Misuse

@@ -11,7 +11,8 @@ import autotune
 from autotune import Budget, TuningLog
 from autotune.jobs import run as job_run
 from autotune.jobs.run import open_job
-from autotune.jobs.status import JobState, read_status
+from autotune.jobs.status import JobState
+from autotune.jobs.status_file import read_status
 from autotune.testing.toy_job import SPACES, toy_engine, toy_plan
 from search_spaces import AutotuneError
 

@@ -1,0 +1,53 @@
+"""Addresses of logs and databases that a file names: their paths lead from its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tuning_logs.address import anchored, relative
+
+FOLDERS = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20
+).filter(lambda name: name not in (".", "..") and "\n" not in name)
+
+
+@given(FOLDERS, st.sampled_from(["sqlite:///", "sqlite+pysqlite:///"]))
+@example("a b%20c#d?e[é]~", "sqlite:///")
+@example("~", "sqlite:///")
+@example("-", "sqlite:///")
+def test_files_of_databases_lead_from_the_folder_whatever_it_is_called(name: str, scheme: str) -> None:
+    folder = Path("/jobs") / name
+    url = anchored(f"{scheme}my%20log.db?timeout=5", folder)
+    assert sqlalchemy.make_url(url).database == f"{folder}/my log.db"
+    assert dict(sqlalchemy.make_url(url).query) == {"timeout": "5"}
+    assert relative(url, folder) == f"{scheme}my%20log.db?timeout=5"
+    assert anchored(url, Path("/other")) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///file:x.db?uri=true",
+        "sqlite:////abs/x.db",
+        "postgresql://ann:pw@host/a/b",
+        "redis://host",
+    ],
+)
+def test_what_is_no_relative_file_stays_as_it_is(url: str) -> None:
+    assert anchored(url, Path("/jobs")) == url
+
+
+def test_paths_lead_from_the_folder_or_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert anchored("log.jsonl", Path("/jobs")) == "/jobs/log.jsonl"
+    assert anchored("/log.jsonl", Path("/jobs")) == "/log.jsonl"
+    assert anchored("~/log.jsonl", Path("/jobs")) == "/home/ann/log.jsonl"
+    assert anchored("~log.jsonl", Path("/jobs")) == "/jobs/~log.jsonl"
+    assert anchored("sqlite:///~/x.db", Path("/jobs")) == "sqlite:////home/ann/x.db"
