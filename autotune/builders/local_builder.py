@@ -20,6 +20,7 @@ from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Reply, Returned
+from autotune.workers.room import require_room
 from autotune.workers.threads import compiler_threads
 from search_spaces.config import Config, baseline_config
 from search_spaces.errors import AutotuneError
@@ -91,7 +92,8 @@ class LocalBuilder(Closeable):
     def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
         """Compiles the candidates in parallel; one that does not compile is a Failure.
 
-        No worker runs when this returns, so that measuring is undisturbed.
+        No worker runs when this returns, so that measuring is undisturbed. Raises StorageError where the scratch
+        directory's disk is full.
         """
         return [built for built in self._build(candidates, 1.0) if built is not None]
 
@@ -150,6 +152,7 @@ class LocalBuilder(Closeable):
             )
         for rest in (library, library.with_suffix(".o")):
             rest.unlink(missing_ok=True)
+        require_room(library.parent)
         return failure_of(reply, reply.secs, FailureKind.BUILD_TIMEOUT, FailureKind.BUILD_ERROR)
 
 

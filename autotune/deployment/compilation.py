@@ -29,7 +29,8 @@ from autotune.models.merging import merged
 from autotune.models.model import Model
 from autotune.models.onnx_file import InputSpec
 from autotune.models.task_extraction import calls, has_graph
-from search_spaces.errors import AutotuneError, Misuse
+from autotune.workers.room import require_room
+from search_spaces.errors import AutotuneError, Misuse, StorageError
 from search_spaces.space import Candidate
 from search_spaces.target import Target
 from search_spaces.tensor_ir.modules import is_cpu, tvm_target
@@ -94,15 +95,27 @@ class Build:
             ):
                 # TVM tells by the suffix what to write.
                 library = Path(folder) / "model.so"
-                self.executable.library.vm_executable.export_library(
-                    str(library), fcompile=cc.cross_compiler(linker)
-                )
+                self._export(library, linker)
                 library.rename(scratch)
-        except (OSError, RuntimeError) as error:
+        except OSError as error:
+            raise StorageError(
+                f"the built model could not be written to {path}: {error}", code="AT803"
+            ) from error
+        except RuntimeError as error:
             raise AutotuneError(
                 f"the built model could not be written to {path}: {error}", code="AT803"
             ) from error
         return path
+
+    def _export(self, library: Path, linker: str) -> None:
+        """Raises RuntimeError where the linker fails, and StorageError where that is because the disk is full."""
+        try:
+            self.executable.library.vm_executable.export_library(
+                str(library), fcompile=cc.cross_compiler(linker)
+            )
+        except RuntimeError:
+            require_room(library.parent)
+            raise
 
 
 def compile(  # noqa: PLR0913 - public since 0.1

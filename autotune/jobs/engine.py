@@ -20,6 +20,7 @@ from autotune.jobs.status import JobState, JobStatus, ModelStatus
 from autotune.tuning.execution import InBackground, Inline
 from autotune.workers.fork_server import ForkServer
 from search_spaces import AutotuneError, Misuse
+from search_spaces.errors import StorageError
 from tuning_logs import Failure, RecordStore
 
 # Of the time that is left after the models are checked, no more than this is kept for running them at the end.
@@ -144,7 +145,7 @@ class JobEngine:
             try:
                 found = self.model_builds.before(request, run.plan.device, status)
                 self.models[found.name, found.device] = found
-            except Misuse:
+            except (Misuse, StorageError):
                 raise
             except AutotuneError as error:
                 self.warnings.append(f"{status.name} is not measured as a whole: {error}")
@@ -184,7 +185,7 @@ class JobEngine:
             if run.rounds is None:
                 self._start(run, secs)
             records = next(run.rounds, None) if run.rounds else None
-        except Misuse:
+        except (Misuse, StorageError):
             raise
         except AutotuneError as error:
             self._set_aside(run, error)
@@ -254,6 +255,8 @@ class JobEngine:
                     request, run.plan.device, status, _TURNS, lambda: self._spare_secs(waiting) or 0.0
                 )
                 self.models[found.name, found.device] = found
+            except StorageError:
+                raise
             except AutotuneError as error:
                 warning = f"{status.name} is not measured after the job: {error}"
             if warning:

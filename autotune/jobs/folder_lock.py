@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from autotune.jobs.status_file import read_status
-from search_spaces import AutotuneError
+from search_spaces.errors import AutotuneError, StorageError
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def held(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise AutotuneError(
+        raise StorageError(
             f"expected a folder that can be written to, found {folder}: {error}", code="AT803"
         ) from error
     try:

@@ -19,6 +19,7 @@ from autotune.jobs.status_writer import StatusWriter
 from autotune.jobs.webhook import post
 from autotune.search.dashboard import Dashboard
 from autotune.workers.fork_server import ForkServer
+from search_spaces.errors import StorageError
 from tuning_logs import RecordStore, open_log
 
 
@@ -57,17 +58,39 @@ class JobRun:
         the last status is written, and the webhook is told. Raises what `JobEngine.rounds` and
         `StatusWriter.write` raise.
         """
+        failure: StorageError | None = None
         try:
             with closing(self.engine.rounds()) as rounds:
                 for happened in rounds:
                     if self.dashboard:
                         self._mirror(self.dashboard, happened)
                     yield self.writer.write(), happened
+        except StorageError as error:
+            failure = error
+            self._fail(error)
+            raise
         finally:
             if self.engine.state is JobState.RUNNING:
                 self.engine.state, self.engine.activity = JobState.STOPPED, "stopped"
+            self._end(failure)
+
+    def _fail(self, error: StorageError) -> None:
+        self.engine.state, self.engine.activity = JobState.FAILED, f"failed: {error}"
+
+    def _end(self, failure: StorageError | None) -> None:
+        """Writes the last status and tells the webhook. Raises StorageError where it cannot be written, unless that is
+        the less telling fault of two."""
+        fault: StorageError | None = None
+        try:
             status = self.writer.write()
-            self.result = JobResult(status, self.log, post(self.webhook, status) if self.webhook else None)
+        except StorageError as error:
+            fault = error
+            if failure is None:
+                self._fail(error)
+            status = self.writer.status()
+        self.result = JobResult(status, self.log, post(self.webhook, status) if self.webhook else None)
+        if fault and failure is None:
+            raise fault
 
     def _mirror(self, dashboard: Dashboard, happened: JobRound) -> None:
         dashboard.add(happened.records)

@@ -24,10 +24,11 @@ from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
+from autotune.workers.room import require_room
 from autotune.workers.threads import kernel_threads
 from search_spaces.errors import AutotuneError
 from search_spaces.target import Target
-from tuning_logs.records.measurement import Check, Measurement
+from tuning_logs.records.measurement import Check, Failure, Measurement
 
 _GIB = 1 << 30
 # Trials between two times of the reference kernel: they share a slowdown.
@@ -95,7 +96,8 @@ class LocalRunner(Closeable):
         """Measures one artifact after the other.
 
         Within the call, each task's best_secs follows the best seen. Raises AutotuneError where a task's
-        untuned program has never run: measure the space's default config first.
+        untuned program has never run: measure the space's default config first; and StorageError where the disk with
+        the reference outputs is full.
         """
         if artifacts and self._drift.baseline_secs is None:
             self._time_reference()
@@ -144,6 +146,8 @@ class LocalRunner(Closeable):
         call = Call(self._program.try_kernel, (artifact, options))
         [reply] = self._pool.map([(call, self._limits.secs_for(artifact))])
         outcome = Outcome(*reply.value) if isinstance(reply, Returned) else failed(artifact, reply)
+        if isinstance(outcome.measurement, Failure):
+            require_room(Path(self._scratch.name))
         self._references.note(artifact, outcome)
         note_best(best, artifact, outcome)
         return outcome

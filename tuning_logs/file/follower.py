@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from search_spaces.errors import AutotuneError
+from search_spaces.errors import AutotuneError, StorageError
 from tuning_logs.file.contents import Contents
 from tuning_logs.file.index_file import load_index, save_index
 from tuning_logs.file.log_file import LogFile
@@ -71,11 +71,11 @@ class FileTail:
     def prepare(self) -> None:
         """Makes the file ready to be added to: locked, wholly read, ending in a newline.
 
-        Raises AutotuneError where another process is writing to it, or the path leads to another file by now.
+        Raises StorageError where another process is writing to it, or the path leads to another file by now.
         """
         self.file.lock.acquire()
         if self.file.size < self.size or not self.file.is_at_its_path():
-            raise AutotuneError(
+            raise StorageError(
                 f"expected {self.file.path} to be the file that was opened, found that it was removed, "
                 f"replaced or cut since; open the log again",
                 code="AT206",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from search_spaces.errors import AutotuneError
+from search_spaces.errors import StorageError
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class WriterLock:
     def try_acquire(self) -> bool:
         """Takes the lock if nobody holds it; says whether it is held now.
 
-        Raises AutotuneError where the file system has no locks.
+        Raises StorageError where the file system has no locks.
         """
         if not self._held:
             try:
@@ -51,7 +51,7 @@ class WriterLock:
             except BlockingIOError:
                 return False
             except OSError as error:
-                raise AutotuneError(
+                raise StorageError(
                     f"expected a file system that can lock {self._path}, found: {error.strerror}; put the "
                     f"log on a local disk",
                     code="AT204",
@@ -61,9 +61,9 @@ class WriterLock:
         return True
 
     def acquire(self) -> None:
-        """Takes the lock. Raises AutotuneError naming the holder where another writer has it."""
+        """Takes the lock. Raises StorageError naming the holder where another writer has it."""
         if not self.try_acquire():
-            raise AutotuneError(
+            raise StorageError(
                 f"expected to be the only writer of {self._path}, but {self._holder()} is writing to it; "
                 f"wait for that job, stop it, or write to another log and join the two afterwards",
                 code="AT203",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import gzip
 import os
 import stat
@@ -13,7 +14,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from search_spaces.errors import AutotuneError, Misuse
+from search_spaces.errors import Misuse, StorageError
 from tuning_logs.file.lock import WriterLock
 from tuning_logs.format.line import LINE_START, bare
 
@@ -23,6 +24,7 @@ COMPRESSED: Final = ".gz"
 _MOST_PACKED: Final = 200
 _MOST_UNPACKED: Final = 1 << 24
 _BLOCK: Final = 1 << 20
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class LogFile:
@@ -38,7 +40,8 @@ class LogFile:
 
     @classmethod
     def for_appending(cls, path: Path) -> LogFile:
-        """Opens or creates the file, and the folders it is in. Raises Misuse where that cannot be."""
+        """Opens or creates the file, and the folders it is in. Raises Misuse where that cannot be, and StorageError
+        where the disk is full."""
         if path.suffix == COMPRESSED:
             raise Misuse(
                 f"expected a log that can be added to, found the compressed {path}; run gunzip, or name another file",
@@ -53,6 +56,11 @@ class LogFile:
             if fresh:
                 _sync_folder(path.parent)
         except OSError as error:
+            if error.errno in _FULL:
+                raise StorageError(
+                    f"expected room for a tuning log at {path}, found: {error.strerror}; make room and start again",
+                    code="AT202",
+                ) from error
             raise Misuse(
                 f"expected a tuning log that can be written at {path}, found: {error.strerror}; "
                 f"name another file",
@@ -111,7 +119,7 @@ class LogFile:
     def append(self, data: bytes, size: int) -> None:
         """Adds data behind the first size bytes, and returns when it is on disk.
 
-        Raises AutotuneError where that fails, with the file cut back to what it was.
+        Raises StorageError where that fails, with the file cut back to what it was.
         """
         try:
             left = memoryview(data)
@@ -121,7 +129,7 @@ class LogFile:
         except OSError as error:
             with contextlib.suppress(OSError):
                 self.cut(size)
-            raise AutotuneError(
+            raise StorageError(
                 f"expected to add {len(data)} bytes to {self.path}, found: {error.strerror}; what it held "
                 f"before is intact: make room and start the job again to go on from there",
                 code="AT202",
