@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
+from search_spaces.errors import Misuse
 from tuning_logs.file.log import TuningLog
 from tuning_logs.record_store import RecordStore
 
@@ -27,8 +28,11 @@ def open_log(where: str) -> RecordStore:
 
 
 def read_log(where: str) -> RecordStore:
-    """Opens a log for reading; a file must exist, and is not written to."""
-    return _shared(where) if is_url(where) else TuningLog.read(where)
+    """Opens a log for reading; a file must exist, and is not written to.
+
+    Raises Misuse and AutotuneError as `TuningLog.read` and `SqlLog.open` do.
+    """
+    return _shared(_for_reading(where)) if is_url(where) else TuningLog.read(where)
 
 
 def is_url(where: str) -> bool:
@@ -46,6 +50,22 @@ def anchored(where: str, folder: Path) -> str:
 def relative(where: str, folder: Path) -> str:
     """An address as a file in a folder names it, for `anchored`: a path in it leads from that folder."""
     return _with_path(where, lambda path: _relative(path, folder))
+
+
+def _for_reading(url: str) -> str:
+    """The URL of an SQLite file that must exist, opened without a write where its folder takes none."""
+    found = _SQLITE.fullmatch(url)
+    if found is None or found[2].startswith(_NO_PATH):
+        return url
+    path = unquote(found[2])
+    if not os.path.isfile(path):
+        raise Misuse(f"expected a tuning log at {path}, found no such file; name another", code="AT201")
+    if os.access(os.path.dirname(path) or ".", os.W_OK) and os.access(path, os.W_OK):
+        return url
+    # SQLite would put files beside it for readers; only where there are none already can it do without.
+    rule = "mode=ro" if os.path.exists(f"{path}-wal") else "immutable=1"
+    # Escaped twice: once for the URL, once for SQLite.
+    return f"{found[1]}file:{quote(quote(os.path.abspath(path)))}?uri=true&{rule}"
 
 
 def _with_path(where: str, change: Callable[[str], str]) -> str:

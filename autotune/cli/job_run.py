@@ -34,6 +34,7 @@ def run_with_progress(
     Raises what `open_job` and `JobRun.rounds` raise.
     """
     with open_job(plan, make_engine, started, server) as job:
+        job.say = warn
         for notice in plan.notices:
             warn(notice)
         _warn_of_the_log(job.log, plan)

@@ -12,6 +12,7 @@ from autotune.jobs.folder_lock import held
 from autotune.jobs.job_round import JobRound
 from autotune.jobs.least_time import check_budget
 from autotune.jobs.model_builds import ModelBuilds
+from autotune.jobs.patient_log import Patience, PatientLog
 from autotune.jobs.plan import JobPlan
 from autotune.jobs.resume import resume
 from autotune.jobs.status import JobState, JobStatus
@@ -19,8 +20,9 @@ from autotune.jobs.status_writer import StatusWriter
 from autotune.jobs.webhook import post
 from autotune.search.dashboard import Dashboard
 from autotune.workers.fork_server import ForkServer
-from search_spaces.errors import StorageError
+from search_spaces.errors import StorageError, StorageUnreachable
 from tuning_logs import RecordStore, open_log
+from tuning_logs.address import is_url
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,15 @@ class JobResult:
     webhook_error: str | None
 
 
+def _say_nothing(_text: str) -> None:
+    """For jobs that nobody watches."""
+
+
 @dataclass
 class JobRun:
     """An opened job, to be driven by iterating over `rounds` once; `result` is available afterwards.
 
-    webhook: the URL that is told the last status, None for none.
+    webhook: the URL that is told the last status, None for none; say: told what the job waits for, once for each wait.
     """
 
     plan: JobPlan
@@ -46,10 +52,17 @@ class JobRun:
     dashboard: Dashboard | None
     webhook: str | None
     result: JobResult | None = None
+    say: Callable[[str], None] = _say_nothing
 
     def stop(self) -> None:
         """Requests an end after the round under way; safe in a signal handler."""
         self.engine.stop()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a stop was requested or the time is up."""
+        left = self.engine.secs_left
+        return self.engine.is_stopping or (left is not None and left <= 0)
 
     def rounds(self) -> Generator[tuple[JobStatus, JobRound], None, None]:
         """Yields the written status and the round after each round of the engine.
@@ -73,6 +86,14 @@ class JobRun:
             if self.engine.state is JobState.RUNNING:
                 self.engine.state, self.engine.activity = JobState.STOPPED, "stopped"
             self._end(failure)
+
+    def wait(self, error: StorageUnreachable) -> None:
+        """Notes that the job waits for its log, in the status as well."""
+        activity = f"waiting for the log: {error}"
+        if activity != self.engine.activity:
+            self.engine.activity = activity
+            self.say(activity)
+        self.writer.write()
 
     def _fail(self, error: StorageError) -> None:
         self.engine.state, self.engine.activity = JobState.FAILED, f"failed: {error}"
@@ -121,9 +142,10 @@ def open_job(
         found = resume(request, log)
         if found.earlier is None:
             check_budget(plan)
+        patience = Patience(lambda error: job.wait(error), lambda: job.is_over)
         engine = make_engine(
             plan,
-            log,
+            PatientLog(log, patience) if is_url(request.log) else log,
             found.run_prefix,
             ModelBuilds(request.output, request.log, server=server),
             found.earlier,
@@ -136,7 +158,8 @@ def open_job(
             dashboard = stack.enter_context(Dashboard(request.dashboard, request.name, plan.space))
             dashboard.add(found.records(log))
         writer = StatusWriter(engine, request.output, request.log, os.getpid())
-        yield JobRun(plan, log, engine, writer, dashboard, request.webhook)
+        job = JobRun(plan, log, engine, writer, dashboard, request.webhook)
+        yield job
 
 
 def run_job(

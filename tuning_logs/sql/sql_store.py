@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,9 +16,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
-from search_spaces.errors import AutotuneError, Misuse
+from search_spaces.errors import AutotuneError, Misuse, StorageError, StorageUnreachable
 
 #: What a database is asked by, by what the address starts with.
 _DRIVERS: Final = {
@@ -28,11 +30,18 @@ _DRIVERS: Final = {
 _MIGRATING: Final = 0x6175746F74756E65
 _TRIES: Final = 5
 _BUSY_SECS: Final = 60
+_CONNECT_SECS: Final = 10
+#: SQLSTATEs of PostgreSQL: connections, operators that stop it, too many clients.
+_AWAY: Final = ("08", "57P", "53300")
 _T = TypeVar("_T")
 
 
 class SqlStore:
-    """A database with the tables of `sql_tables`; every error comes out as AutotuneError without the password."""
+    """A database with the tables of `sql_tables`.
+
+    Every error comes out without the password: as StorageUnreachable where the database may answer later, else as
+    StorageError.
+    """
 
     def __init__(self, url: str) -> None:
         """Raises Misuse where the address is none of a database that is known."""
@@ -50,11 +59,14 @@ class SqlStore:
             )
         self.name = address.render_as_string(hide_password=True)
         address = address.set(drivername=_DRIVERS[address.drivername])
-        options = {"connect_args": {"timeout": _BUSY_SECS}} if address.drivername == "sqlite" else {}
+        options = {"timeout": _BUSY_SECS} if address.drivername == "sqlite" else {}
+        if address.drivername != "sqlite" and "connect_timeout" not in address.query:
+            options = {"connect_timeout": _CONNECT_SECS}
         try:
-            self.engine = sqlalchemy.create_engine(address, pool_pre_ping=True, **options)
+            self.engine = sqlalchemy.create_engine(address, pool_pre_ping=True, connect_args=options)
         except (ImportError, NoSuchModuleError, SQLAlchemyError) as error:
             raise Misuse(f"expected to reach {self.name}, found: {_reason(error)}", code="AT210") from error
+        self._opened: tuple[Path, os.stat_result] | None = None
         if self.engine.dialect.name == "sqlite":
             sqlalchemy.event.listen(self.engine, "connect", _read_while_written)
 
@@ -68,7 +80,12 @@ class SqlStore:
             "script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%")
         )
         head = ScriptDirectory.from_config(config).get_current_head()
-        with self.guarded(), self.engine.connect() as connection:
+        with self.guarded():
+            self._bring_up_to(head, config)
+        self._opened = _file_of(self.engine.url)
+
+    def _bring_up_to(self, head: str | None, config: Config) -> None:
+        with self.engine.connect() as connection:
             if MigrationContext.configure(connection).get_current_revision() == head:
                 return
             connection.rollback()
@@ -107,11 +124,18 @@ class SqlStore:
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
-        """Turns what the database complains of into AutotuneError."""
+        """Turns what the database complains of into StorageError, StorageUnreachable where that may pass."""
+        if self._opened is not None and not _is_there(*self._opened):
+            raise StorageError(
+                f"expected {self.name} to be the database that was opened, found that the file was removed or "
+                "replaced; put it back, or start again with another",
+                code="AT210",
+            )
         try:
             yield
         except (SQLAlchemyError, OverflowError) as error:
-            raise AutotuneError(
+            kind = StorageUnreachable if _may_pass(error) else StorageError
+            raise kind(
                 f"expected {self.name} to do as asked, found: {_reason(error)}; see that it is running, that it "
                 f"may be written to, and that there is room",
                 code="AT210",
@@ -127,6 +151,33 @@ def _was_in_the_way(error: DBAPIError) -> bool:
     """Whether another transaction was: a deadlock or a conflict (PostgreSQL), a locked file (SQLite)."""
     state = getattr(error.orig, "sqlstate", None)
     return state in ("40001", "40P01") or "database is locked" in str(error.orig)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the database did not answer, is about to stop or was locked, rather than refused."""
+    if not isinstance(error, OperationalError):
+        return isinstance(error, DBAPIError) and error.connection_invalidated
+    busy = getattr(error.orig, "sqlite_errorcode", None)
+    if busy is not None:
+        return busy & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    state = getattr(error.orig, "sqlstate", None)
+    return state is None or state.startswith(_AWAY)
+
+
+def _file_of(url: sqlalchemy.URL) -> tuple[Path, os.stat_result] | None:
+    """The file of a database and which one it is; None where it is no file with a plain path."""
+    name = url.database if url.drivername == "sqlite" else None
+    if not name or name.startswith((":memory:", "file:")):
+        return None
+    path = Path(name).absolute()
+    return path, path.stat()
+
+
+def _is_there(path: Path, opened: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.stat(), opened)
+    except OSError:
+        return False
 
 
 def _reason(error: Exception) -> str:
