@@ -75,8 +75,7 @@ class JobRun:
         try:
             with closing(self.engine.rounds()) as rounds:
                 for happened in rounds:
-                    if self.dashboard:
-                        self._mirror(self.dashboard, happened)
+                    self._mirror(happened)
                     yield self.writer.write(), happened
         except StorageError as error:
             failure = error
@@ -85,6 +84,9 @@ class JobRun:
         finally:
             if self.engine.state is JobState.RUNNING:
                 self.engine.state, self.engine.activity = JobState.STOPPED, "stopped"
+            if self.dashboard:
+                self.dashboard.close()
+                self._note_trouble(self.dashboard)
             self._end(failure)
 
     def wait(self, error: StorageUnreachable) -> None:
@@ -113,8 +115,12 @@ class JobRun:
         if fault and failure is None:
             raise fault
 
-    def _mirror(self, dashboard: Dashboard, happened: JobRound) -> None:
-        dashboard.add(happened.records)
+    def _mirror(self, happened: JobRound) -> None:
+        if self.dashboard:
+            self.dashboard.add(happened.records)
+            self._note_trouble(self.dashboard)
+
+    def _note_trouble(self, dashboard: Dashboard) -> None:
         if dashboard.trouble and dashboard.trouble not in self.engine.warnings:
             self.engine.warnings.append(dashboard.trouble)
 

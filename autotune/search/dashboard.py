@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import optuna
+import sqlalchemy
 from optuna.trial import TrialState, create_trial
 
 from autotune.search.task_study import as_params
@@ -23,22 +24,26 @@ _CLOSING_SECS = 30.0
 
 
 class Dashboard:
-    """One study for each task and device, named after both and the job; a thread writes it, as a storage takes tens of
-    milliseconds for a trial.
+    """One study for each task and device, named after both and the job; a thread opens the storage and writes to it: it
+    takes tens of milliseconds for a trial, or for ever.
 
     trouble: the storage's error, None without one. The job continues without the dashboard.
     """
 
     def __init__(self, url: str, job: str, space: Callable[[TuningTask], SearchSpace]) -> None:
-        """space: makes a task's space. Raises Misuse where the URL leads to no storage."""
+        """space: makes a task's space. Raises Misuse where the URL is that of no kind of storage."""
         try:
-            self._storage = optuna.storages.get_storage(url)
-        except Exception as error:  # a storage is whatever SQLAlchemy makes of a URL
+            address = sqlalchemy.make_url(url)
+            address.get_dialect()
+        except Exception as error:  # whatever plug-ins of SQLAlchemy make of a URL
             raise Misuse(
                 f"expected the URL of an Optuna storage, as sqlite:///studies.db; found {url!r}: {error}",
                 code="AT506",
             ) from error
+        self._url = url
+        self._name = address.render_as_string(hide_password=True)
         self.trouble: str | None = None
+        self._is_closed = False
         self._job = job
         self._space = space
         self._spaces: dict[str, SearchSpace] = {}
@@ -55,9 +60,14 @@ class Dashboard:
                 self._waiting.put(record)
 
     def close(self) -> None:
-        """Waits until all queued records are in the storage, for half a minute at most."""
+        """Waits until all queued records are in the storage, for half a minute at most; a second call does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._waiting.put(None)
         self._thread.join(_CLOSING_SECS)
+        if self._thread.is_alive():
+            self._note(f"it did not take the last trials within {_CLOSING_SECS:g} s")
 
     def __enter__(self) -> Self:
         return self
@@ -68,19 +78,23 @@ class Dashboard:
         self.close()
 
     def _copy(self) -> None:
-        while (record := self._waiting.get()) is not None:
-            try:
-                self._add(record)
-            except Exception as error:  # noqa: BLE001 - no trouble with a mirror may end the job
-                self.trouble = f"the dashboard's storage takes no more: {error}"
-                return
+        try:
+            storage = optuna.storages.get_storage(self._url)
+            while (record := self._waiting.get()) is not None:
+                self._add(storage, record)
+        except Exception as error:  # noqa: BLE001 - no trouble with a mirror may end the job
+            self._note(str(error))
 
-    def _add(self, record: TuningRecord) -> None:
+    def _note(self, trouble: str) -> None:
+        lines = trouble.strip().splitlines() or ["it failed"]
+        self.trouble = f"the dashboard's storage {self._name} takes no more: {lines[0]}"
+
+    def _add(self, storage: optuna.storages.BaseStorage, record: TuningRecord) -> None:
         device = f"{record.device.name} {record.device.key[:8]}"
         name = f"{self._job} · {record.task.name} {record.task.key[:8]} on {device}"
         if name not in self._studies:
             study = optuna.create_study(
-                storage=self._storage, study_name=name, direction="minimize", load_if_exists=True
+                storage=storage, study_name=name, direction="minimize", load_if_exists=True
             )
             trials = study.get_trials(deepcopy=False)
             self._studies[name] = study
