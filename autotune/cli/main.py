@@ -94,6 +94,8 @@ def main() -> None:
         _run()
     except AutotuneError as error:
         _fail(error)
+    except (OSError, MemoryError) as error:
+        _fail(refusal(error))
     except Exception as error:
         if os.environ.get(VARIABLE):
             raise
@@ -110,6 +112,14 @@ def _run() -> None:
 def _fail(error: AutotuneError) -> NoReturn:
     _print_json(error) if "--json" in sys.argv else _print(error)
     sys.exit(2 if isinstance(error, Misuse) else 1)
+
+
+def refusal(error: OSError | MemoryError) -> AutotuneError:
+    """The error for a system that refuses a file, a process or memory where no call of the package expects it."""
+    where = getattr(error, "filename", None)
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    place = f" at {where}" if where else ""
+    return AutotuneError(f"expected the system to do as asked, found{place}: {reason}", code="AT807")
 
 
 def _print(error: AutotuneError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import zlib
@@ -26,7 +27,7 @@ from autotune.cli.commands.log import verify
 from autotune.cli.crash_report import crash_report
 from autotune.cli.error_codes import find_error_code, read_error_codes
 from autotune.cli.job_run import check_success
-from autotune.cli.main import app
+from autotune.cli.main import app, refusal
 from autotune.cli.values import parse_shapes
 from autotune.deployment import isolated_build, side_by_side
 from autotune.deployment.executable import Executable
@@ -588,3 +589,8 @@ def _(case: Case) -> None:
 @raises("AT806")
 def _(case: Case) -> None:
     find_error_code("AT999")
+
+
+@raises("AT807")
+def _(case: Case) -> None:
+    raise refusal(OSError(errno.EMFILE, "Too many open files", str(case.folder)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import pickle
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from autotune.cli import main
 from autotune.cli.error_codes import AREAS, read_error_codes
 from search_spaces import AutotuneError, IllegalSchedule, Misuse
+from search_spaces.errors import StorageError
 
 CODES = read_error_codes()
 
@@ -77,11 +79,46 @@ def test_an_error_is_printed_with_its_code_and_where_to_read_more(
     assert json.loads(written) == {"error": {"code": "AT803", "message": "expected a disk, found none"}}
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "found: Too many open files"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/tmp/x"),
+            "found at /tmp/x: No space left on device",
+        ),
+        (
+            FileNotFoundError("No usable temporary directory found"),
+            "found: No usable temporary directory found",
+        ),
+        (MemoryError(), "found: MemoryError"),
+    ],
+)
+def test_what_the_system_refuses_is_an_error_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, told: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(main, "app", fail)
+    assert failed(monkeypatch, "build") == 1
+    assert (
+        capsys.readouterr().err.splitlines()[0] == f"error[AT807]: expected the system to do as asked, {told}"
+    )
+
+
 def test_a_code_survives_the_way_between_processes() -> None:
-    for error in (Misuse("wrong", code="AT101"), IllegalSchedule("too large"), AutotuneError("else")):
+    for error in (
+        Misuse("wrong", code="AT101"),
+        IllegalSchedule("too large"),
+        StorageError("full", code="AT202"),
+    ):
         again = pickle.loads(pickle.dumps(error))
         assert (type(again), again.code, str(again)) == (type(error), error.code, str(error))
     assert IllegalSchedule("too large").code == "AT601"
+
+
+ERRORS = ("AutotuneError", "Misuse", "StorageError", "StorageUnreachable")
 
 
 def raise_sites() -> dict[str, str | None]:
@@ -90,7 +127,7 @@ def raise_sites() -> dict[str, str | None]:
     for package in ("autotune", "cost_models", "search_spaces", "tuning_logs"):
         for file in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("AutotuneError", "Misuse"):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ERRORS:
                     codes = [one.value for one in node.keywords if one.arg == "code"]
                     code = codes[0].value if codes and isinstance(codes[0], ast.Constant) else None
                     found[f"{file.relative_to(ROOT)}:{node.lineno}"] = code

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from autotune.jobs.status import JobStatus
 from autotune.jobs.status_file import read_status, write_status
+from search_spaces import AutotuneError
 
 # Whatever a file system takes: bytes but NUL and the slash, UTF-8 or not.
 NAMES = st.one_of(
@@ -148,3 +149,17 @@ def test_paths_of_the_first_schema_are_found(
         assert status is not None
         assert Path(status.log).read_text() == "log.jsonl"
         assert Path(status.models[0].library or "").read_text() == "net.so"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"[]", b"null", b"\xff\xfe{}", b'{"name":"\xff"}'),
+        *(b'{"x":' + b"[" * 100_000, b"9" * 10_000, b'{"schema":1e400}'),
+    ],
+    ids=["empty", "list", "null", "utf-16", "no utf-8", "deep", "digits", "infinite"],
+)  # fmt: skip
+def test_what_is_no_status_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "status.json").write_bytes(content)
+    with pytest.raises(AutotuneError, match=r"expected the status of a job.*status\.json"):
+        read_status(tmp_path)
