@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +26,7 @@ from autotune.jobs.job_file import ModelRequest
 from autotune.jobs.status import Latency, ModelStatus, Operator
 from autotune.models.model import read_inputs
 from autotune.workers.fork_server import ForkServer
-from search_spaces import AutotuneError
+from search_spaces.errors import AutotuneError, StorageError
 from tuning_logs.atomic_file import atomically
 from tuning_logs.selection.significance import median_interval
 
@@ -35,6 +37,8 @@ _KEPT_RUNS = 200
 # A model of which one run takes longer is run in fewer turns.
 _SLOW_SECS = 0.1
 _FEWEST_TURNS = 3
+# Of 255 that file systems take, less what names of temporary files add.
+_MOST_NAME_BYTES = 200
 # A turn of two builds, with the pauses between them.
 _TURN_SECS = 1.0
 
@@ -105,7 +109,7 @@ class ModelBuilds:
         turns: of each build, more where spare_secs, the time left, allows; fewer of a slow model.
         The faster of the two becomes the job's library. Returns the status with what was found, and a warning where
         the library is not the new build, or where that does not compute what the reference does. Raises AutotuneError
-        where the model does not build or run.
+        where the model does not build or run, StorageError where the library cannot be written.
         """
         old, new = self._library(status, "before"), self._library(status, "after")
         coverage = build_apart(self._request(request, device, new), self._server).coverage
@@ -122,8 +126,7 @@ class ModelBuilds:
         elif after.low_secs > before.high_secs:
             kept, warning = old, f"{status.name}: the build from before the job is faster, and is kept"
         library = self._library(status, None)
-        with atomically(library) as scratch:
-            os.link(kept, scratch)
+        _put(kept, library)
         found = msgspec.structs.replace(
             status,
             before=before,
@@ -186,7 +189,7 @@ class ModelBuilds:
         )
         folder = self._folder or Path()
         builds = folder if when is None else folder / when
-        return builds / f"{status.name}{place}.so"
+        return builds / f"{_short(f'{status.name}{place}')}.so"
 
 
 def latency(run_secs: Sequence[float]) -> Latency:
@@ -194,6 +197,27 @@ def latency(run_secs: Sequence[float]) -> Latency:
     low, high = median_interval(run_secs)
     kept = run_secs[:: -(-len(run_secs) // _KEPT_RUNS)]
     return Latency(statistics.median(run_secs), low, high, tuple(kept))
+
+
+def _put(build: Path, library: Path) -> None:
+    """Replaces the library by a build: by a link, or where the file system has none by a copy."""
+    try:
+        with atomically(library) as scratch:
+            try:
+                os.link(build, scratch)
+            except OSError:
+                shutil.copyfile(build, scratch)
+    except OSError as error:
+        raise StorageError(f"the library could not be written to {library}: {error}", code="AT803") from error
+
+
+def _short(name: str) -> str:
+    """A name that file systems take, with a digest in place of what is too long."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= _MOST_NAME_BYTES:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:12]
+    return encoded[:_MOST_NAME_BYTES].decode(errors="ignore") + f"-{digest}"
 
 
 def _key(request: ModelRequest) -> _ModelKey:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
 from autotune.deployment.coverage import Coverage
 from autotune.deployment.isolated_build import BuildRequest, BuildResult
@@ -101,6 +105,30 @@ def test_a_build_that_computes_something_else_is_not_kept(
     assert status.outputs_equal is False
     assert warning is not None
     assert "off by one" in warning
+
+
+@given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1), st.text())
+@example("é" * 300, "rpc://host:9190/key?target=llvm -mtriple=" + "x" * 300)
+@example("a" * 200, "é" * 100)
+def test_a_library_has_a_name_that_file_systems_take(name: str, device: str) -> None:
+    assume(not name.startswith("."))
+    builds = ModelBuilds(Path("out"), "log.jsonl")
+    library = builds._library(ModelStatus(name=name, device=device), "before")
+    longer = builds._library(ModelStatus(name=f"{name}é", device=device), "before")
+    assert library.parent == Path("out/before") and library.suffix == ".so" and library != longer
+    assert len(os.fsencode(library.name)) <= 255 - len(".status.1234567")
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV])
+def test_a_file_system_without_links_gets_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    def link(*_paths: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "link", link)
+    status, _ = job(tmp_path, monkeypatch, [1.0, 1.1] * 20, [2.0, 2.1] * 20)
+    assert Path(status.library or "").read_text() == "before"
 
 
 def test_the_interval_of_a_median_holds_it_and_widens_with_drift() -> None:
