@@ -41,7 +41,10 @@ def is_url(where: str) -> bool:
 
 
 def anchored(where: str, folder: Path) -> str:
-    """An address that a file in a folder names: a relative path in it leads from that folder, `~/` from the home."""
+    """An address that a file in a folder names: a relative path in it leads from that folder, `~/` from the home.
+
+    Raises Misuse for a database under a name that is not UTF-8, which no URL can hold.
+    """
     return _with_path(
         where, lambda path: str(folder / (os.path.expanduser(path) if path.startswith("~/") else path))
     )
@@ -74,15 +77,23 @@ def _with_path(where: str, change: Callable[[str], str]) -> str:
     found = _SQLITE.fullmatch(where)
     if found is None or found[2].startswith(_NO_PATH):
         return where
-    return f"{found[1]}{quote(change(unquote(found[2])))}{found[3]}"
+    path = change(unquote(found[2]))
+    try:
+        return f"{found[1]}{quote(path)}{found[3]}"
+    except UnicodeEncodeError as error:
+        raise Misuse(
+            f"expected a database under a name in UTF-8, found {os.fsencode(path)!r}; rename its folder, or use a "
+            "file as log",
+            code="AT209",
+        ) from error
 
 
 def _relative(path: str, folder: Path) -> str:
     inside = os.path.relpath(path, folder)
-    if not inside.startswith(os.pardir):
+    if os.pardir not in (*Path(path).parts, *Path(inside).parts):
         return f"./{inside}" if inside.startswith("~/") else inside
-    # Outside, `..` leads up from where the folder is in truth, whichever links lead to it.
-    parent, name = os.path.split(os.path.abspath(path))
+    # `..` leads up from where a folder is in truth, whichever links lead to it.
+    parent, name = os.path.split(path)
     return os.path.relpath(os.path.join(os.path.realpath(parent), name), os.path.realpath(folder))
 
 

@@ -9,6 +9,7 @@ import sqlalchemy
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from search_spaces import Misuse
 from tuning_logs.address import anchored, relative
 
 FOLDERS = st.text(
@@ -27,6 +28,12 @@ def test_files_of_databases_lead_from_the_folder_whatever_it_is_called(name: str
     assert dict(sqlalchemy.make_url(url).query) == {"timeout": "5"}
     assert relative(url, folder) == f"{scheme}my%20log.db?timeout=5"
     assert anchored(url, Path("/other")) == url
+
+
+def test_a_database_under_a_name_that_is_not_utf_8_is_refused() -> None:
+    with pytest.raises(Misuse, match="UTF-8"):
+        anchored("sqlite:///x.db", Path("/caf\udce9"))
+    assert anchored("x.jsonl", Path("/caf\udce9")) == "/caf\udce9/x.jsonl"
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,18 @@ def test_a_log_beside_the_folder_is_found_through_links(job: str, link: str) -> 
         write_job(Path(link), Path("logs") / "log.jsonl", Path("net.onnx"))
         expected = ["log.jsonl", "net.onnx", "net.so"]
         assert places(Path(link)) == places(Path("deep") / job) == expected
+        # As the next run of the job does.
+        found = read_status(Path(link))
+        assert found is not None
+        write_status(Path(link), found)
+        assert places(Path(link)) == places(Path("deep") / job) == expected
+
+
+def test_names_that_begin_with_dots_are_inside_the_folder() -> None:
+    with scratch():
+        write_job(Path("out"), Path("out/..x/log.jsonl"), Path("out/.../net.onnx"))
+        os.rename("out", "moved")
+        assert places(Path("moved")) == ["log.jsonl", "net.onnx", "net.so"]
 
 
 def test_a_folder_called_like_the_home_is_not_taken_for_it() -> None:
