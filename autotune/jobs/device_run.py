@@ -153,13 +153,15 @@ class DeviceRun:
             default_secs=progress.default_secs if progress else None,
             best_secs=progress.best if progress else None,
             winner_p_value=final.p_value if final else None,
-            state="winner confirmed" if final else _search_state(progress),
+            state="winner confirmed" if final else _search_state(task, progress),
         )
 
 
-def _search_state(progress: TaskProgress | None) -> str:
+def _search_state(task: TuningTask, progress: TaskProgress | None) -> str:
     if progress is None:
         return "waiting"
+    if not task.weight:
+        return "timed only"
     if progress.is_exhausted:
         return "exhausted"
     return "plateaued" if progress.has_plateaued else "searching"
