@@ -22,6 +22,7 @@ _MARGIN, _MARGIN_OF_HALVES = 256.0, 64.0
 _COARSE_EPSILON = 1e-5
 # Units in the last place of an element itself, for what its last operation rounds.
 _ULPS = 16.0
+_TINIEST = float(np.finfo(np.float32).tiny)
 # The mean error of fewer elements than these says little.
 _LEAST_SLICE = 64
 # What rounding explains after some hundred layers, relative to an element or the output's root mean square.
@@ -100,7 +101,8 @@ def expected(values: Array, perturbed: Sequence[Array], epsilon: float) -> Expec
     magnitude = np.where(np.isfinite(wide), np.abs(wide), 0.0)
     floor = _ULPS * epsilon * np.maximum(magnitude, np.sqrt(_slice_means(np.square(magnitude))))
     margin = _MARGIN if epsilon < _COARSE_EPSILON else _MARGIN_OF_HALVES
-    return Expected(values, margin * scale + floor)
+    # What is smaller than any normal number may be flushed to zero.
+    return Expected(values, margin * scale + floor + _TINIEST)
 
 
 def judge(outputs: Sequence[Array], references: Sequence[Expected]) -> Verdict:
