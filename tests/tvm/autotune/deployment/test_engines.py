@@ -1,0 +1,46 @@
+"""Engines that people would run instead compute what ONNX Runtime computes, and are found by name."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import autotune.deployment.engines
+from autotune.deployment.engine import draw
+from autotune.deployment.engines import engine_names, find_engine
+from autotune.models.model import Model, load_model
+from search_spaces.errors import Misuse
+
+
+@pytest.fixture(scope="module")
+def model(small_network: Path) -> Model:
+    return load_model(small_network)
+
+
+@pytest.mark.parametrize(("name", "package"), [("openvino", "openvino"), ("ncnn", "pnnx")])
+def test_an_engine_computes_what_onnx_runtime_does(name: str, package: str, model: Model) -> None:
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    inputs = draw(model.inputs, 0)
+    [theirs] = find_engine("onnxruntime", model, 1).open()(*inputs)
+
+    [found] = find_engine(name, model, 1).open()(*inputs)
+
+    np.testing.assert_allclose(np.reshape(found, theirs.shape), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_an_unknown_engine_is_refused_with_the_known_ones(model: Model) -> None:
+    with pytest.raises(Misuse, match=r"one of .*onnxruntime.*openvino.*found 'tensorrt'"):
+        find_engine("tensorrt", model, 1)
+
+
+def test_other_packages_add_engines(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    added = EntryPoint("mine", "autotune.deployment.onnxruntime_engine:OnnxRuntime", "autotune.engines")
+    monkeypatch.setattr(autotune.deployment.engines, "entry_points", lambda group: [added])
+
+    assert engine_names() == ["mine"]
+    assert find_engine("mine", model, 1).open()(*draw(model.inputs, 0))
