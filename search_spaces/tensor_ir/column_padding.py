@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-from tvm import s_tir
+from tvm import s_tir, tirx
 
 from search_spaces.tensor_ir.stage import Axis, Stage, is_var, volume
 from search_spaces.tensor_ir.vector_unit import VectorUnit
@@ -17,7 +17,7 @@ _LEAST_ROWS = 16
 
 
 def pad_columns(schedule: s_tir.Schedule, stage: Stage, column: Axis, unit: VectorUnit) -> bool:
-    """Pads a product to whole vectors of columns; False where they are whole or too few. Raises what TVM raises.
+    """Pads a product to whole vectors of columns; False where they are whole, too few, or TVM cannot.
 
     ``C[i, j] += A[i, k] * B[k, j]`` with 197 columns → the same with 208, of which 197 are kept; B is copied once.
     """
@@ -28,21 +28,23 @@ def pad_columns(schedule: s_tir.Schedule, stage: Stage, column: Axis, unit: Vect
     rows = [axis for axis in stage.spatial if not any(is_var(index, axis) for index in used)]
     if (volume(rows) or 0) < _LEAST_ROWS:
         return False
-    known = {schedule.get(block).name_hint for block in _blocks(schedule)}
-    schedule.pad_einsum(stage.block, [unit.lanes if axis is column else 1 for axis in stage.axes])
-    for block in _blocks(schedule):
-        if schedule.get(block).name_hint in known:
-            continue
-        if not schedule.get_producers(block):
+    try:
+        schedule.pad_einsum(stage.block, [unit.lanes if axis is column else 1 for axis in stage.axes])
+    except (RuntimeError, ValueError):
+        return False  # a convolution, for one, which is no plain product
+    [cut] = schedule.get_consumers(stage.block)
+    if schedule.get_consumers(cut):
+        schedule.compute_inline(cut)
+    for block in schedule.get_producers(stage.block):
+        if _is_padded(schedule, block, column):
             _vectorize_copy(schedule, block, unit)
-        elif schedule.get_consumers(block):
-            schedule.compute_inline(block)
     return True
 
 
-def _blocks(schedule: s_tir.Schedule) -> list[Any]:
-    root = schedule.get_sblock(schedule.mod["main"].body.block.name_hint)
-    return list(schedule.get_child_blocks(root))
+def _is_padded(schedule: s_tir.Schedule, block: Any, column: Axis) -> bool:
+    """Whether a block copies an operand with more columns than the product had."""
+    columns = schedule.get(block).writes[0].source.shape[-1]
+    return isinstance(columns, tirx.IntImm) and int(columns) != column.extent
 
 
 def _vectorize_copy(schedule: s_tir.Schedule, block: Any, unit: VectorUnit) -> None:

@@ -31,6 +31,7 @@ OPERATORS = [
     "batch_matmul:4,37,53,16",
     "batch_matmul:2,61,77,48",
     "conv2d_nhwc:1,37,37,8,32,3,1,1",
+    "conv2d_nhwc:1,19,19,16,24,3,1,1",
     "conv2d_nhwc:1,17,19,32,1,3,1,1",
     "conv2d_nhwc:1,17,19,8,1,5,2,2",
     "group_conv2d_nhwc:1,7,7,32,160,1,1,0,1,2",
@@ -99,6 +100,13 @@ def _attention() -> tirx.PrimFunc:
 def _scores_of_an_odd_number_of_tokens() -> tirx.PrimFunc:
     x, y, mask = placeholder(4, 61, 16), placeholder(4, 61, 16, name="y"), placeholder(4, 61, 61, name="mask")
     return of(x, y, mask, topi.add(topi.multiply(topi.nn.batch_matmul(x, y), 0.25), mask))
+
+
+def _product_of_a_computed_operand() -> tirx.PrimFunc:
+    x, y, k = placeholder(40, 24), placeholder(24, 37, name="y"), te.reduce_axis((0, 24), "k")
+    total = topi.sum(y, axis=0, keepdims=True)
+    scaled = topi.divide(y, total)
+    return of(x, y, te.compute((40, 37), lambda i, j: te.sum(x[i, k] * scaled[k, j], axis=k)))
 
 
 def _filter_of_one_channel() -> tirx.PrimFunc:
@@ -229,6 +237,7 @@ FUNCTIONS: list[Callable[[], tirx.PrimFunc]] = [
     _scaled_by_a_scalar,
     _attention,
     _scores_of_an_odd_number_of_tokens,
+    _product_of_a_computed_operand,
     _filter_of_one_channel,
     _constant_weights,
     _constant_weights_of_a_batch,
