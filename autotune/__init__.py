@@ -4,6 +4,7 @@ What is imported from here is loaded then: TVM takes most of a second, which the
 The names and their types are in the stub beside this file.
 """
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +15,7 @@ _PLACES = {
     "autotune.deployment.preflight": ["Preflight", "check"],
     "autotune.devices.device": ["Device", "local_device", "parse_device"],
     "autotune.deployment.executable": ["load"],
+    "autotune.deployment.kernel_pool": ["CallPlace"],
     "autotune.deployment.shape_dispatch": ["DynamicExecutable"],
     "autotune.deployment.shape_planning": ["load_dynamic_model"],
     "autotune.jobs.job_file": ["JobRequest", "ModelRequest", "read_job_file"],
@@ -61,7 +63,12 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    hook = sys.excepthook
+    try:
+        found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    finally:
+        # TVM's hook, set when it loads, terminates the program's other processes after any exception.
+        sys.excepthook = hook
     return found
 
 

@@ -1,5 +1,6 @@
 from autotune.deployment.compilation import Build, compile
 from autotune.deployment.executable import load
+from autotune.deployment.kernel_pool import CallPlace
 from autotune.deployment.preflight import Preflight, check
 from autotune.deployment.shape_dispatch import DynamicExecutable
 from autotune.deployment.shape_planning import load_dynamic_model
@@ -31,6 +32,7 @@ __all__ = [
     "AutotuneError",
     "Budget",
     "Build",
+    "CallPlace",
     "Collection",
     "Config",
     "CostModelSampler",

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import msgspec
 import tvm
+import tvm_ffi
 from tvm import relax
 
+from autotune.deployment.kernel_pool import CallPlace
 from autotune.deployment.library import Array, Library, as_returned
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
 from autotune.models.dynamic_model import MAIN
@@ -33,18 +35,32 @@ class Executable:
         """
         return as_returned(self.library.run(MAIN, inputs))
 
+    def clone(self, threads: int | None = None) -> Executable:
+        """A clone for another thread: it shares the weights, and the two need not wait for each other.
 
-def load(path: str | Path, device: str = "cpu", threads: int | None = None) -> Executable | DynamicExecutable:
+        threads: for kernels; by default as many as this one has.
+        """
+        return Executable(self.library.clone(threads))
+
+
+def load(
+    path: str | Path,
+    device: str = "cpu",
+    threads: int | None = None,
+    place: CallPlace = CallPlace.KERNEL_THREAD,
+) -> Executable | DynamicExecutable:
     """A model that `Build.save` wrote, ready to be called as ``model(input)``; threads may share it.
 
     threads: for kernels, at most as many as this process has processors; by default what the model was tuned for.
+    place:   of the calls; in the calling thread they are faster, but forked children cannot end in order.
     The library is machine code: load only what you trust. Raises Misuse where it is not such a library.
     """
     path = Path(path)
     if not os.path.isfile(path):
         raise Misuse(f"expected a built model at {path}; there is no such file", code="AT705")
     try:
-        module = tvm.runtime.load_module(str(path.absolute()))
+        # TVM's own `load_module` keeps what it loads, weights included, for the life of the process.
+        module = tvm_ffi.load_module(str(path.resolve()), keep_module_alive=False)
         # The plan is a constant: reading it needs no other device.
         machine = relax.VirtualMachine(module, tvm.cpu())
         plan, tuned_for = (_text(machine, name) for name in (PLAN, THREADS))
@@ -54,7 +70,7 @@ def load(path: str | Path, device: str = "cpu", threads: int | None = None) -> E
         raise Misuse(
             f"expected a built model; {path} cannot be loaded as one: {last_line(error)}", code="AT705"
         ) from error
-    library = Library(module, device, wanted if device == "cpu" else None)
+    library = Library(module, device, wanted if device == "cpu" else None, place)
     return Executable(library) if planned is None else DynamicExecutable(library, planned)
 
 
@@ -72,4 +88,4 @@ class SavedModel:
 
     def open(self) -> Executable | DynamicExecutable:
         """The model, loaded into this process."""
-        return load(self.path)
+        return load(self.path, place=CallPlace.CALLING_THREAD)

@@ -1,17 +1,20 @@
-"""TVM's pool of kernel threads, sized for a model in whichever thread calls it (imports TVM)."""
+"""TVM's pool of kernel threads, sized for a model whatever thread calls it (imports TVM)."""
 
 from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from enum import Enum
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
 import tvm
+
+from autotune.deployment.kernel_thread import KernelThread, idle_threads, new_thread
 
 T = TypeVar("T")
 
@@ -22,25 +25,41 @@ _TASKS = Path("/proc/self/task")
 _here = threading.local()
 
 
-@dataclass(frozen=True, eq=False)
-class KernelPool:
-    """Makes calls in which kernels run on so many threads, whatever TVM was told before.
+class CallPlace(Enum):
+    """The thread in which a model's kernels are called.
 
-    TVM takes half of the processors and binds the calling thread to one, unless the environment said otherwise
-    before it loaded. A pool that was started with fewer threads cannot grow: then calls are made in a thread that
-    has a pool of its own.
+    KERNEL_THREAD:  in a thread of the model's own, which takes some 40 microseconds a call;
+    CALLING_THREAD: in the thread that calls the model, where it can have the kernel threads that it needs. Forked
+                    children of such a process hang or crash when they end, unless by `os._exit`.
     """
 
-    threads: int
+    KERNEL_THREAD = "kernel thread"
+    CALLING_THREAD = "calling thread"
+
+
+@dataclass(frozen=True, eq=False)
+class KernelPool:
+    """Makes calls in which kernels run on so many threads, whatever TVM was told before; None leaves TVM's choice.
+
+    TVM takes half of the processors and binds the calling thread to one, unless the environment said otherwise
+    before it loaded. A pool of TVM's that was started with fewer threads cannot grow, lives as long as the process,
+    even where the thread that it belongs to ends, and does not survive a fork. Hence the threads that calls are made
+    in are kept for the next pool.
+    """
+
+    threads: int | None
+    place: CallPlace
 
     def run(self, call: Callable[[], T]) -> T:
         """The result of the call; raises what it raises."""
-        if self._is_ready():
+        if self.place is CallPlace.CALLING_THREAD and self._is_ready():
             return call()
-        return self._elsewhere.submit(call).result()
+        return self._elsewhere.run(call)
 
     def _is_ready(self) -> bool:
         """Whether the calling thread's pool has as many threads; sizes it at the first call."""
+        if self.threads is None:
+            return True
         if getattr(_here, "threads", None) != self.threads:
             _resize(self.threads)
             _here.threads = self.threads
@@ -48,8 +67,14 @@ class KernelPool:
         return bool(_here.is_ready)
 
     @cached_property
-    def _elsewhere(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(1, "autotune-kernels", _resize, (self.threads,))
+    def _elsewhere(self) -> KernelThread:
+        idle = idle_threads(self.threads)
+        try:
+            found = idle.pop()
+        except IndexError:
+            found = new_thread(partial(_resize, self.threads))
+        weakref.finalize(self, idle.append, found).atexit = False
+        return found
 
 
 def usable_threads(wanted: int) -> int:
@@ -57,9 +82,10 @@ def usable_threads(wanted: int) -> int:
     return max(min(wanted, len(_processors(wanted))), 1)
 
 
-def _resize(threads: int) -> None:
-    processors = [str(one) for one in _processors(threads)]
-    tvm.get_global_func("runtime.config_threadpool")(_SHARED_PROCESSORS, threads, processors, threads)
+def _resize(threads: int | None) -> None:
+    if threads is not None:
+        processors = [str(one) for one in _processors(threads)]
+        tvm.get_global_func("runtime.config_threadpool")(_SHARED_PROCESSORS, threads, processors, threads)
 
 
 def _processors(wanted: int) -> list[int]:

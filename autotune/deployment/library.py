@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from threading import Lock
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,57 +13,86 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
-from autotune.deployment.kernel_pool import KernelPool, usable_threads
+from autotune.deployment.fork_lock import ForkLock
+from autotune.deployment.kernel_pool import CallPlace, KernelPool, usable_threads
 from search_spaces.errors import Misuse, last_line
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
+class CallContext:
+    """The state of calls in one process: TVM's virtual machine, which has one set of registers, and kernel threads."""
+
+    machine: relax.VirtualMachine
+    device: str
+    pool: KernelPool
+    lock: ForkLock
+
+    def call(self, function: str, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        """The outputs of a function; raises what TVM raises."""
+        return self.pool.run(partial(self._call, function, inputs))
+
+    def _call(self, function: str, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        # Arrays are converted here: a daemon thread within TVM would bring an ending process down.
+        device = tvm.device(self.device)
+        arguments = [tvm.runtime.tensor(np.asarray(value, order="C"), device) for value in inputs]
+        with self.lock:
+            found = self.machine[function](*arguments)
+            if isinstance(found, tvm.runtime.Tensor):
+                return (np.asarray(found.numpy()),)
+            return tuple(np.asarray(each.numpy()) for each in found)
+
+
+@dataclass(frozen=True, eq=False)
 class Library:
     """Runs functions of a built model on a device of this machine; threads may share it, and wait for each other.
 
-    A call computes on all of the model's threads, so that calls side by side would be slower.
+    So may forked children of the process, on CPUs; each of them has kernel threads of its own.
     vm_executable: TVM's own object, or the module that loading a library gives.
     device:        TVM's name of the device, as in "cpu" or "cuda".
     threads:       for kernels; None leaves TVM's own choice.
+    place:         where its functions are called.
     """
 
     vm_executable: Any
     device: str
     threads: int | None = None
-    _lock: Lock = field(default_factory=Lock, init=False, repr=False)
-
-    @cached_property
-    def _machine(self) -> Any:
-        return relax.VirtualMachine(self.vm_executable, tvm.device(self.device))
-
-    @cached_property
-    def _pool(self) -> KernelPool | None:
-        return None if self.threads is None else KernelPool(usable_threads(self.threads))
+    place: CallPlace = CallPlace.KERNEL_THREAD
+    _process: int = field(default_factory=os.getpid, init=False, repr=False)
+    _contexts: dict[int, CallContext] = field(default_factory=dict, init=False, repr=False)
 
     def run(self, function: str, inputs: Sequence[Array]) -> tuple[Array, ...]:
         """The outputs of a function. Raises Misuse where the inputs do not fit it."""
-        device = tvm.device(self.device)
-        arguments = [tvm.runtime.tensor(np.asarray(value, order="C"), device) for value in inputs]
+        context = self._context()
         try:
-            # TVM's virtual machine has one set of registers.
-            with self._lock:
-                found = self._called(function, arguments)
+            return context.call(function, inputs)
         except (RuntimeError, ValueError, TypeError) as error:
-            given = ", ".join(f"{value.dtype} {value.shape}" for value in inputs)
+            given = ", ".join(f"{value.dtype} {value.shape}" for value in map(np.asarray, inputs))
             raise Misuse(
                 f"expected inputs that fit the model; found {given or 'none'}: {last_line(error)}",
                 code="AT709",
             ) from error
-        if isinstance(found, tvm.runtime.Tensor):
-            return (np.asarray(found.numpy()),)
-        return tuple(np.asarray(each.numpy()) for each in found)
 
-    def _called(self, function: str, arguments: Sequence[Any]) -> Any:
-        if self._pool is None:
-            return self._machine[function](*arguments)
-        return self._pool.run(lambda: self._machine[function](*arguments))
+    def clone(self, threads: int | None) -> Library:
+        """A clone that shares functions and weights, with registers and kernel threads of its own."""
+        return replace(self, threads=self.threads if threads is None else threads)
+
+    def _context(self) -> CallContext:
+        process = os.getpid()
+        found = self._contexts.get(process)
+        if found is not None:
+            return found
+        if process != self._process and self.device != "cpu":
+            raise Misuse(
+                f"expected the process that loaded the model to call it; found a forked child of it, where "
+                f"{self.device} cannot be used. Start children with the method 'spawn', and load the model in them",
+                code="AT715",
+            )
+        place = self.place if process == self._process else CallPlace.KERNEL_THREAD
+        pool = KernelPool(None if self.threads is None else usable_threads(self.threads), place)
+        machine = relax.VirtualMachine(self.vm_executable, tvm.device(self.device))
+        return self._contexts.setdefault(process, CallContext(machine, self.device, pool, ForkLock()))
 
 
 def as_returned(outputs: Sequence[Array]) -> Array | tuple[Array, ...]:

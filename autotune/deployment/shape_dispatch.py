@@ -59,6 +59,13 @@ class DynamicExecutable:
         enlarged = [_padded(array, shape) for array, shape in zip(arrays, route.padded, strict=True)]
         return as_returned(cut(self.library.run(route.function, enlarged), self.plan.outputs, route.sizes))
 
+    def clone(self, threads: int | None = None) -> DynamicExecutable:
+        """A clone for another thread: it shares the weights, and the two need not wait for each other.
+
+        threads: for kernels; by default as many as this one has.
+        """
+        return DynamicExecutable(self.library.clone(threads), self.plan)
+
     def _route(self, arrays: Sequence[Array]) -> _Route:
         signature = tuple((array.shape, array.dtype) for array in arrays)
         route = self._routes.get(signature)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import io
 import re
+import threading
 import warnings
 from typing import Any
 
+import numpy as np
 import onnx
 import tvm
 from tvm import relax
@@ -17,7 +17,7 @@ from tvm.relax.frontend.onnx import onnx_frontend
 from autotune.models.onnx_passes.rewriting import DEFAULT_DOMAINS, opset_version
 from autotune.models.onnx_passes.tensor_types import inferred_types
 from autotune.models.origin import Origins
-from search_spaces.errors import last_line
+from search_spaces.errors import Misuse, last_line
 
 # Converted by the importer itself, not through its table.
 _BRANCH = "If"
@@ -37,12 +37,16 @@ def imported(model: onnx.ModelProto, origins: Origins) -> tvm.IRModule:
     Raises Misuse, with the node of the user's file, for what TVM cannot import or imports as another type.
     """
     importer = _Importer(model, origins)
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
+    _thread.imports = True
+    try:
+        with np.errstate(all="ignore"):
             return importer.from_onnx(model.graph, opset_version(model))
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            raise origins.refusal("", _reason(error), "Export the model again") from error
+    except _RefusedNode as refused:
+        raise refused.refusal from refused.__cause__
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise origins.refusal("", _reason(error), "Export the model again") from error
+    finally:
+        _thread.imports = False
 
 
 def _reason(error: Exception) -> str:
@@ -61,6 +65,31 @@ def _of_onnx() -> frozenset[str]:
     return frozenset({*onnx_frontend._get_convert_map(), _BRANCH} & named - {"Attention"})
 
 
+class _RefusedNode(BaseException):
+    """The refusal of a node on its way through TVM, which prints every `Exception` to stdout."""
+
+    def __init__(self, refusal: Misuse) -> None:
+        super().__init__(refusal)
+        self.refusal = refusal
+
+
+class _Warnings:
+    """`warnings` for TVM's importer: silent in threads that import a model here, for what it says is about TVM."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(warnings, name)
+
+    def warn(self, message: str, category: type[Warning] = UserWarning, stacklevel: int = 1) -> None:
+        """As `warnings.warn`."""
+        if not getattr(_thread, "imports", False):
+            warnings.warn(message, category, stacklevel + 1)
+
+
+_thread = threading.local()
+# The filters of `warnings` are the process's, and those of its other threads.
+onnx_frontend.warnings = _Warnings()
+
+
 class _Importer(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
     """TVM's importer; an error names the user's node, and a result of another type than ONNX's is one."""
 
@@ -76,10 +105,13 @@ class _Importer(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
         try:
             result = super()._convert_operator(op_name, inputs, attrs, opset)
         except Exception as error:
-            raise self._origins.refusal(name, _reason(error)) from error
+            raise _RefusedNode(self._origins.refusal(name, _reason(error))) from error
         if node is None:
             return result
-        return self._checked(node, result)
+        try:
+            return self._checked(node, result)
+        except Misuse as refusal:
+            raise _RefusedNode(refusal) from refusal.__cause__
 
     def _checked(self, node: onnx.NodeProto, result: Any) -> Any:
         """The result with the element types and shapes that ONNX infers. Raises Misuse where these contradict."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,16 +52,21 @@ def read(path: Path) -> ExportedProgram:
         ) from error
 
 
+_logger_lock = threading.Lock()
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without PyTorch's own account of a file that it cannot read: tracebacks in its log."""
     logger = logging.getLogger("torch.export")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    # Two threads at once would leave the level changed.
+    with _logger_lock:
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 def inputs(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from autotune.models.origin import Origin, Origins
 from autotune.models.passes.float32_sums import WITH_OUT_DTYPE
 from autotune.models.passes.folded_batch_norms import with_folded_batch_norms
 from search_spaces.errors import Misuse, last_line
+from search_spaces.quiet_warnings import ignored_warnings
 
 # What TVM's converters ask products for.
 _ASKED = "float32"
@@ -36,14 +36,12 @@ def imported(path: Path, fixed: FixedSizes) -> ImportedGraph:
     """
     program = torch_file.read(path)
     specs, notices = torch_file.inputs(program, fixed, path.name)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with ignored_warnings():
         decomposed = program.run_decompositions()
     nodes = _origins(decomposed)
     origins = Origins(path.name, nodes, _REMEDY)
     _check_pure(decomposed, path.name)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with ignored_warnings():
         module = _module(decomposed, nodes, origins)
     sizes = torch_file.symbols(decomposed, specs)
     if sizes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -66,5 +67,11 @@ def _evaluating(module: Any) -> Iterator[None]:
 
 def _scratch_folder() -> Path:
     folder = tempfile.mkdtemp(prefix="autotune-torch-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(_remove, folder, os.getpid())
     return Path(folder)
+
+
+def _remove(folder: str, owner: int) -> None:
+    """Removes a folder, unless this is a forked child of the process that made it."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from enum import StrEnum
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from autotune.search.cost_model_sampler import CostModelSampler
 from autotune.search.proposer import ConfigProposer
 from autotune.search.surrogate import Prior
 from search_spaces import Misuse, SearchSpace
+from search_spaces.quiet_warnings import ignored_warnings
 
 #: Makes the sampler of one task from its space and a seed.
 SamplerFactory = Callable[[SearchSpace, int], BaseSampler]
@@ -74,8 +74,7 @@ def sampler_factory(kind: SamplerKind, prior: PriorFactory = without_prior) -> S
     def make(space: SearchSpace, seed: int) -> BaseSampler:
         if kind is SamplerKind.COST_MODEL:
             return CostModelSampler(seed=seed, proposer=ConfigProposer(prior=prior(space)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        with ignored_warnings(optuna.exceptions.ExperimentalWarning):
             return makers[kind](seed)
 
     return make

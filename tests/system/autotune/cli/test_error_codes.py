@@ -31,7 +31,9 @@ from autotune.cli.main import app, refusal
 from autotune.cli.values import parse_shapes
 from autotune.deployment import isolated_build, side_by_side
 from autotune.deployment.executable import Executable
-from autotune.deployment.library import Library
+from autotune.deployment.fork_lock import ForkLock
+from autotune.deployment.kernel_pool import CallPlace, KernelPool
+from autotune.deployment.library import CallContext, Library
 from autotune.devices import device as devices
 from autotune.devices import roofline_measurement
 from autotune.devices.connection import Rpc
@@ -553,7 +555,15 @@ def _(case: Case) -> None:
         raise ValueError("expected (1, 4), found (2,)")
 
     library = Library(None, "cpu")
-    library.__dict__["_machine"] = {"main": refuse}
+    pool = KernelPool(1, CallPlace.KERNEL_THREAD)
+    library._contexts[os.getpid()] = CallContext({"main": refuse}, "cpu", pool, ForkLock())
+    Executable(library)(np.zeros(2, np.float32))
+
+
+@raises("AT715")
+def _(case: Case) -> None:
+    library = Library(None, "cuda")
+    object.__setattr__(library, "_process", -1)
     Executable(library)(np.zeros(2, np.float32))
 
 

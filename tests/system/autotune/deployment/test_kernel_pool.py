@@ -30,9 +30,11 @@ if sys.argv[2] == "after another kernel":
 
 seen = []
 def call():
-    model = autotune.load(sys.argv[1], threads=int(sys.argv[3]) if len(sys.argv) > 3 else None)
-    model(np.zeros((1, 16, 8, 8), "float32"))
-    seen.append(model.library._pool.run(pool_size))
+    for place in autotune.CallPlace:
+        threads = int(sys.argv[3]) if len(sys.argv) > 3 else None
+        model = autotune.load(sys.argv[1], threads=threads, place=place)
+        model(np.zeros((1, 16, 8, 8), "float32"))
+        seen.append(model.library._context().pool.run(pool_size))
 
 call()
 other = threading.Thread(target=call)
@@ -50,7 +52,7 @@ def library(small_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def pool_sizes(*arguments: object) -> list[int]:
-    """The sizes of the pools of the main thread and another one of a plain process."""
+    """The sizes of the pools that calls of the main thread and of another one get in a plain process."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("TVM_", "OMP_"))}
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM, *map(str, arguments)], capture_output=True, text=True, env=plain
@@ -64,11 +66,11 @@ def pool_sizes(*arguments: object) -> list[int]:
 def test_a_plain_process_computes_on_the_threads_that_the_model_was_tuned_for(
     library: Path, state: str
 ) -> None:
-    assert pool_sizes(library, state) == [2, 2]
+    assert pool_sizes(library, state) == [2, 2, 2, 2]
 
 
 def test_the_number_of_threads_can_be_chosen(library: Path) -> None:
-    assert pool_sizes(library, "at first", 1) == [1, 1]
+    assert pool_sizes(library, "at first", 1) == [1, 1, 1, 1]
 
 
 def test_there_are_no_more_threads_than_processors() -> None:
