@@ -46,6 +46,14 @@ DimOption = Annotated[
         help="Fixes a free dimension by its name, as in batch=1; or a range: batch=1..8.",
     ),
 ]
+SamplesOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--samples",
+        metavar="FILE",
+        help="Inputs to compare outputs on, beside random ones: an .npz or .npy file, or a folder of them; repeatable.",
+    ),
+]
 MaxMbOption = Annotated[
     float | None,
     typer.Option(

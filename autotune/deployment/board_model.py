@@ -15,6 +15,7 @@ from tvm import relax
 from autotune.deployment.engine import Array, draw
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.referee import Referee
+from autotune.deployment.samples import Sample
 from autotune.deployment.side_by_side import (
     DRAWS,
     EngineLatency,
@@ -74,23 +75,30 @@ class BoardModelRunner:
     ) -> ModelComparison:
         """Times builds in turns and judges the first one's outputs; the times are taken on the board."""
         with _pool() as pool:
-            processes = [self._engine_process(pool, build, inputs, _TURN_SECS) for build in builds]
+            samples = referee.samples if referee else ()
+            processes = [self._engine_process(pool, build, inputs, _TURN_SECS, samples) for build in builds]
             return compare_processes(processes, rounds, referee, spare_secs)
 
     def _engine_process(
-        self, pool: WorkerPool, build: SavedModel, inputs: tuple[InputSpec, ...], round_secs: float
+        self,
+        pool: WorkerPool,
+        build: SavedModel,
+        inputs: tuple[InputSpec, ...],
+        round_secs: float,
+        samples: tuple[Sample, ...] = (),
     ) -> EngineProcess:
         boards = BoardRequest(self.boards, frozenset(), _WAIT_SECS)
         model = BoardModel(build, boards, inputs, self.seed)
         name = f"{build.name} on a board under {self.boards.key!r}"
-        draws = tuple(Call(outputs_on_board, (model, self.seed + draw)) for draw in range(DRAWS))
-        return EngineProcess(name, pool, draws, Call(run_secs_on_board, (model, round_secs)))
+        draws = [tuple(draw(inputs, self.seed + number)) for number in range(DRAWS)]
+        calls = tuple(Call(outputs_on_board, (model, sample)) for sample in [*draws, *samples])
+        return EngineProcess(name, pool, calls, Call(run_secs_on_board, (model, round_secs)))
 
 
-def outputs_on_board(model: BoardModel, seed: int) -> tuple[Array, ...]:
-    """Outputs of the model on inputs drawn with the seed. Raises AutotuneError where the board or the model fails."""
+def outputs_on_board(model: BoardModel, inputs: Sample) -> tuple[Array, ...]:
+    """Outputs of the model for inputs. Raises AutotuneError where the board or the model fails."""
     with _faults_told():
-        return _loaded(model).outputs(draw(model.inputs, seed))
+        return _loaded(model).outputs(inputs)
 
 
 def run_secs_on_board(model: BoardModel, round_secs: float) -> list[float]:

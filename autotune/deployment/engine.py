@@ -33,7 +33,12 @@ class Engine(Hashable, Protocol):
 
 def outputs(engine: Engine, inputs: tuple[InputSpec, ...], seed: int) -> tuple[Array, ...]:
     """The engine's outputs for seeded inputs."""
-    found = _opened(engine)(*draw(inputs, seed))
+    return outputs_of_sample(engine, tuple(draw(inputs, seed)))
+
+
+def outputs_of_sample(engine: Engine, sample: tuple[Array, ...]) -> tuple[Array, ...]:
+    """The engine's outputs for inputs from a file."""
+    found = _opened(engine)(*sample)
     return found if isinstance(found, tuple) else (found,)
 
 

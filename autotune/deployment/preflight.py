@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from autotune.deployment.isolated_build import BuildRequest, build_apart
 from autotune.deployment.model_runner import SEED
 from autotune.deployment.referee import Referee, Verdict
 from autotune.deployment.reference import find_referee, reference_for
+from autotune.deployment.samples import Sample, read_samples
 from autotune.deployment.side_by_side import EngineLatency, TimingSettings, TrialRun, trial_run
 from autotune.devices.device import Device, local_device
 from autotune.models.model import Model, read_inputs
@@ -62,15 +63,22 @@ class _Steps:
         self.secs[step], self.since = now - self.since, now
 
 
-def preflight(request: BuildRequest, threads: int, server: ForkServer | None = None) -> Preflight:
+def preflight(
+    request: BuildRequest,
+    threads: int,
+    server: ForkServer | None = None,
+    samples: Sequence[str | Path] = (),
+) -> Preflight:
     """Builds a model for this machine, runs it, and compares its outputs with those of its reference.
 
+    samples: files of inputs to compare them on as well, see `autotune.deployment.samples.read_samples`;
     server: forks the processes that do; by default one of each.
     Raises Misuse, with the node of the model's file where one fails alone, for a model that does not build, does not
     run, or computes something else.
     """
     steps = _Steps()
     specs = read_inputs(request.model, request.shapes)
+    given = read_samples(samples, specs)
     try:
         built = build_apart(request, server)
     except Misuse:
@@ -80,12 +88,13 @@ def preflight(request: BuildRequest, threads: int, server: ForkServer | None = N
     steps.secs.update(built.secs)
     steps.end("start processes")
     steps.secs["start processes"] -= sum(built.secs.values())
-    tried = _trial(request, TimingSettings(specs, threads, 1, _ROUND_SECS, SEED), server)
+    tried = _trial(request, TimingSettings(specs, threads, 1, _ROUND_SECS, SEED), server, given)
     steps.end("run")
     notices: tuple[str, ...] = ()
     referee, verdict = None, None
     try:
-        referee = find_referee(reference_for(request.model, request.shapes, threads), specs, SEED, server)
+        reference = reference_for(request.model, request.shapes, threads)
+        referee = find_referee(reference, specs, SEED, server, given)
     except AutotuneError as error:
         notices = (f"{request.model.name} is not compared with its reference: {error}",)
     if referee is not None:
@@ -99,15 +108,21 @@ def preflight(request: BuildRequest, threads: int, server: ForkServer | None = N
     return Preflight(built.coverage, tried.latency, specs, build_secs, referee, verdict, steps.secs, notices)
 
 
-def check(model: Model, device: Device | None = None, server: ForkServer | None = None) -> Preflight:
+def check(
+    model: Model,
+    device: Device | None = None,
+    server: ForkServer | None = None,
+    samples: Sequence[str | Path] = (),
+) -> Preflight:
     """The preflight of a model with default schedules: built, run on this machine, and held against its reference.
 
     device: built for as well, where it is another machine's; by default this one. server: forks the processes that do;
-    by default one of each. Raises Misuse as `preflight` does.
+    by default one of each. samples: .npz and .npy files of inputs, or folders of them, that outputs are compared on
+    beside random ones. Raises Misuse as `preflight` does, and for samples that are not the model's.
 
     >>> autotune.check(autotune.load_model("squeezenet.onnx")).verdict.mistake  # doctest: +SKIP
     """
-    return check_file(model.path, model.shapes, device, server)
+    return check_file(model.path, model.shapes, device, server, samples)
 
 
 def check_file(
@@ -115,6 +130,7 @@ def check_file(
     shapes: Mapping[str, Shape],
     device: Device | None = None,
     server: ForkServer | None = None,
+    samples: Sequence[str | Path] = (),
 ) -> Preflight:
     """As `check`, of a file with fixed shapes, which only the building process imports."""
     is_here = device is None or (device.is_here and not device.target.is_gpu)
@@ -122,7 +138,7 @@ def check_file(
     with tempfile.TemporaryDirectory(prefix="autotune-check-") as scratch:
         library = Path(scratch) / "model.so"
         request = BuildRequest(path, shapes, here.target, here.fingerprint, None, library)
-        found = preflight(request, here.threads, server)
+        found = preflight(request, here.threads, server, samples)
         if device is None or is_here or device.target.is_gpu:
             return found
         elsewhere = replace(
@@ -138,9 +154,12 @@ def _check_sizes(request: BuildRequest, plan: ShapePlan, threads: int, server: F
         raise _origins(request).refusal("", f"the build computes something else {mistake}")
 
 
-def _trial(request: BuildRequest, settings: TimingSettings, server: ForkServer | None) -> TrialRun:
+def _trial(
+    request: BuildRequest, settings: TimingSettings, server: ForkServer | None, samples: tuple[Sample, ...]
+) -> TrialRun:
     try:
-        return trial_run(SavedModel(request.library.absolute(), request.model.stem), settings, server)
+        engine = SavedModel(request.library.absolute(), request.model.stem)
+        return trial_run(engine, settings, server, samples)
     except AutotuneError as error:
         raise _blamed(request, server, str(error)) from error
 

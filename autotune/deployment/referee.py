@@ -54,9 +54,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Referee:
-    """The reference's outputs for several draws of inputs; draws: the outputs of each, in order."""
+    """The reference's outputs for several draws of inputs.
+
+    draws: the outputs of each, in order; samples: the inputs of the last ones, which come from files.
+    """
 
     draws: tuple[tuple[Expected, ...], ...]
+    samples: tuple[tuple[Array, ...], ...] = ()
 
     def judge(self, outputs: Sequence[Sequence[Array]]) -> Verdict:
         """The verdict on a build's outputs for the same draws: that of the first draw with a mistake, if any."""

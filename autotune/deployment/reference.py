@@ -11,6 +11,7 @@ import numpy.typing as npt
 from autotune.deployment.engine import draw
 from autotune.deployment.onnx_reference import OnnxReference
 from autotune.deployment.referee import Expected, Referee
+from autotune.deployment.samples import Sample
 from autotune.deployment.side_by_side import DRAWS
 from autotune.deployment.tflite_reference import TfliteReference
 from autotune.deployment.torch_reference import TorchReference
@@ -56,20 +57,25 @@ def reference_for(path: Path, shapes: Mapping[str, Shape], threads: int) -> Refe
 
 
 def find_referee(
-    reference: Reference, inputs: tuple[InputSpec, ...], seed: int, server: ForkServer | None = None
+    reference: Reference,
+    inputs: tuple[InputSpec, ...],
+    seed: int,
+    server: ForkServer | None = None,
+    samples: tuple[Sample, ...] = (),
 ) -> Referee:
-    """Runs the reference on `DRAWS` draws of inputs from the seed on.
+    """Runs the reference on `DRAWS` draws of inputs from the seed on, and on samples.
 
     server: forks the process that runs it; by default one of its own. Raises AutotuneError where that fails.
     """
     with lasting_worker(WorkerNeeds(__name__, kernel_threads(reference.threads)), server) as pool:
-        [reply] = pool.map([(Call(_expected, (reference, inputs, seed)), _TIMEOUT_SECS)])
+        [reply] = pool.map([(Call(_expected, (reference, inputs, seed, samples)), _TIMEOUT_SECS)])
     if not isinstance(reply, Returned):
         raise AutotuneError(f"expected the reference to run the model; found {reply.message}", code="AT704")
-    return Referee(reply.value)
+    return Referee(reply.value, samples)
 
 
 def _expected(
-    reference: Reference, inputs: tuple[InputSpec, ...], seed: int
+    reference: Reference, inputs: tuple[InputSpec, ...], seed: int, samples: tuple[Sample, ...]
 ) -> tuple[tuple[Expected, ...], ...]:
-    return tuple(reference.expected(draw(inputs, each), each) for each in range(seed, seed + DRAWS))
+    drawn = [draw(inputs, each) for each in range(seed, seed + DRAWS)]
+    return tuple(reference.expected(each, seed + number) for number, each in enumerate([*drawn, *samples]))

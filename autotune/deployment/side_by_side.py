@@ -11,8 +11,9 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from autotune.deployment.engine import Array, Engine, outputs, run_secs
+from autotune.deployment.engine import Array, Engine, outputs, outputs_of_sample, run_secs
 from autotune.deployment.referee import Referee, of_peer
+from autotune.deployment.samples import Sample
 from autotune.measurement.timing import in_turns
 from autotune.models.onnx_file import InputSpec
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
@@ -91,7 +92,8 @@ def side_by_side(
 ) -> ModelComparison:
     """Runs every engine in a process of its own, in turns, and judges the first one's outputs.
 
-    referee:    the reference's outputs for `DRAWS` draws from the seed on; None: the second engine's are the truth.
+    referee:    the reference's outputs for `DRAWS` draws from the seed on and its samples; None: the second engine's
+                are the truth.
     spare_secs: the time left; there are up to ten times as many rounds while one more of all engines fits into it.
 
     The engines take turns so that a change of the machine's clock or load hits all of them; they do not share
@@ -99,7 +101,8 @@ def side_by_side(
     Raises AutotuneError where an engine fails.
     """
     with ExitStack() as stack:
-        processes = [_engine_process(stack, engine, settings) for engine in engines]
+        samples = referee.samples if referee else ()
+        processes = [_engine_process(stack, engine, settings, samples=samples) for engine in engines]
         return compare_processes(processes, settings.rounds, referee, spare_secs)
 
 
@@ -145,19 +148,24 @@ def time_process(process: EngineProcess, rounds: int) -> EngineLatency:
 
 @dataclass(frozen=True, slots=True)
 class TrialRun:
-    """First runs of an engine: latencies, and its outputs for `DRAWS` draws of inputs."""
+    """First runs of an engine: latencies, and its outputs for `DRAWS` draws of inputs and for samples."""
 
     latency: EngineLatency
     outputs: tuple[tuple[Array, ...], ...]
 
 
-def trial_run(engine: Engine, settings: TimingSettings, server: ForkServer | None = None) -> TrialRun:
+def trial_run(
+    engine: Engine,
+    settings: TimingSettings,
+    server: ForkServer | None = None,
+    samples: tuple[Sample, ...] = (),
+) -> TrialRun:
     """Runs an engine in a process of its own. server: forks the process; by default one of its own.
 
     Raises AutotuneError where the engine fails.
     """
     with ExitStack() as stack:
-        process = _engine_process(stack, engine, settings, server)
+        process = _engine_process(stack, engine, settings, server, samples)
         found = _outputs(process)
         return TrialRun(time_process(process, settings.rounds), found)
 
@@ -167,14 +175,19 @@ def _outputs(process: EngineProcess) -> tuple[tuple[Array, ...], ...]:
 
 
 def _engine_process(
-    stack: ExitStack, engine: Engine, settings: TimingSettings, server: ForkServer | None = None
+    stack: ExitStack,
+    engine: Engine,
+    settings: TimingSettings,
+    server: ForkServer | None = None,
+    samples: tuple[Sample, ...] = (),
 ) -> EngineProcess:
     needs = WorkerNeeds(__name__, kernel_threads(settings.threads))
     pool = stack.enter_context(lasting_worker(needs, server))
     inputs, seed = settings.inputs, settings.seed
-    draws = tuple(Call(outputs, (engine, inputs, seed + draw)) for draw in range(DRAWS))
+    draws = [Call(outputs, (engine, inputs, seed + draw)) for draw in range(DRAWS)]
+    of_samples = [Call(outputs_of_sample, (engine, sample)) for sample in samples]
     return EngineProcess(
-        engine.name, pool, draws, Call(run_secs, (engine, inputs, seed, settings.round_secs))
+        engine.name, pool, (*draws, *of_samples), Call(run_secs, (engine, inputs, seed, settings.round_secs))
     )
 
 

@@ -34,6 +34,7 @@ class ModelRequest:
     shapes, dims: of its inputs and of free dimensions by name, see `load_model`; ranges where sizes differ from call
               to call, see `load_dynamic_model`;
     max_mb:   the largest size of a library for such ranges; plan: the sizes that are built, once that is planned;
+    samples: files of inputs that outputs are compared on, beside random ones;
     needed_secs: the latency that is asked for: the cheapest device that has it is chosen; None where any will do.
     """
 
@@ -46,6 +47,7 @@ class ModelRequest:
     dims: Mapping[str, Size] = field(default_factory=dict)
     max_mb: float | None = None
     plan: ShapePlan | None = None
+    samples: tuple[Path, ...] = ()
 
     @property
     def largest_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -159,9 +161,12 @@ def _model(
     priority = section.positive("priority", float) or 1.0
     latency_ms, max_mb = section.positive("latency_ms", float), section.positive("max_mb", float)
     own = _devices(section, devices, described)
+    samples = tuple(folder / text for text in section.texts("samples", ()))
+    if missing := [str(sample) for sample in samples if not sample.exists()]:
+        section.error("samples", f"expected files of inputs; found nothing at {', '.join(missing)}")
     section.reject_unknown_keys()
     needed_secs = None if latency_ms is None else 1e-3 * latency_ms
-    return ModelRequest(path, name, own, priority, sizes, needed_secs, named, max_mb)
+    return ModelRequest(path, name, own, priority, sizes, needed_secs, named, max_mb, samples=samples)
 
 
 def _devices(

@@ -21,6 +21,7 @@ from autotune.deployment.model_runner import SEED, ModelRunner, model_runner
 from autotune.deployment.preflight import Preflight, check_file, preflight
 from autotune.deployment.referee import Referee
 from autotune.deployment.reference import find_referee, reference_for
+from autotune.deployment.samples import read_samples
 from autotune.devices.device import Device, local_device
 from autotune.jobs.job_file import ModelRequest
 from autotune.jobs.status import Latency, ModelStatus, Operator
@@ -43,7 +44,7 @@ _MOST_NAME_BYTES = 200
 _TURN_SECS = 1.0
 
 
-_ModelKey = tuple[Path, tuple[tuple[str, tuple[int, ...]], ...]]
+_ModelKey = tuple[Path, tuple[tuple[str, tuple[int, ...]], ...], tuple[Path, ...]]
 
 
 class ModelBuilds:
@@ -80,7 +81,7 @@ class ModelBuilds:
         library = self._library(status, "before")
         build = self._request(request, device, library)
         if device.is_here and not device.target.is_gpu:
-            found = preflight(build, device.threads, self._server)
+            found = preflight(build, device.threads, self._server, request.samples)
             coverage, first_secs, secs = found.coverage, found.latency.secs, found.build_secs
         else:
             found, started = self._check(request), time.monotonic()
@@ -148,16 +149,17 @@ class ModelBuilds:
         return 1.5 * (status.before_secs or 0.0) + taken * (0.5 + 4 * run_secs)
 
     def _check(self, request: ModelRequest) -> Preflight:
-        return check_file(request.path, request.largest_shapes, server=self._server)
+        return check_file(request.path, request.largest_shapes, server=self._server, samples=request.samples)
 
     def _referee(self, request: ModelRequest) -> Referee | None:
         """The reference's outputs, which an earlier run of the job may have seen; None where it does not run here."""
         key = _key(request)
         if key not in self._referees:
+            specs = read_inputs(request.path, request.largest_shapes)
+            samples = read_samples(request.samples, specs)
             try:
                 reference = reference_for(request.path, request.largest_shapes, local_device().threads)
-                specs = read_inputs(request.path, request.largest_shapes)
-                self._referees[key] = find_referee(reference, specs, SEED, self._server)
+                self._referees[key] = find_referee(reference, specs, SEED, self._server, samples)
             except AutotuneError:
                 self._referees[key] = None
         return self._referees[key]
@@ -221,7 +223,7 @@ def _short(name: str) -> str:
 
 
 def _key(request: ModelRequest) -> _ModelKey:
-    return request.path, tuple(request.largest_shapes.items())
+    return request.path, tuple(request.largest_shapes.items()), request.samples
 
 
 def _operators(coverage: Coverage) -> tuple[Operator, ...]:

@@ -15,6 +15,7 @@ from autotune.cli.arguments import (
     JsonOption,
     ModelArgument,
     OptionalLogOption,
+    SamplesOption,
     ShapeOption,
 )
 from autotune.cli.console import print_json, tell
@@ -28,6 +29,7 @@ from autotune.deployment.executable import SavedModel
 from autotune.deployment.model_runner import SEED
 from autotune.deployment.reference import find_referee, reference_for
 from autotune.deployment.reference_engine import reference_engine
+from autotune.deployment.samples import read_samples
 from autotune.deployment.side_by_side import ModelComparison, TimingSettings, side_by_side
 from autotune.devices.device_file import find_device
 from autotune.jobs.durations import show_secs
@@ -54,6 +56,7 @@ def bench(
     devices: DevicesOption = None,
     shape: ShapeOption = None,
     dim: DimOption = None,
+    samples: SamplesOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run the tuned model, the runtime of its format and others in turns, and check that they compute the same.
@@ -68,6 +71,7 @@ def bench(
             f"whole models run on this machine only; found {device!r}, which is elsewhere", code="AT708"
         )
     network = read_model(model, fixed_sizes(shape, dim))
+    given = read_samples(samples or (), network.inputs)
     peer = _peer(network, where.threads)
     others = dict.fromkeys(against or ())
     rivals = [
@@ -81,7 +85,7 @@ def bench(
             untuned = compile(network, where.target, TuningLog.in_memory())
             engines.append(SavedModel(untuned.save(Path(scratch) / "untuned.so"), "TVM untuned"))
         reference = reference_for(network.path, network.shapes, where.threads)
-        referee = find_referee(reference, network.inputs, SEED)
+        referee = find_referee(reference, network.inputs, SEED, samples=given)
         settings = TimingSettings(network.inputs, where.threads, seed=SEED)
         result = side_by_side(engines, settings, referee)
     if json:

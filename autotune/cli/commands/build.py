@@ -16,6 +16,7 @@ from autotune.cli.arguments import (
     MaxMbOption,
     ModelArgument,
     OptionalLogOption,
+    SamplesOption,
     ShapeOption,
     finite,
 )
@@ -28,6 +29,7 @@ from autotune.deployment.compilation import compile
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.model_runner import SEED
 from autotune.deployment.reference import find_referee, reference_for
+from autotune.deployment.samples import Sample, read_samples
 from autotune.deployment.side_by_side import EngineLatency, TimingSettings, trial_run
 from autotune.devices.device import Device
 from autotune.devices.device_file import find_device
@@ -49,6 +51,7 @@ def build(
     shape: ShapeOption = None,
     dim: DimOption = None,
     max_mb: MaxMbOption = None,
+    samples: SamplesOption = None,
     strict: Annotated[
         float | None,
         typer.Option(
@@ -72,6 +75,7 @@ def build(
         raise Misuse(f"--output is the file of the library; found the folder {output}", code="AT803")
     records = log_to_read(log)
     network = read_sized_model(model, shape, dim, max_mb)
+    given = read_samples(samples, network.inputs) if samples else ()
     others = OtherDevices.ALLOWED if allow_device else OtherDevices.REFUSED
     linker = None if where.is_here else where.linker
     built = compile(network, where.target, records, where.fingerprint, others, linker=linker)
@@ -85,7 +89,7 @@ def build(
     saved = built.save(output, linker)
     if max_mb is not None and saved.stat().st_size > max_mb * 1e6:
         warn(f"{saved} takes {saved.stat().st_size / 1e6:.1f} MB, more than was estimated; lower --max-mb")
-    latency = _tried(network, saved, where) if where.is_here and not where.target.is_gpu else None
+    latency = _tried(network, saved, where, given) if where.is_here and not where.target.is_gpu else None
     warn_of_gaps(built)
     if json:
         print_json(
@@ -109,14 +113,15 @@ def build(
     )
 
 
-def _tried(network: Model | DynamicModel, saved: Path, where: Device) -> EngineLatency:
+def _tried(
+    network: Model | DynamicModel, saved: Path, where: Device, samples: tuple[Sample, ...]
+) -> EngineLatency:
     """The latency of a saved build. Raises AutotuneError where its outputs are not those of the model's reference."""
     settings = TimingSettings(network.inputs, where.threads, rounds=5, seed=SEED)
-    tried = trial_run(SavedModel(saved.absolute()), settings)
+    tried = trial_run(SavedModel(saved.absolute()), settings, samples=samples)
     try:
-        referee = find_referee(
-            reference_for(network.path, network.shapes, where.threads), network.inputs, SEED
-        )
+        reference = reference_for(network.path, network.shapes, where.threads)
+        referee = find_referee(reference, network.inputs, SEED, samples=samples)
     except AutotuneError as error:
         warn(f"{network.name} is not compared with its reference: {error}")
         return tried.latency

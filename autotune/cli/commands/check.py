@@ -10,6 +10,7 @@ from autotune.cli.arguments import (
     DimOption,
     JsonOption,
     ModelArgument,
+    SamplesOption,
     ShapeOption,
 )
 from autotune.cli.console import print_json, tell, warn
@@ -29,6 +30,7 @@ def check(
     devices: DevicesOption = None,
     shape: ShapeOption = None,
     dim: DimOption = None,
+    samples: SamplesOption = None,
     json: JsonOption = False,
 ) -> None:
     """Check that a model can be built, and that the build computes what its own runtime computes.
@@ -38,7 +40,7 @@ def check(
     """
     where = find_device(device, devices)
     network = read_model(model, fixed_sizes(shape, dim))
-    found = check_model(network, where, context.obj)
+    found = check_model(network, where, context.obj, samples or ())
     if json:
         print_json(_json(found))
         return

@@ -19,6 +19,7 @@ from autotune.cli.arguments import (
     MaxMbOption,
     OperatorOption,
     OptionalModelArgument,
+    SamplesOption,
     SeedOption,
     ShapeOption,
 )
@@ -82,6 +83,7 @@ def tune(
     shape: ShapeOption = None,
     dim: DimOption = None,
     max_mb: MaxMbOption = None,
+    samples: SamplesOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -121,11 +123,12 @@ def tune(
     budget = Budget(trials, None if time is None else parse_secs(time), until_gain)
     name = op or (model.stem if model else "")
     shapes, dims = parse_shapes(shape or []), parse_dims(dim or [])
-    models = (
-        ()
-        if model is None
-        else (ModelRequest(model, name, (device,), shapes=shapes, dims=dims, max_mb=max_mb),)
-    )
+    models: tuple[ModelRequest, ...] = ()
+    if model is not None:
+        given = tuple(samples or ())
+        models = (
+            ModelRequest(model, name, (device,), shapes=shapes, dims=dims, max_mb=max_mb, samples=given),
+        )
     request = JobRequest(
         name,
         models,

@@ -34,6 +34,7 @@ from autotune.deployment.executable import Executable
 from autotune.deployment.fork_lock import ForkLock
 from autotune.deployment.kernel_pool import CallPlace, KernelPool
 from autotune.deployment.library import CallContext, Library
+from autotune.deployment.samples import read_samples
 from autotune.devices import device as devices
 from autotune.devices import roofline_measurement
 from autotune.devices.connection import Rpc
@@ -217,6 +218,11 @@ def _(case: Case) -> None:
     model.graph.node.append(model.graph.node[0])
     path.write_bytes(model.SerializeToString())
     autotune.load_model(path)
+
+
+@raises("AT114")
+def _(case: Case) -> None:
+    read_samples([case.folder / "missing.npz"], ())
 
 
 @raises("AT113")

@@ -49,6 +49,60 @@ def test_a_sound_model_passes_with_what_each_step_took(small_network: Path) -> N
     assert sum(row.calls for row in found.coverage.rows) >= 5
 
 
+def wrong_for_samples(*arguments: Any, find: Callable[..., Referee] = preflight.find_referee) -> Referee:
+    """A reference whose outputs for samples alone are off."""
+    found = find(*arguments)
+    *drawn, last = found.draws
+    return Referee((*drawn, tuple(replace(one, values=one.values + 1) for one in last)), found.samples)
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Path:
+    path = tmp_path / "samples" / "one.npz"
+    path.parent.mkdir()
+    np.savez(path, np.ones((1, 16, 8, 8), np.float32))
+    return path
+
+
+def test_samples_are_compared_beside_random_inputs(
+    small_network: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = autotune.check(autotune.load_model(small_network), samples=[sample.parent])
+    assert found.verdict is not None
+    assert found.verdict.mistake is None
+    assert found.referee is not None
+    assert len(found.referee.draws) == 3
+    monkeypatch.setattr(preflight, "find_referee", wrong_for_samples)
+    with pytest.raises(Misuse, match="the build computes something else"):
+        autotune.check(autotune.load_model(small_network), samples=[sample])
+
+
+def test_every_command_that_compares_takes_samples(small_network: Path, sample: Path, tmp_path: Path) -> None:
+    job = tmp_path / "jobs.toml"
+    model = f'path = "{small_network}"\nsamples = ["samples"]'
+    job.write_text(f"budget = {{ trials = 2 }}\n[[models]]\n{model}")
+    log, library = tmp_path / "log.jsonl", tmp_path / "small.so"
+    commands = {
+        "check": ("check", small_network),
+        "build": ("build", small_network, "-o", library),
+        "bench": ("bench", small_network),
+        "tune": ("tune", small_network, "--trials", 2, "--log", log),
+    }
+    for command in (commands["build"], commands["tune"]):
+        ended = run_here(*command, "--samples", sample)
+        assert ended.returncode == 0, ended.stderr
+    assert run_here("run", job).returncode == 0
+    np.savez(sample, np.ones((1, 16, 8, 9), np.float32))
+    for command in [(*one, "--samples", sample) for one in commands.values()]:
+        ended = run_here(*command)
+        assert ended.returncode == 2
+        assert "found float32 (1, 16, 8, 9)" in " ".join(ended.stderr.split())
+    job.write_text(job.read_text().replace('["samples"]', '["others"]'))
+    ended = run_here("run", job)
+    assert ended.returncode == 2
+    assert "expected files of inputs; found nothing at" in " ".join(ended.stderr.split())
+
+
 def test_a_build_that_computes_something_else_is_refused_before_the_first_trial(
     small_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,7 +55,7 @@ def job(
         request.library.write_text(request.library.parent.name)
         return BuildResult(Coverage(()), {})
 
-    def check(request: BuildRequest, _threads: int, server: object) -> Preflight:
+    def check(request: BuildRequest, _threads: int, server: object, _samples: object) -> Preflight:
         build(request, server)
         return Preflight(Coverage(()), EngineLatency("model", tuple(before)), (), 1.0, Referee(()), None, {})
 
