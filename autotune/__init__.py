@@ -4,7 +4,11 @@ What is imported from here is loaded then: TVM takes most of a second, which the
 The names and their types are in the stub beside this file.
 """
 
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -63,13 +67,31 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    hook = sys.excepthook
-    try:
-        found = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    finally:
-        # TVM's hook, set when it loads, terminates the program's other processes after any exception.
-        sys.excepthook = hook
+    with _interrupts_deferred():
+        hook = sys.excepthook
+        try:
+            found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        finally:
+            # TVM's hook, set when it loads, terminates the program's other processes after any exception.
+            sys.excepthook = hook
     return found
+
+
+@contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Puts Ctrl-C off: packages whose import was interrupted cannot be imported again."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or handler is None:
+        yield
+        return
+    received: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: received.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if received:
+            signal.raise_signal(signal.SIGINT)
 
 
 def __dir__() -> list[str]:

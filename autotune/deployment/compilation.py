@@ -31,6 +31,7 @@ from autotune.models.onnx_file import InputSpec
 from autotune.models.task_extraction import calls, has_graph
 from autotune.workers.room import require_room
 from search_spaces.errors import AutotuneError, Misuse, StorageError
+from search_spaces.fork_lock import graph_lock
 from search_spaces.space import Candidate
 from search_spaces.target import Target
 from search_spaces.tensor_ir.modules import is_cpu, tvm_target
@@ -118,6 +119,7 @@ class Build:
             raise
 
 
+@graph_lock
 def compile(  # noqa: PLR0913 - public since 0.1
     model: Model | DynamicModel | tvm.IRModule,
     target: Target,
@@ -165,6 +167,7 @@ def compile(  # noqa: PLR0913 - public since 0.1
     return Build(executable, found, target, specs, to_pack - left, left)
 
 
+@graph_lock
 def compile_any_size(path: Path, inputs: DynamicInputs, target: Target) -> Library:
     """Builds a model for any size of its axes, untuned; the function is called `FALLBACK`.
 

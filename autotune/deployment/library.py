@@ -13,9 +13,9 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
-from autotune.deployment.fork_lock import ForkLock
 from autotune.deployment.kernel_pool import CallPlace, KernelPool, usable_threads
 from search_spaces.errors import Misuse, last_line
+from search_spaces.fork_lock import ForkLock
 
 Array = npt.NDArray[Any]
 

@@ -20,6 +20,7 @@ from autotune.models.onnx_passes.redundant_nodes import with_live_nodes
 from autotune.models.origin import origins_of, with_named_nodes
 from autotune.models.passes.float32_sums import with_float32_sums
 from autotune.models.shape_plan import ShapePlan
+from search_spaces.fork_lock import graph_lock
 
 #: The function of a library that computes the largest sizes, or the only ones.
 MAIN = "main"
@@ -70,6 +71,7 @@ def import_variants(path: Path, plan: ShapePlan, notices: tuple[str, ...] = ()) 
     return DynamicModel(path.stem, plan, variants, fallback, path, notices)
 
 
+@graph_lock
 def import_any_size(path: Path, inputs: DynamicInputs) -> tvm.IRModule:
     """The Relax module of a file with symbolic sizes of its axes, imported as TVM does it by itself.
 

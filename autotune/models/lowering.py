@@ -16,11 +16,13 @@ from autotune.models.passes.constant_layouts import with_constant_layouts
 from autotune.models.passes.split_convolutions import with_split_convolutions
 from autotune.models.passes.winograd import Choice, where_expected, with_winograd
 from search_spaces.errors import last_line
+from search_spaces.fork_lock import graph_lock
 from search_spaces.target import Target
 from search_spaces.tensor_ir.modules import is_cpu, tvm_target
 from search_spaces.tensor_ir.vector_unit import vector_unit
 
 
+@graph_lock
 def lower(
     model: Model | DynamicModel | tvm.IRModule, target: Target, choice: Choice = where_expected
 ) -> tvm.IRModule:

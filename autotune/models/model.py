@@ -24,6 +24,7 @@ from autotune.models.origin import Origins, origins_of, with_named_nodes
 from autotune.models.passes.float32_sums import with_float32_sums
 from autotune.models.passes.pairwise_operations import with_pairwise_operations
 from search_spaces.errors import Misuse
+from search_spaces.fork_lock import graph_lock
 
 # Nodes that an error names for each operator.
 _MAX_NAMED = 3
@@ -86,6 +87,7 @@ def read_inputs(path: Path, shapes: Mapping[str, Shape]) -> tuple[InputSpec, ...
     return specs
 
 
+@graph_lock
 def _graph(path: Path, fixed: FixedSizes) -> ImportedGraph:
     match format_of(path):
         case ModelFormat.TORCH:

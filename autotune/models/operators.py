@@ -11,6 +11,7 @@ from tvm import te, topi
 from tvm.s_tir.meta_schedule.testing import te_workload
 
 from search_spaces.errors import Misuse, last_line
+from search_spaces.fork_lock import graph_lock
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir.modules import signature, tvm_target, workload
@@ -71,6 +72,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 _MAY_BE_ZERO = ("padding",)
 
 
+@graph_lock
 def operator_task(text: str, target: Target) -> TuningTask:
     """The task of one operator in float32, written ``name:size,size,…``.
 

@@ -31,7 +31,6 @@ from autotune.cli.main import app, refusal
 from autotune.cli.values import parse_shapes
 from autotune.deployment import isolated_build, side_by_side
 from autotune.deployment.executable import Executable
-from autotune.deployment.fork_lock import ForkLock
 from autotune.deployment.kernel_pool import CallPlace, KernelPool
 from autotune.deployment.library import CallContext, Library
 from autotune.deployment.samples import read_samples
@@ -64,6 +63,7 @@ from cost_models.evaluation.held_out import HeldOut, splits
 from cost_models.program_model import load_program_model
 from cost_models.record_table import RecordTable
 from search_spaces import AutotuneError, Config, Target, ToySpace
+from search_spaces.fork_lock import ForkLock
 from search_spaces.tabular_space import TabularSpace
 from search_spaces.tensor_ir import modules, tvm_version
 from tuning_logs import Failure, FailureKind, Timing, TuningLog, read_log

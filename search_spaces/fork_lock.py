@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import ContextDecorator
 from types import TracebackType
 from weakref import WeakSet
 
@@ -13,8 +14,17 @@ _locks: WeakSet[ForkLock] = WeakSet()
 _held: list[ForkLock] = []
 
 
-class ForkLock:
-    """A lock that a fork in another thread waits for."""
+class _Depth(threading.local):
+    """The number of locks that a thread holds; with one, it does not wait for a fork that waits for that."""
+
+    locks = 0
+
+
+_depth = _Depth()
+
+
+class ForkLock(ContextDecorator):
+    """A lock that a fork in another thread waits for; a thread that holds it may take it again."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -22,14 +32,21 @@ class ForkLock:
             _locks.add(self)
 
     def __enter__(self) -> None:
-        with _gate:
-            pass
+        if not _depth.locks:
+            with _gate:
+                pass
         self._lock.acquire()
+        _depth.locks += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        _depth.locks -= 1
         self._lock.release()
+
+
+#: Held where TVM builds graphs or tensor expressions: it keeps the scopes of these for the process, not for a thread.
+graph_lock = ForkLock()
 
 
 def _take_all() -> None:
