@@ -45,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tracker", required=True, metavar="HOST:PORT")
     parser.add_argument("--key", required=True, help="what boards like this one are called")
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="default: loopback")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument(
+        "--threads", type=int, default=None, help="default: as many as this process may run at once"
+    )
     parser.add_argument(
         "--gpu", type=int, default=None, help="serve this NVIDIA GPU, as the driver counts them"
     )
@@ -53,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _cpu_facts(processor: types.ModuleType, threads: int) -> dict[str, Any]:
+def _cpu_facts(processor: types.ModuleType, allowance: Any, threads: int) -> dict[str, Any]:
     caches = processor.cache_bytes()
     return {
         "cpu_model": processor.cpu_model(),
@@ -64,6 +66,7 @@ def _cpu_facts(processor: types.ModuleType, threads: int) -> dict[str, Any]:
         "l2_bytes": caches.get((2, "Unified")),
         "l3_bytes": caches.get((3, "Unified")),
         "memory_bytes": processor.memory_bytes(),
+        **allowance.limiting_facts(threads),
         **({"emulated": True} if processor.is_emulated() else {}),
     }
 
@@ -72,7 +75,9 @@ def main(arguments: list[str]) -> None:
     """Serves until it is killed. Exits with 1 where it cannot."""
     options = _parser().parse_args(arguments)
     _open_packages()
-    os.environ |= importlib.import_module("autotune.workers.threads").kernel_threads(options.threads)
+    allowance = importlib.import_module("autotune.machine.allowance").read_allowance()
+    threads = options.threads or allowance.threads
+    os.environ |= importlib.import_module("autotune.workers.threads").kernel_threads(threads)
     if options.gpu is not None:
         os.environ |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(options.gpu)}
     processor = importlib.import_module("autotune.devices.processor")
@@ -80,14 +85,14 @@ def main(arguments: list[str]) -> None:
     server = importlib.import_module("autotune.boards.server")
     connection = importlib.import_module("autotune.devices.connection")
     tracker = importlib.import_module("autotune.devices.rpc_tracker")
-    limit_bytes = (options.memory_mib << 20) if options.memory_mib else processor.memory_bytes() // 2
+    limit_bytes = (options.memory_mib << 20) if options.memory_mib else allowance.memory_bytes // 2
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     _say(WARNING)
     try:
         libraries = session.load_runtime()
         # Timings on a GPU are the GPU's, whichever machine it is in.
-        facts = _cpu_facts(processor, options.threads) if options.gpu is None else session.ask_for_gpu()
+        facts = _cpu_facts(processor, allowance, threads) if options.gpu is None else session.ask_for_gpu()
         served = server.BoardServer(
             connection.Rpc(tracker.parse_address(options.tracker), options.key),
             tracker.parse_address(options.listen),
@@ -97,7 +102,7 @@ def main(arguments: list[str]) -> None:
         )
     except Exception as error:  # noqa: BLE001 - the end of the program, whatever it is
         sys.exit(f"autotune: {error}")
-    what = facts.get("gpu_name") or f"{facts['cpu_model']}, {options.threads} threads"
+    what = facts.get("gpu_name") or f"{facts['cpu_model']}, {threads} threads"
     _say(f"{what}, {len(libraries)} runtime libraries")
     served.serve_for_ever()
 

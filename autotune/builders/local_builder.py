@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import NamedTuple
 from autotune.builders.artifact import Artifact
 from autotune.builders.cpu_build import compile_kernel
 from autotune.builders.gpu_build import KEEP_SOURCE, compile_gpu_kernel
+from autotune.machine.allowance import read_allowance
 from autotune.workers.closeable import Closeable
 from autotune.workers.failure import failure_of
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
@@ -43,7 +43,7 @@ class _Compilation(NamedTuple):
 class LocalBuilder(Closeable):
     """Compiles on this machine, one warm worker process for each of its cores.
 
-    workers:      processes, by default one for each usable core;
+    workers:      processes, by default one for each processor that this process may use, as far as memory allows;
     timeout_secs: limit of one candidate; memory_bytes: limit of one process;
     linker:       a C compiler driver that makes a shared library of an object file for the target;
     server:       forks the processes, by default one of the builder's own.
@@ -66,6 +66,8 @@ class LocalBuilder(Closeable):
                 "install gcc or clang, or name the linker",
                 code="AT701",
             )
+        allowance = read_allowance()
+        memory_bytes = min(memory_bytes, allowance.memory_bytes)
         self._timeout_secs = timeout_secs
         self._linker = linker
         self._numbers = itertools.count()
@@ -73,7 +75,7 @@ class LocalBuilder(Closeable):
         self._left: dict[tuple[str, Config], _Compilation] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-build-")
         self._pool = WorkerPool(
-            workers or len(os.sched_getaffinity(0)),
+            workers or allowance.compilers,
             WorkerNeeds(
                 compile_kernel.__module__,
                 {**compiler_threads(), **KEEP_SOURCE},

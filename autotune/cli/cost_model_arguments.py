@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from autotune.cli.console import warn
+from autotune.machine.allowance import read_allowance
 from cost_models.record_table import RecordTable
 
 LogsArgument = Annotated[
@@ -22,7 +22,7 @@ OutputOption = Annotated[
 
 def read_table(logs: list[str]) -> RecordTable:
     """The records of logs with their features; warns of those whose programs cannot be rebuilt."""
-    table = RecordTable.read(logs, processes=os.cpu_count() or 1)
+    table = RecordTable.read(logs, processes=read_allowance().compilers)
     if table.left_out:
         warn(f"{table.left_out} records stand for programs that this version cannot rebuild")
     return table

@@ -9,6 +9,8 @@ from autotune.cli.console import warn
 from autotune.cli.values import parse_dims, parse_shapes
 from autotune.deployment.preflight import Preflight, check
 from autotune.deployment.shape_planning import load_dynamic_model, open_model
+from autotune.devices.device import Device
+from autotune.devices.device_file import find_device
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.model import Model, load_model
 from autotune.models.onnx_file import FixedSizes
@@ -37,6 +39,14 @@ def fixed_sizes(shape: list[str] | None, dim: list[str] | None) -> FixedSizes:
 def read_model(path: Path, sizes: FixedSizes) -> Model:
     """Reads a model file with the sizes of a command line; shows what was decided for the user."""
     return _with_notices_shown(load_model(path, sizes.shapes, sizes.dims))
+
+
+def reach_device(name: str, file: Path | None) -> Device:
+    """The device of a command line; shows what limits it. Raises AutotuneError where it cannot be reached."""
+    found = find_device(name, file)
+    if found.notice:
+        warn(found.notice)
+    return found
 
 
 def log_to_read(where: str | None) -> RecordStore:

@@ -11,7 +11,7 @@ import tvm
 import tvm_ffi
 from tvm import relax
 
-from autotune.deployment.kernel_pool import CallPlace
+from autotune.deployment.kernel_pool import CallPlace, threads_within_quota
 from autotune.deployment.library import Array, Library, as_returned
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
 from autotune.models.dynamic_model import MAIN
@@ -51,7 +51,8 @@ def load(
 ) -> Executable | DynamicExecutable:
     """A model that `Build.save` wrote, ready to be called as ``model(input)``; threads may share it.
 
-    threads: for kernels, at most as many as this process has processors; by default what the model was tuned for.
+    threads: for kernels, at most as many as this process has processors; by default what the model was tuned for,
+             as far as a CPU quota pays for them.
     place:   of the calls; in the calling thread they are faster, but forked children cannot end in order.
     The library is machine code: load only what you trust. Raises Misuse where it is not such a library.
     """
@@ -64,7 +65,7 @@ def load(
         # The plan is a constant: reading it needs no other device.
         machine = relax.VirtualMachine(module, tvm.cpu())
         plan, tuned_for = (_text(machine, name) for name in (PLAN, THREADS))
-        wanted = threads or (int(tuned_for) if tuned_for else None)
+        wanted = threads or (threads_within_quota(int(tuned_for)) if tuned_for else None)
         planned = None if plan is None else ShapePlan.from_json(plan)
     except (RuntimeError, ValueError, OSError, AttributeError, msgspec.MsgspecError) as error:
         raise Misuse(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import psutil
-
+from autotune.machine.allowance import read_allowance
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
@@ -26,7 +25,7 @@ def import_apart(
 
     server: forks it; by default one of its own. Raises Misuse where there is no database, or one that ends the process.
     """
-    memory_bytes = int(psutil.virtual_memory().total * _MEMORY_SHARE)
+    memory_bytes = int(read_allowance().memory_bytes * _MEMORY_SHARE)
     with WorkerPool(1, WorkerNeeds(__name__), memory_bytes, memory_bytes, server) as pool:
         [reply] = pool.map([(Call(_import, (folder, device)), _TIMEOUT_SECS)])
     if not isinstance(reply, Returned):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import weakref
@@ -15,6 +16,7 @@ from typing import TypeVar
 import tvm
 
 from autotune.deployment.kernel_thread import KernelThread, idle_threads, new_thread
+from autotune.machine.control_groups import group_limits
 
 T = TypeVar("T")
 
@@ -80,6 +82,12 @@ class KernelPool:
 def usable_threads(wanted: int) -> int:
     """The number of threads, no more than this process has processors."""
     return max(min(wanted, len(_processors(wanted))), 1)
+
+
+def threads_within_quota(wanted: int) -> int:
+    """The number of threads, no more than the CPU quota of this process's control group pays for."""
+    quota = group_limits().cpu_quota
+    return wanted if quota is None else max(min(wanted, math.floor(quota)), 1)
 
 
 def _resize(threads: int | None) -> None:

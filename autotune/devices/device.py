@@ -10,9 +10,10 @@ from urllib.parse import SplitResult, parse_qs
 
 from autotune.devices.connection import Connection, Cuda, Rpc, parse_connection, split_url
 from autotune.devices.gpu_facts import gpu_facts
-from autotune.devices.host import cpu_facts, cpu_target, usable_cores
+from autotune.devices.host import cpu_facts, cpu_target
 from autotune.devices.processor import cpu_model
 from autotune.devices.rpc_tracker import parse_address, registered_boards
+from autotune.machine.allowance import read_allowance
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.target import Target
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
@@ -31,7 +32,8 @@ class Device:
 
     connection:     the URL it was made from, e.g. "local?threads=1";
     price_per_hour: in the user's currency, None where it is not known;
-    linker:         a C compiler driver that makes shared libraries for the target.
+    linker:         a C compiler driver that makes shared libraries for the target;
+    notice:         a sentence for the user where this process may not use all that the device has, None elsewhere.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Device:
     fingerprint: DeviceFingerprint
     price_per_hour: float | None = None
     linker: str = "cc"
+    notice: str | None = None
 
     @property
     def threads(self) -> int:
@@ -58,19 +61,22 @@ class Device:
 
 
 def local_device(threads: int | None = None) -> Device:
-    """This machine's CPU; threads: by default as many as it has usable cores.
+    """This machine's CPU; threads: by default as many as this process may run at once (affinity, CPU quota).
 
-    Raises Misuse where threads is not positive, or more than there are cores.
+    More threads than that are obeyed, with a notice. Raises Misuse where threads is not positive, or more than the
+    machine has processors.
     """
-    cores = usable_cores()
-    if threads is not None and not 1 <= threads <= cores:
+    allowance = read_allowance()
+    most = allowance.machine_processors
+    if threads is not None and not 1 <= threads <= most:
         raise Misuse(
-            f"expected 1 to {cores} threads, one for each usable core; found {threads}", code="AT402"
+            f"expected 1 to {most} threads, one for each processor of this machine; found {threads}",
+            code="AT402",
         )
     connection = "local" if threads is None else f"local?threads={threads}"
-    threads = threads or cores
-    fingerprint = DeviceFingerprint(cpu_model(), cpu_facts(threads))
-    return Device("local", cpu_target(threads), connection, fingerprint)
+    threads = threads or allowance.threads
+    fingerprint = DeviceFingerprint(cpu_model(), cpu_facts(threads, allowance))
+    return Device("local", cpu_target(threads), connection, fingerprint, notice=allowance.notice(threads))
 
 
 def parse_device(url: str) -> Device:

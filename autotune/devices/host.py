@@ -10,13 +10,9 @@ import psutil
 from tvm.target import codegen
 
 from autotune.devices.processor import cache_bytes, cpu_model, memory_bytes
+from autotune.machine.allowance import Allowance
 from search_spaces.target import Target
 from tuning_logs.records.device_fingerprint import FingerprintValue
-
-
-def usable_cores() -> int:
-    """The number of logical processors that this process may run on."""
-    return len(os.sched_getaffinity(0))
 
 
 def cpu_target(threads: int) -> Target:
@@ -26,8 +22,11 @@ def cpu_target(threads: int) -> Target:
     return target if cpu in ("", "generic") else target.with_attr("mcpu", cpu)
 
 
-def cpu_facts(threads: int) -> Mapping[str, FingerprintValue]:
-    """The facts of a CPU's fingerprint; those that the system does not report are None."""
+def cpu_facts(threads: int, allowance: Allowance) -> Mapping[str, FingerprintValue]:
+    """The facts of a CPU's fingerprint; those that the system does not report are None.
+
+    Limits of the process are facts only where they make so many threads slower than the machine would.
+    """
     caches = cache_bytes()
     return {
         "cpu_model": cpu_model(),
@@ -38,4 +37,5 @@ def cpu_facts(threads: int) -> Mapping[str, FingerprintValue]:
         "l2_bytes": caches.get((2, "Unified")),
         "l3_bytes": caches.get((3, "Unified")),
         "memory_bytes": memory_bytes(),
+        **allowance.limiting_facts(threads),
     }

@@ -14,9 +14,9 @@ from importlib import metadata
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from autotune.devices.machine_state import MachineState, MachineWatch
+from autotune.machine.allowance import Allowance, read_allowance
 from autotune.tuning.provenance import utc_now
 from search_spaces.tensor_ir.tvm_version import PINS
 
@@ -48,12 +48,14 @@ class Finding(msgspec.Struct, frozen=True):
 def check_machine(output: Path, sys: Path = Path("/sys")) -> Iterator[Finding]:
     """Checks everything but the devices; output: the folder of a future job. Takes about two seconds."""
     watch = MachineWatch(sys)
+    allowance = read_allowance()
     yield from check_pins(PINS)
     yield check_compiler("C compiler", "cc", ".c")
     yield check_compiler("C++ compiler", "c++", ".cpp")
     yield check_folder("output folder", output)
     yield check_folder("temporary folder", Path(tempfile.gettempdir()))
-    yield check_memory(int(psutil.virtual_memory().available))
+    yield check_memory(allowance.free_bytes)
+    yield from check_allowance(allowance)
     yield check_governors(sys)
     time.sleep(_WATCHED_SECS)
     yield from check_state(watch.look(utc_now()))
@@ -122,6 +124,45 @@ def check_memory(available: int) -> Finding:
     health = Health.PROBLEM if available < _GIB else Health.WARNING if available < 3 * _GIB else Health.GOOD
     remedy = "" if health is Health.GOOD else "end other programs: compilers want 3 GiB"
     return Finding("memory", health, f"{available / _GIB:.1f} GiB free", remedy)
+
+
+def check_allowance(allowance: Allowance) -> Iterator[Finding]:
+    """Checks the processors and the memory that this process may use against those of the machine."""
+    count, most = len(allowance.processors), allowance.machine_processors
+    quota = allowance.cpu_quota
+    if quota is None:
+        yield Finding("CPU quota", Health.GOOD, "none below the processors")
+    else:
+        remedy = f"raise it (docker run --cpus, cpu.max, cpu.cfs_quota_us); meanwhile local takes {allowance.threads}"
+        found = f"{quota:g} processors by a control group's quota: threads beyond it are throttled"
+        yield Finding("CPU quota", Health.WARNING, found, remedy)
+    affinity = f"{count} of {most} processors"
+    if count < most:
+        remedy = (
+            "taskset, cpuset.cpus or docker run --cpuset-cpus give it more; records are for so many threads"
+        )
+        yield Finding("affinity", Health.WARNING, affinity, remedy)
+    else:
+        yield Finding("affinity", Health.GOOD, affinity)
+    yield check_siblings(allowance)
+    if allowance.has_memory_limit:
+        size = allowance.memory_bytes
+        found = f"{size / _GIB:.1f} GiB by a control group"
+        health = Health.GOOD if size >= 4 * _GIB else Health.WARNING if size >= 2 * _GIB else Health.PROBLEM
+        remedy = "" if health is Health.GOOD else "raise it to 4 GiB (docker run --memory, memory.max)"
+        yield Finding("memory limit", health, found, remedy)
+    else:
+        yield Finding("memory limit", Health.GOOD, "none below the machine's memory")
+
+
+def check_siblings(allowance: Allowance) -> Finding:
+    """Checks that the processors are cores of their own; siblings share one core's arithmetic units."""
+    count, cores = len(allowance.processors), allowance.cores
+    found = f"{count} processors of {cores} physical core{'' if cores == 1 else 's'}"
+    if count == cores:
+        return Finding("SMT siblings", Health.GOOD, found)
+    remedy = f"local?threads={cores} where more threads are not faster (tune finds out by itself)"
+    return Finding("SMT siblings", Health.WARNING, found, remedy)
 
 
 def check_governors(sys: Path) -> Finding:

@@ -71,7 +71,7 @@ class DevicePlan:
 
 @dataclass(frozen=True)
 class JobPlan:
-    """A request with its models and devices loaded; notices: of its models, see `Model`."""
+    """A request with its models and devices loaded; notices: of its models and devices, see `Model`."""
 
     request: JobRequest
     devices: tuple[DevicePlan, ...]
@@ -131,6 +131,7 @@ def plan_job(request: JobRequest) -> JobPlan:
         fixed = replace(wanted, shapes=module.shapes, dims={}, plan=plan)
         for url in wanted.devices:
             device = request.reach(url)
+            notices += [device.notice] if device.notice else []
             _, models = planned.setdefault((device.fingerprint.key, str(device.target)), (device, []))
             if any(model.name == wanted.name for model in models):
                 continue
@@ -138,7 +139,7 @@ def plan_job(request: JobRequest) -> JobPlan:
             called = tasks_together(variants) or extract_tasks(module, device.target)
             tasks = tasks_together((called, other_forms(module, device.target)))
             models.append(PlannedModel(wanted.name, tasks, wanted.priority, fixed, variants))
-    return JobPlan(request, share_out(list(planned.values())), notices=tuple(notices))
+    return JobPlan(request, share_out(list(planned.values())), notices=tuple(dict.fromkeys(notices)))
 
 
 def share_out(device_runs: Sequence[tuple[Device, Sequence[PlannedModel]]]) -> tuple[DevicePlan, ...]:

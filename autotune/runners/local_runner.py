@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
-
 from autotune.builders.artifact import Artifact
 from autotune.devices.device import Device
+from autotune.machine.allowance import read_allowance
 from autotune.measurement.cpu_kernel import try_on_cpu
 from autotune.measurement.kernel_trial import TrialOptions
 from autotune.measurement.local_reference import thread_speedup, time_reference_kernel
@@ -80,7 +79,7 @@ class LocalRunner(Closeable):
         self._drift = DriftMonitor()
         self._references = References()
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
-        memory_bytes = self._limits.memory_bytes or psutil.virtual_memory().total // 2
+        memory_bytes = self._limits.memory_bytes or read_allowance().memory_bytes // 2
         recycle_bytes = min(2 * _GIB, memory_bytes // 2)
         needs = WorkerNeeds(
             self._program.try_kernel.__module__, self._program.environment, Path(self._scratch.name)

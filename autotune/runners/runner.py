@@ -33,7 +33,7 @@ class TrialLimits:
 
     timeout_secs:           of one candidate, checks and repeats together, on a board the way there as well;
     reference_timeout_secs: of the untuned program, which on GPUs may be a thousand times slower;
-    memory_bytes:           of the worker process: here by default half of this machine's memory, for boards 4 GiB.
+    memory_bytes:           of the worker process: here by default half of what this process may use, for boards 4 GiB.
     """
 
     timeout_secs: float = 10.0

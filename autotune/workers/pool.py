@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 
-import psutil
-
+from autotune.machine.allowance import read_allowance
 from autotune.workers.closeable import Closeable
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.process import Call, WorkerProcess, WorkerState
@@ -149,9 +148,9 @@ class WorkerPool(Closeable):
 
 
 def lasting_worker(needs: WorkerNeeds, server: ForkServer | None = None) -> WorkerPool:
-    """A pool of one process, which may use all of this machine's memory and is never replaced for holding much.
+    """A pool of one process, which may use as much memory as this one and is never replaced for holding much.
 
     server: forks it; by default one of the pool's own.
     """
-    memory_bytes = int(psutil.virtual_memory().total)
+    memory_bytes = read_allowance().memory_bytes
     return WorkerPool(1, needs, memory_bytes, memory_bytes, server)

@@ -16,6 +16,7 @@ class DeviceFingerprint:
     """A device as measured: its name for people, and the facts that make timings comparable.
 
     facts holds, for a CPU: cpu_model, isa, cores, threads, l1d_bytes, l2_bytes, l3_bytes, memory_bytes;
+    and where they limit the process: cpu_quota (processors), processors (by affinity), cores_allowed;
     for a GPU: gpu_name, driver, compute_capability. `threads` is the number the kernels ran with.
     """
 

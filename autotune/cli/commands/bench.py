@@ -20,7 +20,7 @@ from autotune.cli.arguments import (
 )
 from autotune.cli.console import print_json, tell
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
-from autotune.cli.inputs import fixed_sizes, log_to_read, read_model
+from autotune.cli.inputs import fixed_sizes, log_to_read, reach_device, read_model
 from autotune.cli.tables import print_table
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import Engine
@@ -31,7 +31,6 @@ from autotune.deployment.reference import find_referee, reference_for
 from autotune.deployment.reference_engine import reference_engine
 from autotune.deployment.samples import read_samples
 from autotune.deployment.side_by_side import ModelComparison, TimingSettings, side_by_side
-from autotune.devices.device_file import find_device
 from autotune.jobs.durations import show_secs
 from autotune.jobs.table import Column, Table
 from autotune.models.model import Model
@@ -65,7 +64,7 @@ def bench(
     without ONNX Runtime's graph optimizations, some of which approximate; where they differ by more than rounding
     explains the exit code is 1.
     """
-    where = find_device(device, devices)
+    where = reach_device(device, devices)
     if not where.is_here:
         raise Misuse(
             f"whole models run on this machine only; found {device!r}, which is elsewhere", code="AT708"

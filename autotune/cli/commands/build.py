@@ -22,7 +22,7 @@ from autotune.cli.arguments import (
 )
 from autotune.cli.console import ERR, print_json, tell, warn
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
-from autotune.cli.inputs import log_to_read, read_sized_model
+from autotune.cli.inputs import log_to_read, reach_device, read_sized_model
 from autotune.cli.tables import TableView, print_table
 from autotune.deployment.any_size_check import find_size_mistake
 from autotune.deployment.compilation import compile
@@ -32,7 +32,6 @@ from autotune.deployment.reference import find_referee, reference_for
 from autotune.deployment.samples import Sample, read_samples
 from autotune.deployment.side_by_side import EngineLatency, TimingSettings, trial_run
 from autotune.devices.device import Device
-from autotune.devices.device_file import find_device
 from autotune.jobs.durations import show_secs
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.model import Model
@@ -70,7 +69,7 @@ def build(
 ) -> None:
     """Build a model with the best schedules of a log, or default ones, say which operators the log covers, and measure
     the result where the device is of this machine."""
-    where = find_device(device, devices)
+    where = reach_device(device, devices)
     if os.path.isdir(output):
         raise Misuse(f"--output is the file of the library; found the folder {output}", code="AT803")
     records = log_to_read(log)

@@ -14,11 +14,10 @@ from autotune.cli.arguments import (
     ShapeOption,
 )
 from autotune.cli.console import print_json, tell, warn
-from autotune.cli.inputs import fixed_sizes, read_model
+from autotune.cli.inputs import fixed_sizes, reach_device, read_model
 from autotune.cli.tables import print_table
 from autotune.deployment.preflight import Preflight
 from autotune.deployment.preflight import check as check_model
-from autotune.devices.device_file import find_device
 from autotune.jobs.durations import show_secs
 from autotune.jobs.table import Column, Table
 
@@ -38,7 +37,7 @@ def check(
     It is built without tuning and run once, in seconds; every job begins with it. Where the model fails, the message
     names the node of the file, and the exit code is 2.
     """
-    where = find_device(device, devices)
+    where = reach_device(device, devices)
     network = read_model(model, fixed_sizes(shape, dim))
     found = check_model(network, where, context.obj, samples or ())
     if json:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from autotune.cli.arguments import DevicesOption, JsonOption
-from autotune.cli.console import print_json
+from autotune.cli.console import print_json, warn
 from autotune.cli.tables import print_table
 from autotune.devices.device import Device
 from autotune.devices.device_file import find_device, read_devices
@@ -26,6 +26,9 @@ def devices(
     reached, is an error."""
     names = names or ([one.name for one in read_devices(file)] if file else ["local"])
     found = [find_device(name, file) for name in names]
+    for device in found:
+        if device.notice:
+            warn(device.notice)
     speedups = {device.connection: thread_speedup(device) for device in found}
     if json:
         print_json([_row(device, speedups[device.connection]) for device in found])
@@ -63,5 +66,6 @@ def _row(device: Device, speedup: float | None) -> dict[str, object]:
         "threads": device.threads,
         "speedup": speedup,
         "fingerprint": device.fingerprint.key,
+        "notice": device.notice,
         "facts": dict(device.fingerprint.facts),
     }

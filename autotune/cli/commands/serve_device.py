@@ -20,7 +20,8 @@ def serve_device(
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where clients connect; port 0 is any.")
     ] = "127.0.0.1:0",
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, max=4096, help="Default: one per core.")
+        int | None,
+        typer.Option("--threads", min=1, max=4096, help="Default: as many as this process may run at once."),
     ] = None,
     gpu: Annotated[
         int | None, typer.Option("--gpu", min=0, max=4096, help="Serve this NVIDIA GPU instead.")

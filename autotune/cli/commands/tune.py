@@ -167,7 +167,8 @@ def _plan(request: JobRequest, op: str | None, device: str) -> JobPlan:
     if op is None:
         return plan_job(request)
     where = request.reach(device)
-    return JobPlan(request, share_out([(where, [PlannedModel(op, (operator_task(op, where.target),))])]))
+    planned = share_out([(where, [PlannedModel(op, (operator_task(op, where.target),))])])
+    return JobPlan(request, planned, notices=(where.notice,) if where.notice else ())
 
 
 def _baseline(log: RecordStore, task: TuningTask, device: DeviceFingerprint | None) -> TuningRecord | None:

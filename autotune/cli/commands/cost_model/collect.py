@@ -19,10 +19,9 @@ from autotune.cli.arguments import (
     ShapeOption,
 )
 from autotune.cli.console import ERR, print_json, tell
-from autotune.cli.inputs import fixed_sizes, read_tasks
+from autotune.cli.inputs import fixed_sizes, reach_device, read_tasks
 from autotune.cli.progress import LineProgress
 from autotune.cli.stop_signal import StopSignal
-from autotune.devices.device_file import find_device
 from autotune.jobs.durations import parse_secs, show_secs
 from autotune.tuning.budget import Budget
 from autotune.tuning.collection import Collection
@@ -58,7 +57,7 @@ def collect(
     """Measure a sample of a model's tasks to train a cost model on: every task alike, slow candidates included.
 
     Ctrl-C stops; the same command goes on from there."""
-    where = find_device(device, devices)
+    where = reach_device(device, devices)
     budget = Budget(trials, None if time is None else parse_secs(time))
     tasks = read_tasks(model, op, fixed_sizes(shape, dim), where.target)
     failures: Counter[str] = Counter()

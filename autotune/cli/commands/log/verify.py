@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from autotune.cli.arguments import MOST_CONFIGS, DeviceOption, DevicesOption, JsonOption
+from autotune.cli.inputs import reach_device
 from autotune.cli.log_arguments import LogArgument, read
 from autotune.cli.rows import CsvOption, chosen_format, print_rows
-from autotune.devices.device_file import find_device
 from autotune.tuning.verification import Verification, verified
 from search_spaces import AutotuneError
 from tuning_logs import Failure
@@ -34,7 +34,7 @@ def verify(
     Exits with 1 where one does not build, does not run, or gives a wrong result.
     """
     format = chosen_format(json=json, csv=csv)
-    found = list(verified(read(log), find_device(device, devices), top))
+    found = list(verified(read(log), reach_device(device, devices), top))
     print_rows(format, f"{log} on {device}", [_row(each) for each in found], _ORDER)
     failed = [each for each in found if isinstance(each.measured, Failure)]
     if failed:

@@ -47,7 +47,7 @@ def test_the_fingerprint_is_the_same_every_time() -> None:
         ("local?threads=two", "expected a number of threads"),
         ("local?threads=0", "threads"),
         ("local?threads=-1", "expected a number of threads"),
-        ("local?threads=100000", "one for each usable core; found 100000"),
+        ("local?threads=100000", "one for each processor of this machine; found 100000"),
     ],
 )
 def test_other_urls_are_refused_with_what_is_known(url: str, said: str) -> None:

@@ -1,0 +1,1 @@
+"""The part of this machine that this process may use."""
