@@ -10,6 +10,7 @@ from autotune.devices.device import Device, parse_device
 from autotune.doctor.machine import Finding, Health
 from autotune.measurement.local_reference import time_reference_kernel
 from autotune.runners.factory import thread_speedup
+from autotune.runners.thread_scaling import LEAST_SPEEDUP
 from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call
@@ -41,11 +42,26 @@ def check_device(url: str) -> Iterator[Finding]:
     if speedup is None:
         yield Finding(f"device {url}", Health.GOOD, f"{device.fingerprint.name}: answers")
         return
-    found = f"{device.fingerprint.name}: {device.threads} threads, {speedup:.2f} times as fast as one"
-    yield Finding(f"device {url}", Health.GOOD, found)
+    if device.threads > 1 and speedup < LEAST_SPEEDUP:
+        yield Finding(
+            f"device {url}",
+            Health.WARNING,
+            f"{device.fingerprint.name}: {device.threads} threads are {speedup:.2f} times as fast as one",
+            "end other programs; tune goes on with the threads that are fastest, local?threads=1 says so at once",
+        )
+    else:
+        yield _good_threads(url, device, speedup)
     if not device.is_here:
         return
+    if device.notice:
+        remedy = "leave the number of threads out, or raise the limit"
+        yield Finding(f"threads of {url}", Health.WARNING, device.notice, remedy)
     yield check_drift(f"steadiness of {url}", _reference_secs(device))
+
+
+def _good_threads(url: str, device: Device, speedup: float) -> Finding:
+    found = f"{device.fingerprint.name}: {device.threads} threads, {speedup:.2f} times as fast as one"
+    return Finding(f"device {url}", Health.GOOD, found)
 
 
 def check_drift(what: str, reference_secs: list[float]) -> Finding:

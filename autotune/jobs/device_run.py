@@ -115,11 +115,18 @@ class DeviceRun:
             facts=dict(device.fingerprint.facts),
             trials=tuner.trials if tuner and tuner.trials else known.trials if known else 0,
             slowdown=tuner.slowdown if tuner else 1.0,
-            warning=tuner.drift_warning if tuner else known.warning if known else None,
+            warning=self._warning(),
             roofline=self.roofline,
             quarantine=self.trouble,
             price_per_hour=device.price_per_hour,
         )
+
+    def _warning(self) -> str | None:
+        """A sentence for the user of the threads that are used, of a change of the machine, and of drift."""
+        if self.tuner is None:
+            return self._known.warning if self._known else self.plan.device.notice
+        lines = (self.plan.device.notice, self.tuner.thread_warning, self.tuner.drift_warning)
+        return "; ".join(line for line in lines if line) or None
 
     def task_snapshots(self) -> list[TaskStatus]:
         """The tasks of the device as they stand, in the order of the plan."""

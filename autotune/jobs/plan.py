@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 from autotune.deployment.shape_planning import open_model
 from autotune.devices.device import Device
 from autotune.jobs.job_file import JobRequest, ModelRequest
+from autotune.jobs.status import read_status
 from autotune.models.algorithm_choice import other_forms
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.task_extraction import extract_tasks, tasks_of_variants, tasks_together
+from autotune.runners.thread_choice import patience_secs, with_fastest_threads, with_threads
 from autotune.search.pretrained_model import PretrainedModel, load_pretrained
 from autotune.search.samplers import SamplerKind, sampler_factory, without_prior
 from autotune.tuning.budget import Budget
 from autotune.tuning.objective import ModelShare
 from autotune.tuning.tuning_job import TuningJob
+from autotune.workers.fork_server import ForkServer
 from search_spaces import SearchSpace, TuningTask
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 
@@ -115,22 +118,25 @@ class JobPlan:
         return Budget(trials, secs, whole.gain_per_hour)
 
 
-def plan_job(request: JobRequest) -> JobPlan:
-    """Loads the models of a request and extracts their tasks.
+def plan_job(request: JobRequest, server: ForkServer | None = None) -> JobPlan:
+    """Loads the models of a request, chooses the number of threads of `local`, and extracts the models' tasks.
 
     Devices that are one and the same, whatever they are called, are one; each gets the part of the budget that the
-    priorities of its models are of all. Raises Misuse as `load_model` does, and AutotuneError where a device
-    cannot be reached.
+    priorities of its models are of all. server: forks the processes that measure threads. Raises Misuse as
+    `load_model` does, and AutotuneError where a device cannot be reached.
     """
     planned: dict[tuple[str, str], tuple[Device, list[PlannedModel]]] = {}
     notices: list[str] = []
+    reached: dict[str, Device] = {}
     for wanted in request.models:
         module = open_model(wanted.path, wanted.shapes, wanted.dims, wanted.max_mb)
         notices += module.notices
         plan = module.plan if isinstance(module, DynamicModel) else None
         fixed = replace(wanted, shapes=module.shapes, dims={}, plan=plan)
         for url in wanted.devices:
-            device = request.reach(url)
+            if url not in reached:
+                reached[url] = reach(request, url, server)
+            device = reached[url]
             notices += [device.notice] if device.notice else []
             _, models = planned.setdefault((device.fingerprint.key, str(device.target)), (device, []))
             if any(model.name == wanted.name for model in models):
@@ -140,6 +146,23 @@ def plan_job(request: JobRequest) -> JobPlan:
             tasks = tasks_together((called, other_forms(module, device.target)))
             models.append(PlannedModel(wanted.name, tasks, wanted.priority, fixed, variants))
     return JobPlan(request, share_out(list(planned.values())), notices=tuple(dict.fromkeys(notices)))
+
+
+def reach(request: JobRequest, url: str, server: ForkServer | None = None) -> Device:
+    """A device of a job; `local` with the threads of the job's earlier runs, or else those that are fastest here.
+
+    Raises AutotuneError where it cannot be reached.
+    """
+    device = request.reach(url)
+    earlier = read_status(request.output) if request.output else None
+    for known in earlier.devices if earlier else ():
+        if known.connection == device.connection == "local" and known.threads < device.threads:
+            # The trials of another number of threads would not count, and the budget would begin anew.
+            as_before = with_threads(device, known.threads)
+            if as_before.fingerprint.key == known.fingerprint:
+                count = f"{known.threads} thread{'' if known.threads == 1 else 's'}"
+                return replace(as_before, notice=f"{count}, as in the job's earlier runs")
+    return with_fastest_threads(device, patience_secs(request.budget.secs), server)
 
 
 def share_out(device_runs: Sequence[tuple[Device, Sequence[PlannedModel]]]) -> tuple[DevicePlan, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TypeVar
 
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.connection import Cuda, Local, Rpc
@@ -12,11 +12,12 @@ from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.gpu_runner import CORES, flushing, gpu_runner
 from autotune.runners.local_runner import LocalRunner
 from autotune.runners.rpc_runner import BoardOptions, RpcRunner
-from autotune.runners.runner import Runner
-from autotune.runners.thread_scaling import check_threads
+from autotune.runners.thread_scaling import best_speedup, check_threads
+from autotune.runners.thread_watch import ThreadWatch
 from autotune.workers.fork_server import ForkServer
 
-_Runner = TypeVar("_Runner", LocalRunner, RpcRunner)
+# How long busy processors are waited for where nothing but the speedup is asked for.
+_PATIENCE_SECS = 2.0
 
 
 def open_builder(device: Device, server: ForkServer | None = None) -> LocalBuilder:
@@ -35,7 +36,8 @@ def open_runner(
     stopwatch: the policy for repeats, by default a search's;
     server:    forks a process that measures here, by default one of the runner's own.
 
-    Raises AutotuneError where the device's threads lose against one of them, or its tracker does not answer.
+    Raises AutotuneError where a board's threads lose against one of them, or its tracker does not answer. Those of
+    this machine are looked at by a `ThreadWatch`.
     """
     match device.via:
         case Rpc() as boards if device.target.is_gpu:
@@ -49,12 +51,12 @@ def open_runner(
         case Cuda(index):
             return gpu_runner(device, index, stopwatch, server=server)
         case Local():
-            return _checked(device, LocalRunner(device, stopwatch, server=server))
+            return LocalRunner(device, stopwatch, server=server)
 
 
 def enter_runner(
     stack: ExitStack, device: Device, stopwatch: Stopwatch | None = None, server: ForkServer | None = None
-) -> Runner:
+) -> LocalRunner | RpcRunner:
     """As `open_runner`; the stack closes the runner."""
     runner = open_runner(device, stopwatch, server)
     stack.callback(runner.close)
@@ -67,10 +69,24 @@ def thread_speedup(device: Device) -> float | None:
     with open_runner(device) as runner:
         if device.target.is_gpu or device.fingerprint.facts.get("emulated"):
             return None
-        return 1.0 if device.threads == 1 else runner.thread_speedup()
+        return 1.0 if device.threads == 1 else best_speedup(runner, _PATIENCE_SECS)
 
 
-def _checked(device: Device, runner: _Runner) -> _Runner:
+def watch_threads(
+    device: Device, runner: LocalRunner | RpcRunner, clock: Callable[[], float]
+) -> ThreadWatch | None:
+    """A watch on the threads of this machine's CPU, which has looked once; None for other devices.
+
+    Raises AutotuneError where the reference kernel does not run.
+    """
+    if not isinstance(device.via, Local):
+        return None
+    watch = ThreadWatch(device, runner, clock)
+    watch.look()
+    return watch
+
+
+def _checked(device: Device, runner: RpcRunner) -> RpcRunner:
     try:
         check_threads(device, runner)
     except BaseException:

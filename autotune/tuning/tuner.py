@@ -15,9 +15,10 @@ import numpy as np
 from autotune.builders.artifact import Artifact
 from autotune.builders.builder import Builder, build_most
 from autotune.runners.drift import drift_warning
-from autotune.runners.factory import enter_runner, open_builder
+from autotune.runners.factory import enter_runner, open_builder, watch_threads
 from autotune.runners.runner import Outcome, Runner
 from autotune.runners.steady_runner import SteadyRunner
+from autotune.runners.thread_watch import ThreadWatch
 from autotune.search.task_study import TaskStudy
 from autotune.search.warm_start import InitialConfigs
 from autotune.tuning.execution import Execution, Inline
@@ -48,13 +49,17 @@ class _Run:
     builder: Builder
     runner: SteadyRunner
     execution: Execution
+    watch: ThreadWatch | None
     studies: dict[TuningTask, TaskStudy] = field(default_factory=dict)
 
     def measure(
         self, best_secs: float, artifacts: Sequence[Artifact]
     ) -> Generator[list[Any], None, list[Outcome]]:
         """Runs artifacts where the execution says; best_secs: the best latency of their task so far."""
-        return (yield from self.execution.run(lambda: self.runner.run(artifacts, best_secs)))
+        outcomes = yield from self.execution.run(lambda: self.runner.run(artifacts, best_secs))
+        if self.watch:
+            self.watch.look()
+        return outcomes
 
 
 class Tuner:
@@ -97,6 +102,7 @@ class Tuner:
         self._builder = builder
         self._runner = runner
         self._steady_runner: SteadyRunner | None = None
+        self._watch: ThreadWatch | None = None
         self._clock = clock
         self._started = clock()
         self._is_stopping = False
@@ -122,6 +128,12 @@ class Tuner:
         """The tasks to search: those that a model calls; of the others the default schedule is measured."""
         return [one for one in self.progress.values() if one.task.weight]
 
+    @property
+    def thread_warning(self) -> str | None:
+        """A warning for the user of threads that lose against one, or of a machine that grants others than at the
+        start; None elsewhere."""
+        return self._watch.warning if self._watch else None
+
     def stop(self) -> None:
         """Asks the tuner to end once the round under way is in the log."""
         self._is_stopping = True
@@ -141,14 +153,22 @@ class Tuner:
                 server = stack.enter_context(kernel_server())
             # The builder's processes start while the runner is checked.
             builder = self._builder or stack.enter_context(open_builder(device, server))
-            opened = self._runner or (
-                yield from execution.run(lambda: enter_runner(stack, device, self.job.stopwatch, server))
+            self._steady_runner = SteadyRunner(
+                self._runner or (yield from self._open_runner(stack, execution, server))
             )
-            self._steady_runner = SteadyRunner(opened)
-            run = _Run(builder, self._steady_runner, execution)
+            run = _Run(builder, self._steady_runner, execution, self._watch)
             yield from self._baselines(run)
             yield from self._search(run)
             yield from self._finals(run)
+
+    def _open_runner(
+        self, stack: ExitStack, execution: Execution, server: ForkServer | None
+    ) -> Generator[list[Any], None, Runner]:
+        """The runner of the job's device, closed by the stack, with a watch on its threads."""
+        device = self.job.device
+        opened = yield from execution.run(lambda: enter_runner(stack, device, self.job.stopwatch, server))
+        self._watch = yield from execution.run(lambda: watch_threads(device, opened, self._clock))
+        return opened
 
     def _baselines(self, run: _Run) -> Generator[list[TuningRecord], None, None]:
         """Runs every task's default schedule: the reference for numerics, and the latency to beat. The studies of the

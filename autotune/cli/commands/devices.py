@@ -13,6 +13,7 @@ from autotune.devices.device import Device
 from autotune.devices.device_file import find_device, read_devices
 from autotune.jobs.table import Column, Table
 from autotune.runners.factory import thread_speedup
+from autotune.runners.thread_scaling import LEAST_SPEEDUP
 
 
 def devices(
@@ -22,14 +23,18 @@ def devices(
     file: DevicesOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List devices, their targets and what their threads bring; a device whose threads lose, or that cannot be
-    reached, is an error."""
+    """List devices, their targets and what their threads bring; a device that cannot be reached, or a board whose
+    threads lose, is an error."""
     names = names or ([one.name for one in read_devices(file)] if file else ["local"])
     found = [find_device(name, file) for name in names]
     for device in found:
         if device.notice:
             warn(device.notice)
     speedups = {device.connection: thread_speedup(device) for device in found}
+    for device in found:
+        speedup = speedups[device.connection]
+        if device.threads > 1 and speedup is not None and speedup < LEAST_SPEEDUP:
+            warn(f"{device.connection}: {device.threads} threads are {speedup:.2f} times as fast as one")
     if json:
         print_json([_row(device, speedups[device.connection]) for device in found])
         return

@@ -47,7 +47,7 @@ def run(
     request = read_job_file(jobs)
     if dashboard:
         request = replace(request, dashboard=dashboard)
-    plan = plan_job(request)
+    plan = plan_job(request, context.obj)
     if dry_run:
         has_log = is_url(request.log) or os.path.exists(request.log)
         log = read_log(request.log) if has_log else TuningLog.in_memory()

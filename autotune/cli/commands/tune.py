@@ -31,13 +31,14 @@ from autotune.devices.device import parse_device
 from autotune.devices.device_file import read_devices
 from autotune.jobs.durations import parse_secs
 from autotune.jobs.job_file import JobRequest, ModelRequest
-from autotune.jobs.plan import JobPlan, PlannedModel, plan_job, share_out
+from autotune.jobs.plan import JobPlan, PlannedModel, plan_job, reach, share_out
 from autotune.jobs.status import JobStatus
 from autotune.models.operators import operator_task
 from autotune.search.pretrained_model import NO_MODEL, SHIPPED
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
 from autotune.tuning.limits import MOST_BATCH, MOST_TRIALS
+from autotune.workers.fork_server import ForkServer
 from search_spaces import Misuse, TuningTask
 from search_spaces.config import baseline_config
 from tuning_logs import DeviceFingerprint, Failure, RecordStore, Timing, TuningRecord
@@ -142,7 +143,7 @@ def tune(
         described=described,
         cost_model=_cost_model(cost_model, sampler),
     )
-    result = run_with_progress(_plan(request, op, device), started, context.obj)
+    result = run_with_progress(_plan(request, op, device, context.obj), started, context.obj)
     if json:
         print_json(_summary(request, result.status, result.log))
     else:
@@ -163,10 +164,10 @@ def _cost_model(text: str | None, sampler: SamplerKind) -> Path | None:
     return Path(text)
 
 
-def _plan(request: JobRequest, op: str | None, device: str) -> JobPlan:
+def _plan(request: JobRequest, op: str | None, device: str, server: ForkServer) -> JobPlan:
     if op is None:
-        return plan_job(request)
-    where = request.reach(device)
+        return plan_job(request, server)
+    where = reach(request, device, server)
     planned = share_out([(where, [PlannedModel(op, (operator_task(op, where.target),))])])
     return JobPlan(request, planned, notices=(where.notice,) if where.notice else ())
 

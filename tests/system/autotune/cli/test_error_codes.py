@@ -411,7 +411,7 @@ def _(case: Case) -> None:
 
 @raises("AT409")
 def _(case: Case) -> None:
-    case.patch.setattr(thread_scaling, "_PAUSE_SECS", 0.0)
+    case.patch.setattr(thread_scaling, "_PATIENCE_SECS", 0.0)
     device = SimpleNamespace(threads=2)
     thread_scaling.check_threads(device, SimpleNamespace(thread_speedup=lambda: 0.5))  # type: ignore[arg-type]
 
@@ -529,7 +529,7 @@ def _(case: Case) -> None:
     wrong = SimpleNamespace(mistake="output 0: off by one", latencies=(), ratios=(), check=check)
     network = SimpleNamespace(path=Path("x.onnx"), shapes={}, inputs=(), format=ModelFormat.ONNX)
     for name, value in (
-        ("find_device", here),
+        ("reach_device", here),
         ("read_model", network),
         ("compile", saved),
         ("find_referee", None),
@@ -544,14 +544,14 @@ def _(case: Case) -> None:
     here = SimpleNamespace(is_here=True, target=LLVM, fingerprint=None, threads=1)
     coverage = SimpleNamespace(rows=(), untuned=(), borrowed=(), missed_share=0.5)
     built = SimpleNamespace(coverage=coverage)
-    for name, value in (("find_device", here), ("read_sized_model", None), ("compile", built)):
+    for name, value in (("reach_device", here), ("read_sized_model", None), ("compile", built)):
         case.patch.setattr(build, name, lambda *_arguments, found=value, **_options: found)
     case.command("build", "x.onnx", "--log", case.log(), "-o", case.folder / "x.so", "--strict", "0.1")
 
 
 @raises("AT708")
 def _(case: Case) -> None:
-    case.patch.setattr(bench, "find_device", lambda *_arguments: SimpleNamespace(is_here=False))
+    case.patch.setattr(bench, "reach_device", lambda *_arguments: SimpleNamespace(is_here=False))
     case.command("bench", "x.onnx", "--log", case.log())
 
 

@@ -33,7 +33,7 @@ def test_threads_without_cores_are_refused_with_advice(
     one_core: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Each further look is another chance for a neighbour to make one thread look slow.
-    monkeypatch.setattr("autotune.runners.thread_scaling._ATTEMPTS", 3)
+    monkeypatch.setattr("autotune.runners.thread_scaling._PATIENCE_SECS", 1.0)
     device = local_device()
     crowded = type(device)("local", device.target.with_attr("num-cores", 4), "local", device.fingerprint)
     with (

@@ -1,0 +1,79 @@
+"""A job on processors that are shared: it goes on, and says with how many threads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.control_group import limited
+from tuning_logs import read_log
+
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors"),
+]
+TUNE = ("tune", "--op", "matmul:64,64,64", "--trials", "4", "--json", "--log", "log.jsonl", "--device")
+
+
+def tune(
+    folder: Path, device: str, enter: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "autotune.cli.main", *TUNE, device],
+        cwd=folder,
+        preexec_fn=enter,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@contextmanager
+def busy(processors: int) -> Iterator[None]:
+    """Other programs that keep so many processors busy, three on each."""
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3 * processors)]
+    try:
+        yield
+    finally:
+        for one in spinning:
+            one.kill()
+            one.wait()
+
+
+def facts_of(folder: Path) -> list[dict[str, object]]:
+    return [dict(one.facts) for one in read_log(str(folder / "log.jsonl")).devices()]
+
+
+def test_a_busy_neighbour_does_not_end_a_job(tmp_path: Path) -> None:
+    with busy(len(os.sched_getaffinity(0))):
+        done = tune(tmp_path, "local")
+    assert done.returncode == 0, done.stderr
+    [facts] = facts_of(tmp_path)
+    tuned_all = facts["threads"] == len(os.sched_getaffinity(0))
+    assert tuned_all or f"local?threads={facts['threads']}" in done.stderr
+
+
+def test_more_threads_than_processors_are_obeyed_with_a_warning(tmp_path: Path) -> None:
+    one = min(os.sched_getaffinity(0))
+    done = tune(tmp_path, "local?threads=2", lambda: os.sched_setaffinity(0, {one}))
+    assert done.returncode == 0, done.stderr
+    assert "2 threads are more than" in done.stderr
+    [facts] = facts_of(tmp_path)
+    assert (facts["threads"], facts["processors"]) == (2, 1)
+    assert "2 threads" in json.loads(done.stdout)["machine"]
+
+
+def test_a_job_under_a_quota_files_its_records_apart(tmp_path: Path) -> None:
+    with limited(processors=0.5) as enter:
+        done = tune(tmp_path, "local", enter)
+    assert done.returncode == 0, done.stderr
+    assert "0.5 of" in done.stderr
+    [facts] = facts_of(tmp_path)
+    assert (facts["threads"], facts["cpu_quota"]) == (1, 0.5)
