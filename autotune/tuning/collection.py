@@ -94,6 +94,11 @@ class Collection:
         """Different configs measured, those in the log included, the untuned programs not."""
         return self._tuner.trials
 
+    @property
+    def thread_warning(self) -> str | None:
+        """See `Tuner.thread_warning`."""
+        return self._tuner.thread_warning
+
     def stop(self) -> None:
         """Asks for an end once the round under way is in the log."""
         self._tuner.stop()

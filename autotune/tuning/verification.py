@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from autotune.devices.device import Device
-from autotune.runners.factory import open_builder, open_runner
+from autotune.runners.factory import open_builder, open_runner, watch_threads
 from autotune.runners.steady_runner import SteadyRunner
 from autotune.tuning.provenance import new_job
 from autotune.tuning.trial_recorder import TrialRecorder
@@ -62,10 +63,13 @@ class Verification:
         return VerificationResult.HOLDS
 
 
-def verified(log: RecordStore, device: Device, top: int = 1) -> Iterator[Verification]:
+def verified(
+    log: RecordStore, device: Device, top: int = 1, warn: Callable[[str], None] | None = None
+) -> Iterator[Verification]:
     """Measures the best `top` configs of each task that the log has for the device, task by task.
 
-    Each is checked against the untuned operator's outputs, as in tuning. Raises Misuse where the log has no record
+    Each is checked against the untuned operator's outputs, as in tuning. warn: told where the device's threads lose
+    against one, which spoils the times. Raises Misuse where the log has no record
     that ran on this very device for its target.
     """
     tasks = [
@@ -85,7 +89,7 @@ def verified(log: RecordStore, device: Device, top: int = 1) -> Iterator[Verific
     versions = {task: space.version for task, space in spaces.items()}
     recorder = TrialRecorder(device, new_job(0, _VERIFICATION), versions)
     with open_builder(device) as builder, open_runner(device) as opened:
-        runner = SteadyRunner(opened)
+        runner, watch = SteadyRunner(opened), watch_threads(device, opened, time.monotonic)
         for task, records in chosen.items():
             space = spaces[task]
             candidates, gone = _candidates(space, records)
@@ -93,6 +97,10 @@ def verified(log: RecordStore, device: Device, top: int = 1) -> Iterator[Verific
             measured = recorder.measure([space.apply(space.default), *candidates], builder, runner)
             now = {each.config: each.measurement for each in measured} | gone
             yield from (Verification(record, now[record.config]) for record in records)
+        if watch and warn:
+            watch.look()
+            if watch.warning:
+                warn(watch.warning)
 
 
 def _candidates(

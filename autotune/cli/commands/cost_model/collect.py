@@ -18,7 +18,7 @@ from autotune.cli.arguments import (
     SeedOption,
     ShapeOption,
 )
-from autotune.cli.console import ERR, print_json, tell
+from autotune.cli.console import ERR, print_json, tell, warn
 from autotune.cli.inputs import fixed_sizes, reach_device, read_tasks
 from autotune.cli.progress import LineProgress
 from autotune.cli.stop_signal import StopSignal
@@ -72,6 +72,8 @@ def collect(
                     progress.show(_line(collection.trials, trials, records))
         finally:
             rounds.close()  # ends the worker processes, whatever ended the loop
+        if collection.thread_warning:
+            warn(collection.thread_warning)
         if not collection.trials:
             raise AutotuneError(
                 "expected at least one candidate to be measured, found that no task's untuned program ran: "

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from autotune.cli.arguments import MOST_CONFIGS, DeviceOption, DevicesOption, JsonOption
+from autotune.cli.console import warn
 from autotune.cli.inputs import reach_device
 from autotune.cli.log_arguments import LogArgument, read
 from autotune.cli.rows import CsvOption, chosen_format, print_rows
@@ -34,7 +35,7 @@ def verify(
     Exits with 1 where one does not build, does not run, or gives a wrong result.
     """
     format = chosen_format(json=json, csv=csv)
-    found = list(verified(read(log), reach_device(device, devices), top))
+    found = list(verified(read(log), reach_device(device, devices), top, warn))
     print_rows(format, f"{log} on {device}", [_row(each) for each in found], _ORDER)
     failed = [each for each in found if isinstance(each.measured, Failure)]
     if failed:
