@@ -72,8 +72,9 @@ class Build:
     def measure(self, seed: int = 0, rounds: int = 5) -> EngineLatency:
         """Times the model on seeded inputs, in a process of its own, on as many threads as cores."""
         with tempfile.TemporaryDirectory() as scratch:
-            engine = SavedModel(self.save(Path(scratch) / "model.so"))
-            return measure(engine, TimingSettings(self.inputs, threads_of(self.target), rounds, seed=seed))
+            threads = threads_of(self.target)
+            engine = SavedModel(self.save(Path(scratch) / "model.so"), threads=threads)
+            return measure(engine, TimingSettings(self.inputs, threads, rounds, seed=seed))
 
     def save(self, path: str | Path, linker: str | None = None) -> Path:
         """Writes the model as a shared library that `autotune.load` reads; a file of that name is replaced.

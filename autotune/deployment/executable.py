@@ -82,11 +82,12 @@ def _text(machine: relax.VirtualMachine, name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """A saved model as an engine that a worker process opens (`autotune.deployment.engine`)."""
+    """A saved model as an engine that a worker process opens (`autotune.deployment.engine`); threads: see `load`."""
 
     path: Path
     name: str = "autotune"
+    threads: int | None = None
 
     def open(self) -> Executable | DynamicExecutable:
         """The model, loaded into this process."""
-        return load(self.path, place=CallPlace.CALLING_THREAD)
+        return load(self.path, threads=self.threads, place=CallPlace.CALLING_THREAD)

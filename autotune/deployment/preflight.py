@@ -158,7 +158,7 @@ def _trial(
     request: BuildRequest, settings: TimingSettings, server: ForkServer | None, samples: tuple[Sample, ...]
 ) -> TrialRun:
     try:
-        engine = SavedModel(request.library.absolute(), request.model.stem)
+        engine = SavedModel(request.library.absolute(), request.model.stem, settings.threads)
         return trial_run(engine, settings, server, samples)
     except AutotuneError as error:
         raise _blamed(request, server, str(error)) from error

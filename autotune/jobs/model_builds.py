@@ -87,7 +87,9 @@ class ModelBuilds:
             found, started = self._check(request), time.monotonic()
             coverage = build_apart(build, self._server).coverage
             place = self._open_runner(device)
-            taken = place.measure(SavedModel(library.absolute(), "before"), found.inputs, 1, _ROUND_SECS)
+            taken = place.measure(
+                SavedModel(library.absolute(), "before", device.threads), found.inputs, 1, _ROUND_SECS
+            )
             first_secs, secs = taken.secs, time.monotonic() - started
         self._referees[_key(request)] = found.referee
         return msgspec.structs.replace(
@@ -115,7 +117,10 @@ class ModelBuilds:
         old, new = self._library(status, "before"), self._library(status, "after")
         coverage = build_apart(self._request(request, device, new), self._server).coverage
         referee, specs = self._referee(request), read_inputs(request.path, request.largest_shapes)
-        builds = [SavedModel(new.absolute(), "after"), SavedModel(old.absolute(), "before")]
+        builds = [
+            SavedModel(one.absolute(), name, device.threads)
+            for one, name in ((new, "after"), (old, "before"))
+        ]
         slow = (status.first_secs or 0.0) > _SLOW_SECS or spare_secs() < turns * _TURN_SECS
         rounds = _FEWEST_TURNS if slow else turns
         compared = self._open_runner(device).side_by_side(builds, specs, rounds, referee, spare_secs)

@@ -78,11 +78,13 @@ def bench(
     ]
     built = compile(network, where.target, log_to_read(log), where.fingerprint)
     with tempfile.TemporaryDirectory(prefix="autotune-bench-") as scratch:
-        tuned = SavedModel(built.save(Path(scratch) / "tuned.so"), "autotune")
+        tuned = SavedModel(built.save(Path(scratch) / "tuned.so"), "autotune", where.threads)
         engines: list[Engine] = [tuned, peer, *rivals]
         if _UNTUNED in others:
             untuned = compile(network, where.target, TuningLog.in_memory())
-            engines.append(SavedModel(untuned.save(Path(scratch) / "untuned.so"), "TVM untuned"))
+            engines.append(
+                SavedModel(untuned.save(Path(scratch) / "untuned.so"), "TVM untuned", where.threads)
+            )
         reference = reference_for(network.path, network.shapes, where.threads)
         referee = find_referee(reference, network.inputs, SEED, samples=given)
         settings = TimingSettings(network.inputs, where.threads, seed=SEED)

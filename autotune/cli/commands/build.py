@@ -117,7 +117,8 @@ def _tried(
 ) -> EngineLatency:
     """The latency of a saved build. Raises AutotuneError where its outputs are not those of the model's reference."""
     settings = TimingSettings(network.inputs, where.threads, rounds=5, seed=SEED)
-    tried = trial_run(SavedModel(saved.absolute()), settings, samples=samples)
+    built = SavedModel(saved.absolute(), threads=where.threads)
+    tried = trial_run(built, settings, samples=samples)
     try:
         reference = reference_for(network.path, network.shapes, where.threads)
         referee = find_referee(reference, network.inputs, SEED, samples=samples)

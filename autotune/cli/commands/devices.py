@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from autotune.cli.tables import print_table
 from autotune.devices.device import Device
 from autotune.devices.device_file import find_device, read_devices
 from autotune.jobs.table import Column, Table
+from autotune.machine.allowance import read_allowance
 from autotune.runners.factory import thread_speedup
 from autotune.runners.thread_scaling import LEAST_SPEEDUP
 
@@ -73,4 +75,5 @@ def _row(device: Device, speedup: float | None) -> dict[str, object]:
         "fingerprint": device.fingerprint.key,
         "notice": device.notice,
         "facts": dict(device.fingerprint.facts),
+        "allowance": asdict(read_allowance()) if device.is_here else None,
     }
