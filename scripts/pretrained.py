@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+from autotune.machine.allowance import read_allowance
 from autotune.search.pretrained_model import SHIPPED
 from cost_models.record_table import RecordTable
 from cost_models.training import train
@@ -47,7 +47,7 @@ def main() -> None:
     for old in folder.glob("*.jsonl.gz"):
         old.unlink()
     packed = [pack(log, folder) for log in sorted(options.logs)]
-    table = RecordTable.read(packed, processes=len(os.sched_getaffinity(0)))
+    table = RecordTable.read(packed, processes=read_allowance().compilers)
     model = train(table, options.seed)
     model.save(SHIPPED / f"{options.name}.costmodel")
     (SHIPPED / f"{options.name}.md").write_text(card_page(options.name, model.card), encoding="utf-8")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from autotune import Budget, Tuner, TuningJob, local_device, operator_task
 from tests.support.control_group import limited
-from tuning_logs import read_log
+from tuning_logs import TuningLog, read_log
 
 pytestmark = [
     pytest.mark.alone,
@@ -77,3 +78,28 @@ def test_a_job_under_a_quota_files_its_records_apart(tmp_path: Path) -> None:
     assert "0.5 of" in done.stderr
     [facts] = facts_of(tmp_path)
     assert (facts["threads"], facts["cpu_quota"]) == (1, 0.5)
+
+
+def test_what_changes_while_a_job_runs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autotune.runners.thread_watch._FIRST_PAUSE_SECS", 0.0)
+    device, own = local_device(1), os.sched_getaffinity(0)
+    job = TuningJob((operator_task("matmul:64,64,64", device.target),), device, Budget(trials=4))
+    tuner = Tuner(job, TuningLog.in_memory())
+    try:
+        for _ in tuner.rounds():
+            os.sched_setaffinity(0, {min(own)})
+    finally:
+        os.sched_setaffinity(0, own)
+    assert f"1 of {os.cpu_count()} processors (affinity) now" in str(tuner.thread_warning)
+
+
+def test_threads_that_lose_are_noticed_by_a_tuner_of_ones_own() -> None:
+    device, own = local_device(2), os.sched_getaffinity(0)
+    job = TuningJob((operator_task("matmul:64,64,64", device.target),), device, Budget(trials=1))
+    tuner = Tuner(job, TuningLog.in_memory())
+    try:
+        os.sched_setaffinity(0, {min(own)})
+        list(tuner.rounds())
+    finally:
+        os.sched_setaffinity(0, own)
+    assert "2 threads are" in str(tuner.thread_warning)
