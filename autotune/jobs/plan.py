@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from autotune.deployment.shape_planning import open_model
 from autotune.devices.device import Device
 from autotune.jobs.job_file import JobRequest, ModelRequest
-from autotune.jobs.status import read_status
+from autotune.jobs.status_file import read_status
 from autotune.models.algorithm_choice import other_forms
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.task_extraction import extract_tasks, tasks_of_variants, tasks_together

@@ -6,17 +6,15 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from autotune.builders.artifact import Artifact
 from autotune.builders.builder import Builder, build_most
 from autotune.runners.drift import drift_warning
 from autotune.runners.factory import enter_runner, open_builder, watch_threads
-from autotune.runners.runner import Outcome, Runner
+from autotune.runners.runner import Runner
 from autotune.runners.steady_runner import SteadyRunner
 from autotune.runners.thread_watch import ThreadWatch
 from autotune.search.task_study import TaskStudy
@@ -29,6 +27,7 @@ from autotune.tuning.provenance import new_job
 from autotune.tuning.retries import RetryQueue
 from autotune.tuning.task_scheduler import TaskProgress
 from autotune.tuning.trial_recorder import TrialRecorder, without_lost_devices
+from autotune.tuning.tuner_run import TunerRun
 from autotune.tuning.tuning_job import TuningJob
 from autotune.workers.fork_server import ForkServer, kernel_server
 from search_spaces import Config, TuningTask
@@ -40,26 +39,6 @@ _BASELINES_AT_ONCE = 4
 _FINAL_SECS = 8.0
 # Shorter finals decide nothing.
 _LEAST_FINALS_SECS = 1.0
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One call of `Tuner.rounds`: its builder, its runner, and the studies of the tasks begun so far."""
-
-    builder: Builder
-    runner: SteadyRunner
-    execution: Execution
-    watch: ThreadWatch | None
-    studies: dict[TuningTask, TaskStudy] = field(default_factory=dict)
-
-    def measure(
-        self, best_secs: float, artifacts: Sequence[Artifact]
-    ) -> Generator[list[Any], None, list[Outcome]]:
-        """Runs artifacts where the execution says; best_secs: the best latency of their task so far."""
-        outcomes = yield from self.execution.run(lambda: self.runner.run(artifacts, best_secs))
-        if self.watch:
-            self.watch.look()
-        return outcomes
 
 
 class Tuner:
@@ -156,7 +135,7 @@ class Tuner:
             self._steady_runner = SteadyRunner(
                 self._runner or (yield from self._open_runner(stack, execution, server))
             )
-            run = _Run(builder, self._steady_runner, execution, self._watch)
+            run = TunerRun(builder, self._steady_runner, execution, self._watch)
             yield from self._baselines(run)
             yield from self._search(run)
             yield from self._finals(run)
@@ -170,7 +149,7 @@ class Tuner:
         self._watch = yield from execution.run(lambda: watch_threads(device, opened, self._clock))
         return opened
 
-    def _baselines(self, run: _Run) -> Generator[list[TuningRecord], None, None]:
+    def _baselines(self, run: TunerRun) -> Generator[list[TuningRecord], None, None]:
         """Runs every task's default schedule: the reference for numerics, and the latency to beat. The studies of the
         next tasks begin while these are compiled."""
         initial_configs = self.job.initial_configs(self.log, self.job.device.fingerprint)
@@ -194,7 +173,7 @@ class Tuner:
             if fresh:
                 yield fresh
 
-    def _note_baseline(self, run: _Run, record: TuningRecord) -> bool:
+    def _note_baseline(self, run: TunerRun, record: TuningRecord) -> bool:
         """Starts the progress of a task whose default schedule ran; whether the record is to be logged."""
         task, known = record.task, self._earlier(record.task)
         self.unsteady += _is_unsteady(record)
@@ -218,7 +197,7 @@ class Tuner:
         self.unsteady += sum(map(_is_unsteady, continued))
         return TaskStudy(space, sampler, rng, known, initial_configs)
 
-    def _search(self, run: _Run) -> Generator[list[TuningRecord], None, None]:
+    def _search(self, run: TunerRun) -> Generator[list[TuningRecord], None, None]:
         objective, progress = self.job.objective, self._searched
         retries = RetryQueue()
         proposals = Proposals(self.job.scheduler(progress, self.job.batch, objective), run.studies, retries)
@@ -249,7 +228,7 @@ class Tuner:
             self.unsteady += sum(map(_is_unsteady, records))
             yield records
 
-    def _finals(self, run: _Run) -> Iterator[list[TuningRecord]]:
+    def _finals(self, run: TunerRun) -> Iterator[list[TuningRecord]]:
         """Measures the finalists of every task in turns, the heaviest first, as long as there is time."""
         # What was disturbed takes longer to decide.
         share = min(self.job.finals_share * (2 if self.unsteady else 1), max(self.job.finals_share, 0.5))

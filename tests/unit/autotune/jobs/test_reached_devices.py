@@ -16,8 +16,8 @@ from autotune.jobs.status import (
     JobState,
     JobStatus,
     RunStatus,
-    write_status,
 )
+from autotune.jobs.status_file import write_status
 from autotune.machine.allowance import Allowance
 from autotune.tuning.budget import Budget
 
