@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from autotune.cli.console import warn
-from autotune.cli.values import parse_dims, parse_shapes
+from autotune.cli.values import check_choice, parse_dims, parse_shapes
 from autotune.deployment.preflight import Preflight, check
 from autotune.deployment.shape_planning import load_dynamic_model, open_model
 from autotune.devices.device import Device
@@ -79,11 +79,7 @@ def read_tasks(
     path: Path | None, operator: str | None, sizes: FixedSizes, target: Target
 ) -> tuple[TuningTask, ...]:
     """The tasks of a model file or of one operator. Raises Misuse unless exactly one of the two is given."""
-    if (path is None) == (operator is None):
-        raise Misuse(
-            "name a model file or one operator with --op; " + ("found both" if path else "found neither"),
-            code="AT107",
-        )
+    check_choice(path, operator)
     if operator is not None:
         return (operator_task(operator, target),)
     assert path is not None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import typer
 from rich.text import Text
 
 from autotune.cli.console import ERR, note
@@ -83,6 +84,10 @@ app = command_group(
 )
 
 
+# A class of Click, which some versions of Typer bring along under a name of their own.
+_UsageError: Any = typer.BadParameter.__base__
+
+
 def main() -> None:
     """Runs the command line; exits with 0 done, 1 failed, 2 misuse, 130 stopped by Ctrl-C.
 
@@ -104,9 +109,20 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except _UsageError as error:
+        _refuse_arguments(error)
     finally:
         sys.stdout.flush()  # what cannot be written is an error while errors can be told
+
+
+def _refuse_arguments(error: Any) -> NoReturn:
+    """Raises Misuse for arguments that do not fit the command; exits where there were none and help was printed."""
+    found = error.format_message().strip()
+    if not found:
+        sys.exit(error.exit_code)
+    command = error.ctx.command_path if error.ctx else "autotune"
+    raise Misuse(f"{found.rstrip('.')}; see {command} --help", code="AT805") from error
 
 
 def _fail(error: AutotuneError) -> NoReturn:

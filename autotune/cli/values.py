@@ -1,9 +1,10 @@
-"""Parsers of values that are written on the command line."""
+"""Parsers and checks of values that are written on the command line."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from autotune.models.size_range import Size, parse_size
 from search_spaces import Misuse
@@ -49,3 +50,12 @@ def parse_dims(texts: Sequence[str]) -> dict[str, Size]:
             raise Misuse(f"dimension {name!r} has one size; found two", code="AT105")
         dims[name] = parse_size(size)
     return dims
+
+
+def check_choice(path: Path | None, operator: str | None) -> None:
+    """Raises Misuse unless exactly one of a model file and an operator is given."""
+    if (path is None) == (operator is None):
+        raise Misuse(
+            "name a model file or one operator with --op; " + ("found both" if path else "found neither"),
+            code="AT107",
+        )

@@ -18,8 +18,15 @@ from autotune.cli.arguments import (
     ShapeOption,
 )
 from autotune.cli.console import print_json, tell
-from autotune.cli.inputs import check_model, fixed_sizes, is_for_ranges, read_dynamic_model, read_tasks
+from autotune.cli.inputs import (
+    check_model,
+    fixed_sizes,
+    is_for_ranges,
+    read_dynamic_model,
+    read_tasks,
+)
 from autotune.cli.tables import print_table
+from autotune.cli.values import check_choice
 from autotune.devices.device import Device, parse_device
 from autotune.jobs.durations import show_secs
 from autotune.jobs.table import Cell, Column, Table
@@ -74,6 +81,8 @@ def estimate(
     Nothing is measured: the tasks' best configs by the cost model are held against what tuning has reached in the logs.
     A model is built and run once, to be sure that it can be tuned; see `autotune check`.
     """
+    check_choice(model, op)
+    has_ranges = is_for_ranges(shape, dim)
     device = parse_device("local") if device_card is None else read_device_card(device_card)
     pretrained = load_pretrained(cost_model or SHIPPED, device)
     if pretrained is None:
@@ -94,7 +103,7 @@ def estimate(
         )
     name = op or (model.stem if model else "")
     estimator = LatencyEstimator.fit(learned)
-    if model is not None and is_for_ranges(shape, dim):
+    if model is not None and has_ranges:
         network = read_dynamic_model(model, shape, dim, max_mb)
         of_sizes = [
             estimate_model(

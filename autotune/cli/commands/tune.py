@@ -26,7 +26,7 @@ from autotune.cli.arguments import (
 from autotune.cli.console import print_json
 from autotune.cli.job_run import check_success, run_with_progress
 from autotune.cli.job_view import print_status
-from autotune.cli.values import parse_dims, parse_shapes
+from autotune.cli.values import check_choice, parse_dims, parse_shapes
 from autotune.devices.device import parse_device
 from autotune.devices.device_file import read_devices
 from autotune.jobs.durations import parse_secs
@@ -117,9 +117,7 @@ def tune(
             f"expected one of the devices of {devices}: {', '.join(described)}; found {device!r}",
             code="AT403",
         )
-    if (model is None) == (op is None):
-        found = "both" if model else "neither"
-        raise Misuse(f"name a model file or one operator with --op; found {found}", code="AT107")
+    check_choice(model, op)
     sampler_factory(sampler)  # says now what the sampler lacks
     budget = Budget(trials, None if time is None else parse_secs(time), until_gain)
     name = op or (model.stem if model else "")

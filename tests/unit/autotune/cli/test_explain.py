@@ -66,7 +66,7 @@ def test_an_unknown_code_is_misuse_with_suggestions(
 def test_an_error_is_printed_with_its_code_and_where_to_read_more(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise AutotuneError("expected a disk, found none", code="AT803")
 
     monkeypatch.setattr(main, "app", fail)
@@ -97,7 +97,7 @@ def test_an_error_is_printed_with_its_code_and_where_to_read_more(
 def test_what_the_system_refuses_is_an_error_and_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, told: str
 ) -> None:
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise error
 
     monkeypatch.setattr(main, "app", fail)

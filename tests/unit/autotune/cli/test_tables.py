@@ -132,7 +132,7 @@ def test_a_status_names_everything_as_it_is(tmp_path: Path) -> None:
 def test_an_error_is_printed_as_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise Misuse(f"expected a model, found {LITERAL}")
 
     monkeypatch.setattr(main, "app", fail)
