@@ -67,7 +67,7 @@ class Target:
 
 
 def _value(text: str) -> AttrValue:
-    if re.fullmatch(r"-?\d+", text):
+    if re.fullmatch(r"-?[0-9]{1,18}", text):
         return int(text)
     return tuple(text.split(",")) if "," in text else text
 

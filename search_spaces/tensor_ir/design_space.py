@@ -20,6 +20,8 @@ from search_spaces.tensor_ir.vector_unit import vector_unit
 # Target kinds with rules that need no tensor intrinsics: importing those takes 20 s.
 _CPU = "llvm"
 _RULES = {_CPU: "llvm", "cuda": "cuda"}
+# The attributes that the rules of a kind divide loops by.
+_NEEDED = {_CPU: ("num-cores",), "cuda": ("max_threads_per_block", "max_shared_memory_per_block")}
 
 # TVM marks pooling with rules that no target defines, and warns of it on stderr for every task.
 _UNDEFINED_RULES = ("pool_max", "pool_avg", "adaptive_pool_max", "adaptive_pool_avg")
@@ -41,7 +43,7 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
     rows; both only where they may pay, so operators of other sizes may lack them.
 
     No sketches of Winograd's tile transforms, which have one good schedule, nor where TVM cannot schedule the operator.
-    Raises Misuse for a target kind without rules.
+    Raises Misuse for a target kind without rules, and for a target without the attributes that they need.
     """
     kind = str(target.kind.name)
     if kind not in _RULES:
@@ -49,6 +51,7 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
             f"expected a target of kind {' or '.join(_RULES)}, found {kind!r}: there are no rules for it",
             code="AT411",
         )
+    _check_attributes(target, kind)
     if kind == _CPU and has_tile_transform(module):
         return DesignSpace({}, ())
     _define_pooling_rules(target)
@@ -69,6 +72,17 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
     named = [(f"sketch-{number}", trace) for number, trace in enumerate(sketches)]
     named += [(f"uneven-{number}", trace) for number, trace in enumerate(uneven)]
     return DesignSpace(dict(named), tuple(generator.postprocs))
+
+
+def _check_attributes(target: tvm.target.Target, kind: str) -> None:
+    for name in _NEEDED[kind]:
+        value = target.attrs.get(name)
+        if value is None or int(value) < 1:
+            raise Misuse(
+                f"expected a target with a positive -{name}, found {'none' if value is None else value}; write it "
+                "as in 'llvm -mcpu=znver4 -num-cores=2', or take TVM's tag for the device: 'nvidia/nvidia-a100'",
+                code="AT411",
+            )
 
 
 class _TuneContext(meta_schedule.TuneContext):  # type: ignore[misc]

@@ -8,7 +8,7 @@ from search_spaces import Misuse, Target
 
 NAMES = st.from_regex(r"[a-z][a-z-]{0,8}[a-z]", fullmatch=True)
 VALUES = st.one_of(
-    st.integers(),
+    st.integers(-(10**18) + 1, 10**18 - 1),
     st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True),
     st.lists(st.from_regex(r"\+[a-z]{1,5}", fullmatch=True), min_size=2, max_size=3).map(tuple),
 )
@@ -36,6 +36,10 @@ def test_setting_an_attribute_leaves_the_others() -> None:
     assert str(Target.parse("llvm -mcpu=znver4 -num-cores=8").with_attr("num-cores", 2)) == (
         "llvm -mcpu=znver4 -num-cores=2"
     )
+
+
+def test_a_number_that_no_target_has_stays_a_text() -> None:
+    assert Target.parse(f"llvm -num-cores={'9' * 5000}").attr("num-cores") == "9" * 5000
 
 
 @pytest.mark.parametrize("text", ["", "-mcpu=x", "llvm mcpu=x", "llvm -mcpu", "LLVM -mcpu=x"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tvm import s_tir, te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
-from search_spaces import Decision, IllegalSchedule, Target, TuningTask
+from search_spaces import Decision, IllegalSchedule, Misuse, Target, TuningTask
 from search_spaces.config import DEFAULT_SCHEDULE, UNTOUCHED
 from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.default_schedule import default_schedule
@@ -149,3 +149,19 @@ def test_pooling_is_scheduled_without_a_word_on_stderr(capfd: pytest.CaptureFixt
     space = space_of(te.create_prim_func([data, pooled]))
     assert space.size > 2
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "llvm",
+        "llvm -num-cores=0",
+        "llvm -num-cores=-1",
+        "cuda -arch=sm_80",
+        "cuda -arch=sm_80 -max_threads_per_block=1024",
+        "cuda -arch=sm_80 -max_threads_per_block=-1 -max_shared_memory_per_block=49152",
+    ],
+)
+def test_a_target_that_lacks_what_the_rules_divide_by_is_misuse(target: str) -> None:
+    with pytest.raises(Misuse, match="nvidia/nvidia-a100"):
+        space_of(te.create_prim_func(te_workload.matmul(8, 8, 8)), Target.parse(target))
