@@ -33,6 +33,8 @@ _PLAIN = frozenset({"data_alignment", "iter_type", "kind", "ndim", "offset_facto
 _OPTIONAL = _PLAIN | {
     *("attrs", "derive_func", "init", "layout", "span", "step", "thread_binding", "vdevice"),
 }
+# TVM's IterVarType of a loop that is bound to a thread.
+_THREAD_INDEX = 1
 # A workload is some 30 KB of JSON; far more than this is damage or malice.
 _MAX_MODULE_BYTES = 64 * 1024 * 1024
 
@@ -102,7 +104,8 @@ def _check_nodes(document: dict[str, Any]) -> None:
     for number, node in enumerate(nodes):
         kind, data = node["type"], node.get("data")
         if isinstance(data, dict) and kind != _FLOAT:
-            needed = [data[name] for name in data if name not in _OPTIONAL]
+            optional = _OPTIONAL | {"dom"} if _is_thread(kind, data) else _OPTIONAL
+            needed = [data[name] for name in data if name not in optional]
             known = [data[name] for name in data if name not in _PLAIN]
         elif isinstance(data, list):
             needed, known = data if kind == _ARRAY else [], data
@@ -112,6 +115,11 @@ def _check_nodes(document: dict[str, Any]) -> None:
             raise ValueError(f"{kind} without one of its parts")
         if any(isinstance(each, int) and each >= number for each in known):
             raise ValueError(f"{kind} that is a part of itself")
+
+
+def _is_thread(kind: str, data: dict[str, Any]) -> bool:
+    """Whether a node is a thread of a GPU, whose number the loop tells that is bound to it."""
+    return kind == "tirx.IterVar" and data.get("iter_type") == _THREAD_INDEX
 
 
 def workload(module: tvm.IRModule | tvm.tirx.PrimFunc, name: str) -> Workload:

@@ -19,8 +19,8 @@ from autotune.jobs.status import (
     Operator,
     RunStatus,
     TaskStatus,
-    read_status,
 )
+from autotune.jobs.status_file import read_status
 from autotune.jobs.status_tables import device_table, model_table, offer_table, task_table, warnings
 from fuzz_targets.edits import edited
 from search_spaces.errors import AutotuneError

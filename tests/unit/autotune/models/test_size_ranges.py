@@ -56,7 +56,7 @@ def test_a_range_ends_whole_steps_from_its_start(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "1..", "..8", "1-8", "1..8:", "-1", "1.5"])
 def test_anything_else_is_no_size(text: str) -> None:
-    with pytest.raises(Misuse, match="a number or a range"):
+    with pytest.raises(Misuse, match="a number up to 999999999 or a range"):
         parse_size(text)
 
 
