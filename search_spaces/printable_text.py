@@ -38,6 +38,8 @@ def printable_value(value: object) -> object:
 
 
 def _is_hidden(one: str) -> bool:
+    if ord(one) & 0xFFFE == 0xFFFE:  # no character, and refused in XML
+        return True
     return one != "\n" and one not in _HARMLESS and unicodedata.category(one) in _HIDDEN
 
 

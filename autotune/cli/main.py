@@ -15,6 +15,7 @@ from autotune.cli.crash_report import VARIABLE, crash_report
 from autotune.cli.lazy_commands import Command, command_group
 from autotune.cli.streams import open_streams
 from search_spaces.errors import AutotuneError, Misuse
+from search_spaces.printable_text import printable
 
 app = command_group(
     "Tune tensor programs: find the fastest schedules for a model on a device, and build with them.",
@@ -139,7 +140,7 @@ def refusal(error: OSError | MemoryError) -> AutotuneError:
 
 
 def _print(error: AutotuneError) -> None:
-    ERR.print(Text.assemble((f"error[{error.code}]", "bold red"), f": {error}"))
+    ERR.print(Text.assemble((f"error[{error.code}]", "bold red"), f": {printable(str(error))}"))
     note(f"autotune explain {error.code} says why, and what to do", "dim")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -35,8 +35,9 @@ class TableView:
         """Fits a terminal; elsewhere the width has no limit."""
         width = options.max_width if console.is_terminal else None
         texts = [[one_line(cell_text(cell)) for cell in row] for row in self.table.rows]
-        found = fit(self.table.columns, texts, width)
-        columns = [self.table.columns[number] for number in found.kept]
+        named = [replace(one, name=one_line(one.name)) for one in self.table.columns]
+        found = fit(named, texts, width)
+        columns = [named[number] for number in found.kept]
         if self.table.title:
             yield _line(Text(one_line(self.table.title), style="italic"))
         yield _line(_joined([Text(one.name, style="bold") for one in columns], columns, found.widths))
@@ -47,7 +48,7 @@ class TableView:
                 for number, wide in zip(found.kept, found.widths, strict=True)
             ]
             yield _line(_joined(cells, columns, found.widths))
-        left_out = [one.name for number, one in enumerate(self.table.columns) if number not in found.kept]
+        left_out = [one.name for number, one in enumerate(named) if number not in found.kept]
         if left_out:
             names = ", ".join(left_out)
             yield Text(f"columns left out at {width}: {names}; see --json or a wider terminal", style="dim")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +15,8 @@ from autotune.devices.machine_state import MachineState
 from autotune.devices.roofline import Roofline, bandwidth
 from autotune.jobs.status import DeviceStatus, Latency, ModelStatus
 from autotune.reports.report import Curve, OperatorQuality, OperatorReport
-from cost_models.evaluation.plots import literal_label
+from cost_models.evaluation.plots import literal_label, saved
+from search_spaces.printable_text import printable
 
 _WIDTH, _HEIGHT = 8.0, 3.6
 _SHOWN_OPERATORS = 12
@@ -85,7 +85,7 @@ def task_chart(operators: Sequence[OperatorReport]) -> Markup | None:
             trials, secs = zip(*one.improvements, strict=True)
             last = max(one.trials, trials[-1])
             gains = [secs[0] / each for each in (*secs, secs[-1])]
-            axes.step([*trials, last], gains, where="post", label=literal_label(one.name[:40]))
+            axes.step([*trials, last], gains, where="post", label=literal_label(one.name))
         axes.set_yscale("log")
         axes.set_xlabel("trials")
         axes.set_ylabel("times faster than the first")
@@ -131,7 +131,7 @@ def quality_chart(quality: Sequence[OperatorQuality]) -> Markup | None:
     with _picture("quality") as (axes, svg):
         for one in quality:
             trials, accuracy = zip(*one.points, strict=True)
-            axes.plot(trials, accuracy, marker="o", ms=3, label=literal_label(one.task[:40]))
+            axes.plot(trials, accuracy, marker="o", ms=3, label=literal_label(one.task))
         axes.axhline(0.5, color="#999999", ls=":", lw=1)
         axes.set_ylim(0.3, 1.0)
         axes.set_xlabel("trials that it had learnt from")
@@ -187,14 +187,12 @@ class Svg:
 
     def __init__(self, figure: Figure, name: str) -> None:
         self._figure = figure
-        self._name = name
+        self._name = printable(name)
 
     def __call__(self) -> Markup:
         """The element, with its class and name as attributes, safe to stand in a page."""
-        file = io.StringIO()
         # Names within a picture are unique on the page.
         with mpl.rc_context({**_STYLE, "svg.hashsalt": self._name}):
-            self._figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-        text = file.getvalue()
+            text = saved(self._figure, format="svg", metadata={"Date": None, "Creator": None}).decode()
         start = Markup('<svg class="chart" data-chart="{}"').format(self._name)
         return start + Markup(text[text.index("<svg") + len("<svg") :])  # matplotlib has escaped its texts

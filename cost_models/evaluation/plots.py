@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,12 +17,20 @@ from search_spaces.printable_text import one_line
 
 Floats = NDArray[np.float64]
 _SIZE = (5.2, 4.0)
+# Longer labels leave no room for the axes.
+_LABEL_CHARS = 48
 
 
 def literal_label(text: str) -> str:
-    """A label of one line that matplotlib shows literally: dollar signs make no formula, _ hides it from no legend."""
-    shown = one_line(text).replace("$", r"\$")
-    return f" {shown}" if shown.startswith("_") else shown
+    """A label that matplotlib shows literally, on one line, with … in place of its middle where it is long.
+
+    Dollar signs make no formula, and neither _ nor a lack of letters hides it from a legend.
+    """
+    line = one_line(text)
+    if len(line) > _LABEL_CHARS:
+        line = f"{line[: _LABEL_CHARS // 2]}…{line[1 - _LABEL_CHARS // 2 :]}"
+    shown = line.replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") or not shown else shown
 
 
 def predicted_against_measured(table: RecordTable, predicted: Floats) -> bytes:
@@ -75,7 +84,14 @@ def _figure(across: str, up: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _png(figure: Figure) -> bytes:
+def saved(figure: Figure, **options: Any) -> bytes:
+    """The bytes of a picture, without matplotlib's warnings of letters that its fonts lack."""
     held = io.BytesIO()
-    figure.savefig(held, format="png", dpi=110)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        figure.savefig(held, **options)
     return held.getvalue()
+
+
+def _png(figure: Figure) -> bytes:
+    return saved(figure, format="png", dpi=110)

@@ -1,4 +1,8 @@
-"""A job whose every name and message looks like markup: HTML's, Rich's, or matplotlib's mathematics."""
+"""Texts that look like markup of HTML, Rich or matplotlib, or that terminals obey, and a job full of them."""
+
+import unicodedata
+
+from hypothesis import strategies as st
 
 from autotune.jobs.device_choice import compare_devices
 from autotune.jobs.status import (
@@ -13,13 +17,30 @@ from autotune.jobs.status import (
 )
 
 LITERAL = "<b>x</b> & $y$ [red]"
+_SNIPPETS = (
+    LITERAL, "</svg><script>x()</script>", "]]>", "--></style>", "\"' onload=x", "&lt;", "&#27;[2J", "{{ 7*7 }}",
+    "{% x %}", "%s%n%(x)d", "{0}{x!r}{", "[/red]", "[/]", "[link=x]", ":smile:", "\\", "\\[red]", "$", "\\$",
+    "$\\frac$", "_x", "^{", "\x1b[2J", "\x1b]0;x\x07", "\x9b2J", "\r", "\n", "\t", "\x00", "\x08", "\x7f", "\u2028",
+    "\u202e", "\u2066", "\ufeff", "\u200b", "\udcff", "\ud800", "\uffff", "日本", "e\u0301", "\U0001f600", "ß" * 60,
+    "x" * 400, " ",
+)  # fmt: skip
+#: Texts of such pieces and of any characters.
+HOSTILE_TEXTS = st.lists(st.sampled_from(_SNIPPETS) | st.text(st.characters(), max_size=5), max_size=4).map(
+    "".join
+)
 
 
-def literal_status() -> JobStatus:
-    """A finished job with one model and one task on one device."""
+def obeyed_characters(shown: str) -> set[str]:
+    """The characters of an output that a terminal or a browser obeys, and does not show; line ends may be."""
+    hidden = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    return {one for one in shown if unicodedata.category(one) in hidden} - set("\n\u200c\u200d")
+
+
+def literal_status(text: str = LITERAL) -> JobStatus:
+    """A finished job with one model and one task on one device, the text in every name and message."""
     before, after = Latency(0.02, 0.019, 0.021, (0.02,)), Latency(0.01, 0.009, 0.011, (0.01,))
     model = ModelStatus(
-        name=f"model {LITERAL}",
+        name=f"model {text}",
         device="toy",
         path="model.onnx",
         estimated_start_secs=0.02,
@@ -31,18 +52,18 @@ def literal_status() -> JobStatus:
         calls={"key": 2},
     )
     device = DeviceStatus(
-        name=f"device {LITERAL}",
+        name=f"device {text}",
         connection="toy",
         target="toy",
         fingerprint="print",
         threads=1,
-        facts={"cpu_model": f"fact {LITERAL}"},
+        facts={"cpu_model": f"fact {text}"},
         trials=3,
-        warning=f"warning {LITERAL}",
-        quarantine=f"trouble {LITERAL}",
+        warning=f"warning {text}",
+        quarantine=f"trouble {text}",
     )
     task = TaskStatus(
-        name=f"task {LITERAL}",
+        name=f"task {text}",
         key="key",
         device="toy",
         calls=2,
@@ -53,10 +74,10 @@ def literal_status() -> JobStatus:
         state="winner confirmed",
     )
     return JobStatus(
-        name=f"job {LITERAL}",
+        name=f"job {text}",
         run_prefix="job-",
         state=JobState.FINISHED,
-        activity=f"failed: {LITERAL}",
+        activity=f"failed: {text}",
         log="log.jsonl",
         updated="2026-01-01T00:00:00+00:00",
         secs=60.0,
@@ -70,5 +91,5 @@ def literal_status() -> JobStatus:
         offers=tuple(compare_devices([model], [device])),
         tasks=(task,),
         failures={"run_error": 1},
-        warnings=(f"error {LITERAL}",),
+        warnings=(f"error {text}",),
     )

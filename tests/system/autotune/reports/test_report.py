@@ -12,7 +12,9 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from literal_texts import LITERAL, literal_status
+from hypothesis import given
+from hypothesis_profiles import examples
+from literal_texts import HOSTILE_TEXTS, LITERAL, literal_status, obeyed_characters
 from msgspec.structs import replace
 
 from autotune.devices.machine_state import MachineState
@@ -28,6 +30,8 @@ from autotune.testing.toy_job import ROOFLINE, run_toy_job
 from cost_models.evaluation.held_out import Quality
 from cost_models.evaluation.over_trials import quality_over_trials
 from cost_models.evaluation.page import evaluation_page
+from cost_models.evaluation.plots import literal_label
+from search_spaces.printable_text import printable
 from tuning_logs import TuningLog
 
 CHROMIUM = shutil.which("chromium")
@@ -229,6 +233,63 @@ def test_names_that_look_like_markup_come_out_literally_in_an_evaluation() -> No
     assert "<b>x</b>" not in text
     for kind in ("title", "model"):
         assert f"{kind} {LITERAL}" in Texts(text).found
+
+
+def tags(page: str) -> list[str]:
+    """The elements of a page outside its charts, in order."""
+    return re.findall(r"<[a-z][^>]*>", re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL))
+
+
+@examples(15)
+@given(HOSTILE_TEXTS)
+def test_a_page_has_the_same_elements_whatever_the_names(text: str) -> None:
+    def shown(text: str) -> str:
+        return page(make_report(literal_status(text), TuningLog.in_memory(), lambda _task: 1))
+
+    found = shown(text)
+    found.encode()
+    assert not obeyed_characters(found)
+    assert tags(found) == tags(shown("plain"))
+    for kind in ("job", "model", "task", "device", "warning", "trouble", "error", "fact"):
+        assert printable(f"{kind} {text}") in Texts(found).found
+
+
+@examples(15)
+@given(HOSTILE_TEXTS)
+def test_an_evaluation_has_the_same_elements_whatever_the_names(text: str) -> None:
+    quality = Quality(1, 8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+
+    def shown(text: str) -> str:
+        return evaluation_page(f"title {text}", {f"x{text}": text}, {text: quality}, [], {text: b""})
+
+    found = shown(text)
+    assert not obeyed_characters(found)
+    assert len(tags(found)) == len(tags(shown("plain")))
+    assert printable(f"title {text}") in Texts(found).found
+
+
+@pytest.mark.filterwarnings("error")
+@examples(8)
+@given(HOSTILE_TEXTS)
+def test_charts_show_any_name_literally_and_without_warnings(text: str) -> None:
+    status = literal_status(text)
+    [device] = status.devices
+    device = replace(device, connection=f"x{text}", roofline=ROOFLINE)
+    [operator] = make_report(status, TuningLog.in_memory(), lambda _task: 1).operators
+    operator = replace(operator, device=device.connection, intensity=1.0, flops_per_sec=1e9)
+    moved = replace(operator, name=text, improvements=((0, 0.01), (1, 0.005)))
+    charts = {
+        latency_chart(status.models): f"model {text} on toy",
+        curve_chart([Curve(text, "toy", ((0.0, 0.02), (60.0, 0.01)))]): f"{text} on toy",
+        task_chart([moved]): text,
+        quality_chart([OperatorQuality(text, ((32, 0.5), (64, 0.7)))]): text,
+        roofline_chart(device, [operator]): "",
+    }
+    for chart, label in charts.items():
+        assert chart is not None
+        assert not obeyed_characters(chart)
+        shown = ["".join(one.itertext()) for one in ElementTree.fromstring(chart).iter()]
+        assert literal_label(label).replace(r"\$", "$").split() in [one.split() for one in shown]
 
 
 @pytest.mark.skipif(
