@@ -29,7 +29,8 @@ _WORDS = (
     "\x07", "\x7f", "\x9b2J", "\udcff", "\udcff\udcfe.onnx", "a\udc80b",
 )  # fmt: skip
 _PATHS = (
-    "/", ".", "..", "/proc/nowhere/x", "/dev/null", "/dev/full", "/dev/zero", "/dev/random", "/proc/self/mem", "/proc/x",
+    "/", ".", "..", "/proc/nowhere/x", "/dev/null", "/dev/full", "/dev/zero", "/dev/random", "/proc/self/mem",
+    "/proc/x",
     "/proc/self/environ", "/sys/kernel", "folder", "folder/", "empty", "binary", "binary.onnx", "binary.pt2",
     "binary.tflite", "binary.so", "binary.toml", "binary.jsonl", "binary.jsonl.gz", "binary.db", "binary.costmodel",
     "empty.onnx", "empty.pt2", "empty.tflite", "empty.toml", "empty.jsonl", "empty.json", "empty.costmodel",
