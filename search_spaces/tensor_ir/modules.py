@@ -29,7 +29,13 @@ register_vector_math()
 _PREFIX = "zlib64:"
 _ARRAY, _FLOAT = "ffi.Array", "ir.FloatImm"
 # Fields of numbers, which are no references, and those that TVM leaves empty.
-_PLAIN = frozenset({"data_alignment", "iter_type", "kind", "ndim", "offset_factor", "purity"})
+_PLAIN = frozenset(
+    {
+        *("data_alignment", "iter_type", "kind", "ndim", "offset_factor", "purity"),
+        # Of the places in a script that its nodes were read from.
+        *("line", "column", "end_line", "end_column"),
+    }
+)
 _OPTIONAL = _PLAIN | {
     *("attrs", "derive_func", "init", "layout", "span", "step", "thread_binding", "vdevice"),
 }

@@ -89,6 +89,14 @@ def test_a_module_survives_its_text_with_the_same_key() -> None:
     assert workload.flops == 2 * 16 * 8 * 4
 
 
+@pytest.mark.parametrize("indent", [1, 8, 200])
+def test_a_module_that_was_read_from_a_script_survives_its_text(indent: int) -> None:
+    # Its nodes carry lines and columns, numbers that are no references to other nodes.
+    script = modules.normalize(matmul(16, 8, 4))["main"].script().replace("    ", " " * indent)
+    workload = modules.workload(tvm.script.from_source("\n" * 300 + script), "matmul")
+    assert modules.workload(modules.load(workload.module), "matmul") == workload
+
+
 def test_the_key_is_the_same_in_another_process() -> None:
     workload = modules.workload(matmul(16, 8, 4), "matmul")
     program = (
