@@ -60,7 +60,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None
         ('[[device]]\nname = "a"\nconnection = "local"\nthreads = 0\n', ":4: threads is positive"),
         (
             '[[device]]\nname = "a"\nconnection = "local"\nprice_per_hour = -1\n',
-            ":4: price_per_hour is finite and not negative",
+            ":4: price_per_hour is finite and not negative; found -1",
         ),
         ('[[device]]\nname = "a"\nconnection = "local"\ntarget = "llvm"\n', ":4: only boards"),
         ('[[device]]\nname = "a"\nconnection = "rpc://h:1/k"\ntarget = "x y"\n', ":4: a target's attribute"),
