@@ -22,11 +22,15 @@ def is_tile_transform(schedule: s_tir.Schedule, root: Any) -> bool:
 
 def has_tile_transform(module: tvm.IRModule) -> bool:
     """Whether the function of a normalised module transforms tiles."""
-    schedule = s_tir.Schedule(module, debug_mask="none", error_render_level="none")
     body = module["main"].body
-    return isinstance(body, s_tir.SBlockRealize) and is_tile_transform(
-        schedule, schedule.get_sblock(body.block.name_hint)
-    )
+    if not isinstance(body, s_tir.SBlockRealize):
+        return False
+    schedule = s_tir.Schedule(module, debug_mask="none", error_render_level="none")
+    try:
+        root = schedule.get_sblock(body.block.name_hint)
+    except (RuntimeError, ValueError):
+        return False  # several blocks of that name
+    return is_tile_transform(schedule, root)
 
 
 def schedule_tile_transform(schedule: s_tir.Schedule, root: Any, unit: VectorUnit) -> None:
