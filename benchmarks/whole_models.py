@@ -39,7 +39,7 @@ from autotune.deployment.model_runner import SEED
 from autotune.deployment.reference import find_referee, reference_for
 from autotune.deployment.side_by_side import TimingSettings, measure, side_by_side
 from autotune.devices.device import local_device
-from autotune.devices.host import cpu_facts
+from autotune.devices.processor import cpu_model
 from autotune.models.model import Model, load_model
 from autotune.models.onnx_file import Shape
 from search_spaces import AutotuneError
@@ -194,8 +194,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        threads = local_device().threads
-        print(f"{cpu_facts(threads)['cpu_model']}, {local_device().target}", flush=True)
+        print(f"{cpu_model()}, {local_device().target}", flush=True)
         for name in options.names or known:
             rows.append(row(known[name], folder, options))
             print(show(rows[-1:]).splitlines()[1], flush=True)
