@@ -14,12 +14,14 @@ from autotune.workers.fork_server import ForkServer
 # The share of a budget that a busy machine is waited for, and bounds of that time.
 _SHARE = 0.05
 _LEAST_SECS, _MOST_SECS = 1.0, 5.0
+# Without a limit on time nothing is lost by a longer look, and fewer threads would file the records elsewhere.
+_UNLIMITED_SECS = 30.0
 
 
 def patience_secs(budget_secs: float | None) -> float:
     """Seconds that a busy machine is waited for within a budget; None: no limit."""
     if budget_secs is None:
-        return _MOST_SECS
+        return _UNLIMITED_SECS
     return min(max(_SHARE * budget_secs, _LEAST_SECS), _MOST_SECS)
 
 
