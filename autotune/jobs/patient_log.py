@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from autotune.workers.backoff import Backoff
+from autotune.workers.closeable import Closeable
 from search_spaces import TuningTask
 from search_spaces.errors import StorageUnreachable
 from tuning_logs import DeviceFingerprint, Job, RecordStore, TuningRecord
@@ -59,7 +59,7 @@ class Patience:
             self.sleep(min(left, _LOOK_SECS))
 
 
-class PatientLog:
+class PatientLog(Closeable):
     """A log of which each call waits for the database; see `RecordStore`."""
 
     def __init__(self, log: RecordStore, patience: Patience) -> None:
@@ -115,11 +115,3 @@ class PatientLog:
 
     def __len__(self) -> int:
         return self._wait_for(lambda: len(self._log))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

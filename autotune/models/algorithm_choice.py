@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import tvm
 from tvm import relax
@@ -54,11 +54,14 @@ def lower_by_log(
 
 def other_forms(model: Model | DynamicModel | tvm.IRModule, target: Target) -> tuple[TuningTask, ...]:
     """The direct forms of convolutions that `lower` transforms, of weight 0: timed to choose by, and not searched."""
-    transformed = transformed_forms(lower(model, target))
-    if not transformed:
-        return ()
-    plain = lower(model, target, never)
-    names = dict.fromkeys(name for found in direct_forms(plain, transformed).values() for name in found)
+    shapes: set[ConvolutionShape] = set()
+
+    def declined(shape: ConvolutionShape) -> bool:
+        shapes.add(shape)
+        return False
+
+    plain = lower(model, target, declined)
+    names = dict.fromkeys(name for found in direct_forms(plain, shapes).values() for name in found)
     tasks = {(one := _workload(plain, name)).key: TuningTask(one, target, 0) for name in names}
     return tuple(tasks.values())
 
@@ -80,7 +83,7 @@ def transformed_forms(lowered: tvm.IRModule) -> Forms:
     return found
 
 
-def direct_forms(lowered: tvm.IRModule, shapes: Forms) -> Forms:
+def direct_forms(lowered: tvm.IRModule, shapes: Container[ConvolutionShape]) -> Forms:
     """The function of each call of a direct convolution of these shapes."""
     found: Forms = {}
     for calls in _bound_calls(lowered):

@@ -8,14 +8,13 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
 
 import optuna
 import sqlalchemy
 from optuna.trial import TrialState, create_trial
 
 from autotune.search.task_study import as_params
+from autotune.workers.closeable import Closeable
 from search_spaces import IllegalSchedule, Misuse, SearchSpace, TuningTask
 from tuning_logs import Failure, TuningRecord
 
@@ -23,7 +22,7 @@ from tuning_logs import Failure, TuningRecord
 _CLOSING_SECS = 30.0
 
 
-class Dashboard:
+class Dashboard(Closeable):
     """One study for each task and device, named after both and the job; a thread opens the storage and writes to it: it
     takes tens of milliseconds for a trial, or for ever.
 
@@ -68,14 +67,6 @@ class Dashboard:
         self._thread.join(_CLOSING_SECS)
         if self._thread.is_alive():
             self._note(f"it did not take the last trials within {_CLOSING_SECS:g} s")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _copy(self) -> None:
         try:

@@ -47,12 +47,18 @@ def autotune(
 ) -> Ended:
     """The command line in a process of its own, in that folder, with variables added to the environment."""
     command = [sys.executable, "-m", "autotune.cli.main", *arguments]
-    variables = {**os.environ, **(environment or {})}
+    return run_apart(command, folder, {**os.environ, **(environment or {})}, limit_secs)
+
+
+def run_apart(
+    command: Sequence[str | Path], folder: Path, environment: dict[str, str], limit_secs: float
+) -> Ended:
+    """A command in a process of its own, in that folder and with that environment alone."""
     try:
         done = subprocess.run(
             command,
             cwd=folder,
-            env=variables,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from edge_inputs.attempt import Attempt, Ended, autotune
+from edge_inputs.attempt import Attempt, Ended, autotune, run_apart
 
 _LIMIT_SECS = 90
 _SAID = "as expected"
@@ -213,20 +213,7 @@ def _ended(text: str, folder: Path) -> Ended:
     script = folder / "program.py"
     script.write_text(text)
     variables = {name: value for name, value in os.environ.items() if not name.startswith("TVM_")}
-    try:
-        done = subprocess.run(
-            [sys.executable, script, *_files()],
-            cwd=folder,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_LIMIT_SECS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as expired:
-        return Ended(None, (expired.stdout or b"").decode(errors="replace"))
-    return Ended(done.returncode, done.stdout.decode(errors="replace"))
+    return run_apart([sys.executable, script, *_files()], folder, variables, _LIMIT_SECS)
 
 
 def _program(label: str, text: str) -> Attempt:

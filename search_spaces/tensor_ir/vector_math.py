@@ -10,20 +10,18 @@ float32. Polynomials: exp, log after Cephes (Moshier); tanh, erf: minimax ration
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Callable
 from typing import Any
 
 import tvm
 from tvm import tirx
 
+from search_spaces.tensor_ir.float_lanes import LANES, Float32Lanes
+
 #: Of the code that the rules make: times of other versions are not comparable.
 VECTOR_MATH_VERSION = "2"
 # Of the rules; higher than TVM's own.
 _LEVEL = 100
-_LANES = "x"
-_numbers = count()
 _LOG2_E, _LN2_HIGH, _LN2_LOW = 1.44269504088896341, 0.693359375, -2.12194440e-4
 _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
 # Beyond these the result is 0 and infinity.
@@ -40,8 +38,8 @@ _LOG = (
     -2.4999993993e-1,
     3.3333331174e-1,
 )
-# The bit patterns of √½ and infinity.
-_SQRT_HALF_BITS, _INFINITY_BITS = 0x3F3504F3, 0x7F800000
+# The bit pattern of √½.
+_SQRT_HALF_BITS = 0x3F3504F3
 _SMALLEST_NORMAL, _TO_NORMAL = 1.17549435e-38, 23
 _TANH_SMALL = 0.625
 _TANH = (-0.0057049882511, 0.020639088461, -0.0537397155, 0.13331442204, -0.33333281942)
@@ -66,66 +64,7 @@ _ERF_LARGE = (
 )
 
 
-@dataclass(frozen=True)
-class _Float32:
-    """The type of the values of one operation, and constants of it; lanes: 1 for a scalar."""
-
-    lanes: int
-
-    @property
-    def name(self) -> str:
-        """TVM's name of the type."""
-        return self._typed("float32")
-
-    def value(self, number: float) -> Any:
-        """A float32 constant in every lane."""
-        return self._spread(tirx.const(number, "float32"))
-
-    def integer(self, number: int) -> Any:
-        """An int32 constant in every lane."""
-        return self._spread(tirx.const(number, "int32"))
-
-    def as_integer(self, value: Any) -> Any:
-        """Whole floats as int32."""
-        return tirx.Cast(self._typed("int32"), value)
-
-    def as_float(self, value: Any) -> Any:
-        """The int32 values as float32."""
-        return tirx.Cast(self.name, value)
-
-    def bits(self, value: Any) -> Any:
-        """The bit pattern as int32."""
-        return tirx.reinterpret(self._typed("int32"), value)
-
-    def from_bits(self, value: Any) -> Any:
-        """The float32 of a bit pattern."""
-        return tirx.reinterpret(self.name, value)
-
-    def is_nan(self, value: Any) -> Any:
-        """A mask of NaN by its bits: TVM folds the comparison of a float with itself."""
-        magnitude = self.bits(value) & self.integer(0x7FFFFFFF)
-        return magnitude > self.integer(_INFINITY_BITS)
-
-    def let(self, value: Any, body: Callable[[Any], Any], dtype: str = "") -> Any:
-        """The body with a variable for the value, which is computed once."""
-        variable = tirx.Var(f"m{next(_numbers)}", self._typed(dtype) if dtype else self.name)
-        return tirx.Let(variable, value, body(variable))
-
-    def horner(self, coefficients: Sequence[float], at: Any) -> Any:
-        """The polynomial with these coefficients, the highest power's first."""
-        result = self.value(coefficients[0])
-        for one in coefficients[1:]:
-            result = result * at + self.value(one)
-        return result
-
-    def _typed(self, base: str) -> str:
-        return base if self.lanes == 1 else f"{base}{_LANES}{self.lanes}"
-
-    def _spread(self, constant: Any) -> Any:
-        return constant if self.lanes == 1 else tirx.Broadcast(constant, self.lanes)
-
-
-def _exp(x: Any, kind: _Float32) -> Any:
+def _exp(x: Any, kind: Float32Lanes) -> Any:
     """2^n · e^r with |r| ≤ ln 2 / 2."""
 
     def of_parts(bounded: Any) -> Any:
@@ -137,7 +76,7 @@ def _exp(x: Any, kind: _Float32) -> Any:
     return _bounded(x, (_EXP_LEAST, _EXP_MOST), kind, of_parts)
 
 
-def _exp2(x: Any, kind: _Float32) -> Any:
+def _exp2(x: Any, kind: Float32Lanes) -> Any:
     """2^n · e^r with r = (x - n) · ln 2."""
 
     def of_parts(bounded: Any) -> Any:
@@ -149,7 +88,7 @@ def _exp2(x: Any, kind: _Float32) -> Any:
     return _bounded(x, (_EXP2_LEAST, _EXP2_MOST), kind, of_parts)
 
 
-def _bounded(x: Any, limits: tuple[float, float], kind: _Float32, power: Callable[[Any], Any]) -> Any:
+def _bounded(x: Any, limits: tuple[float, float], kind: Float32Lanes, power: Callable[[Any], Any]) -> Any:
     """A power of x, 0 below the lower limit: masked scores are far below, and underflow takes a hundred cycles."""
     is_zero = x < kind.value(limits[0])
     bounded = tirx.min(tirx.Select(is_zero, kind.value(0.0), x), kind.value(limits[1]))
@@ -157,7 +96,7 @@ def _bounded(x: Any, limits: tuple[float, float], kind: _Float32, power: Callabl
     return tirx.Select(kind.is_nan(x), x, found)
 
 
-def _scaled_exp(r: Any, n: Any, kind: _Float32) -> Any:
+def _scaled_exp(r: Any, n: Any, kind: Float32Lanes) -> Any:
     """e^r · 2^n; the scaling in two steps reaches infinity and subnormal numbers."""
 
     def power(exponent: Any) -> Any:
@@ -177,7 +116,7 @@ def _scaled_exp(r: Any, n: Any, kind: _Float32) -> Any:
     )
 
 
-def _log(x: Any, kind: _Float32) -> Any:
+def _log(x: Any, kind: Float32Lanes) -> Any:
     """n · ln 2 + log(m) with m in [√½, √2)."""
 
     def of_parts(m: Any, n: Any) -> Any:
@@ -215,7 +154,7 @@ def _log(x: Any, kind: _Float32) -> Any:
     return tirx.Select(x < kind.value(0.0), kind.value(math.nan), tirx.Select(kind.is_nan(x), x, zero))
 
 
-def _tanh(x: Any, kind: _Float32) -> Any:
+def _tanh(x: Any, kind: Float32Lanes) -> Any:
     """x + x³·P(x²) for small |x|, else 1 - 2 / (e^2|x| + 1) with the sign of x."""
 
     def of_magnitude(magnitude: Any) -> Any:
@@ -230,7 +169,7 @@ def _tanh(x: Any, kind: _Float32) -> Any:
     return tirx.Select(kind.is_nan(x), x, kind.let(tirx.abs(x), of_magnitude))
 
 
-def _erf(x: Any, kind: _Float32) -> Any:
+def _erf(x: Any, kind: Float32Lanes) -> Any:
     """x + x·P(x²) for small |x|, else 1 - e^-Q(|x|) with the sign of x."""
 
     def of_magnitude(magnitude: Any) -> Any:
@@ -245,7 +184,7 @@ def _erf(x: Any, kind: _Float32) -> Any:
     return tirx.Select(kind.is_nan(x), x, kind.let(tirx.abs(x), of_magnitude))
 
 
-def _sigmoid(x: Any, kind: _Float32) -> Any:
+def _sigmoid(x: Any, kind: Float32Lanes) -> Any:
     """1 / (1 + e^-|x|), or e^-|x| times that for negative x, which keeps the digits of small results."""
     return kind.let(
         _exp(-tirx.abs(x), kind),
@@ -253,7 +192,7 @@ def _sigmoid(x: Any, kind: _Float32) -> Any:
     )
 
 
-def _log1p(x: Any, kind: _Float32) -> Any:
+def _log1p(x: Any, kind: Float32Lanes) -> Any:
     """log(u) + (x - (u - 1)) / u with u = 1 + x, which puts back what the addition rounds off."""
 
     def corrected(u: Any) -> Any:
@@ -266,7 +205,7 @@ def _log1p(x: Any, kind: _Float32) -> Any:
 
 
 #: The rules by the operator's name: the result for an operand in float32.
-_RULES: dict[str, Callable[[Any, _Float32], Any]] = {
+_RULES: dict[str, Callable[[Any, Float32Lanes], Any]] = {
     "exp": _exp,
     "exp2": _exp2,
     "log": _log,
@@ -292,13 +231,15 @@ def register_vector_math() -> None:
         tvm.ir.register_op_attr(f"tirx.{name}", f"llvm.{attribute}", _lowering(rule, fallback), _LEVEL)
 
 
-def _lowering(rule: Callable[[Any, _Float32], Any], fallback: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _lowering(
+    rule: Callable[[Any, Float32Lanes], Any], fallback: Callable[[Any], Any]
+) -> Callable[[Any], Any]:
     def lower(call: Any) -> Any:
         dtype = str(call.ty.dtype)
-        base, _, lanes = dtype.partition(_LANES)
+        base, _, lanes = dtype.partition(LANES)
         if base not in ("float32", "float16"):
             return fallback(call)
-        kind = _Float32(int(lanes or 1))
+        kind = Float32Lanes(int(lanes or 1))
         wide = call.args[0] if base == "float32" else tirx.Cast(kind.name, call.args[0])
         result = kind.let(wide, lambda x: rule(x, kind))
         return result if base == "float32" else tirx.Cast(dtype, result)
