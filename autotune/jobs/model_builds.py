@@ -8,7 +8,7 @@ import os
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -95,6 +95,7 @@ class ModelBuilds:
         return msgspec.structs.replace(
             status,
             operators=_operators(coverage),
+            before_operators=_operators(coverage),
             first_secs=first_secs,
             before_secs=secs,
         )
@@ -125,23 +126,23 @@ class ModelBuilds:
         rounds = _FEWEST_TURNS if slow else turns
         compared = self._open_runner(device).side_by_side(builds, specs, rounds, referee, spare_secs)
         after, before = (latency(each.run_secs) for each in compared.latencies)
-        kept, warning = new, None
         mistake = compared.mistake or self._mistake_at_a_size(request, device, new)
+        fault = None
         if mistake is not None:
-            kept, warning = old, f"{status.name}: the tuned build computes something else: {mistake}"
+            fault = f"the tuned build computes something else: {mistake}"
         elif after.low_secs > before.high_secs:
-            kept, warning = old, f"{status.name}: the build from before the job is faster, and is kept"
+            fault = "the build from before the job is faster, and is kept"
         library = self._library(status, None)
-        _put(kept, library)
+        _put(old if fault else new, library)
         found = msgspec.structs.replace(
             status,
             before=before,
             after=after,
             outputs_equal=mistake is None,
             library=str(library),
-            operators=_operators(coverage) if kept is new else status.operators,
+            operators=_kept(status.before_operators, fault) if fault else _operators(coverage),
         )
-        return found, warning
+        return found, f"{status.name}: {fault}" if fault else None
 
     def has_before(self, status: ModelStatus) -> bool:
         """Whether an earlier run of the job has built the model already."""
@@ -245,6 +246,11 @@ def _operators(coverage: Coverage) -> tuple[Operator, ...]:
         )
         for row in coverage.rows
     )
+
+
+def _kept(operators: Iterable[Operator], fault: str) -> tuple[Operator, ...]:
+    """The operators of the build from before the job, with the fault of the tuned one as the reason."""
+    return tuple(msgspec.structs.replace(operator, reason=fault) for operator in operators)
 
 
 def _finite(secs: float | None) -> float | None:

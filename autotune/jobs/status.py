@@ -53,7 +53,8 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     library:       the faster of the two builds;
     outputs_equal: whether both compute the same;
     needed_secs:   the latency that is asked for, None where any will do;
-    operators:     what the library uses for each operator; calls: of each task in one run, by its key.
+    operators:     what the library uses for each operator, before_operators: what the first of the two builds does;
+    calls:         of each task in one run, by its key.
     """
 
     name: str
@@ -70,6 +71,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     library: str | None = None
     needed_secs: float | None = None
     operators: tuple[Operator, ...] = ()
+    before_operators: tuple[Operator, ...] = ()
     calls: dict[str, int] = {}
 
 

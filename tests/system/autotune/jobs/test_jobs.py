@@ -26,6 +26,11 @@ pytestmark = pytest.mark.alone
 TRIALS = 40
 
 
+def before_of(library: str) -> Path:
+    """The build from before the job of which this library is the outcome."""
+    return Path(library).parent / "before" / Path(library).name
+
+
 class Job:
     """A job file in a folder of its own, and how its commands are run."""
 
@@ -177,9 +182,18 @@ def test_the_report_and_its_numbers_come_out(job: Job) -> None:
     done = job.run("report", job.output, "--json")
     operators = json.loads(done.stdout)["operators"]
     assert all(operator["peak_share"] > 0 for operator in operators)
-    # A few trials of small operators do not always beat their default schedules.
     assert operators
-    assert all(operator["schedule"] in ("tuned", "default is best") for operator in operators)
+    # A few trials of small operators do not always beat their default schedules, nor their build the one from before.
+    models = job.status()["models"]
+    assert isinstance(models, list)
+    for model in models:
+        kept_before = os.path.samefile(model["library"], before_of(model["library"]))
+        schedules = {one["schedule"] for one in operators if one["device"] == model["device"]}
+        if kept_before:
+            assert schedules == {"default schedule: the build from before the job is faster, and is kept"}
+            assert model["after"]["low_secs"] > model["before"]["high_secs"]
+        else:
+            assert schedules <= {"tuned", "default is best"}
 
 
 def test_the_dashboards_storage_holds_every_trial(job: Job) -> None:

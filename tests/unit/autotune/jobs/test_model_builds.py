@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from autotune.deployment.coverage import Coverage
+from autotune.deployment.coverage import Coverage, CoverageRow, Status
 from autotune.deployment.isolated_build import BuildRequest, BuildResult
 from autotune.deployment.preflight import Preflight
 from autotune.deployment.referee import Referee
@@ -53,11 +53,13 @@ def job(
     def build(request: BuildRequest, _server: object) -> BuildResult:
         request.library.parent.mkdir(parents=True, exist_ok=True)
         request.library.write_text(request.library.parent.name)
-        return BuildResult(Coverage(()), {})
+        return BuildResult(coverage_of(request.library.parent.name), {})
 
     def check(request: BuildRequest, _threads: int, server: object, _samples: object) -> Preflight:
         build(request, server)
-        return Preflight(Coverage(()), EngineLatency("model", tuple(before)), (), 1.0, Referee(()), None, {})
+        return Preflight(
+            coverage_of("before"), EngineLatency("model", tuple(before)), (), 1.0, Referee(()), None, {}
+        )
 
     monkeypatch.setattr(model_builds, "build_apart", build)
     monkeypatch.setattr(model_builds, "preflight", check)
@@ -70,6 +72,16 @@ def job(
     return made.after(REQUEST, DEVICE, status, 10, lambda: 0.0)
 
 
+def coverage_of(when: str) -> Coverage:
+    """One operator, which the log has a record of only after the search."""
+    found = (Status.DEFAULT_SCHEDULE, "no record") if when == "before" else (Status.TUNED, "")
+    return Coverage((CoverageRow("conv2d", 1, *found, None, 1e-3, share=1.0),))
+
+
+def schedules(status: ModelStatus) -> list[tuple[str, str]]:
+    return [(one.status, one.reason) for one in status.operators]
+
+
 def kept(status: ModelStatus) -> str:
     assert status.library is not None
     return Path(status.library).read_text()
@@ -78,6 +90,7 @@ def kept(status: ModelStatus) -> str:
 def test_the_new_build_is_kept_where_it_is_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     status, warning = job(tmp_path, monkeypatch, [2.0, 2.1] * 20, [1.0, 1.1] * 20)
     assert (kept(status), warning) == ("after", None)
+    assert schedules(status) == [("tuned", "")]
 
 
 def test_the_new_build_is_kept_where_the_difference_is_noise(
@@ -95,6 +108,17 @@ def test_the_build_from_before_is_kept_where_it_is_faster_beyond_noise(
     assert kept(status) == "before"
     assert warning is not None
     assert "faster" in warning
+    assert schedules(status) == [("default schedule", "the build from before the job is faster, and is kept")]
+
+
+def test_a_second_look_that_keeps_the_build_from_before_lists_its_operators(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = job(tmp_path, monkeypatch, [2.0, 2.1] * 20, [1.0, 1.1] * 20)
+    slower = ModelBuilds(tmp_path, "log.jsonl", lambda _device: Bench((1.0, 1.1) * 20, (2.0, 2.1) * 20, None))
+    slower.before(REQUEST, DEVICE, first)
+    second, _ = slower.after(REQUEST, DEVICE, first, 10, lambda: 0.0)
+    assert [status for status, _ in schedules(second)] == ["default schedule"]
 
 
 def test_a_build_that_computes_something_else_is_not_kept(
@@ -105,6 +129,9 @@ def test_a_build_that_computes_something_else_is_not_kept(
     assert status.outputs_equal is False
     assert warning is not None
     assert "off by one" in warning
+    assert schedules(status) == [
+        ("default schedule", "the tuned build computes something else: output 0: off by one")
+    ]
 
 
 @given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1), st.text())
