@@ -8,11 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import cycle, islice
 
 import numpy as np
 import tvm
 
 from autotune.builders.artifact import Artifact
+from autotune.devices.processor import cache_bytes
+from autotune.measurement.cold_weights import with_cold_weights
 from autotune.measurement.guarded_array import Array, GuardedArray
 from autotune.measurement.inputs import Signs, draw_inputs
 from autotune.measurement.kernel_trial import TrialOptions, try_kernel
@@ -42,6 +45,8 @@ class LoadedKernel:
             self._prepack(library, artifact)
         self._function = library["main_prepacked" if artifact.prepacked else "main"]
         self._arguments = [_tensor(array) for array in self._arrays]
+        self._cache_bytes = _cache_bytes_of_a_core() * int(str(artifact.task.target.attr("num-cores") or 1))
+        self._weights = [place for place, spec in enumerate(artifact.signature) if spec.is_layout_free]
 
     @property
     def outputs(self) -> list[Array]:
@@ -62,15 +67,25 @@ class LoadedKernel:
         return time.perf_counter() - start
 
     def timed_run(self, flush_bytes: int) -> Callable[[int], float]:
-        """A function for a stopwatch: calls the kernel n times in a row, after emptying caches of flush_bytes."""
-        function, arguments = self._function, self._arguments
+        """A function for a stopwatch: calls the kernel n times in a row, after emptying caches of flush_bytes.
+
+        Each call reads weights that no recent one has read, as in a model, where others were in the caches since.
+        """
+        function = self._function
+        turns = cycle(
+            [
+                [_tensor(array) for array in operands]
+                for operands in with_cold_weights(self._arrays, self._weights, self._cache_bytes)
+            ]
+        )
         flushed = np.zeros(flush_bytes, np.uint8)
 
         def run(number: int) -> float:
             if flush_bytes:
                 np.add(flushed, 1, out=flushed)
+            calls = list(islice(turns, number))
             start = time.perf_counter()
-            for _ in range(number):
+            for arguments in calls:
                 function(*arguments)
             return (time.perf_counter() - start) / number
 
@@ -88,6 +103,12 @@ class LoadedKernel:
         library["main_weight_prepack"](*(_tensor(array) for array in [*weights, *layouts]))
         for weight, layout in zip(artifact.prepacked, layouts, strict=True):
             self._arrays[weight.parameter] = layout
+
+
+@lru_cache(maxsize=1)
+def _cache_bytes_of_a_core() -> int:
+    """The cache that a core does not share; the one that cores share holds the weights of most models."""
+    return cache_bytes().get((2, "Unified"), 0)
 
 
 def _tensor(array: GuardedArray) -> tvm.runtime.Tensor:

@@ -13,6 +13,7 @@ from autotune.models.passes.channel_padding import with_full_vectors
 from autotune.models.passes.channel_shuffles import with_channels_last_shuffles
 from autotune.models.passes.channels_last import with_channels_last
 from autotune.models.passes.constant_layouts import with_constant_layouts
+from autotune.models.passes.maxima_and_minima import with_maxima_and_minima
 from autotune.models.passes.split_convolutions import with_split_convolutions
 from autotune.models.passes.winograd import Choice, where_expected, with_winograd
 from search_spaces.errors import last_line
@@ -72,7 +73,8 @@ def _lowered(module: tvm.IRModule, target: Target, choice: Choice) -> tvm.IRModu
         canonical = relax.transform.CanonicalizeBindings()(decomposed)
         if is_cpu(target):
             legal = with_channels_last(
-                canonical, lambda laid_out: _legalized_for_cpu(laid_out, compiled_for, choice)
+                with_maxima_and_minima(canonical),
+                lambda laid_out: _legalized_for_cpu(laid_out, compiled_for, choice),
             )
         else:
             legal = _legalized(canonical, compiled_for)
