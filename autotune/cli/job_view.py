@@ -32,6 +32,10 @@ def summary(status: JobStatus) -> str:
         )
         if status.expected_gain_per_hour is not None:
             parts.append(f"another hour: {status.expected_gain_per_hour:.1%} faster")
+    searched = [one for one in status.tasks if one.calls and one.trials]
+    if searched and status.state is not JobState.RUNNING:
+        share = sum(one.improvements for one in searched) / sum(one.trials for one in searched)
+        parts.append(f"{share:.0%} of trials improved on the best")
     if status.failures:
         counts = sorted(status.failures.items(), key=lambda one: -one[1])
         parts.append("failed: " + ", ".join(f"{kind} {count}" for kind, count in counts))

@@ -157,6 +157,7 @@ class DeviceRun:
             calls=task.weight,
             flops=task.workload.flops,
             trials=progress.trials if progress else 0,
+            improvements=progress.improvements if progress else 0,
             default_secs=progress.default_secs if progress else None,
             best_secs=progress.best if progress else None,
             winner_p_value=final.p_value if final else None,

@@ -76,7 +76,10 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One task on one device: calls in one run of all models, trials, latencies in seconds, what is going on."""
+    """One task on one device: calls in one run of all models, trials, latencies in seconds, what is going on.
+
+    improvements: the trials that were faster than the baseline and all before them.
+    """
 
     name: str
     key: str
@@ -84,6 +87,7 @@ class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
     calls: int
     flops: float
     trials: int = 0
+    improvements: int = 0
     default_secs: float | None = None
     best_secs: float | None = None
     winner_p_value: float | None = None

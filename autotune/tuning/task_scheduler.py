@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Protocol
 
 from autotune.tuning.objective import Objective
@@ -43,6 +44,12 @@ class TaskProgress:
     def best(self) -> float:
         """The best latency so far, the baseline included."""
         return min([self.default_secs, *self.best_secs[-1:]])
+
+    @property
+    def improvements(self) -> int:
+        """Searched candidates that were faster than the baseline and all before them."""
+        bests = [self.default_secs, *(min(self.default_secs, secs) for secs in self.best_secs)]
+        return sum(after < before for before, after in pairwise(bests))
 
     @property
     def has_plateaued(self) -> bool:

@@ -44,7 +44,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
     def _bounded(self, call: Any) -> Any:
         """One limit of an imported clip: maximum(x, low) or minimum(x, high)."""
         found = _BOUNDING.fullmatch(str(call.args[0].name_hint))
-        operands = call.args[1].fields if isinstance(call.args[1], relax.Tuple) else ()
+        operands: Any = call.args[1].fields if isinstance(call.args[1], relax.Tuple) else ()
         if not found or len(operands) != 2:
             return call
         return _OPERATORS[found[1]](operands[0], self._folded(operands[1]))

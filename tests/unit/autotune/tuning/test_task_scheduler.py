@@ -118,3 +118,9 @@ def test_a_task_is_not_asked_again_before_its_round_is_known() -> None:
     note(light, *[1e-6] * 4)
     note(heavy, *[0.5] * 4)
     assert TaskScheduler([light, heavy], batch=8).next_after(heavy, 4) is None
+
+
+def test_a_trial_improves_where_it_is_faster_than_the_baseline_and_all_before_it() -> None:
+    progress = TaskProgress(task(8), 1.0, best_secs=[2.0, 0.9, 0.9, 0.5])
+    assert progress.improvements == 2
+    assert TaskProgress(task(8), 1.0, best_secs=[2.0, 1.5]).improvements == 0
