@@ -3,23 +3,26 @@
     python benchmarks/whole_models.py                         all models, 10 minutes of tuning each: hours
     python benchmarks/whole_models.py squeezenet vit-s --time 150s
     python benchmarks/whole_models.py --time 0                zero-trial builds only: minutes
+    python benchmarks/whole_models.py --time 0 --avx2         the same without AVX-512
 
 One row a model: milliseconds of the zero-trial build, of the tuned build and of each rival, all in turns, each in a
 process of its own that waits until the others' threads rest; then the ratios to the fastest rival and whether the
 outputs are ONNX Runtime's. A rival that does not run a model gets a dash, and its reason below the table. Logs and
-libraries stay in the folder: what is there is not tuned again. Needs the extra `bench`.
+libraries stay in the folder: what is there is not tuned again. Needs the extra `bench`. With --avx2 our builds are for
+Haswell and OpenVINO's kernels are limited to AVX2 (oneDNN's switch); ONNX Runtime and ncnn have none and keep AVX-512.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -38,7 +41,7 @@ from autotune.deployment.executable import SavedModel
 from autotune.deployment.model_runner import SEED
 from autotune.deployment.reference import find_referee, reference_for
 from autotune.deployment.side_by_side import TimingSettings, measure, side_by_side
-from autotune.devices.device import local_device
+from autotune.devices.device import Device, local_device
 from autotune.devices.processor import cpu_model
 from autotune.models.model import Model, load_model
 from autotune.models.onnx_file import Shape
@@ -115,14 +118,15 @@ class Row:
 def row(case: Case, folder: Path, options: argparse.Namespace) -> Row:
     """Tunes, builds and times one model. Raises AutotuneError where our own build does not run."""
     model = load_model(case.path(folder), case.shapes)
-    device = local_device()
+    device = _device(options)
     missing: dict[str, str] = {}
     log = folder / f"{case.name}.jsonl"
     if options.time != "0" and not log.exists():
         _tune(model, log, options)
-    ours = [_saved(model, "zero trials", TuningLog.in_memory(), folder / f"{case.name}.zero.so")]
-    if log.exists():
-        ours.insert(0, _saved(model, "tuned", read_log(str(log)), folder / f"{case.name}.tuned.so"))
+    zero = folder / f"{case.name}.zero.so"
+    ours = [_saved(model, device, "zero trials", TuningLog.in_memory(), zero)]
+    if log.exists() and options.time != "0":
+        ours.insert(0, _saved(model, device, "tuned", read_log(str(log)), folder / f"{case.name}.tuned.so"))
     engines: list[Engine] = [*ours]
     settings = TimingSettings(model.inputs, device.threads, options.rounds, seed=SEED)
     for name in RIVALS:
@@ -148,8 +152,12 @@ def _tune(model: Model, log: Path, options: argparse.Namespace) -> None:
     subprocess.run([*command, *shapes, "--time", options.time], check=True, stdout=subprocess.DEVNULL)
 
 
-def _saved(model: Model, name: str, log: RecordStore, path: Path) -> SavedModel:
+def _device(options: argparse.Namespace) -> Device:
     device = local_device()
+    return replace(device, target=device.target.with_attr("mcpu", "haswell")) if options.avx2 else device
+
+
+def _saved(model: Model, device: Device, name: str, log: RecordStore, path: Path) -> SavedModel:
     return SavedModel(compile(model, device.target, log, device.fingerprint).save(path), name)
 
 
@@ -184,17 +192,24 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="MODEL", help=f"of {', '.join(known)}; default: all")
     parser.add_argument("--time", default="10m", help="of tuning for each model; 0 for none")
+    parser.add_argument("--avx2", action="store_true", help="without AVX-512; zero trials alone")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--folder", type=Path, help="keeps models, logs and libraries")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if unknown := set(options.names) - set(known):
         parser.error(f"expected models among {', '.join(known)}; found {', '.join(sorted(unknown))}")
+    if options.avx2:
+        if options.time != "0":
+            parser.error(
+                "expected --time 0 with --avx2: candidates are measured for this machine's own target"
+            )
+        os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        print(f"{cpu_model()}, {local_device().target}", flush=True)
+        print(f"{cpu_model()}, {_device(options).target}", flush=True)
         for name in options.names or known:
             rows.append(row(known[name], folder, options))
             print(show(rows[-1:]).splitlines()[1], flush=True)
