@@ -13,7 +13,7 @@ from autotune.comparison.percentiles import measured, percentile_of, percentile_
 RUNS = st.lists(st.floats(1e-6, 10.0), min_size=1, max_size=60)
 
 
-@examples(100)
+@examples(20)
 @given(RUNS, st.floats(1.0, 99.9))
 def test_a_percentile_lies_within_its_interval_and_the_runs(run_secs: list[float], percentile: float) -> None:
     found = percentile_of(run_secs, percentile)
@@ -40,10 +40,10 @@ def test_the_upper_end_is_open_where_runs_are_too_few_to_see_it() -> None:
 def test_nineteen_of_twenty_intervals_hold_the_true_percentile() -> None:
     rng = np.random.default_rng(1)
     true_secs = float(np.quantile(rng.gamma(9.0, 1e-3, 1_000_000), 0.9))
-    found = [percentile_of(list(rng.gamma(9.0, 1e-3, 400)), 90.0) for _ in range(60)]
+    found = [percentile_of(list(rng.gamma(9.0, 1e-3, 400)), 90.0) for _ in range(24)]
     held = [one.low_secs <= true_secs <= (one.high_secs or np.inf) for one in found]
-    # Ten stretches make intervals somewhat narrower than they say.
-    assert sum(held) >= 48
+    # Twenty-four are few, and ten stretches make intervals somewhat narrower than they say.
+    assert sum(held) >= 19
 
 
 def test_the_summary_keeps_the_runs_in_order_and_their_mean() -> None:
