@@ -15,6 +15,12 @@ from typing import Any
 _PLACES = {
     "autotune.tuning.budget": ["Budget"],
     "autotune.tuning.collection": ["Collection"],
+    "autotune.comparison.comparison": ["ComparisonSettings", "compare"],
+    "autotune.comparison.limits": ["Limits", "ServingRate"],
+    "autotune.comparison.result": ["Comparison"],
+    "autotune.comparison.result_file": ["read_comparison", "write_comparison"],
+    "autotune.comparison.subject": ["ModelFile"],
+    "autotune.comparison.verdict": ["DeploymentVerdict", "verdict"],
     "autotune.deployment.compilation": ["Build", "compile"],
     "autotune.deployment.preflight": ["Preflight", "check"],
     "autotune.devices.device": ["Device", "local_device", "parse_device"],

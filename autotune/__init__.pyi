@@ -1,3 +1,9 @@
+from autotune.comparison.comparison import ComparisonSettings, compare
+from autotune.comparison.limits import Limits, ServingRate
+from autotune.comparison.result import Comparison
+from autotune.comparison.result_file import read_comparison, write_comparison
+from autotune.comparison.subject import ModelFile
+from autotune.comparison.verdict import DeploymentVerdict, verdict
 from autotune.deployment.compilation import Build, compile
 from autotune.deployment.executable import load
 from autotune.deployment.kernel_pool import CallPlace
@@ -34,8 +40,11 @@ __all__ = [
     "Build",
     "CallPlace",
     "Collection",
+    "Comparison",
+    "ComparisonSettings",
     "Config",
     "CostModelSampler",
+    "DeploymentVerdict",
     "Device",
     "DynamicExecutable",
     "DynamicModel",
@@ -45,13 +54,16 @@ __all__ = [
     "JobPlan",
     "JobRequest",
     "JobResult",
+    "Limits",
     "Misuse",
     "Model",
+    "ModelFile",
     "ModelRequest",
     "OtherDevices",
     "Preflight",
     "RecordStore",
     "SamplerKind",
+    "ServingRate",
     "ShapePlan",
     "SizeRange",
     "Target",
@@ -63,6 +75,7 @@ __all__ = [
     "TuningTask",
     "Workload",
     "check",
+    "compare",
     "compile",
     "database",
     "extract_tasks",
@@ -77,8 +90,11 @@ __all__ = [
     "operator_task",
     "parse_device",
     "plan_job",
+    "read_comparison",
     "read_job_file",
     "run_job",
     "sampler_factory",
     "tvm_target",
+    "verdict",
+    "write_comparison",
 ]

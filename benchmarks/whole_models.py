@@ -130,7 +130,7 @@ def row(case: Case, folder: Path, options: argparse.Namespace) -> Row:
     engines: list[Engine] = [*ours]
     settings = TimingSettings(model.inputs, device.threads, options.rounds, seed=SEED)
     for name in RIVALS:
-        rival = find_engine(name, model, device.threads)
+        rival = find_engine(name, model.path, model.shapes, device.threads)
         try:
             measure(rival, TimingSettings(model.inputs, device.threads, *_TRIAL_RUN))
         except AutotuneError as error:

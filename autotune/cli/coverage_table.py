@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from autotune.cli.console import note, warn
-from autotune.deployment.compilation import Build
 from autotune.deployment.coverage import Coverage, CoverageRow
 from autotune.jobs.durations import show_secs
 from autotune.jobs.table import Cell, Column, Table
@@ -46,25 +45,25 @@ def coverage_json(coverage: Coverage) -> list[dict[str, object]]:
     ]
 
 
-def warn_of_gaps(built: Build) -> None:
+def warn_of_gaps(coverage: Coverage, runtime_packs: int) -> None:
     """Warns of operators that run untuned or with a schedule of another device, and of weights packed in each run."""
-    naive = built.coverage.naive
+    naive = coverage.naive
     if naive:
         names = ", ".join(row.name for row in naive)
         message = f"{len(naive)} operators run untuned, which may be very slow: {names}"
         note(message, style="bold yellow")
-    scheduled = [row for row in built.coverage.untuned if row not in naive]
+    scheduled = [row for row in coverage.untuned if row not in naive]
     if scheduled:
         names = ", ".join(row.name for row in scheduled)
-        which = names if len(scheduled) < len(built.coverage.rows) else "all there are"
+        which = names if len(scheduled) < len(coverage.rows) else "all there are"
         message = f"{len(scheduled)} operators are untuned and run a default schedule: {which}"
         note(message, style="bold yellow")
-    borrowed = built.coverage.borrowed
+    borrowed = coverage.borrowed
     if borrowed:
         names = ", ".join(f"{row.name} from {row.source}" for row in borrowed)
         warn(f"{len(borrowed)} operators run a schedule found elsewhere: {names}")
-    if built.runtime_packs:
-        warn(f"{built.runtime_packs} weights are packed anew in every run")
+    if runtime_packs:
+        warn(f"{runtime_packs} weights are packed anew in every run")
 
 
 def _row(row: CoverageRow) -> tuple[Cell, ...]:

@@ -56,6 +56,14 @@ app = command_group(
             "commands.bench:bench",
             "Run the tuned model, its own runtime and others in turns, and compare their outputs.",
         ),
+        "compare": Command(
+            "commands.compare:compare",
+            "Compare engines on models and devices: latencies, memory, load times, and which one is the fastest.",
+        ),
+        "verdict": Command(
+            "commands.verdict:verdict",
+            "Hold a comparison against limits of latency, throughput and cost, without measuring.",
+        ),
         "devices": Command(
             "commands.devices:devices",
             "List devices, their targets and the speed-up of their threads.",

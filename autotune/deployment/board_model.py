@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -74,10 +74,21 @@ class BoardModelRunner:
         spare_secs: Callable[[], float],
     ) -> ModelComparison:
         """Times builds in turns and judges the first one's outputs; the times are taken on the board."""
-        with _pool() as pool:
+        with ExitStack() as stack:
             samples = referee.samples if referee else ()
-            processes = [self._engine_process(pool, build, inputs, _TURN_SECS, samples) for build in builds]
+            processes = self.engine_processes(stack, builds, inputs, samples)
             return compare_processes(processes, rounds, referee, spare_secs)
+
+    def engine_processes(
+        self,
+        stack: ExitStack,
+        builds: Sequence[SavedModel],
+        inputs: tuple[InputSpec, ...],
+        samples: tuple[Sample, ...],
+    ) -> list[EngineProcess]:
+        """Builds in one session on one board, which ends with the stack."""
+        pool = stack.enter_context(_pool())
+        return [self._engine_process(pool, build, inputs, _TURN_SECS, samples) for build in builds]
 
     def _engine_process(
         self,

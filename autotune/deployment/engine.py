@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import time
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +16,7 @@ import numpy.typing as npt
 
 from autotune.measurement.timing import timed_runs
 from autotune.models.onnx_file import InputSpec
+from autotune.workers.child import resident_bytes
 
 Array = npt.NDArray[Any]
 
@@ -29,6 +35,32 @@ class Engine(Hashable, Protocol):
     def open(self) -> Callable[..., Array | tuple[Array, ...]]:
         """The model, to be called with its inputs in the order of the file."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The start of an engine in its process.
+
+    load_secs: of importing its packages and opening the model; base_memory_bytes: of the process before that.
+    """
+
+    load_secs: float
+    base_memory_bytes: int
+
+
+def open_pickled(engine: bytes) -> Opened:
+    """Opens an engine that was pickled by this program, so that its packages are first imported here."""
+    base_memory_bytes, started = resident_bytes(os.getpid()), time.perf_counter()
+    _opened(pickle.loads(engine))
+    return Opened(time.perf_counter() - started, base_memory_bytes)
+
+
+def peak_memory_bytes() -> int:
+    """The high-water mark of this process's resident memory; 0 where the system does not say."""
+    for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) << 10
+    return 0
 
 
 def outputs(engine: Engine, inputs: tuple[InputSpec, ...], seed: int) -> tuple[Array, ...]:

@@ -48,10 +48,14 @@ class BuildRequest:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """A build that was saved: what it uses for each operator, and seconds by step, in order."""
+    """A build that was saved: what it uses for each operator, and seconds by step, in order.
+
+    runtime_packs: how many weights are packed anew in every run.
+    """
 
     coverage: Coverage
     secs: Mapping[str, float]
+    runtime_packs: int = 0
 
 
 def build_apart(request: BuildRequest, server: ForkServer | None = None) -> BuildResult:
@@ -87,7 +91,7 @@ def _build(request: BuildRequest) -> BuildResult | Misuse | StorageError:
         _timed(secs, "link", lambda: built.save(request.library, request.linker))
     except (Misuse, StorageError) as error:
         return error
-    return BuildResult(built.coverage, secs)
+    return BuildResult(built.coverage, secs, built.runtime_packs)
 
 
 def _imported(request: BuildRequest) -> Model | DynamicModel:

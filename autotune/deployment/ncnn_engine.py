@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -48,15 +49,27 @@ class Ncnn:
             converted = _converted(model, Path(scratch))
             if net.load_param(f"{converted}.ncnn.param") or net.load_model(f"{converted}.ncnn.bin"):
                 raise AutotuneError(f"expected operators that ncnn knows in {self.path.name}", code="AT704")
-        fed, made = net.input_names(), net.output_names()
+        fed, made, shapes = net.input_names(), net.output_names(), _output_shapes(model)
 
         def run(*inputs: Array) -> tuple[Array, ...]:
             with net.create_extractor() as extractor:
                 for name, value in zip(fed, inputs, strict=True):
                     extractor.input(name, ncnn.Mat(np.ascontiguousarray(value[0])))
-                return tuple(np.array(extractor.extract(name)[1]) for name in made)
+                found = [np.array(extractor.extract(name)[1]) for name in made]
+            return tuple(_shaped(array, shape) for array, shape in zip(found, shapes, strict=True))
 
         return run
+
+
+def _output_shapes(model: onnx.ModelProto) -> list[Shape]:
+    """The shapes of the outputs, with 0 where a size is not known."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph.output
+    return [tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim) for value in inferred]
+
+
+def _shaped(array: Array, shape: Shape) -> Array:
+    """An output as the file describes it: ncnn knows no batch, and drops axes of size 1."""
+    return array.reshape(shape) if math.prod(shape) == array.size else array[np.newaxis]
 
 
 def _converted(model: onnx.ModelProto, scratch: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from autotune.deployment.engine import Array, Engine, outputs, outputs_of_sample, run_secs
+from autotune.deployment.engine import Array, Engine, open_pickled, outputs, outputs_of_sample, run_secs
 from autotune.deployment.referee import Referee, of_peer
 from autotune.deployment.samples import Sample
 from autotune.measurement.timing import in_turns
@@ -58,12 +59,17 @@ class EngineLatency:
 
 @dataclass(frozen=True, slots=True)
 class EngineProcess:
-    """An engine in a worker process, with the calls for its outputs of each draw and for the latencies of one round."""
+    """An engine in a worker process, with the calls for its outputs of each draw and for the latencies of one round.
+
+    opening: the call that opens the engine, to be made first, of an engine whose process is here. The others open it
+    as well, where that was not done.
+    """
 
     name: str
     pool: WorkerPool
     outputs: tuple[Call, ...]
     round: Call
+    opening: Call | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ def side_by_side(
     """
     with ExitStack() as stack:
         samples = referee.samples if referee else ()
-        processes = [_engine_process(stack, engine, settings, samples=samples) for engine in engines]
+        processes = [engine_process(stack, engine, settings, samples=samples) for engine in engines]
         return compare_processes(processes, settings.rounds, referee, spare_secs)
 
 
@@ -129,15 +135,20 @@ def compare_processes(
 
 def _round_secs(processes: Sequence[EngineProcess], place: int) -> list[float]:
     """Latencies of one round of one process, once the threads of all others rest."""
-    process = processes[place]
-    wait_until_idle(pid for other in processes if other is not process for pid in other.pool.pids)
-    return list(_ask(process, process.round))
+    wait_for_others(processes, place)
+    return list(_ask(processes[place], processes[place].round))
+
+
+def wait_for_others(processes: Sequence[EngineProcess], place: int) -> None:
+    """Returns once the threads of all processes but that one rest."""
+    own = processes[place].pool
+    wait_until_idle(pid for other in processes if other.pool is not own for pid in other.pool.pids)
 
 
 def measure(engine: Engine, settings: TimingSettings) -> EngineLatency:
     """Times one engine in a process of its own. Raises AutotuneError where it fails."""
     with ExitStack() as stack:
-        return time_process(_engine_process(stack, engine, settings), settings.rounds)
+        return time_process(engine_process(stack, engine, settings), settings.rounds)
 
 
 def time_process(process: EngineProcess, rounds: int) -> EngineLatency:
@@ -165,7 +176,7 @@ def trial_run(
     Raises AutotuneError where the engine fails.
     """
     with ExitStack() as stack:
-        process = _engine_process(stack, engine, settings, server, samples)
+        process = engine_process(stack, engine, settings, server, samples)
         found = _outputs(process)
         return TrialRun(time_process(process, settings.rounds), found)
 
@@ -174,20 +185,25 @@ def _outputs(process: EngineProcess) -> tuple[tuple[Array, ...], ...]:
     return tuple(tuple(_ask(process, call)) for call in process.outputs)
 
 
-def _engine_process(
+def engine_process(
     stack: ExitStack,
     engine: Engine,
     settings: TimingSettings,
     server: ForkServer | None = None,
     samples: tuple[Sample, ...] = (),
 ) -> EngineProcess:
+    """A process for an engine, which ends with the stack. server: forks it; by default one of its own."""
     needs = WorkerNeeds(__name__, kernel_threads(settings.threads))
     pool = stack.enter_context(lasting_worker(needs, server))
     inputs, seed = settings.inputs, settings.seed
     draws = [Call(outputs, (engine, inputs, seed + draw)) for draw in range(DRAWS)]
     of_samples = [Call(outputs_of_sample, (engine, sample)) for sample in samples]
     return EngineProcess(
-        engine.name, pool, (*draws, *of_samples), Call(run_secs, (engine, inputs, seed, settings.round_secs))
+        engine.name,
+        pool,
+        (*draws, *of_samples),
+        Call(run_secs, (engine, inputs, seed, settings.round_secs)),
+        Call(open_pickled, (pickle.dumps(engine),)),
     )
 
 

@@ -58,10 +58,5 @@ class TfliteInterpreter:
         return run, any(len(each) for each in scales)
 
 
-def is_installed() -> bool:
-    """Whether a package that offers the interpreter is installed."""
-    return _interpreter_module() is not None
-
-
 def _interpreter_module() -> str | None:
     return next((module for name, module in _PACKAGES.items() if find_spec(name) is not None), None)

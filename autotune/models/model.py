@@ -75,16 +75,22 @@ def load_model(
 
 def read_inputs(path: Path, shapes: Mapping[str, Shape]) -> tuple[InputSpec, ...]:
     """The inputs of a model file with these shapes, without the import of its graph. Raises Misuse as `load_model`."""
-    fixed = FixedSizes(shapes, {})
+    return read_inputs_with_notices(path, FixedSizes(shapes, {}))[0]
+
+
+def read_inputs_with_notices(path: Path, fixed: FixedSizes) -> tuple[tuple[InputSpec, ...], tuple[str, ...]]:
+    """As `read_inputs`, with notices of what was decided for the user."""
+    found: tuple[tuple[InputSpec, ...], tuple[str, ...]]
     match format_of(path):
         case ModelFormat.TORCH:
             file = _torch("torch_file")
-            specs: tuple[InputSpec, ...] = file.inputs(file.read(path), fixed, path.name)[0]
+            found = file.inputs(file.read(path), fixed, path.name)
         case ModelFormat.TFLITE:
-            specs = _tflite().inputs(path, fixed)
+            found = _tflite().inputs(path, fixed), ()
         case ModelFormat.ONNX:
-            specs = onnx_file.inputs(onnx_file.read(path, shapes))
-    return specs
+            proto, notices = onnx_file.read_with_notices(path, fixed)
+            found = onnx_file.inputs(proto), notices
+    return found
 
 
 @graph_lock

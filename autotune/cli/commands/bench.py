@@ -1,9 +1,7 @@
-"""`autotune bench`: the tuned model beside other engines."""
+"""`autotune bench`: the tuned model beside other engines on one device."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,26 +16,19 @@ from autotune.cli.arguments import (
     SamplesOption,
     ShapeOption,
 )
-from autotune.cli.console import print_json, tell
+from autotune.cli.comparison_tables import comparison_tables, fastest_text
+from autotune.cli.console import print_json, tell, warn
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
-from autotune.cli.inputs import fixed_sizes, log_to_read, reach_device, read_model
+from autotune.cli.inputs import fixed_sizes, reach_device
 from autotune.cli.tables import print_table
-from autotune.deployment.compilation import compile
-from autotune.deployment.engine import Engine
-from autotune.deployment.engines import find_engine
-from autotune.deployment.executable import SavedModel
-from autotune.deployment.model_runner import SEED
-from autotune.deployment.reference import find_referee, reference_for
-from autotune.deployment.reference_engine import reference_engine
-from autotune.deployment.samples import read_samples
-from autotune.deployment.side_by_side import ModelComparison, TimingSettings, side_by_side
-from autotune.jobs.durations import show_secs
-from autotune.jobs.table import Column, Table
-from autotune.models.model import Model
+from autotune.comparison.comparison import PairResult, collect, compare_each
+from autotune.comparison.entrants import AUTOTUNE
+from autotune.comparison.fastest import fastest
+from autotune.comparison.result import Row
+from autotune.comparison.subject import ModelFile
+from autotune.deployment.reference_engine import RUNTIMES
+from autotune.models.model_format import format_of
 from search_spaces import AutotuneError, Misuse
-from tuning_logs import TuningLog
-
-_UNTUNED = "untuned"
 
 
 def bench(
@@ -61,89 +52,68 @@ def bench(
     """Run the tuned model, the runtime of its format and others in turns, and check that they compute the same.
 
     The runtime is ONNX Runtime, PyTorch (.pt2) or TFLite's interpreter. Outputs are always compared with its own,
-    without ONNX Runtime's graph optimizations, some of which approximate; where they differ by more than rounding
-    explains the exit code is 1.
+    without ONNX Runtime's graph optimizations, some of which approximate; where those of the tuned model differ by more
+    than rounding explains the exit code is 1. This is autotune compare for one model and one device.
     """
-    where = reach_device(device, devices)
-    if not where.is_here:
-        raise Misuse(
-            f"whole models run on this machine only; found {device!r}, which is elsewhere", code="AT708"
-        )
-    network = read_model(model, fixed_sizes(shape, dim))
-    given = read_samples(samples or (), network.inputs)
-    peer = _peer(network, where.threads)
-    others = dict.fromkeys(against or ())
-    rivals = [
-        find_engine(name, network, where.threads) for name in others if name not in (peer.name, _UNTUNED)
-    ]
-    built = compile(network, where.target, log_to_read(log), where.fingerprint)
-    with tempfile.TemporaryDirectory(prefix="autotune-bench-") as scratch:
-        tuned = SavedModel(built.save(Path(scratch) / "tuned.so"), "autotune", where.threads)
-        engines: list[Engine] = [tuned, peer, *rivals]
-        if _UNTUNED in others:
-            untuned = compile(network, where.target, TuningLog.in_memory())
-            engines.append(
-                SavedModel(untuned.save(Path(scratch) / "untuned.so"), "TVM untuned", where.threads)
-            )
-        reference = reference_for(network.path, network.shapes, where.threads)
-        referee = find_referee(reference, network.inputs, SEED, samples=given)
-        settings = TimingSettings(network.inputs, where.threads, seed=SEED)
-        result = side_by_side(engines, settings, referee)
-    if json:
-        print_json({**_json(result), "threads": where.threads, "coverage": coverage_json(built.coverage)})
-    else:
-        print_table(coverage_table(built.coverage))
-        warn_of_gaps(built)
-        _print(result, where.threads, peer)
-    if result.mistake:
+    where, sizes = reach_device(device, devices), fixed_sizes(shape, dim)
+    file = ModelFile(model, sizes.shapes, sizes.dims, tuple(samples or ()))
+    engines = (AUTOTUNE, RUNTIMES[format_of(model)], *(against or ()))
+    [result] = compare_each([file], [where], engines, log, None)
+    for notice in result.model.notices:
+        warn(notice)
+    own = result.rows[0]
+    if json and own.measured is not None:
+        print_json(_json(result))
+    elif not json:
+        _print(result, log)
+    if own.reason is not None:
+        refused = own.code is not None
+        raise Misuse(own.reason, code=own.code) if refused else AutotuneError(own.reason, code="AT704")
+    if own.mistake is not None:
         raise AutotuneError(
-            f"expected the outputs of {peer.name}, found others: {result.mistake}", code="AT706"
+            f"expected the outputs of the model's own runtime, found others: {own.mistake}", code="AT706"
         )
 
 
-def _peer(network: Model, threads: int) -> Engine:
-    found = reference_engine(network, threads)
-    if found is None:
-        raise Misuse(
-            f"expected the runtime of {network.format.value} files to compare with; none is installed. "
-            "Install it: pip install ai-edge-litert",
-            code="AT802",
-        )
-    return found
+def _print(result: PairResult, log: str | None) -> None:
+    built = result.builds.get(AUTOTUNE)
+    if built is not None:
+        print_table(coverage_table(built.coverage))
+        warn_of_gaps(built.coverage, built.runtime_packs)
+    comparison = collect([result], log)
+    for table in comparison_tables(comparison):
+        print_table(table)
+    for answer in fastest(comparison):
+        tell(fastest_text(answer))
 
 
-def _print(result: ModelComparison, threads: int, peer: Engine) -> None:
-    rows = tuple(
-        (each.name, show_secs(each.secs), f"{ratio:.2f}×", str(len(each.run_secs)))
-        for each, ratio in zip(result.latencies, result.ratios, strict=True)
-    )
-    columns = (
-        Column("engine", 9),
-        Column("latency", 8),
-        Column("autotune is faster by", 7),
-        Column("runs", 2),
-    )
-    print_table(Table(f"Latency of one run, {threads} threads, engines in turns, medians", columns, rows))
-    verdict = "equal within rounding" if result.mistake is None else "DIFFERENT"
-    tell(
-        f"outputs against {peer.name}: {verdict} "
-        f"(max abs error {result.check.max_abs_error:.1e}, max rel error {result.check.max_rel_error:.1e})"
-    )
-
-
-def _json(result: ModelComparison) -> dict[str, object]:
+def _json(result: PairResult) -> dict[str, object]:
+    own, built = result.rows[0], result.builds[AUTOTUNE]
+    assert own.measured is not None
     return {
-        "engines": [
-            {
-                "name": each.name,
-                "latency_secs": each.secs,
-                "runs": len(each.run_secs),
-                "speedup_of_autotune": ratio,
-            }
-            for each, ratio in zip(result.latencies, result.ratios, strict=True)
-        ],
-        "outputs_equal": result.mistake is None,
-        "mistake": result.mistake,
-        "max_abs_error": result.check.max_abs_error,
-        "max_rel_error": result.check.max_rel_error,
+        "engines": [_engine_json(row, own.measured.p50.secs) for row in result.rows],
+        "outputs_equal": own.mistake is None if own.is_checked else None,
+        "mistake": own.mistake,
+        "max_abs_error": own.measured.max_abs_error,
+        "max_rel_error": own.measured.max_rel_error,
+        "threads": result.device.threads,
+        "coverage": coverage_json(built.coverage),
+    }
+
+
+def _engine_json(row: Row, own_secs: float) -> dict[str, object]:
+    found = row.measured
+    if found is None:
+        return {"name": row.engine, "reason": row.reason}
+    return {
+        "name": row.engine,
+        "latency_secs": found.p50.secs,
+        "p90_secs": found.p90.secs,
+        "p99_secs": found.p99.secs,
+        "load_secs": found.load_secs,
+        "peak_memory_bytes": found.peak_memory_bytes,
+        "size_bytes": found.size_bytes,
+        "runs": len(found.run_secs),
+        "speedup_of_autotune": found.p50.secs / own_secs,
+        "mistake": row.mistake,
     }

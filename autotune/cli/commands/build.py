@@ -89,7 +89,7 @@ def build(
     if max_mb is not None and saved.stat().st_size > max_mb * 1e6:
         warn(f"{saved} takes {saved.stat().st_size / 1e6:.1f} MB, more than was estimated; lower --max-mb")
     latency = _tried(network, saved, where, given) if where.is_here and not where.target.is_gpu else None
-    warn_of_gaps(built)
+    warn_of_gaps(built.coverage, built.runtime_packs)
     if json:
         print_json(
             {

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
+from comparison_fixtures import make_comparison, make_row
 from literal_texts import literal_status
 from msgspec.structs import replace
 from onnx import TensorProto, helper
@@ -29,10 +30,12 @@ from autotune.cli.error_codes import find_error_code, read_error_codes
 from autotune.cli.job_run import check_success
 from autotune.cli.main import app, refusal
 from autotune.cli.values import parse_shapes
+from autotune.comparison.comparison import PairResult
 from autotune.deployment import isolated_build, side_by_side
 from autotune.deployment.executable import Executable
 from autotune.deployment.kernel_pool import CallPlace, KernelPool
 from autotune.deployment.library import CallContext, Library
+from autotune.deployment.model_runner import model_runner
 from autotune.deployment.samples import read_samples
 from autotune.devices import device as devices
 from autotune.devices import roofline_measurement
@@ -46,7 +49,6 @@ from autotune.jobs.job_file import JobRequest, ModelRequest, read_job_file
 from autotune.jobs.plan import JobPlan, PlannedModel, share_out
 from autotune.jobs.run import open_job
 from autotune.jobs.status_file import read_status, write_status
-from autotune.models.model_format import ModelFormat
 from autotune.models.operators import operator_task
 from autotune.runners import thread_scaling
 from autotune.runners.references import References
@@ -523,20 +525,11 @@ def _(case: Case) -> None:
 
 @raises("AT706")
 def _(case: Case) -> None:
-    here = SimpleNamespace(is_here=True, target=LLVM, fingerprint=None, threads=1)
-    saved = SimpleNamespace(save=lambda path: path, coverage=SimpleNamespace(rows=()))
-    check = SimpleNamespace(max_abs_error=1.0, max_rel_error=1.0)
-    wrong = SimpleNamespace(mistake="output 0: off by one", latencies=(), ratios=(), check=check)
-    network = SimpleNamespace(path=Path("x.onnx"), shapes={}, inputs=(), format=ModelFormat.ONNX)
-    for name, value in (
-        ("reach_device", here),
-        ("read_model", network),
-        ("compile", saved),
-        ("find_referee", None),
-        ("side_by_side", wrong),
-    ):
-        case.patch.setattr(bench, name, lambda *_arguments, found=value, **_options: found)
-    case.command("bench", "x.onnx", "--log", case.log(), "--json")
+    wrong = replace(make_row("autotune", [0.001], model="x"), mistake="output 0: off by one")
+    compared = make_comparison([wrong])
+    result = PairResult(compared.models[0], compared.devices[0], (wrong,), {})
+    case.patch.setattr(bench, "compare_each", lambda *_arguments: [result])
+    case.command("bench", "x.onnx", "--log", case.log())
 
 
 @raises("AT707")
@@ -551,8 +544,17 @@ def _(case: Case) -> None:
 
 @raises("AT708")
 def _(case: Case) -> None:
-    case.patch.setattr(bench, "reach_device", lambda *_arguments: SimpleNamespace(is_here=False))
-    case.command("bench", "x.onnx", "--log", case.log())
+    model_runner(SimpleNamespace(via=Rpc(Address("127.0.0.1", 1), "gpu"), target=Target.parse("cuda")))  # type: ignore[arg-type]
+
+
+@raises("AT720")
+def _(case: Case) -> None:
+    case.command("verdict", case.folder / "none.json", "--latency-ms", "20")
+
+
+@raises("AT721")
+def _(case: Case) -> None:
+    case.command("verdict", case.folder / "none.json", "--latency-ms", "-20")
 
 
 @raises("AT709")

@@ -26,16 +26,17 @@ def test_an_engine_computes_what_onnx_runtime_does(name: str, package: str, mode
     if find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
     inputs = draw(model.inputs, 0)
-    [theirs] = find_engine("onnxruntime", model, 1).open()(*inputs)
+    [theirs] = find_engine("onnxruntime", model.path, model.shapes, 1).open()(*inputs)
 
-    [found] = find_engine(name, model, 1).open()(*inputs)
+    [found] = find_engine(name, model.path, model.shapes, 1).open()(*inputs)
 
-    np.testing.assert_allclose(np.reshape(found, theirs.shape), theirs, rtol=1e-4, atol=1e-5)
+    assert found.shape == theirs.shape
+    np.testing.assert_allclose(found, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones(model: Model) -> None:
     with pytest.raises(Misuse, match=r"one of .*onnxruntime.*openvino.*found 'tensorrt'"):
-        find_engine("tensorrt", model, 1)
+        find_engine("tensorrt", model.path, model.shapes, 1)
 
 
 def test_other_packages_add_engines(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,4 +44,4 @@ def test_other_packages_add_engines(model: Model, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(autotune.deployment.engines, "entry_points", lambda group: [added])
 
     assert engine_names() == ["mine"]
-    assert find_engine("mine", model, 1).open()(*draw(model.inputs, 0))
+    assert find_engine("mine", model.path, model.shapes, 1).open()(*draw(model.inputs, 0))

@@ -64,7 +64,7 @@ class Pair(nn.Module):
 
 def test_outputs_in_containers_and_of_other_types(target: Target, tmp_path: Path) -> None:
     model = from_torch(Pair(), (torch.randn(2, 8), torch.randn(8)), tmp_path / "pair.pt2")
-    engine = reference_engine(model, 1)
+    engine = reference_engine(model.path, model.shapes, 1)
     assert engine is not None
     assert [spec.name for spec in model.inputs] == ["x", "scale"]
     inputs = draw(model.inputs, 0)
