@@ -29,6 +29,11 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
+    @property
+    def wraps(self) -> list[bool]:
+        """For each column whether its texts may be broken into lines: only values are kept on one."""
+        return [column.least_chars is not None for column in self.columns]
+
 
 def cell_text(cell: Cell) -> str:
     """The text of a cell on one line: a share in per cent, lines joined by semicolons."""
