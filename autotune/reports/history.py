@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tuning_logs import TuningRecord
+from tuning_logs.selection.best_record import Read
 from tuning_logs.selection.record_rows import Rows
 
 
@@ -35,7 +36,7 @@ def improvements_of(records: Sequence[TuningRecord]) -> list[Improvement]:
     return found
 
 
-def improvements_among(rows: Rows, read: Callable[[object], TuningRecord]) -> list[Improvement]:
+def improvements_among(rows: Rows, read: Read) -> list[Improvement]:
     """Improvements among the rows of one task on one device, as `improvements_of`; only their lines are read."""
     _, first = np.unique(rows["program"], return_index=True)
     trials = rows[np.sort(first)]

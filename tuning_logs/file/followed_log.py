@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
+import msgspec
+
+from search_spaces.decision import Answer
+from search_spaces.errors import AutotuneError
 from tuning_logs.file.follower import FileTail
 from tuning_logs.file.log import TuningLog
 from tuning_logs.file.log_file import LogFile
+from tuning_logs.selection.record_rows import Rows
+
+Answers = tuple[tuple[str, Answer], ...]
+
+
+class _ConfigField(msgspec.Struct, frozen=True):
+    config: Answers
+
+
+_DECODER: Final = msgspec.json.Decoder(_ConfigField)
 
 
 class FollowedLog(TuningLog):
@@ -59,3 +74,18 @@ class FollowedLog(TuningLog):
     def is_current(self) -> bool:
         """Whether the path still leads to the file that was opened, with at least what was read of it."""
         return self._tail.is_current
+
+    def answers(self, rows: Rows) -> Iterator[Answers]:
+        """The configs of rows, and nothing else of their lines: several times as fast as their records.
+
+        Raises AutotuneError where the file was changed meanwhile.
+        """
+        for offset, size in zip(rows["offset"].tolist(), rows["size"].tolist(), strict=True):
+            try:
+                yield _DECODER.decode(self._contents.source.at(offset, size)).config
+            except msgspec.MsgspecError as error:
+                raise AutotuneError(
+                    f"expected the record that was at byte {offset} when the log was opened, found that the file "
+                    "was changed since; open the log again",
+                    code="AT206",
+                ) from error
