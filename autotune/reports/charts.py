@@ -8,14 +8,15 @@ from markupsafe import Markup
 
 from autotune.devices.machine_state import MachineState
 from autotune.devices.roofline import Roofline, bandwidth
-from autotune.jobs.durations import show_secs
+from autotune.jobs.durations import latency_unit, show_secs
 from autotune.jobs.status import DeviceStatus, ModelStatus
 from autotune.reports.axis import Axis, linear_axis, log_axis
 from autotune.reports.drawing import Dot, Line, Mark, Note, bar, plot, short_label, svg, text, whisker
 from autotune.reports.report import Curve, OperatorQuality, OperatorReport
 
-_SHOWN_OPERATORS = 12
-_BARS_WIDTH, _BARS_LEFT, _MODEL_HEIGHT = 430.0, 8.0, 62.0
+# As many as there are colours.
+_SHOWN_OPERATORS = 8
+_BARS_WIDTH, _BARS_LEFT, _MODEL_HEIGHT = 340.0, 4.0, 62.0
 
 
 def latency_chart(models: Sequence[ModelStatus]) -> Markup | None:
@@ -55,15 +56,16 @@ def curve_chart(curves: Sequence[Curve]) -> Markup | None:
     if not curves:
         return None
     unit, name = (3600, "hours") if max(one.points[-1][0] for one in curves) > 7200 else (60, "minutes")
+    symbol, scale = latency_unit(max(latency for one in curves for _, latency in one.points))
     lines = [
         Line(
-            [(secs / unit, 1e3 * latency) for secs, latency in one.points],
+            [(secs / unit, latency / scale) for secs, latency in one.points],
             f"{one.model} on {one.device}",
             is_step=True,
         )
         for one in curves
     ]
-    across, up = _axes(lines, f"{name} of the job", "sum of the tasks, ms")
+    across, up = _axes(lines, f"{name} of the job", f"sum of the tasks, {symbol}")
     return plot("curves", across, up, lines)
 
 
@@ -85,15 +87,16 @@ def trial_chart(trials: Sequence[tuple[int, float]]) -> Markup | None:
     """The latencies of the trials of one task that ran, each a dot, with the best so far."""
     if len(trials) < 2:
         return None
+    symbol, scale = latency_unit(max(secs for _, secs in trials))
     best: list[tuple[float, float]] = []
     for trial, secs in trials:
-        best.append((float(trial), 1e3 * min(secs, best[-1][1] / 1e3 if best else secs)))
+        best.append((float(trial), min(secs / scale, best[-1][1] if best else secs / scale)))
     dots: list[Mark] = [
-        Dot((float(trial), 1e3 * secs), 2.0, f"trial {trial}: {show_secs(secs)}", "dot muted")
+        Dot((float(trial), secs / scale), 2.0, f"trial {trial}: {show_secs(secs)}", "dot muted")
         for trial, secs in trials
     ]
     across = linear_axis("trials", [float(trial) for trial, _ in trials])
-    up = log_axis("latency, ms; the line is the best so far", [1e3 * secs for _, secs in trials])
+    up = log_axis(f"latency, {symbol}; the line is the best so far", [secs / scale for _, secs in trials])
     return plot("trials", across, up, [*dots, Line(best, is_step=True)])
 
 
@@ -121,7 +124,7 @@ def roofline_chart(device: DeviceStatus, operators: Sequence[OperatorReport]) ->
         rates += [default, rate]
     across = Axis("floating-point operations for each byte of inputs and outputs", low, high, is_log=True)
     up = log_axis("GFLOP/s; grey untuned, blue now, larger: more of the time", rates)
-    return plot(f"roofline-{device.connection}", across, up, marks, 340)
+    return plot(f"roofline-{device.connection}", across, up, marks, 310)
 
 
 def quality_chart(quality: Sequence[OperatorQuality]) -> Markup | None:

@@ -13,13 +13,13 @@ from markupsafe import Markup
 from autotune.reports.axis import Axis, tick_text
 from search_spaces.printable_text import one_line, printable
 
-_WIDTH = 560
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 26, 40
+_WIDTH = 440
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 26, 40
 _LEGEND_LINE = 17
 _COLOURS = 8
 # Longer labels leave no room for the axes.
 _LABEL_CHARS = 48
-_WIDE_LABEL = 30
+_WIDE_LABEL = 28
 
 Points = Sequence[tuple[float, float]]
 
@@ -72,7 +72,7 @@ def svg(name: str, title: str, height: float, inside: Iterable[Markup]) -> Marku
     return head.format(printable(name), _WIDTH, height, title) + Markup("").join(inside) + Markup("</svg>")
 
 
-def plot(name: str, across: Axis, up: Axis, marks: Sequence[Mark], height: float = 300) -> Markup:
+def plot(name: str, across: Axis, up: Axis, marks: Sequence[Mark], height: float = 270) -> Markup:
     """A chart of marks over two axes, with a legend of the lines that have labels."""
     labels = [(place, mark.label) for place, mark in enumerate(_lines(marks)) if mark.label is not None]
     legend_lines = _legend(labels, height)

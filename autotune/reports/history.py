@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tuning_logs import TuningRecord
-from tuning_logs.selection.best_record import Read
+from tuning_logs.file.followed_log import Stamp
 from tuning_logs.selection.record_rows import Rows
 
 
@@ -32,17 +32,22 @@ def improvements_of(records: Sequence[TuningRecord]) -> list[Improvement]:
     found: list[Improvement] = []
     for trial, record in enumerate(first_of_each(records)):
         if record.secs < (found[-1].secs if found else math.inf):
-            found.append(_improvement(trial, record))
+            provenance = record.provenance
+            found.append(Improvement(trial, record.secs, provenance.time, provenance.job.id))
     return found
 
 
-def improvements_among(rows: Rows, read: Read) -> list[Improvement]:
+def improvements_among(rows: Rows, read_stamps: Callable[[Rows], Iterable[Stamp]]) -> list[Improvement]:
     """Improvements among the rows of one task on one device, as `improvements_of`; only their lines are read."""
     _, first = np.unique(rows["program"], return_index=True)
     trials = rows[np.sort(first)]
     best = np.minimum.accumulate(trials["secs"]) if len(trials) else trials["secs"]
-    is_better = np.append(np.inf, best[:-1])[: len(best)] > best
-    return [_improvement(int(trial), read(trials[trial])) for trial in np.flatnonzero(is_better)]
+    found = np.flatnonzero(np.append(np.inf, best[:-1])[: len(best)] > best)
+    stamps = read_stamps(trials[found])
+    return [
+        Improvement(trial, secs, stamp.time, stamp.job)
+        for trial, secs, stamp in zip(found.tolist(), best[found].tolist(), stamps, strict=True)
+    ]
 
 
 def first_of_each(records: Iterable[TuningRecord]) -> list[TuningRecord]:
@@ -51,7 +56,3 @@ def first_of_each(records: Iterable[TuningRecord]) -> list[TuningRecord]:
     for record in records:
         found.setdefault((record.space_version, record.config), record)
     return list(found.values())
-
-
-def _improvement(trial: int, record: TuningRecord) -> Improvement:
-    return Improvement(trial, record.secs, record.provenance.time, record.provenance.job.id)

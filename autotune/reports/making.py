@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from autotune.jobs.status import JobStatus, TaskStatus
+from autotune.reports.failures import failure_reports
 from autotune.reports.history import first_of_each, improvements_of
-from autotune.reports.report import Evidence, FailureReport, OperatorQuality, Place, Report, assemble
+from autotune.reports.report import Evidence, OperatorQuality, Place, Report, assemble
 from cost_models.evaluation.over_trials import quality_over_trials
 from search_spaces import TuningTask
-from tuning_logs import Failure, RecordStore, TuningRecord
+from tuning_logs import RecordStore, TuningRecord
 
 # Tasks for which the cost model's quality is looked at: those with the most time in them.
 _JUDGED_TASKS = 4
-_MESSAGES = 3
-_MESSAGE_CHARS = 300
 
 
 def make_report(status: JobStatus, log: RecordStore, moved_bytes: Callable[[TuningTask], int]) -> Report:
@@ -42,22 +40,6 @@ def make_report(status: JobStatus, log: RecordStore, moved_bytes: Callable[[Tuni
         failure_reports(own_records),
     )
     return assemble(status, evidence)
-
-
-def failure_reports(records: Sequence[TuningRecord]) -> tuple[FailureReport, ...]:
-    """The failures among records by kind, the most frequent first, with the messages met most."""
-    failed = [one.measurement for one in records if isinstance(one.measurement, Failure)]
-    kinds = Counter(str(failure.kind) for failure in failed)
-    return tuple(
-        FailureReport(kind, count, common_messages([one.message for one in failed if str(one.kind) == kind]))
-        for kind, count in kinds.most_common()
-    )
-
-
-def common_messages(messages: Sequence[str]) -> tuple[str, ...]:
-    """The messages met most, shortened."""
-    counts = Counter(message[:_MESSAGE_CHARS] for message in messages)
-    return tuple(message for message, _ in counts.most_common(_MESSAGES))
 
 
 def _quality(

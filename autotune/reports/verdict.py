@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,13 +45,10 @@ def _verdict(model: ModelStatus) -> ModelVerdict:
     if before is None or after is None:
         return _estimate(model)
     if len(before.run_secs) == len(after.run_secs) > 1:
-        factor = statistics.median(
-            slow / fast for slow, fast in zip(before.run_secs, after.run_secs, strict=True)
-        )
         low, high = ratio_interval(before.run_secs, after.run_secs)
     else:  # runs that did not take turns
-        factor = before.secs / after.secs
         low, high = before.low_secs / after.high_secs, before.high_secs / after.low_secs
+    factor = before.secs / after.secs
     change = Change.FASTER if low > 1 else Change.SLOWER if high < 1 else Change.UNCLEAR
     turns, equal = len(after.run_secs), model.outputs_equal
     return ModelVerdict(

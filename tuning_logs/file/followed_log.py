@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import msgspec
 
@@ -23,7 +23,16 @@ class _ConfigField(msgspec.Struct, frozen=True):
     config: Answers
 
 
-_DECODER: Final = msgspec.json.Decoder(_ConfigField)
+class Stamp(msgspec.Struct, frozen=True):
+    """The job of a record and its time, UTC in ISO 8601."""
+
+    job: str
+    time: str
+
+
+_Field = TypeVar("_Field", _ConfigField, Stamp)
+_CONFIG: Final = msgspec.json.Decoder(_ConfigField)
+_STAMP: Final = msgspec.json.Decoder(Stamp)
 
 
 class FollowedLog(TuningLog):
@@ -80,9 +89,16 @@ class FollowedLog(TuningLog):
 
         Raises AutotuneError where the file was changed meanwhile.
         """
+        return (one.config for one in self._fields(rows, _CONFIG))
+
+    def stamps(self, rows: Rows) -> Iterator[Stamp]:
+        """The jobs and times of rows, and nothing else of their lines; raises as `answers` does."""
+        return self._fields(rows, _STAMP)
+
+    def _fields(self, rows: Rows, decoder: msgspec.json.Decoder[_Field]) -> Iterator[_Field]:
         for offset, size in zip(rows["offset"].tolist(), rows["size"].tolist(), strict=True):
             try:
-                yield _DECODER.decode(self._contents.source.at(offset, size)).config
+                yield decoder.decode(self._contents.source.at(offset, size))
             except msgspec.MsgspecError as error:
                 raise AutotuneError(
                     f"expected the record that was at byte {offset} when the log was opened, found that the file "

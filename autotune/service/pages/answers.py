@@ -79,7 +79,8 @@ def failed(job: JobFacts) -> str:
         return "No trial failed."
     first = job.log.failures[0]
     share = count / max(job.log.records, 1)
-    return f"{count} of {job.log.records} trials failed ({share:.1%}), most of them with {first.kind} ({first.count})."
+    most = f"most of them with {first.kind} ({first.count:,})"
+    return f"{count:,} of {job.log.records:,} trials failed ({share:.1%}), {most}."
 
 
 def steady(status: JobStatus, drift: Drift) -> str:

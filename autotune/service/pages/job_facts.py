@@ -132,6 +132,7 @@ class SpaceFacts:
 class OperatorFacts:
     """One operator on one device.
 
+    log: its address; connection: the URL of the device, None where no job named one;
     is_beyond_noise: whether best and rival differ beyond the scatter of their repeats; sketches: those tried, with the
     number of configs and the best latency of each; looked_at: the configs that decisions were counted in, of trials.
     failures: by kind; trials: (number, seconds) of those that ran; space: None where it was not looked at yet.
@@ -139,7 +140,7 @@ class OperatorFacts:
 
     operator: OperatorReport
     log: str
-    connection: str
+    connection: str | None
     best: ConfigFacts | None
     rival: ConfigFacts | None
     is_beyond_noise: bool

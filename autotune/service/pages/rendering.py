@@ -10,6 +10,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from autotune.jobs.durations import show_duration, show_secs
 from autotune.jobs.status_tables import device_table, model_table, offer_table, show_factor, warnings
+from autotune.jobs.table import Table
 from autotune.reports.charts import (
     curve_chart,
     drift_chart,
@@ -20,13 +21,15 @@ from autotune.reports.charts import (
     task_chart,
     trial_chart,
 )
-from autotune.reports.report import OperatorQuality
+from autotune.reports.report import OperatorQuality, Report
 from autotune.reports.tables import operator_table, run_table
 from autotune.service.pages import answers
 from autotune.service.pages.job_facts import Frame, JobFacts, OperatorFacts
 from search_spaces.printable_text import printable_value
 
 _TOP_OPERATORS = 10
+# The least importance of columns on the first page.
+_IMPORTANT = 4
 #: Operators that a page lists: the lighter ones hold next to nothing of the time.
 _MOST_OPERATORS = 300
 
@@ -40,7 +43,7 @@ def overview_page(frame: Frame, job: JobFacts) -> str:
         job=job,
         status=report.status,
         warnings=_warnings(job),
-        operators=operator_table(report, _TOP_OPERATORS),
+        operators=_narrow(operator_table(report, _TOP_OPERATORS), report),
         models=model_table(report.status),
         offers=offer_table(report.status),
         charts={
@@ -59,7 +62,7 @@ def operators_page(frame: Frame, job: JobFacts) -> str:
         "operators.html.j2",
         frame,
         job=job,
-        operators=operator_table(job.report, _MOST_OPERATORS),
+        operators=_on_one_device(operator_table(job.report, _MOST_OPERATORS), job.report),
         hidden=max(len(job.report.operators) - _MOST_OPERATORS, 0),
         rooflines=[(device, chart) for device, chart in rooflines if chart],
     )
@@ -107,6 +110,19 @@ def style_sheet() -> str:
 def script() -> str:
     """The script of all pages: it brings the parts of a page that changed up to date."""
     return (files(__package__) / "templates" / "pages.js").read_text("utf-8")
+
+
+def _narrow(table: Table, report: Report) -> Table:
+    """The operators with what matters most."""
+    return _on_one_device(table, report).without(
+        lambda one: one.importance < _IMPORTANT and one.name != "device"
+    )
+
+
+def _on_one_device(table: Table, report: Report) -> Table:
+    """The operators without a column for their device, where there is only one."""
+    is_single = len(report.status.devices) == 1
+    return table.without(lambda one: is_single and one.name == "device")
 
 
 def _warnings(job: JobFacts) -> list[str]:

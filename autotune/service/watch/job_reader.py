@@ -74,7 +74,7 @@ class JobReader:
                 return None
             operator = job.report.operators[job.links.index(link)]
             rows = self._log.groups.rows(group.pair)
-            return read_operator(self._log.log, rows, operator, job.log.address)
+            return read_operator(self._log.log, rows, operator, job)
 
     def trials(self, link: str, most: int) -> tuple[TuningTask, list[TuningRecord], Config] | None:
         """The task of an operator's page, its first records, and its best config; None where none ran."""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from autotune.reports.making import common_messages
+from autotune.reports.failures import common_messages
 from autotune.service.pages.job_facts import Drift, FailureFacts
 from autotune.service.watch.log_status import LogSpan
 from tuning_logs import Failure, Timing, TuningRecord

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autotune.reports.report import OperatorReport
-from autotune.service.pages.job_facts import ConfigFacts, DecisionFacts, OperatorFacts
+from autotune.service.pages.job_facts import ConfigFacts, DecisionFacts, JobFacts, OperatorFacts
 from search_spaces.decision import Answer
 from tuning_logs import Timing, TuningRecord
 from tuning_logs.file.followed_log import Answers, FollowedLog
@@ -24,8 +24,8 @@ _MOST_DOTS: Final = 800
 _SKETCH: Final = "sketch"
 
 
-def read_operator(log: FollowedLog, rows: Rows, operator: OperatorReport, address: str) -> OperatorFacts:
-    """The facts of an operator from all its rows. address: of the log, as commands take it."""
+def read_operator(log: FollowedLog, rows: Rows, operator: OperatorReport, job: JobFacts) -> OperatorFacts:
+    """The facts of an operator of a job from all its rows in the log."""
     best = best_record(rows, log.record)
     counted = countable(rows)
     rival = _rival(log, counted, best)
@@ -34,8 +34,8 @@ def read_operator(log: FollowedLog, rows: Rows, operator: OperatorReport, addres
     counts = np.bincount(rows["status"], minlength=len(STATUSES))
     return OperatorFacts(
         operator,
-        address,
-        operator.device,
+        job.log.address,
+        operator.device if job.has_status else None,
         _config(best) if best else None,
         _config(rival) if rival else None,
         bool(best and rival and is_beyond_noise(best.measurement, rival.measurement)),

@@ -21,12 +21,14 @@ _NICENESS = 10
 def serve(reader: JobReader, port: int, ready: Callable[[str], None]) -> None:
     """Serves pages until SIGINT or SIGTERM. port: 0 for any that is free; ready: told the address once it answers.
 
-    Raises Misuse where the port is taken.
+    Raises Misuse where the port is taken, and where there is a log alone that cannot be read.
     """
-    with contextlib.suppress(OSError):
-        os.nice(_NICENESS)
+    facts = reader.facts()
+    if facts.log.trouble and not facts.has_status and not facts.trouble:
+        raise Misuse(facts.log.trouble, code="AT201")
     listener = _listen(port)
-    reader.facts()
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
     config = uvicorn.Config(
         make_application(reader),
         log_level="warning",

@@ -76,7 +76,7 @@ class TaskGroups:
             len(np.unique(rows["program"])),
             float(counted["secs"].min()) if len(counted) else None,
             _finite(float(np.median(default["secs"]))) if len(default) else None,
-            tuple(improvements_among(rows, self._log.record)),
+            tuple(improvements_among(rows, self._log.stamps)),
         )
 
 

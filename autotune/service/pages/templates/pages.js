@@ -5,7 +5,9 @@ let isFetching = false;
 let isStale = false;
 
 function tell(text) {
-  if (live && live.textContent !== text) live.textContent = text;
+  if (!live) return;
+  live.textContent = text;
+  live.classList.toggle("off", text !== "live");
 }
 
 function replace(fresh) {
