@@ -19,7 +19,7 @@ _TIMEOUT_SECS = 120.0
 
 
 class Studies:
-    """What is known of search spaces, by the place of the operator's page; `version` grows with every study."""
+    """Studies of search spaces, by the place of the operator's page; `version` grows with every study."""
 
     def __init__(self) -> None:
         self.version = 0

@@ -23,7 +23,7 @@ def log() -> TuningLog:
     return found
 
 
-@pytest.mark.parametrize("text", ["matmul", FAST.task.key[:30] + FAST.task.key[30:]])
+@pytest.mark.parametrize("text", ["matmul", "matmul/", FAST.task.key])
 def test_a_task_stands_for_its_best_config(log: TuningLog, text: str) -> None:
     found = find_record(log, text, FAST.device)
     assert found.config == FAST.config
@@ -37,7 +37,7 @@ def test_a_config_is_found_with_and_without_its_task(log: TuningLog, text: str) 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "/", "softmax", "matmul/", "matmul/0000", f"conv2d/{SLOW.config.key}", ELSEWHERE.config.key, "0000"],
+    ["", "/", "softmax", "matmul/0000", f"conv2d/{SLOW.config.key}", ELSEWHERE.config.key, "0000"],
 )
 def test_what_no_record_or_several_have_is_refused(log: TuningLog, text: str) -> None:
     with pytest.raises(Misuse, match="expected"):
