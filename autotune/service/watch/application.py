@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from sse_starlette import EventSourceResponse
@@ -30,6 +30,7 @@ from autotune.service.pages.rendering import (
 )
 from autotune.service.watch.job_reader import JobReader, is_running
 from autotune.service.watch.studies import Studies
+from search_spaces import AutotuneError
 
 # How often the job is looked at for somebody who has a page open.
 _LOOK_SECS = 2.0
@@ -66,8 +67,7 @@ def make_application(reader: JobReader) -> Starlette:
             Route("/static/icon.svg", _asset(_ICON, "image/svg+xml")),
         ],
         middleware=[Middleware(_Headers), Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS)],
-        exception_handlers={404: pages.missing},
-        lifespan=pages.lifespan,
+        exception_handlers={404: pages.missing, AutotuneError: pages.changed},
     )
 
 
@@ -78,11 +78,6 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class _Pages:
     reader: JobReader
     studies: Studies
-
-    @asynccontextmanager
-    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        yield
-        self.studies.close()
 
     def job_page(self, render: Callable[[Frame, JobFacts], str], section: str) -> Endpoint:
         async def answer(_request: Request) -> Response:
@@ -101,6 +96,9 @@ class _Pages:
     async def missing(self, _request: Request, _error: Exception | None) -> Response:
         message = "The address is misspelt, or the operator has no records."
         return HTMLResponse(problem_page(Frame("No such page", is_live=False), message), 404)
+
+    async def changed(self, _request: Request, error: Exception) -> Response:
+        return HTMLResponse(problem_page(Frame("Not now", is_live=False), str(error)), 503)
 
     def _render(self, render: Callable[[Frame, JobFacts], str], section: str) -> str:
         facts = self.reader.facts()
@@ -123,7 +121,10 @@ class _Pages:
         """An event whenever there is something new, while the browser listens."""
         known: tuple[int, int] | None = None
         while True:
-            await asyncio.to_thread(self.reader.facts)
+            with suppress(
+                AutotuneError
+            ):  # of a log that is replaced at this moment: the next look reads it anew
+                await asyncio.to_thread(self.reader.facts)
             found = (self.reader.version, self.studies.version)
             if known != found:
                 known = found

@@ -20,6 +20,11 @@ class JobPlace:
     log: Path | None
 
     @property
+    def log_path(self) -> Path:
+        """The log, or where a job's log is unless its status says otherwise."""
+        return self.log or (self.folder or Path()) / _LOG
+
+    @property
     def name(self) -> str:
         """The name of the folder or the file."""
         path = self.folder or self.log

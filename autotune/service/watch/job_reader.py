@@ -100,13 +100,13 @@ class JobReader:
 
     def _read_on(self) -> None:
         status, trouble = self._status()
-        address = str(self.place.log) if self.place.log else status.log if status else ""
+        address = status.log if status and not self.place.log else str(self.place.log_path)
         log_trouble = self._read_log(address)
         stamp = (status, trouble, log_trouble, self._log and (self._log.log.read_share, len(self._log.log)))
         if stamp == self._stamp:
             return
-        self._stamp = stamp
         self._facts = self._assemble(status, trouble, address, log_trouble)
+        self._stamp = stamp
         self.version += 1
 
     def _status(self) -> tuple[JobStatus | None, str | None]:
@@ -122,7 +122,7 @@ class JobReader:
     def _read_log(self, address: str) -> str | None:
         """Reads the log on for a while; the reason where it cannot be read."""
         if is_url(address):
-            return f"The log is in a database, {address}: these pages show the status alone."
+            return "The log is in a database: these pages show the status alone."
         if self._log is not None and not self._log.log.is_current:
             self._log.log.close()
             self._log = None
@@ -147,7 +147,7 @@ class JobReader:
     ) -> JobFacts:
         groups = self._log.groups.groups if self._log else ()
         if self._log is not None:
-            self._sample(self._log, address, groups, status.run_prefix if status else "")
+            self._sample(self._log, address, groups, status)
         has_status = status is not None
         span = self._log.span if self._log else LogSpan()
         status = status or status_of_log(self.place.name, address, groups, span)
@@ -169,12 +169,15 @@ class JobReader:
             trouble,
         )
 
-    def _sample(self, held: _Log, address: str, groups: Sequence[TaskGroup], run_prefix: str) -> None:
-        """Reads samples anew where the log grew by a fiftieth since."""
+    def _sample(
+        self, held: _Log, address: str, groups: Sequence[TaskGroup], status: JobStatus | None
+    ) -> None:
+        """Reads samples anew where the log grew by a fiftieth since, or the job has ended."""
         log, count = held.log, len(held.log)
-        rows = _of_runs(log, run_prefix)
-        is_due = held.sampled_at < 0 or count < held.sampled_at or count - held.sampled_at > count // 50
-        if is_due or (count != held.sampled_at and not log.is_behind and count - held.sampled_at > 15):
+        rows = _of_runs(log, status.run_prefix if status else "")
+        is_running = status is not None and status.state is JobState.RUNNING
+        grown = count - held.sampled_at
+        if held.sampled_at < 0 or grown > count // 50 or (grown and not is_running):
             held.sampled_at = count
             names = {one.pair[0]: one.task.name for one in groups}
             failures = read_failures(log, rows, [names.get(n, "") for n in range(max(names, default=-1) + 1)])

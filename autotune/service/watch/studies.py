@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from autotune.service.pages.job_facts import SpaceFacts
 from autotune.service.watch.operator_study import study
@@ -24,7 +23,7 @@ class Studies:
     def __init__(self) -> None:
         self.version = 0
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(1, "study")
+        self._turn = threading.Lock()
         self._begun: set[str] = set()
         self._known: dict[str, SpaceFacts] = {}
 
@@ -38,15 +37,13 @@ class Studies:
             if link in self._begun:
                 return
             self._begun.add(link)
-        self._pool.submit(self._study, link, task, records, best)
-
-    def close(self) -> None:
-        """Gives up the studies that were not begun."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        # A daemon, so that the server ends at once, and with it the worker.
+        threading.Thread(target=self._study, args=(link, task, records, best), daemon=True).start()
 
     def _study(self, link: str, task: TuningTask, records: Sequence[TuningRecord], best: Config) -> None:
-        self._known[link] = _studied(task, records, best)
-        self.version += 1
+        with self._turn:
+            self._known[link] = _studied(task, records, best)
+            self.version += 1
 
 
 def _studied(task: TuningTask, records: Sequence[TuningRecord], best: Config) -> SpaceFacts:

@@ -29,7 +29,6 @@ function place(element, part) {
 }
 
 async function update() {
-  if (document.hidden) { isStale = true; return; }
   if (isFetching) { isStale = true; return; }
   isFetching = true;
   isStale = false;
@@ -44,14 +43,19 @@ async function update() {
   if (isStale) setTimeout(update, 1000);
 }
 
+// A page that nobody sees has no connection: browsers allow few to one server.
+let events = null;
+
 function follow(address) {
-  const events = new EventSource(address);
-  events.addEventListener("open", () => tell("live"));
-  events.addEventListener("error", () => tell("not connected"));
-  events.addEventListener("changed", update);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && isStale) update(); });
-  addEventListener("pagehide", () => events.close());
-  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+  if (document.hidden) {
+    events?.close();
+    events = null;
+  } else if (events === null) {
+    events = new EventSource(address);
+    events.addEventListener("open", () => tell("live"));
+    events.addEventListener("error", () => tell("not connected"));
+    events.addEventListener("changed", update);
+  }
 }
 
 document.addEventListener("click", async (event) => {
@@ -68,4 +72,8 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
 });
 
-if (document.body.dataset.events) follow(document.body.dataset.events);
+const address = document.body.dataset.events;
+if (address) {
+  follow(address);
+  document.addEventListener("visibilitychange", () => follow(address));
+}
