@@ -21,7 +21,7 @@ def watch(
     ] = 8765,
     open: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Serve the pages of a job on this machine, until Ctrl-C: what it found, and what it does while it runs."""
+    """Show a job in a browser on this machine, while it runs and afterwards; until Ctrl-C."""
     try:
         from autotune.service.watch.server import serve  # the web server is an extra
     except ModuleNotFoundError as error:
