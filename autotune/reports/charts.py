@@ -16,6 +16,8 @@ from autotune.reports.report import Curve, OperatorQuality, OperatorReport
 
 # As many as there are colours.
 _SHOWN_OPERATORS = 8
+# How far apart bandwidths are whose labels both have room.
+_LABEL_FACTOR = 1.4
 _BARS_WIDTH, _BARS_LEFT, _MODEL_HEIGHT = 340.0, 4.0, 62.0
 
 
@@ -113,8 +115,14 @@ def roofline_chart(device: DeviceStatus, operators: Sequence[OperatorReport]) ->
     intensities = [intensity for _, intensity, _ in shown]
     low, high = min(0.05, *intensities) / 2, max(100.0, *intensities) * 2
     marks: list[Mark] = []
+    labelled: list[float] = []
     for roof in roofline.roofs:
-        marks += _roof(roofline, roof.working_set_bytes, low, high)
+        line, label = _roof(roofline, roof.working_set_bytes, low, high)
+        rate = bandwidth(roofline, roof.working_set_bytes)
+        # Labels of roofs that nearly coincide would cover each other.
+        is_free = all(max(rate / one, one / rate) > _LABEL_FACTOR for one in labelled)
+        marks += [line, label] if is_free else [line]
+        labelled += [rate] if is_free else []
     rates = [rate for mark in marks if isinstance(mark, Line) for _, rate in mark.points]
     for one, intensity, rate in shown:
         default = (one.default_flops_per_sec or one.flops_per_sec or 0.0) / 1e9
@@ -169,13 +177,11 @@ def _axes(lines: Sequence[Line], across: str, up: str) -> tuple[Axis, Axis]:
     return linear_axis(across, [x for x, _ in points]), log_axis(up, [y for _, y in points])
 
 
-def _roof(roofline: Roofline, working_set_bytes: int, low: float, high: float) -> list[Mark]:
+def _roof(roofline: Roofline, working_set_bytes: int, low: float, high: float) -> tuple[Line, Note]:
     rate = bandwidth(roofline, working_set_bytes)
     ridge = min(max(roofline.flops_per_sec / rate, low), high)
     tops = [(each, min(rate * each, roofline.flops_per_sec) / 1e9) for each in (low, ridge, high)]
     size = working_set_bytes >> 10
     label = f"{size} KiB" if size < 1024 else f"{size >> 10} MiB"
-    return [
-        Line(tops, style="axis"),
-        Note((low * 1.2, rate * low * 1.3 / 1e9), f"{label}: {rate / 1e9:.0f} GB/s"),
-    ]
+    note = Note((low * 1.2, rate * low * 1.3 / 1e9), f"{label}: {rate / 1e9:.0f} GB/s")
+    return Line(tops, style="axis"), note

@@ -31,7 +31,7 @@ def serve(reader: JobReader, port: int, ready: Callable[[str], None]) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
     config = uvicorn.Config(
         make_application(reader),
-        log_level="warning",
+        log_level="critical",  # of streams that end with the server, uvicorn would tell as of errors
         access_log=False,
         lifespan="on",
         timeout_graceful_shutdown=1,
