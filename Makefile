@@ -80,7 +80,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt examples/trained_models.txt b
 	touch $@
 
 # Kernels are linked with a C compiler and models with a C++ compiler; the team store is tested on a real PostgreSQL,
-# reports in a real browser, boards on an emulated ARM processor, GPU schedules as OpenCL on PoCL. Where root may install them, it does; elsewhere it says which tests are not run.
+# reports and the pages of jobs in a real browser, boards on an emulated ARM processor, GPU schedules as OpenCL on PoCL. Where root may install them, it does; elsewhere it says which tests are not run.
 system:
 	@missing=""; \
 	command -v cc >/dev/null && command -v c++ >/dev/null || missing="$$missing gcc g++"; \
@@ -95,7 +95,7 @@ system:
 	else \
 		echo "not installed:$$missing; without gcc and g++ tests/tvm and tests/system cannot run," \
 			"without postgresql the tests of PostgreSQL in tests/system/tuning_logs are not run," \
-			"without chromium the test of the report in a browser in tests/system/autotune/reports is not run," \
+			"without chromium the tests in a browser in tests/system/autotune/reports and tests/system/autotune/service are not run," \
 			"without qemu and the arm64 compiler tests/system/autotune/runners/test_emulated_arm.py," \
 			"without PoCL the OpenCL tests of tests/system/autotune/builders/test_cuda.py"; \
 	fi

@@ -44,6 +44,14 @@ app = command_group(
             "commands.report:report",
             "Write what a job found into one HTML file that needs no network.",
         ),
+        "watch": Command(
+            "commands.watch:watch",
+            "Show a job in a browser on this machine, while it runs and afterwards.",
+        ),
+        "rerun": Command(
+            "commands.rerun:rerun",
+            "Measure one record of a log again, and compare.",
+        ),
         "estimate": Command(
             "commands.estimate:estimate",
             "Estimate a model's latency on a device once it is tuned, without measuring.",

@@ -58,6 +58,7 @@ def default_tuner(job: TuningJob, log: RecordStore, clock: Callable[[], float]) 
 class DeviceRun:
     """One device in a running job: its tuner, and the trouble with it; the status is read by `snapshot`.
 
+    moved_bytes: the size of a task's inputs and outputs;
     earlier: the status that the last run of the job left, which counts for what this run has not come to yet;
     rounds:  of the tuner, None before it starts and while the device is left alone;
     trouble: why the device was left alone last; failures: how often in a row, until retry_at (seconds of the run).
@@ -65,6 +66,7 @@ class DeviceRun:
 
     plan: DevicePlan
     clock: TurnClock
+    moved_bytes: Callable[[TuningTask], int | None]
     earlier: JobStatus | None = None
     tuner: Tuner | None = None
     rounds: Generator[list[TuningRecord], None, None] | None = None
@@ -78,6 +80,7 @@ class DeviceRun:
         device, devices = self.plan.device, self.earlier.devices if self.earlier else ()
         tasks = self.earlier.tasks if self.earlier else ()
         self._known = next((one for one in devices if one.connection == device.connection), None)
+        self._moved_bytes: dict[str, int | None] = {}
         self._known_tasks = {one.key: one for one in tasks if one.device == device.connection}
         same_machine = (one.roofline for one in devices if one.fingerprint == device.fingerprint.key)
         self.roofline = self.roofline or next(same_machine, None)
@@ -156,6 +159,7 @@ class DeviceRun:
             device=self.plan.device.connection,
             calls=task.weight,
             flops=task.workload.flops,
+            moved_bytes=self._moved(task) if progress else None,
             trials=progress.trials if progress else 0,
             improvements=progress.improvements if progress else 0,
             default_secs=progress.default_secs if progress else None,
@@ -163,6 +167,11 @@ class DeviceRun:
             winner_p_value=final.p_value if final else None,
             state="winner confirmed" if final else _search_state(task, progress),
         )
+
+    def _moved(self, task: TuningTask) -> int | None:
+        if task.key not in self._moved_bytes:
+            self._moved_bytes[task.key] = self.moved_bytes(task)
+        return self._moved_bytes[task.key]
 
 
 def _search_state(task: TuningTask, progress: TaskProgress | None) -> str:

@@ -41,7 +41,7 @@ def show_secs(secs: float | None) -> str:
     """
     if secs is None or math.isinf(secs):
         return "–"
-    unit, scale = _latency_unit(secs)
+    unit, scale = latency_unit(secs)
     return f"{secs / scale:.3g} {unit}"
 
 
@@ -51,9 +51,10 @@ def show_interval(secs: float, low_secs: float, high_secs: float) -> str:
     >>> show_interval(0.0102, 0.0099, 0.011)
     '10.2 ms (9.9 to 11)'
     """
-    unit, scale = _latency_unit(secs)
+    unit, scale = latency_unit(secs)
     return f"{secs / scale:.3g} {unit} ({low_secs / scale:.3g} to {high_secs / scale:.3g})"
 
 
-def _latency_unit(secs: float) -> tuple[str, float]:
+def latency_unit(secs: float) -> tuple[str, float]:
+    """The unit that suits a latency, and its size in seconds."""
     return next((one for one in _LATENCY_UNITS if secs >= one[1]), _LATENCY_UNITS[-1])

@@ -62,7 +62,10 @@ class JobEngine:
 
     def __post_init__(self) -> None:
         self._began = self.clock() if self.started is None else self.started
-        self.device_runs = [DeviceRun(one, TurnClock(self.clock), self.earlier) for one in self.plan.devices]
+        self.device_runs = [
+            DeviceRun(one, TurnClock(self.clock), self.plan.moved_bytes, self.earlier)
+            for one in self.plan.devices
+        ]
         known = {(one.name, one.device): one for one in self.earlier.models} if self.earlier else {}
         for run in self.device_runs:
             for model in run.plan.models:

@@ -19,7 +19,8 @@ from autotune.tuning.budget import Budget
 from autotune.tuning.objective import ModelShare
 from autotune.tuning.tuning_job import TuningJob
 from autotune.workers.fork_server import ForkServer
-from search_spaces import SearchSpace, TuningTask
+from search_spaces import AutotuneError, SearchSpace, TuningTask
+from search_spaces.tensor_ir.modules import moved_bytes
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 
 
@@ -72,14 +73,26 @@ class DevicePlan:
         return not self.device.is_here
 
 
+def _moved_bytes(task: TuningTask) -> int | None:
+    try:
+        return moved_bytes(task.workload.module)
+    except AutotuneError:  # spaces of others have modules of their own kind
+        return None
+
+
 @dataclass(frozen=True)
 class JobPlan:
-    """A request with its models and devices loaded; notices: of its models and devices, see `Model`."""
+    """A request with its models and devices loaded.
+
+    notices: of its models and devices, see `Model`; moved_bytes: the size of a task's inputs and outputs, None where it
+    is not known.
+    """
 
     request: JobRequest
     devices: tuple[DevicePlan, ...]
     space: Callable[[TuningTask], SearchSpace] = TensorIRSpace
     notices: tuple[str, ...] = ()
+    moved_bytes: Callable[[TuningTask], int | None] = _moved_bytes
 
     def pretrained(self, device: Device) -> PretrainedModel | None:
         """The cost model that guides the search on a device from the first trial on; None where there is none.

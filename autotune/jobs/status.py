@@ -78,7 +78,8 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
 class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One task on one device: calls in one run of all models, trials, latencies in seconds, what is going on.
 
-    improvements: the trials that were faster than the baseline and all before them.
+    improvements: the trials that were faster than the baseline and all before them;
+    moved_bytes: the size of its inputs and outputs, None where it is not known (yet).
     """
 
     name: str
@@ -86,6 +87,7 @@ class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     calls: int
     flops: float
+    moved_bytes: int | None = None
     trials: int = 0
     improvements: int = 0
     default_secs: float | None = None

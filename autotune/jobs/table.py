@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 #: A text; a share from 0 to 1, which a page draws as a bar; or several lines of text.
@@ -28,6 +29,17 @@ class Table:
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def wraps(self) -> list[bool]:
+        """For each column whether its texts may be broken into lines: only values are kept on one."""
+        return [column.least_chars is not None for column in self.columns]
+
+    def without(self, is_left_out: Callable[[Column], bool]) -> Table:
+        """The table without some of its columns."""
+        kept = [place for place, column in enumerate(self.columns) if not is_left_out(column)]
+        rows = tuple(tuple(row[place] for place in kept) for row in self.rows)
+        return Table(self.title, tuple(self.columns[place] for place in kept), rows)
 
 
 def cell_text(cell: Cell) -> str:

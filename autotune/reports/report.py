@@ -1,10 +1,8 @@
-"""The results of a job in numbers, from its status and its log."""
+"""The results of a job in numbers, from its status and the history of its tasks."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,13 +10,7 @@ import msgspec
 
 from autotune.devices.roofline import ideal
 from autotune.jobs.status import DeviceStatus, JobStatus, ModelStatus, TaskStatus
-from cost_models.evaluation.over_trials import quality_over_trials
-from search_spaces import TuningTask
-from tuning_logs import Failure, RecordStore, Timing, TuningRecord
-
-# Tasks for which the cost model's quality is looked at: those with the most time in them.
-_JUDGED_TASKS = 4
-_MESSAGES = 3
+from autotune.reports.history import Improvement
 
 
 class OperatorReport(msgspec.Struct, frozen=True):
@@ -84,52 +76,60 @@ class Report(msgspec.Struct, frozen=True):
     failures: tuple[FailureReport, ...]
 
 
-def make_report(status: JobStatus, log: RecordStore, moved_bytes: Callable[[TuningTask], int]) -> Report:
-    """Gathers the numbers. moved_bytes: the size of a task's inputs and outputs."""
-    tasks = {(task.key, str(task.target)): task for task in log.tasks()}
-    fingerprints = {device.key: device for device in log.devices()}
+#: A task on a device: the device's connection and the task's key.
+Place = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The part of a report that comes from the log: of each task on each device the improvements, and the bytes of
+    inputs and outputs where they are known; the cost model's quality; the failures."""
+
+    improvements: Mapping[Place, Sequence[Improvement]]
+    moved_bytes: Mapping[Place, int]
+    quality: tuple[OperatorQuality, ...] = ()
+    failures: tuple[FailureReport, ...] = ()
+
+
+def assemble(status: JobStatus, evidence: Evidence) -> Report:
+    """The report of a job from its status and what its log says."""
     operators: list[OperatorReport] = []
     curves: list[Curve] = []
-    quality: list[OperatorQuality] = []
-    failures: list[TuningRecord] = []
     for device in status.devices:
         own = [one for one in status.tasks if one.device == device.connection]
-        known = {one.key: tasks[one.key, device.target] for one in own if (one.key, device.target) in tasks}
-        fingerprint = fingerprints.get(device.fingerprint)
-        found = {key: log.where(task=task, device=fingerprint) for key, task in known.items()}
-        source = _DeviceSource(device, status, known, found, moved_bytes)
-        operators += [source.operator(one) for one in own]
-        curves += [_curve(model, device, status, found) for model in status.models if _is_on(model, device)]
-        heaviest = sorted(own, key=lambda one: -one.calls * (one.best_secs or 0.0))[:_JUDGED_TASKS]
-        judged = [(one.name, quality_over_trials(_once(found.get(one.key, [])))) for one in heaviest]
-        quality += [OperatorQuality(name, tuple(points)) for name, points in judged if points]
-        failures += [one for records in found.values() for one in records if _is_own(one, status)]
+        total_secs = sum(one.calls * (one.best_secs or 0.0) for one in own)
+        schedules = _schedules(device, status.models)
+        for one in own:
+            source = _Source(one, device, total_secs, schedules.get(one.key, "not built"))
+            operators.append(source.operator(evidence))
+        curves += [_curve(model, status, evidence) for model in status.models if _is_on(model, device)]
     return Report(
         status,
         tuple(sorted(operators, key=lambda one: -one.share)),
         tuple(curve for curve in curves if curve.points),
-        tuple(quality),
-        _failures(failures),
+        evidence.quality,
+        evidence.failures,
     )
 
 
-@dataclass(frozen=True)
-class _DeviceSource:
-    """The numbers of one device: its status, and its tasks and records in the log by the task's key."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A task of a device whose tasks take total_secs, with the schedule that the build uses for it."""
 
+    task: TaskStatus
     device: DeviceStatus
-    status: JobStatus
-    tasks: Mapping[str, TuningTask]
-    records: Mapping[str, Sequence[TuningRecord]]
-    moved_bytes: Callable[[TuningTask], int]
+    total_secs: float
+    schedule: str
 
-    def operator(self, one: TaskStatus) -> OperatorReport:
-        """The report of one task of the device."""
+    def operator(self, evidence: Evidence) -> OperatorReport:
+        """The report of the task."""
+        one, place = self.task, (self.task.device, self.task.key)
         flops = one.flops if one.best_secs else 0.0
-        best, default, total_secs = one.best_secs, one.default_secs, self._total_secs
+        best, default = one.best_secs, one.default_secs
+        moved_bytes = evidence.moved_bytes.get(place)
         limit = None
-        if self.device.roofline is not None and one.key in self.tasks:
-            limit = ideal(self.device.roofline, one.flops, self.moved_bytes(self.tasks[one.key]))
+        if self.device.roofline is not None and moved_bytes is not None:
+            limit = ideal(self.device.roofline, one.flops, moved_bytes)
         return OperatorReport(
             name=one.name,
             key=one.key,
@@ -139,70 +139,50 @@ class _DeviceSource:
             default_secs=default,
             best_secs=best,
             winner_p_value=one.winner_p_value,
-            share=one.calls * best / total_secs if best and total_secs else 0.0,
+            share=one.calls * best / self.total_secs if best and self.total_secs else 0.0,
             gain=default / best if default and best else None,
             flops_per_sec=flops / best if best else None,
             default_flops_per_sec=flops / default if default else None,
             intensity=limit.intensity if limit else None,
             peak_share=limit.secs / best if limit and best else None,
             bound=("memory" if limit.is_bound_by_memory else "compute") if limit else None,
-            schedule=_schedule(one, self.status.models),
-            improvements=_improvements(self.records.get(one.key, [])),
+            schedule=self.schedule,
+            improvements=tuple((each.trial, each.secs) for each in evidence.improvements.get(place, ())),
         )
 
-    @property
-    def _total_secs(self) -> float:
-        own = (one for one in self.status.tasks if one.device == self.device.connection)
-        return sum(one.calls * (one.best_secs or 0.0) for one in own)
+
+def _schedules(device: DeviceStatus, models: Sequence[ModelStatus]) -> dict[str, str]:
+    """The schedules that the builds of a device use, by the key of the task."""
+    found: dict[str, dict[str, None]] = {}
+    for model in models:
+        for operator in model.operators if _is_on(model, device) else ():
+            text = f"{operator.status}: {operator.reason}" if operator.reason else operator.status
+            found.setdefault(operator.key or "", {})[text] = None
+    return {key: ", ".join(texts) for key, texts in found.items()}
 
 
-def _schedule(one: TaskStatus, models: Sequence[ModelStatus]) -> str:
-    found = [
-        f"{operator.status}: {operator.reason}" if operator.reason else operator.status
-        for model in models
-        if model.device == one.device
-        for operator in model.operators
-        if operator.key == one.key
-    ]
-    return ", ".join(dict.fromkeys(found)) or "not built"
-
-
-def _improvements(records: Sequence[TuningRecord]) -> tuple[tuple[int, float], ...]:
-    """(trials, best seconds) wherever the best fell, the baseline being trial 0."""
-    found: list[tuple[int, float]] = []
-    for trial, record in enumerate(_once(records)):
-        if record.secs < (found[-1][1] if found else math.inf):
-            found.append((trial, record.secs))
-    return tuple(found)
-
-
-def _once(records: Sequence[TuningRecord]) -> list[TuningRecord]:
-    """The first record of each config: finalists have several."""
-    return list({record.config: record for record in reversed(records)}.values())[::-1]
-
-
-def _curve(
-    model: ModelStatus, device: DeviceStatus, status: JobStatus, found: dict[str, list[TuningRecord]]
-) -> Curve:
-    calls = dict(model.calls)
-    records = sorted(
-        (one for key in calls for one in found.get(key, []) if isinstance(one.measurement, Timing)),
-        key=lambda one: one.provenance.time,
+def _curve(model: ModelStatus, status: JobStatus, evidence: Evidence) -> Curve:
+    calls = model.calls
+    improvements = sorted(
+        (
+            (each.time, key, each)
+            for key in calls
+            for each in evidence.improvements.get((model.device, key), ())
+        ),
+        key=lambda one: one[0],
     )
     starts = _starts(status)
     best: dict[str, float] = {}
+    latency = 0.0
     points: list[tuple[float, float]] = []
-    for record in records:
-        key = record.task.key
-        if record.secs >= best.get(key, math.inf):
-            continue
-        best[key] = record.secs
+    for _, key, each in improvements:
+        latency += calls[key] * (each.secs - best.get(key, 0.0))
+        best[key] = each.secs
         if len(best) == len(calls):
-            latency = sum(count * best[each] for each, count in calls.items())
-            points.append((_job_secs(record, starts, status), latency))
+            points.append((_job_secs(each, starts, status), latency))
     if points:
         points.append((max(status.secs, points[-1][0]), points[-1][1]))
-    return Curve(model.name, device.connection, tuple(points))
+    return Curve(model.name, model.device, tuple(points))
 
 
 def _starts(status: JobStatus) -> list[tuple[str, float]]:
@@ -214,30 +194,17 @@ def _starts(status: JobStatus) -> list[tuple[str, float]]:
     return starts
 
 
-def _job_secs(record: TuningRecord, starts: Sequence[tuple[str, float]], status: JobStatus) -> float:
+def _job_secs(one: Improvement, starts: Sequence[tuple[str, float]], status: JobStatus) -> float:
     """The time of a record in seconds of the job's own time; 0 for records from before the job."""
-    if not _is_own(record, status):
+    if not starts or not one.job.startswith(status.run_prefix):
         return 0.0
-    at = record.provenance.time
+    at = one.time
     began, spent = [start for start in starts if start[0] <= at][-1] if starts[0][0] <= at else starts[0]
-    return spent + max((datetime.fromisoformat(at) - datetime.fromisoformat(began)).total_seconds(), 0.0)
-
-
-def _failures(records: Sequence[TuningRecord]) -> tuple[FailureReport, ...]:
-    failed = [one.measurement for one in records if isinstance(one.measurement, Failure)]
-    kinds = Counter(str(failure.kind) for failure in failed)
-    messages = {
-        kind: Counter(one.message[:300] for one in failed if str(one.kind) == kind).most_common(_MESSAGES)
-        for kind in kinds
-    }
-    return tuple(
-        FailureReport(kind, count, tuple(message for message, _ in messages[kind]))
-        for kind, count in kinds.most_common()
-    )
-
-
-def _is_own(record: TuningRecord, status: JobStatus) -> bool:
-    return record.provenance.job.id.startswith(status.run_prefix)
+    try:
+        since = datetime.fromisoformat(at) - datetime.fromisoformat(began)
+    except (ValueError, TypeError):  # a log may hold any text as a time
+        return spent
+    return spent + max(since.total_seconds(), 0.0)
 
 
 def _is_on(model: ModelStatus, device: DeviceStatus) -> bool:

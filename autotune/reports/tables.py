@@ -10,8 +10,8 @@ from autotune.reports.report import OperatorReport, Report
 from tuning_logs.selection.significance import is_significant
 
 
-def operator_table(report: Report) -> Table:
-    """The operators by their share of their device's time, the largest first."""
+def operator_table(report: Report, most_rows: int | None = None) -> Table:
+    """The operators by their share of their device's time, the largest first; most_rows: the rest is left out."""
     columns = (
         Column("operator", 9, 20),
         Column("device", 3, 12),
@@ -26,7 +26,7 @@ def operator_table(report: Report) -> Table:
         Column("winner", 2),
         Column("the build uses", 3, 16),
     )
-    return Table("Operators", columns, tuple(map(_operator_row, report.operators)))
+    return Table("Operators", columns, tuple(map(_operator_row, report.operators[:most_rows])))
 
 
 def failure_table(report: Report) -> Table:

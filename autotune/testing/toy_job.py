@@ -53,7 +53,9 @@ def toy_plan(folder: Path, budget: Budget, **more: object) -> JobPlan:
         **more,  # type: ignore[arg-type]
     )
     models = [PlannedModel("first", tuple(tasks[:1])), PlannedModel("second", tuple(tasks[1:]), 2.0)]
-    return JobPlan(request, share_out([(DEVICE, models)]), lambda task: SPACES[task])
+    return JobPlan(
+        request, share_out([(DEVICE, models)]), lambda task: SPACES[task], moved_bytes=lambda _task: 1 << 12
+    )
 
 
 def toy_engine(trial_secs: float) -> Callable[..., JobEngine]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ from autotune.runners.factory import open_builder, open_runner, watch_threads
 from autotune.runners.steady_runner import SteadyRunner
 from autotune.tuning.provenance import new_job
 from autotune.tuning.trial_recorder import TrialRecorder
-from search_spaces import Candidate, Config, IllegalSchedule, Misuse, SearchSpace
+from search_spaces import Candidate, Config, IllegalSchedule, Misuse, SearchSpace, TuningTask
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import Failure, FailureKind, Measurement, RecordStore, Timing, TuningRecord
 from tuning_logs.selection.ranking import ranked
@@ -85,6 +85,15 @@ def verified(
             f"only of these devices: {known}",
             code="AT211",
         )
+    yield from measured_again(chosen, device, warn)
+
+
+def measured_again(
+    chosen: Mapping[TuningTask, Sequence[TuningRecord]],
+    device: Device,
+    warn: Callable[[str], None] | None = None,
+) -> Iterator[Verification]:
+    """Measures records again, task by task; see `verified`."""
     spaces = {task: TensorIRSpace(task) for task in chosen}
     versions = {task: space.version for task, space in spaces.items()}
     recorder = TrialRecorder(device, new_job(0, _VERIFICATION), versions)

@@ -11,7 +11,7 @@ from cost_models.dataset import Dataset
 from cost_models.evaluation.metrics import pairwise_accuracy
 from cost_models.features.config_features import ConfigFeatures
 from cost_models.scores import ranks
-from search_spaces import Decision
+from search_spaces import Config, Decision
 from search_spaces.decision import Answer
 from tuning_logs import Timing, TuningRecord
 
@@ -40,6 +40,25 @@ def quality_over_trials(records: Sequence[TuningRecord], seed: int = 0) -> list[
         if np.isfinite(accuracy):
             found.append((count, accuracy))
     return found
+
+
+def foreseen_rank(records: Sequence[TuningRecord], best: Config, seed: int = 0) -> tuple[int, int] | None:
+    """The rank of the best config of one task among it and all that were measured later, by a model that is fitted to
+    what was measured before it: (rank, of so many), 1 where the model liked none better.
+
+    None where too few ran before to fit a model.
+    """
+    ran = [one for one in records if isinstance(one.measurement, Timing)]
+    place = next((number for number, one in enumerate(ran) if one.config == best), 0)
+    if place < _NEXT:
+        return None
+    features = ConfigFeatures(_decisions(ran)).matrix([one.config for one in ran])
+    losses = np.array([one.secs for one in ran])
+    past = slice(0, place)
+    groups = np.zeros(place, dtype=np.int64)
+    model = XGBoostCostModel(seed=seed).fit(Dataset(features[past], ranks(losses[past]), groups))
+    predicted = model.predict(features[place:])
+    return 1 + int(np.sum(predicted > predicted[0])), len(predicted)
 
 
 def _decisions(records: Sequence[TuningRecord]) -> list[Decision]:

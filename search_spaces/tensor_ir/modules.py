@@ -7,7 +7,10 @@ import json
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import Any
+
+import numpy as np
 
 from search_spaces.errors import AutotuneError, Misuse, last_line
 from search_spaces.target import Target
@@ -155,6 +158,18 @@ def signature(module: tvm.IRModule) -> tuple[TensorSpec, ...]:
         TensorSpec(_static_shape(param), str(param.dtype), param in written, index in layout_free)
         for index, param in enumerate(func.params)
     )
+
+
+def moved_bytes(text: str) -> int:
+    """The size of the inputs and outputs of a dumped module in bytes. Raises what `load` and `signature` raise."""
+    return sum(prod(spec.shape) * _item_bytes(spec.dtype) for spec in signature(load(text)))
+
+
+def _item_bytes(dtype: str) -> int:
+    try:
+        return np.dtype(dtype).itemsize
+    except TypeError:
+        return 2  # bfloat16 and its like
 
 
 @lru_cache(maxsize=64)

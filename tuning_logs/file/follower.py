@@ -30,12 +30,23 @@ class FileTail:
         self._indexed = self.size
         self._tail: RawLine | None = None
 
-    def catch_up(self) -> None:
-        """Takes in the ended lines that are new.
+    @property
+    def is_current(self) -> bool:
+        """Whether the path still leads to the file that was opened, with at least what was read of it."""
+        return self.file.size >= self.size and self.file.is_at_its_path()
+
+    @property
+    def unread_bytes(self) -> int:
+        """The size of what the file holds beyond the contents, a line that is being written included."""
+        return self.file.size - self.size
+
+    def catch_up(self, most_bytes: int | None = None) -> None:
+        """Takes in the ended lines that are new; most_bytes: no further line is taken after so many.
 
         Raises Misuse where the file is no tuning log, AutotuneError where it is one of a newer schema.
         """
         self._tail = None
+        end = None if most_bytes is None else self.size + most_bytes
         with self.file.reader(self.size) as stream:
             for line in raw_lines(stream, first=self.contents.lines + 1):
                 if not line.ended:
@@ -43,6 +54,8 @@ class FileTail:
                     break
                 self._take(line)
                 self.size += line.size
+                if end is not None and self.size >= end:
+                    break
         if self.contents.readable == 0:
             self.file.refuse_other_kinds()
 
@@ -74,7 +87,7 @@ class FileTail:
         Raises StorageError where another process is writing to it, or the path leads to another file by now.
         """
         self.file.lock.acquire()
-        if self.file.size < self.size or not self.file.is_at_its_path():
+        if not self.is_current:
             raise StorageError(
                 f"expected {self.file.path} to be the file that was opened, found that it was removed, "
                 f"replaced or cut since; open the log again",

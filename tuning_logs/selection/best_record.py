@@ -24,7 +24,7 @@ def best_record(rows: Rows, read: Read) -> TuningRecord | None:
     held against the fastest by the records of the latter's jobs alone: a machine may be faster than it was.
     Only the lines of configs that may have won are read.
     """
-    rows = _countable(rows)
+    rows = countable(rows)
     if not len(rows):
         return None
     best = _fastest(rows, read)
@@ -69,7 +69,7 @@ def is_better(one: TuningRecord, other: TuningRecord) -> bool:
     return _rank(one) < _rank(other)
 
 
-def _countable(rows: Rows) -> Rows:
+def countable(rows: Rows) -> Rows:
     """The rows whose times count: no config that was ever wrong, and uncensored ones where there are any."""
     if not len(rows):
         return rows

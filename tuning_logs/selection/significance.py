@@ -43,6 +43,11 @@ def is_beyond_noise(fast: Measurement, slow: Measurement) -> bool:
     return bool(np.quantile(fast.usual_secs, 0.75) < np.quantile(slow.usual_secs, 0.25))
 
 
+def ratio_interval(slow_secs: Sequence[float], fast_secs: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the median of how many times faster one of two programs was, over turns in their order."""
+    return median_interval([slow / fast for slow, fast in zip(slow_secs, fast_secs, strict=True)])
+
+
 def median_interval(run_secs: Sequence[float]) -> tuple[float, float]:
     """The 95 % interval of the median of runs in their order; see `quantile_interval`."""
     return quantile_interval(run_secs, 0.5)

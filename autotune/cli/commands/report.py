@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from math import prod
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import numpy as np
 import typer
 
 from autotune.cli.arguments import FolderArgument, JsonOption
 from autotune.cli.console import print_json, tell
 from autotune.jobs.status_file import read_status
+from autotune.reports.making import make_report
 from autotune.reports.page import page
-from autotune.reports.report import make_report
-from search_spaces import AutotuneError, Misuse, TuningTask
-from search_spaces.tensor_ir.modules import load, signature
+from search_spaces import AutotuneError, Misuse
+from search_spaces.tensor_ir.modules import moved_bytes
 from tuning_logs import read_log
 
 
@@ -36,7 +34,7 @@ def report(
         raise Misuse(
             f"expected the output folder of a job, with a status.json; found none in {folder}", code="AT504"
         )
-    found = make_report(status, read_log(status.log), moved_bytes)
+    found = make_report(status, read_log(status.log), lambda task: moved_bytes(task.workload.module))
     if json:
         print_json(msgspec.to_builtins(found))
         if output is None:
@@ -49,16 +47,3 @@ def report(
         raise AutotuneError(f"the report could not be written to {path}: {error}", code="AT803") from error
     if not json:
         tell(f"{path}: {path.stat().st_size / 1e6:.1f} MB, opens in any browser")
-
-
-def moved_bytes(task: TuningTask) -> int:
-    """The size of a task's inputs and outputs in bytes."""
-    specs = signature(load(task.workload.module))
-    return sum(prod(spec.shape) * _item_bytes(spec.dtype) for spec in specs)
-
-
-def _item_bytes(dtype: str) -> int:
-    try:
-        return np.dtype(dtype).itemsize
-    except TypeError:
-        return 2  # bfloat16 and its like

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-import psutil
 
 from autotune.cli.arguments import FolderArgument, JsonOption
 from autotune.cli.console import print_json, tell
 from autotune.cli.job_view import print_tables, print_warnings, summary
-from autotune.jobs.status import JobState
+from autotune.jobs.liveness import with_true_state
 from autotune.jobs.status_file import read_status
 from search_spaces import Misuse
 
@@ -20,10 +19,7 @@ def status(folder: FolderArgument, json: JsonOption = False) -> None:
         raise Misuse(
             f"expected the output folder of a job, with a status.json; found none in {folder}", code="AT504"
         )
-    if found.state is JobState.RUNNING and not psutil.pid_exists(found.runs[-1].pid):
-        found = msgspec.structs.replace(
-            found, state=JobState.STOPPED, activity="killed; the same command goes on"
-        )
+    found = with_true_state(found)
     if json:
         print_json(msgspec.to_builtins(found))
         return

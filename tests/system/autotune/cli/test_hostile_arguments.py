@@ -46,7 +46,12 @@ def expect_a_sentence(done: CompletedProcess[str]) -> None:
 
 def try_here(line: list[str]) -> None:
     """Runs a command in this process, which it does not replace; an unforeseen exception is raised."""
-    with mock.patch.object(os, "execv", side_effect=SystemExit(0)):
+    with (
+        mock.patch.object(os, "execv", side_effect=SystemExit(0)),
+        mock.patch.object(os, "setpriority"),
+        mock.patch("uvicorn.Server.run"),
+        mock.patch("webbrowser.open"),
+    ):
         done = run_here(*line, env={VARIABLE: "1"})
     if line[0] != "serve-device":  # says nothing before it is another program
         expect_a_sentence(done)
@@ -69,6 +74,6 @@ def test_a_command_takes_or_refuses_other_values_each_night(words: tuple[str, ..
 
 def test_a_process_of_its_own_ends_the_same_way(folder: Path) -> None:
     source = random.Random(0)
-    names = [words for words in commands() if " ".join(words) not in (*_SLOW, "serve-device")]
+    names = [words for words in commands() if " ".join(words) not in (*_SLOW, "serve-device", "watch")]
     for words in source.sample(names, _APART):
         expect_a_sentence(run_apart(*command_line(words, source)))

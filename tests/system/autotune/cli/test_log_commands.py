@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -151,6 +152,23 @@ def test_verify_measures_again(run: Run, tuned: Path, tmp_path: Path, records: l
     [row, *_] = json.loads(run("verify", write(tmp_path / "lie.jsonl", ten_times), "--json"))["rows"]
     assert row["verdict"] == "slower"
     assert row["drift"] > 100
+
+
+def test_rerun_measures_one_record_again_and_leaves_the_log_alone(
+    autotune_here: Run, tuned: Path, tmp_path: Path, records: list[TuningRecord]
+) -> None:
+    before = tuned.read_bytes()
+    chosen = next(one for one in records if isinstance(one.measurement, Timing))
+    named = f"{chosen.task.key[:16]}/{chosen.config.key[:8]}"
+    found = json.loads(autotune_here("rerun", tuned, named, "--json"))
+    assert (found["key"], found["config"]) == (chosen.task.key, chosen.config.key)
+    assert found["drift"] > 0 and found["verdict"] in ("holds", "faster", "slower")
+    shown = autotune_here("rerun", tuned, chosen.task.key)
+    assert "recorded" in shown and "times the recorded latency" in shown
+    assert tuned.read_bytes() == before
+    old = replace(chosen, space_version="tensor-ir-0")
+    with pytest.raises(AutotuneError, match="to run as recorded, found build_error"):
+        autotune_here("rerun", write(tmp_path / "old.jsonl", [old]), chosen.task.key)
 
 
 def test_verify_says_which_records_cannot_be_measured(

@@ -36,6 +36,10 @@ def test_a_status_is_shown_without_a_compiler() -> None:
     assert loaded("import autotune.cli.commands.status") == []
 
 
+def test_the_pages_of_a_job_are_served_without_a_compiler_or_charts_library() -> None:
+    assert loaded("import autotune.cli.commands.watch, autotune.service.watch.server") == []
+
+
 def test_a_search_starts_before_its_cost_model_is_loaded() -> None:
     found = loaded("import autotune.cli.commands.tune, autotune.cli.commands.run")
     assert "tvm" in found

@@ -233,7 +233,7 @@ def test_a_snapshot_says_why_a_device_is_left_alone_and_keeps_what_an_earlier_ru
         if happened.run is first:
             break
     earlier = StatusWriter(job, None, "", 0).status()
-    again = DeviceRun(first.plan, first.clock, earlier)
+    again = DeviceRun(first.plan, first.clock, first.moved_bytes, earlier)
     assert again.tuner is None
     assert again.task_snapshots() == first.task_snapshots()
     assert again.snapshot().trials == first.snapshot().trials

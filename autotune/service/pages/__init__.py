@@ -1,0 +1,1 @@
+"""Pages of jobs: from frozen data to HTML, without reading or serving anything."""

@@ -1,0 +1,107 @@
+"""A log that is read on while another process adds to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+import msgspec
+
+from search_spaces.decision import Answer
+from search_spaces.errors import AutotuneError
+from tuning_logs.file.follower import FileTail
+from tuning_logs.file.log import TuningLog
+from tuning_logs.file.log_file import LogFile
+from tuning_logs.selection.record_rows import Rows
+
+Answers = tuple[tuple[str, Answer], ...]
+
+
+class _ConfigField(msgspec.Struct, frozen=True):
+    config: Answers
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """The job of a record and its time, UTC in ISO 8601."""
+
+    job: str
+    time: str
+
+
+_Field = TypeVar("_Field", _ConfigField, Stamp)
+_CONFIG: Final = msgspec.json.Decoder(_ConfigField)
+_STAMP: Final = msgspec.json.Decoder(Stamp)
+
+
+class FollowedLog(TuningLog):
+    """A log that is never written to, and read a part at a time.
+
+    >>> log = FollowedLog.follow("out/night/log.jsonl")
+    >>> while log.is_behind:
+    ...     log.catch_up(1 << 20)
+    """
+
+    def __init__(self, tail: FileTail) -> None:
+        super().__init__(tail.contents, tail)
+        self._tail = tail
+        self._accepts = False
+        self._is_whole = False
+
+    @classmethod
+    def follow(cls, path: str | os.PathLike[str]) -> Self:
+        """Opens a log and reads no more than its index, if there is one.
+
+        Raises Misuse where there is no such file.
+        """
+        return cls(FileTail(LogFile.for_reading(Path(path))))
+
+    def catch_up(self, most_bytes: int) -> None:
+        """Reads on for about so many bytes; keeps an index beside the file once all of it was read.
+
+        A line without its end is left for later. Raises Misuse where the file holds something else than a log, and
+        AutotuneError where the log is of a newer schema.
+        """
+        before = self._tail.size
+        self._tail.catch_up(most_bytes)
+        if self._tail.size == before and not self._is_whole:
+            self._is_whole = True
+            self._tail.keep_index()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether lines may have been added that were not read."""
+        return not self._is_whole or self._tail.unread_bytes > 0
+
+    @property
+    def read_share(self) -> float:
+        """The part of the file that was read, 0 to 1."""
+        return self._tail.size / max(self._tail.file.size, 1)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the path still leads to the file that was opened, with at least what was read of it."""
+        return self._tail.is_current
+
+    def answers(self, rows: Rows) -> Iterator[Answers]:
+        """The configs of rows, and nothing else of their lines: several times as fast as their records.
+
+        Raises AutotuneError where the file was changed meanwhile.
+        """
+        return (one.config for one in self._fields(rows, _CONFIG))
+
+    def stamps(self, rows: Rows) -> Iterator[Stamp]:
+        """The jobs and times of rows, and nothing else of their lines; raises as `answers` does."""
+        return self._fields(rows, _STAMP)
+
+    def _fields(self, rows: Rows, decoder: msgspec.json.Decoder[_Field]) -> Iterator[_Field]:
+        for offset, size in zip(rows["offset"].tolist(), rows["size"].tolist(), strict=True):
+            try:
+                yield decoder.decode(self._contents.source.at(offset, size))
+            except msgspec.MsgspecError as error:
+                raise AutotuneError(
+                    f"expected the record that was at byte {offset} when the log was opened, found that the file "
+                    "was changed since; open the log again",
+                    code="AT206",
+                ) from error
