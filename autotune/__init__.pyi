@@ -18,6 +18,10 @@ from autotune.models.task_extraction import extract_tasks
 from autotune.models.torch_module import from_torch
 from autotune.search.cost_model_sampler import CostModelSampler
 from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.throughput.capacity import CapacityOptions, capacity
+from autotune.throughput.capacity_result import CapacityResult
+from autotune.throughput.load_point import LoadPoint
+from autotune.throughput.serving_setup import ServingSetup
 from autotune.tuning.budget import Budget
 from autotune.tuning.collection import Collection
 from autotune.tuning.tuner import Tuner
@@ -33,6 +37,8 @@ __all__ = [
     "Budget",
     "Build",
     "CallPlace",
+    "CapacityOptions",
+    "CapacityResult",
     "Collection",
     "Config",
     "CostModelSampler",
@@ -45,6 +51,7 @@ __all__ = [
     "JobPlan",
     "JobRequest",
     "JobResult",
+    "LoadPoint",
     "Misuse",
     "Model",
     "ModelRequest",
@@ -52,6 +59,7 @@ __all__ = [
     "Preflight",
     "RecordStore",
     "SamplerKind",
+    "ServingSetup",
     "ShapePlan",
     "SizeRange",
     "Target",
@@ -62,6 +70,7 @@ __all__ = [
     "TuningRecord",
     "TuningTask",
     "Workload",
+    "capacity",
     "check",
     "compile",
     "database",

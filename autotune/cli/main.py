@@ -56,6 +56,10 @@ app = command_group(
             "commands.bench:bench",
             "Run the tuned model, its own runtime and others in turns, and compare their outputs.",
         ),
+        "capacity": Command(
+            "commands.capacity:capacity",
+            "Find the throughput of a model within a latency limit, and its price.",
+        ),
         "devices": Command(
             "commands.devices:devices",
             "List devices, their targets and the speed-up of their threads.",
