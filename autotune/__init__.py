@@ -42,6 +42,10 @@ _PLACES = {
     "autotune.models.shape_plan": ["ShapePlan"],
     "autotune.models.size_range": ["SizeRange"],
     "autotune.models.task_extraction": ["extract_tasks"],
+    "autotune.throughput.capacity": ["CapacityOptions", "capacity"],
+    "autotune.throughput.capacity_result": ["CapacityResult"],
+    "autotune.throughput.load_point": ["LoadPoint"],
+    "autotune.throughput.serving_setup": ["ServingSetup"],
     "autotune.tuning.tuner": ["Tuner"],
     "search_spaces": [
         "AutotuneError",

@@ -24,6 +24,10 @@ from autotune.models.task_extraction import extract_tasks
 from autotune.models.torch_module import from_torch
 from autotune.search.cost_model_sampler import CostModelSampler
 from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.throughput.capacity import CapacityOptions, capacity
+from autotune.throughput.capacity_result import CapacityResult
+from autotune.throughput.load_point import LoadPoint
+from autotune.throughput.serving_setup import ServingSetup
 from autotune.tuning.budget import Budget
 from autotune.tuning.collection import Collection
 from autotune.tuning.tuner import Tuner
@@ -39,6 +43,8 @@ __all__ = [
     "Budget",
     "Build",
     "CallPlace",
+    "CapacityOptions",
+    "CapacityResult",
     "Collection",
     "Comparison",
     "ComparisonSettings",
@@ -55,6 +61,7 @@ __all__ = [
     "JobRequest",
     "JobResult",
     "Limits",
+    "LoadPoint",
     "Misuse",
     "Model",
     "ModelFile",
@@ -64,6 +71,7 @@ __all__ = [
     "RecordStore",
     "SamplerKind",
     "ServingRate",
+    "ServingSetup",
     "ShapePlan",
     "SizeRange",
     "Target",
@@ -74,6 +82,7 @@ __all__ = [
     "TuningRecord",
     "TuningTask",
     "Workload",
+    "capacity",
     "check",
     "compare",
     "compile",

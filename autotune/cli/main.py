@@ -72,6 +72,10 @@ app = command_group(
             "commands.verdict:verdict",
             "Hold a comparison against limits of latency, throughput and cost, without measuring.",
         ),
+        "capacity": Command(
+            "commands.capacity:capacity",
+            "Find the throughput of a model within a latency limit, and its price.",
+        ),
         "devices": Command(
             "commands.devices:devices",
             "List devices, their targets and the speed-up of their threads.",

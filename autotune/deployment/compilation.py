@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import tvm
 from tvm import relax
 from tvm.support import cc
@@ -17,7 +18,7 @@ from tvm.support import cc
 from autotune.builders.local_builder import LocalBuilder
 from autotune.deployment.coverage import Coverage, coverage
 from autotune.deployment.default_schedules import with_default_schedules
-from autotune.deployment.executable import THREADS, Executable, SavedModel
+from autotune.deployment.executable import INPUTS, THREADS, Executable, SavedModel
 from autotune.deployment.library import Array, Library
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
 from autotune.deployment.side_by_side import EngineLatency, TimingSettings, measure
@@ -156,7 +157,10 @@ def compile(  # noqa: PLR0913 - public since 0.1
             packed = relax.transform.FoldConstant()(split)
     found = coverage([name for name, _ in calls(lowered)], records.lookups, log, device, by_default)
     plan = model.plan if isinstance(model, DynamicModel) else None
-    texts = {} if plan is None else {PLAN: plan.to_json()}
+    specs = model.inputs if isinstance(model, Model | DynamicModel) else _inputs(model)
+    texts = {INPUTS: msgspec.json.encode(specs).decode()}
+    if plan is not None:
+        texts[PLAN] = plan.to_json()
     if is_cpu(target):
         texts[THREADS] = str(threads_of(target))
     packed.update(_with_texts(texts))
@@ -164,7 +168,6 @@ def compile(  # noqa: PLR0913 - public since 0.1
     library = _library(built, target)
     executable = Executable(library) if plan is None else DynamicExecutable(library, plan)
     to_pack, left = _count_packs(split), _count_packs(packed)
-    specs = model.inputs if isinstance(model, Model | DynamicModel) else _inputs(model)
     return Build(executable, found, target, specs, to_pack - left, left)
 
 

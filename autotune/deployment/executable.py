@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import tvm
@@ -15,11 +16,14 @@ from autotune.deployment.kernel_pool import CallPlace, threads_within_quota
 from autotune.deployment.library import Array, Library, as_returned
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
 from autotune.models.dynamic_model import MAIN
+from autotune.models.onnx_file import InputSpec
 from autotune.models.shape_plan import ShapePlan
 from search_spaces.errors import Misuse, last_line
 
 #: The function of a library that returns the number of threads that it was tuned for.
 THREADS = "threads"
+#: The function of a library that returns its inputs, as a JSON list.
+INPUTS = "inputs"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,23 +60,48 @@ def load(
     place:   of the calls; in the calling thread they are faster, but forked children cannot end in order.
     The library is machine code: load only what you trust. Raises Misuse where it is not such a library.
     """
-    path = Path(path)
+    module, found = _read(Path(path))
+    wanted = threads or (threads_within_quota(found.threads) if found.threads else None)
+    library = Library(module, device, wanted if device == "cpu" else None, place)
+    return Executable(library) if found.plan is None else DynamicExecutable(library, found.plan)
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryFacts:
+    """Facts that a library stores; None where it was built by an older version, or has no such fact.
+
+    inputs: with the largest sizes of axes that differ from call to call; plan: of these; threads: it was tuned for.
+    """
+
+    inputs: tuple[InputSpec, ...] | None
+    plan: ShapePlan | None
+    threads: int | None
+
+
+def read_facts(path: str | Path) -> LibraryFacts:
+    """The facts of a model that `Build.save` wrote. Raises Misuse where it is not such a library."""
+    return _read(Path(path))[1]
+
+
+def _read(path: Path) -> tuple[Any, LibraryFacts]:
+    """A library as TVM's module, and its facts."""
     if not os.path.isfile(path):
         raise Misuse(f"expected a built model at {path}; there is no such file", code="AT705")
     try:
         # TVM's own `load_module` keeps what it loads, weights included, for the life of the process.
         module = tvm_ffi.load_module(str(path.resolve()), keep_module_alive=False)
-        # The plan is a constant: reading it needs no other device.
+        # These texts are constants: reading them needs no other device.
         machine = relax.VirtualMachine(module, tvm.cpu())
-        plan, tuned_for = (_text(machine, name) for name in (PLAN, THREADS))
-        wanted = threads or (threads_within_quota(int(tuned_for)) if tuned_for else None)
-        planned = None if plan is None else ShapePlan.from_json(plan)
+        inputs, plan, threads = (_text(machine, name) for name in (INPUTS, PLAN, THREADS))
+        return module, LibraryFacts(
+            None if inputs is None else msgspec.json.decode(inputs, type=tuple[InputSpec, ...]),
+            None if plan is None else ShapePlan.from_json(plan),
+            None if threads is None else int(threads),
+        )
     except (RuntimeError, ValueError, OSError, AttributeError, msgspec.MsgspecError) as error:
         raise Misuse(
             f"expected a built model; {path} cannot be loaded as one: {last_line(error)}", code="AT705"
         ) from error
-    library = Library(module, device, wanted if device == "cpu" else None, place)
-    return Executable(library) if planned is None else DynamicExecutable(library, planned)
 
 
 def _text(machine: relax.VirtualMachine, name: str) -> str | None:

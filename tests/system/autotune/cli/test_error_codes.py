@@ -23,7 +23,7 @@ from tables import table
 import autotune
 from autotune.boards.server import BoardServer
 from autotune.builders.local_builder import LocalBuilder
-from autotune.cli.commands import bench, build
+from autotune.cli.commands import bench, build, capacity
 from autotune.cli.commands.log import verify
 from autotune.cli.crash_report import crash_report
 from autotune.cli.error_codes import find_error_code, read_error_codes
@@ -32,7 +32,7 @@ from autotune.cli.main import app, refusal
 from autotune.cli.values import parse_shapes
 from autotune.comparison.comparison import PairResult
 from autotune.deployment import isolated_build, side_by_side
-from autotune.deployment.executable import Executable
+from autotune.deployment.executable import Executable, LibraryFacts
 from autotune.deployment.kernel_pool import CallPlace, KernelPool
 from autotune.deployment.library import CallContext, Library
 from autotune.deployment.model_runner import model_runner
@@ -56,6 +56,9 @@ from autotune.search import samplers
 from autotune.search.dashboard import Dashboard
 from autotune.testing.toy_job import SPACES
 from autotune.testing.toy_machine import DEVICE
+from autotune.throughput import libraries
+from autotune.throughput.inference_protocol import ServerAddress
+from autotune.throughput.server_load import inputs_of
 from autotune.tuning.budget import Budget
 from autotune.tuning.verification import Verification
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
@@ -573,6 +576,37 @@ def _(case: Case) -> None:
     library = Library(None, "cuda")
     object.__setattr__(library, "_process", -1)
     Executable(library)(np.zeros(2, np.float32))
+
+
+@raises("AT740")
+def _(case: Case) -> None:
+    case.patch.setattr(libraries, "read_facts", lambda _: LibraryFacts(None, None, None))
+    autotune.capacity(case.folder / "old.so", 20.0)
+
+
+@raises("AT741")
+def _(case: Case) -> None:
+    autotune.capacity("x.onnx", 0.0)
+
+
+@raises("AT742")
+def _(case: Case) -> None:
+    found = SimpleNamespace(
+        runs=(), predicted_per_second=0.0, expected_per_second=0.0, p99_limit_secs=0.02, notices=()
+    )
+    case.patch.setattr(capacity, "find_capacity", lambda *_: found)
+    case.patch.setattr(capacity, "result_document", lambda _: {})
+    case.command("capacity", "x.so", "--p99-ms", "20", "--json")
+
+
+@raises("AT743")
+def _(case: Case) -> None:
+    autotune.capacity("http://localhost:1", 20.0)
+
+
+@raises("AT744")
+def _(case: Case) -> None:
+    inputs_of(ServerAddress("127.0.0.1", 1, "/v2/models/none"))
 
 
 @raises("AT801")

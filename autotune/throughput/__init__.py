@@ -1,0 +1,1 @@
+"""Throughput of served models under a latency limit, by instances, kernel threads and batch."""

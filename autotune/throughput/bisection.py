@@ -1,0 +1,51 @@
+"""Bisection for the largest load that holds, where each test costs time and its outcome is not certain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# Steps away from the first guess, until there is a load that holds and one that does not.
+_UP, _DOWN = 1.12, 0.85
+# Below this share of the guess no load is expected to hold.
+_LEAST_SHARE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """The largest load that was found to hold, 0 where none was, and the smallest that was not, None where all held."""
+
+    holds_per_second: float
+    fails_per_second: float | None
+
+    def is_within(self, ratio: float) -> bool:
+        """Whether the two are as close as that."""
+        return self.fails_per_second is not None and self.fails_per_second <= ratio * self.holds_per_second
+
+
+def largest_holding(
+    holds: Callable[[float], bool], guess_per_second: float, ratio: float, can_go_on: Callable[[], bool]
+) -> Bracket:
+    """Brackets the largest load that holds, until the ends are within a ratio or no test may follow.
+
+    holds: tests a load; can_go_on: asked before each test. Steps grow from the guess on, then the logarithm is halved.
+    """
+    found, load, step = Bracket(0.0, None), guess_per_second, 1.0
+    while can_go_on() and guess_per_second > 0.0:
+        if holds(load):
+            found = Bracket(max(load, found.holds_per_second), found.fails_per_second)
+        else:
+            found = Bracket(found.holds_per_second, load)
+        if found.is_within(ratio):
+            break
+        if found.fails_per_second is None:
+            step *= _UP
+            load = found.holds_per_second * step
+        elif found.holds_per_second == 0.0:
+            step *= _DOWN
+            load = found.fails_per_second * step
+            if load < _LEAST_SHARE * guess_per_second:
+                break
+        else:
+            load = (found.holds_per_second * found.fails_per_second) ** 0.5
+    return found

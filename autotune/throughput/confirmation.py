@@ -1,0 +1,110 @@
+"""Open-loop runs of setups: bisection for the load that meets a limit, and loads that surely hold it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from autotune.throughput.arrivals import poisson_arrivals
+from autotune.throughput.bisection import Bracket, largest_holding
+from autotune.throughput.load_point import LoadPoint, Offered, is_disturbed, load_point
+from autotune.throughput.load_run import StopRule
+from autotune.throughput.prediction import TAIL
+from autotune.throughput.quantiles import least_requests
+from autotune.throughput.serving_setup import BatchPolicy, ServingSetup
+from autotune.throughput.target import Target
+
+# Loads by the one whose percentile is at the limit, tried until the interval of one is within the limit.
+_SURE = (0.95, 0.88, 0.8)
+# A run is worth its time where it has these parts of the time that is left.
+_PART = 0.5
+# Of the fewest requests that bound the percentile.
+_SURE_MARGIN = 2.0
+# Requests of the shortest run, of which one may be over the limit.
+_FEWEST = 150
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Settings of open-loop runs.
+
+    run_secs: of one run, longer where it would have too few requests for a 99th percentile.
+    """
+
+    processors: int
+    limit_secs: float
+    wait_secs: float
+    run_secs: float
+
+
+@dataclass(eq=False)
+class Confirmation:
+    """Runs against a target, kept in the order in which they were made."""
+
+    target: Target
+    settings: RunSettings
+    rng: np.random.Generator
+    points: list[LoadPoint] = field(default_factory=list)
+
+    def bracket(
+        self, setup: ServingSetup, guess_per_second: float, ratio: float, spare_secs: Callable[[], float]
+    ) -> Bracket:
+        """The largest load that meets the limit, by bisection from a guess on, as far as the time allows.
+
+        There is one run at least.
+        """
+        if guess_per_second <= 0.0:
+            return Bracket(0.0, None)
+        load, before = guess_per_second, len(self.points)
+
+        def has_time() -> bool:
+            return len(self.points) == before or spare_secs() > self.run_secs(load)
+
+        def meets(per_second: float) -> bool:
+            nonlocal load
+            load = per_second
+            return self.meets(setup, per_second)
+
+        return largest_holding(meets, guess_per_second, ratio, has_time)
+
+    def meets(self, setup: ServingSetup, per_second: float) -> bool:
+        """Whether a load meets the limit; a run that does not and was disturbed is repeated once."""
+        point = self.run(setup, per_second)
+        if point.meets or not is_disturbed(point, self.settings.limit_secs, self.settings.processors):
+            return point.meets
+        return self.run(setup, per_second).meets
+
+    def make_sure(
+        self, setup: ServingSetup, expected_per_second: float, spare_secs: Callable[[], float]
+    ) -> None:
+        """Long runs a little below the load that meets the limit, until one holds it for sure."""
+        for share in _SURE:
+            load, secs = share * expected_per_second, _PART * spare_secs()
+            if load * secs < _SURE_MARGIN * least_requests(TAIL) or self.run(setup, load, secs).holds:
+                return
+
+    def run(self, setup: ServingSetup, per_second: float, secs: float | None = None) -> LoadPoint:
+        """One run at a load. secs: by default those of the settings."""
+        settings = self.settings
+        count = max(round(per_second * (secs or settings.run_secs)), _FEWEST)
+        arrivals = poisson_arrivals(per_second, count, self.rng)
+        rule = StopRule(settings.limit_secs, math.floor((1.0 - TAIL) * count))
+        policy = BatchPolicy(setup.batch, settings.wait_secs)
+        self.target.busy_elsewhere()
+        found = self.target.offer(setup, arrivals, policy, rule)
+        offered = Offered(setup, per_second, settings.limit_secs, self.target.busy_elsewhere())
+        self.points.append(load_point(found, offered))
+        return self.points[-1]
+
+    def run_secs(self, per_second: float) -> float:
+        """The seconds that a run of the default length takes."""
+        return max(self.settings.run_secs, _FEWEST / per_second)
+
+    def held_per_second(self, setup: ServingSetup) -> float:
+        """The largest load of a setup that held the limit for sure; 0 where none did."""
+        return max(
+            (one.offered_per_second for one in self.points if one.setup == setup and one.holds), default=0.0
+        )

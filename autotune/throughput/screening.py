@@ -1,0 +1,152 @@
+"""Search over serving setups: service times measured closed loop, loads predicted by simulation (uses Optuna)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+import optuna
+
+from autotune.throughput.arrivals import Seconds
+from autotune.throughput.prediction import Prediction
+from autotune.throughput.service_times import ServiceTimes
+from autotune.throughput.serving_setup import ServingSetup
+from autotune.throughput.target import Target
+
+# Setups beyond which they are sampled, not all tried.
+_MOST_TRIED = 64
+_MOST_SAMPLED = 400
+# Threads of all instances by processors.
+_CROWDING = 2
+
+
+class Screened(msgspec.Struct, frozen=True):
+    """A setup of the search: the load in requests a second that it is expected to hold, None where it was pruned.
+
+    saturated_per_second: the rate of all instances with a queue that is never empty, 0 where it was not measured;
+    reason: why it was pruned.
+    """
+
+    setup: ServingSetup
+    saturated_per_second: float
+    predicted_per_second: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Settings of a search.
+
+    limit_secs: of the 99th percentile; wait_secs: for batches to fill; call_secs: of timing one batch size of a setup.
+    """
+
+    processors: int
+    sizes: tuple[int, ...]
+    limit_secs: float
+    wait_secs: float
+    call_secs: float
+    seed: int
+
+    @property
+    def thread_counts(self) -> tuple[int, ...]:
+        """Powers of two up to the processors, and these."""
+        powers = {1 << power for power in range(self.processors.bit_length())}
+        return tuple(sorted({each for each in powers if each <= self.processors} | {self.processors}))
+
+    def most_instances(self, threads: int) -> int:
+        """The most instances of so many threads."""
+        return max(_CROWDING * self.processors // threads, 1)
+
+    @property
+    def one_after_the_other(self) -> ServingSetup:
+        """One instance on all processors that takes one request after the other."""
+        return ServingSetup(1, self.processors, 1)
+
+
+@dataclass(eq=False)
+class Screening:
+    """Service times that are measured when they are first asked for, and setups screened by them."""
+
+    target: Target
+    settings: SearchSettings
+    times: dict[tuple[int, int, int], Seconds] = field(default_factory=dict)
+    found: dict[ServingSetup, Screened] = field(default_factory=dict)
+
+    def search(self, can_go_on: Callable[[], bool]) -> tuple[Screened, ...]:
+        """The screened setups, the most promising first; the first trial is one request after the other.
+
+        Every setup is tried where they are few, else Optuna's TPE samples them.
+        """
+        sampler = optuna.samplers.TPESampler(seed=self.settings.seed)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        every = setups(self.settings)
+        has_all = len(every) <= _MOST_TRIED
+        for setup in every if has_all else every[:1]:
+            study.enqueue_trial(msgspec.structs.asdict(setup))
+        for _ in range(len(every) if has_all else _MOST_SAMPLED):
+            self._try(study)
+            if not can_go_on():
+                break
+        return tuple(
+            sorted(self.found.values(), key=lambda one: (-(one.predicted_per_second or 0.0), one.setup))
+        )
+
+    def prediction(self, setup: ServingSetup) -> Prediction:
+        """The simulation of a setup that was screened."""
+        settings = self.settings
+        return Prediction(ServiceTimes(self.times), setup, settings.wait_secs, settings.seed)
+
+    def _try(self, study: optuna.Study) -> None:
+        trial = study.ask()
+        setup = _suggested(trial, self.settings)
+        best = max((one.predicted_per_second or 0.0 for one in self.found.values()), default=0.0)
+        screened = self.found[setup] = self.found.get(setup) or self._screen(setup, best)
+        if screened.predicted_per_second is None:
+            trial.report(screened.saturated_per_second, 0)
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            study.tell(trial, screened.predicted_per_second)
+
+    def _screen(self, setup: ServingSetup, best_per_second: float) -> Screened:
+        """Prunes a setup whose call alone is over the limit, or that, saturated, is slower than the best one holds."""
+        limit = self.settings.limit_secs
+        self._measure(1, setup.threads)
+        alone = self.times.get((setup.threads, 1, setup.batch))
+        if alone is None or float(np.median(alone)) > limit:
+            return Screened(setup, 0.0, None, f"a call of {setup.batch} takes longer than the limit")
+        self._measure(setup.instances, setup.threads)
+        saturated = ServiceTimes(self.times).saturated_per_second(setup)
+        if saturated < best_per_second:
+            return Screened(setup, saturated, None, "slower, saturated, than another one under its limit")
+        return Screened(setup, saturated, self.prediction(setup).capacity_per_second(limit))
+
+    def _measure(self, instances: int, threads: int) -> None:
+        """Times the calls of all batch sizes up to the first that takes longer than the limit."""
+        for size in self.settings.sizes:
+            place = (threads, instances, size)
+            if place not in self.times:
+                setup = ServingSetup(instances, threads, size)
+                self.times[place] = self.target.saturated_secs(setup, self.settings.call_secs)
+            alone = self.times.get((threads, 1, size), self.times[place])
+            if float(np.median(alone)) > self.settings.limit_secs:
+                return
+
+
+def setups(settings: SearchSettings) -> Sequence[ServingSetup]:
+    """Every setup of a search, first one request after the other; those of one process follow each other."""
+    found = [
+        ServingSetup(instances, threads, size)
+        for threads in reversed(settings.thread_counts)
+        for instances in range(1, settings.most_instances(threads) + 1)
+        for size in reversed(settings.sizes)
+    ]
+    first = settings.one_after_the_other
+    return [first, *(one for one in found if one != first)]
+
+
+def _suggested(trial: optuna.Trial, settings: SearchSettings) -> ServingSetup:
+    threads = int(trial.suggest_categorical("threads", settings.thread_counts))
+    instances = trial.suggest_int("instances", 1, settings.most_instances(threads))
+    return ServingSetup(instances, threads, int(trial.suggest_categorical("batch", settings.sizes)))

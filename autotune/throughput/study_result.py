@@ -1,0 +1,69 @@
+"""Result of a study, from its findings."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+from autotune.throughput.capacity_result import CapacityResult
+from autotune.throughput.load_point import is_disturbed
+from autotune.throughput.study import Findings, StudySettings
+
+# Of the processors, that other programs used in the middle of the runs.
+_BUSY_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Subject of a study: the name of the model, the device and its price, and notices on how it is served."""
+
+    model: str
+    device: str
+    price_per_hour: float | None
+    notices: tuple[str, ...] = ()
+
+
+def capacity_result(
+    findings: Findings, settings: StudySettings, subject: Subject, secs: float
+) -> CapacityResult:
+    """The result of a study that took so many seconds."""
+    return CapacityResult(
+        subject.model,
+        subject.device,
+        settings.processors,
+        settings.limit_secs,
+        findings.best,
+        findings.held_per_second,
+        findings.bracket.holds_per_second,
+        findings.bracket.fails_per_second,
+        findings.predicted_per_second,
+        findings.baseline,
+        findings.baseline_bracket.holds_per_second,
+        subject.price_per_hour,
+        findings.curve,
+        findings.runs,
+        findings.screened,
+        settings.wait_secs,
+        secs,
+        (*subject.notices, *_notices(findings, settings)),
+    )
+
+
+def _notices(findings: Findings, settings: StudySettings) -> list[str]:
+    """Sentences on what makes the figures doubtful."""
+    found = []
+    busy = statistics.median(one.busy_elsewhere for one in findings.runs) if findings.runs else 0.0
+    if busy > _BUSY_SHARE * settings.processors:
+        found.append(
+            f"other programs used {busy:.1f} of {settings.processors} processors: an idle machine holds more"
+        )
+    late = sum(
+        not one.meets and is_disturbed(one, settings.limit_secs, settings.processors) for one in findings.runs
+    )
+    if late:
+        found.append(f"{late} of {len(findings.runs)} runs were disturbed; the throughput is a lower bound")
+    if findings.bracket.fails_per_second is None and findings.bracket.holds_per_second > 0.0:
+        found.append(
+            "the time was over before a load failed; the throughput is a lower bound: give it more time"
+        )
+    return found

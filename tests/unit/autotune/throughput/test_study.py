@@ -1,0 +1,152 @@
+"""A study of a simulated target, whose capacity follows from its service times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+import pytest
+
+from autotune.throughput.arrivals import Seconds
+from autotune.throughput.capacity_result import CapacityResult, dollars_per_million, result_document
+from autotune.throughput.confirmation import Confirmation, RunSettings
+from autotune.throughput.load_run import End, LoadRun, StopRule
+from autotune.throughput.queue_simulation import simulate
+from autotune.throughput.screening import Screening, SearchSettings, setups
+from autotune.throughput.serving_setup import BatchPolicy, ServingSetup
+from autotune.throughput.study import StudySettings, study
+from autotune.throughput.study_result import Subject, capacity_result
+
+
+@dataclass(eq=False)
+class SimulatedTarget:
+    """Calls of 4 ms at one thread, 2.5 at two; four requests in a call take 1.5 times as long; two processors."""
+
+    sizes: tuple[int, ...] = (1, 4)
+    busy: float = 0.0
+    offered: list[float] = field(default_factory=list)
+    timed: list[ServingSetup] = field(default_factory=list)
+
+    def saturated_secs(self, setup: ServingSetup, secs: float) -> Seconds:
+        """Constant service times."""
+        self.timed.append(setup)
+        return np.full(8, self._call_secs(setup, setup.batch, setup.instances))
+
+    def offer(self, setup: ServingSetup, arrivals: Seconds, policy: BatchPolicy, rule: StopRule) -> LoadRun:
+        """Simulates the run."""
+        self.offered.append(len(arrivals) / arrivals[-1])
+        found = simulate(
+            arrivals, setup.instances, policy, lambda count, busy: self._call_secs(setup, count, busy)
+        )
+        over = int(np.sum(found > rule.limit_secs))
+        end = End.EXCEEDED if over > rule.most_over else End.FINISHED
+        return LoadRun(found, np.zeros(1), len(found), float(arrivals[-1]), 0.0, end)
+
+    def busy_elsewhere(self) -> float:
+        """As much as the test says."""
+        return self.busy
+
+    def _call_secs(self, setup: ServingSetup, count: int, busy: int) -> float:
+        alone = {1: 0.004, 2: 0.0025}[setup.threads] * (1.0 if count == 1 else 1.5)
+        return alone * max(busy * setup.threads / 2, 1.0)
+
+
+LIMIT = 0.02
+
+
+def search_settings(target: SimulatedTarget) -> SearchSettings:
+    return SearchSettings(2, target.sizes, LIMIT, 0.0, 0.1, 0)
+
+
+def test_every_setup_is_screened_once_and_slow_ones_are_pruned() -> None:
+    target = SimulatedTarget()
+    screening = Screening(target, search_settings(target))
+    found = screening.search(lambda: True)
+    assert sorted(one.setup for one in found) == sorted(setups(search_settings(target)))
+    assert len(set(target.timed)) == len(target.timed)
+    assert found[0].setup.batch == 4
+    pruned = [one for one in found if one.predicted_per_second is None]
+    best = found[0].predicted_per_second
+    assert pruned
+    assert best is not None
+    assert all(one.reason and one.saturated_per_second < best for one in pruned)
+
+
+def test_large_machines_are_sampled() -> None:
+    settings = SearchSettings(64, (1, 2, 4, 8), LIMIT, 0.0, 0.1, 0)
+    assert len(setups(settings)) > 500
+    assert settings.thread_counts == (1, 2, 4, 8, 16, 32, 64)
+    assert settings.one_after_the_other == ServingSetup(1, 64, 1)
+
+
+def test_the_first_trial_is_one_request_after_the_other_and_the_time_ends_the_search() -> None:
+    target = SimulatedTarget()
+    found = Screening(target, search_settings(target)).search(lambda: False)
+    assert [one.setup for one in found] == [ServingSetup(1, 2, 1)]
+
+
+def test_a_study_finds_what_the_setups_hold() -> None:
+    target = SimulatedTarget()
+    # So long that the simulated runs, which take no time, have many requests.
+    settings = StudySettings(LIMIT, 200.0, 2)
+    findings = study(target, settings, lambda _: None)
+    assert findings.best.batch == 4
+    assert findings.baseline == ServingSetup(1, 2, 1)
+    held, alone = findings.bracket.holds_per_second, findings.baseline_bracket.holds_per_second
+    # One instance answers at most 400 a second one after the other, two at one thread 1333 in batches of four.
+    assert 260 < alone < 400
+    assert 1.5 * alone < held < 1333
+    assert 0.7 * held < findings.held_per_second < 1.05 * held
+    assert held == pytest.approx(findings.predicted_per_second, rel=0.1)
+    curve = [one.p99.secs for one in findings.curve]
+    assert len(curve) > 4
+    assert max(curve[:2]) < min(curve[-2:])
+    assert all(one.meets for one in findings.curve if one.offered_per_second <= 0.9 * held)
+
+
+def test_the_load_of_a_known_server_is_found_by_runs() -> None:
+    target = SimulatedTarget()
+    confirmation = Confirmation(target, RunSettings(2, LIMIT, 0.0, 60.0), np.random.default_rng(0))
+    setup = ServingSetup(1, 2, 1)
+    found = confirmation.bracket(setup, 200.0, 1.02, lambda: 1e9)
+    exact = Screening(target, search_settings(target))
+    exact.search(lambda: False)
+    assert found.holds_per_second == pytest.approx(
+        exact.prediction(setup).capacity_per_second(LIMIT), rel=0.05
+    )
+
+
+@pytest.mark.parametrize(("busy", "runs"), [(0.0, 1), (1.5, 2)])
+def test_a_run_that_was_disturbed_is_repeated_once(busy: float, runs: int) -> None:
+    target = SimulatedTarget(busy=busy)
+    confirmation = Confirmation(target, RunSettings(2, LIMIT, 0.0, 1.0), np.random.default_rng(0))
+    assert not confirmation.meets(ServingSetup(1, 2, 1), 1000.0)
+    assert len(confirmation.points) == runs
+
+
+def test_the_interval_of_a_load_that_holds_is_within_the_limit() -> None:
+    confirmation = Confirmation(SimulatedTarget(), RunSettings(2, LIMIT, 0.0, 60.0), np.random.default_rng(0))
+    setup = ServingSetup(1, 2, 1)
+    confirmation.make_sure(setup, 286.0, lambda: 120.0)
+    held = confirmation.held_per_second(setup)
+    assert 0.8 * 286.0 <= held <= 0.95 * 286.0
+    assert confirmation.points[-1].p99.is_within(LIMIT)
+
+
+def test_a_result_is_a_document_with_its_price() -> None:
+    settings = StudySettings(LIMIT, 200.0, 2)
+    subject = Subject("squeezenet", "a processor", 0.36, ("a notice",))
+    result = capacity_result(study(SimulatedTarget(), settings, lambda _: None), settings, subject, 1.0)
+    document = result_document(result)
+    per_million = 0.36 / 3600 / result.throughput_per_second * 1e6
+    assert document["dollars_per_million"] == pytest.approx(per_million)
+    assert document["gain"] == result.gain
+    assert result.notices == ("a notice",)
+    assert msgspec.json.decode(msgspec.json.encode(result), type=CapacityResult) == result
+
+
+def test_there_is_no_price_without_one_or_without_throughput() -> None:
+    assert dollars_per_million(None, 10.0) is None
+    assert dollars_per_million(1.0, 0.0) is None
+    assert dollars_per_million(3.6, 1000.0) == pytest.approx(1.0)
