@@ -1,0 +1,19 @@
+"""The form archive of a package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from autotune.packaging.package import PackageContents
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A package as a archive."""
+
+    name: str = "archive"
+
+    def write(self, contents: PackageContents, folder: Path) -> Path:
+        """See `autotune.packaging.package.PackageForm`."""
+        raise NotImplementedError
