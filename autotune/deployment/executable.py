@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import tvm
+import tvm  # noqa: F401 - loads its runtime library
 import tvm_ffi
-from tvm import relax
 
 from autotune.deployment.kernel_pool import CallPlace, threads_within_quota
 from autotune.deployment.library import Array, Library, as_returned
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
-from autotune.models.dynamic_model import MAIN
-from autotune.models.shape_plan import ShapePlan
+from autotune.deployment.virtual_machine import virtual_machine
+from autotune.models.shape_plan import MAIN, ShapePlan
 from search_spaces.errors import Misuse, last_line
 
 #: The function of a library that returns the number of threads that it was tuned for.
@@ -63,7 +62,7 @@ def load(
         # TVM's own `load_module` keeps what it loads, weights included, for the life of the process.
         module = tvm_ffi.load_module(str(path.resolve()), keep_module_alive=False)
         # The plan is a constant: reading it needs no other device.
-        machine = relax.VirtualMachine(module, tvm.cpu())
+        machine = virtual_machine(module, tvm_ffi.device("cpu"))
         plan, tuned_for = (_text(machine, name) for name in (PLAN, THREADS))
         wanted = threads or (threads_within_quota(int(tuned_for)) if tuned_for else None)
         planned = None if plan is None else ShapePlan.from_json(plan)
@@ -75,9 +74,9 @@ def load(
     return Executable(library) if planned is None else DynamicExecutable(library, planned)
 
 
-def _text(machine: relax.VirtualMachine, name: str) -> str | None:
+def _text(machine: tvm_ffi.Module, name: str) -> str | None:
     """The text that a function of a library returns; None where it has no such function."""
-    return str(machine[name]()) if machine.module.implements_function(name) else None
+    return str(machine[name]()) if machine.implements_function(name) else None
 
 
 @dataclass(frozen=True, slots=True)
