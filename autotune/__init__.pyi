@@ -16,6 +16,9 @@ from autotune.models.shape_plan import ShapePlan
 from autotune.models.size_range import SizeRange
 from autotune.models.task_extraction import extract_tasks
 from autotune.models.torch_module import from_torch
+from autotune.packaging.archive import Archive
+from autotune.packaging.assembly import package
+from autotune.packaging.wheel import Wheel
 from autotune.search.cost_model_sampler import CostModelSampler
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
@@ -29,6 +32,7 @@ from tuning_logs.exchange.metaschedule_database import database
 from tuning_logs.selection.schedule_choice import OtherDevices
 
 __all__ = [
+    "Archive",
     "AutotuneError",
     "Budget",
     "Build",
@@ -61,6 +65,7 @@ __all__ = [
     "TuningLog",
     "TuningRecord",
     "TuningTask",
+    "Wheel",
     "Workload",
     "check",
     "compile",
@@ -75,6 +80,7 @@ __all__ = [
     "open_job",
     "open_log",
     "operator_task",
+    "package",
     "parse_device",
     "plan_job",
     "read_job_file",

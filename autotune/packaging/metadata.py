@@ -6,13 +6,22 @@ from typing import Literal
 
 import msgspec
 
+from autotune.models.shape_plan import ShapePlan
+
 
 class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """An input or output of a model: its name in the file, its shape, and its dtype in numpy's words."""
+    """An input or output of a model: its name in the file, its shape, and its dtype in numpy's words.
+
+    shape: at the largest sizes; sizes: of an input with ranges of sizes, as texts: ("1..8", "3"), empty elsewhere.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    sizes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {self.shape} for {self.name!r}"
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,12 +30,14 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     machine:      as `platform.machine` says it: x86_64, aarch64;
     cpu_features: of instruction sets that the machine code may use, by LLVM's names;
     glibc:        the oldest version, as in (2, 27);
+    libraries:    that are needed beside those of every Linux with glibc;
     tvm, tvm_ffi: the versions of TVM's runtime library and of its foreign function interface.
     """
 
     machine: str
     cpu_features: tuple[str, ...]
     glibc: tuple[int, int]
+    libraries: tuple[str, ...]
     tvm: str
     tvm_ffi: str
 
@@ -67,6 +78,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     module:  the name that a wheel is imported by, a valid identifier made from the model's file name;
     version: of the package; it differs where the library differs;
     threads: for kernels, that the model was tuned for;
+    plan:    of a model with ranges of sizes: which sizes were built, and how others are computed;
     missed_share: the expected share of the time of operators without a record of their own.
     """
 
@@ -79,6 +91,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     requires: Requirements
     provenance: Provenance
     missed_share: float
+    plan: ShapePlan | None = None
     coverage: tuple[OperatorCoverage, ...]
 
     def to_json(self) -> bytes:
