@@ -17,7 +17,7 @@ from autotune.packaging.description_header import description_header
 from autotune.packaging.licenses import licenses
 from autotune.packaging.metadata import Metadata
 from autotune.packaging.package import PackageContents, stored_arrays
-from search_spaces.errors import Misuse, StorageError
+from search_spaces.errors import StorageError
 from tuning_logs.atomic_file import atomically
 
 _EXAMPLE = ("CMakeLists.txt", "main.cpp", "packaged_model.h", "README.md")
@@ -28,15 +28,10 @@ class Archive:
     """A package as a .tar.gz file with a C++ example, which CMake and a compiler of C++17 build."""
 
     name: str = "archive"
+    takes_ranges: bool = False
 
     def write(self, contents: PackageContents, folder: Path) -> Path:
         """See `autotune.packaging.package.PackageForm`."""
-        if contents.metadata.plan is not None:
-            raise Misuse(
-                "expected one size for each dimension of an archive for C++; found a range. Package the model once "
-                "for each size with --shape or --dim, or as a wheel",
-                code="AT730",
-            )
         path = folder / archive_name(contents.metadata)
         top = contents.metadata.module
         try:

@@ -79,8 +79,20 @@ def package(
 
     >>> autotune.package(model, "out", [autotune.Wheel(), autotune.Archive()])  # doctest: +SKIP
     """
+    check_forms(model, forms)
     with assembled(PackageRequest(model, device or local_device(), log)) as found:
         return write_packages(found.contents, forms, Path(output))
+
+
+def check_forms(model: Model | DynamicModel, forms: Sequence[PackageForm]) -> None:
+    """Raises Misuse where a form cannot hold a model, before it is built."""
+    unfit = [form.name for form in forms if isinstance(model, DynamicModel) and not form.takes_ranges]
+    if unfit:
+        raise Misuse(
+            f"expected one size for each dimension of the form {unfit[0]}; found a range. Package the model once for "
+            "each size with --shape or --dim, or as a wheel",
+            code="AT730",
+        )
 
 
 def write_packages(contents: PackageContents, forms: Sequence[PackageForm], folder: Path) -> tuple[Path, ...]:

@@ -46,6 +46,11 @@ class PackageForm(Protocol):
         """Its name on the command line."""
         ...
 
+    @property
+    def takes_ranges(self) -> bool:
+        """Whether it holds models with ranges of sizes."""
+        ...
+
     def write(self, contents: PackageContents, folder: Path) -> Path:
         """Writes the package into an existing folder; the same contents give the same bytes.
 

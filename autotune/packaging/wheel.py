@@ -34,6 +34,7 @@ class Wheel:
     """A package as a Python wheel that needs NumPy and TVM's foreign function interface, and no compiler."""
 
     name: str = "wheel"
+    takes_ranges: bool = True
 
     def write(self, contents: PackageContents, folder: Path) -> Path:
         """See `autotune.packaging.package.PackageForm`."""

@@ -24,7 +24,7 @@ from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_g
 from autotune.cli.inputs import log_to_read, reach_device, read_sized_model
 from autotune.cli.tables import print_table
 from autotune.deployment.samples import read_samples
-from autotune.packaging.assembly import PackageRequest, assembled, write_packages
+from autotune.packaging.assembly import PackageRequest, assembled, check_forms, write_packages
 from autotune.packaging.forms import FORMS
 from autotune.packaging.package import PackageForm
 from search_spaces import Misuse
@@ -66,6 +66,7 @@ def package(
     where = reach_device(device, devices)
     records = log_to_read(log)
     network = read_sized_model(model, shape, dim, max_mb)
+    check_forms(network, forms)
     given = read_samples(samples, network.inputs) if samples else ()
     others = OtherDevices.ALLOWED if allow_device else OtherDevices.REFUSED
     request = PackageRequest(network, where, records, log, given, others, runtime)

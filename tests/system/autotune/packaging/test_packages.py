@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from clean_environment import clean_environment, install
+from onnx import TensorProto, helper, numpy_helper
 from repository import ROOT
 
 import autotune
@@ -171,3 +172,45 @@ def test_an_archive_is_compiled_and_computes_the_stored_outputs(packaged: Packag
         found = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         assert found.returncode == 1
         assert found.stderr.startswith("error: expected a processor with avx, avx2")
+
+
+def test_ranges_of_sizes_work_in_a_wheel_and_not_in_an_archive(packaged: Packaged, tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).standard_normal((8, 5)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["m"]), helper.make_node("Relu", ["m"], ["y"])],
+        "ranges",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 5])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    path = tmp_path / "ranges.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    np.save(tmp_path / "w.npy", weights)
+    command = [
+        "package",
+        str(path),
+        "--dim",
+        "batch=1..4",
+        "-o",
+        str(tmp_path),
+        "--as",
+        "wheel",
+        "--as",
+        "archive",
+    ]
+    with pytest.raises(autotune.Misuse, match="expected one size for each dimension of an archive"):
+        app(command, standalone_mode=False)
+    [wheel] = tmp_path.glob("*.whl")
+    install(packaged.python, wheel)
+    program = (
+        "import ranges, numpy as np, sys\n"
+        "w = np.load(sys.argv[1])\n"
+        "ranges.self_test()\n"
+        "assert ranges.inputs[0].sizes == ('1..4', '8'), ranges.inputs\n"
+        "for batch in range(1, 6):\n"
+        "    x = np.random.default_rng(batch).standard_normal((batch, 8)).astype('float32')\n"
+        "    assert np.allclose(ranges.run(x), np.maximum(x @ w, 0), atol=1e-5), batch\n"
+    )
+    found = packaged.run("-c", program, str(tmp_path / "w.npy"))
+    assert found.returncode == 1
+    assert "Misuse: expected x:1..4,8 float32; found float32 (5, 8)" in found.stderr
