@@ -33,6 +33,7 @@ _PLACES = {
     "autotune.models.torch_module": ["from_torch"],
     "autotune.packaging.archive": ["Archive"],
     "autotune.packaging.assembly": ["package"],
+    "autotune.packaging.server_package": ["ServerPackage"],
     "autotune.packaging.wheel": ["Wheel"],
     "autotune.search.cost_model_sampler": ["CostModelSampler"],
     "autotune.search.samplers": ["SamplerKind", "sampler_factory"],

@@ -18,6 +18,7 @@ from autotune.models.task_extraction import extract_tasks
 from autotune.models.torch_module import from_torch
 from autotune.packaging.archive import Archive
 from autotune.packaging.assembly import package
+from autotune.packaging.server_package import ServerPackage
 from autotune.packaging.wheel import Wheel
 from autotune.search.cost_model_sampler import CostModelSampler
 from autotune.search.samplers import SamplerKind, sampler_factory
@@ -56,6 +57,7 @@ __all__ = [
     "Preflight",
     "RecordStore",
     "SamplerKind",
+    "ServerPackage",
     "ShapePlan",
     "SizeRange",
     "Target",

@@ -19,6 +19,7 @@ import numpy as np
 from autotune.packaging.licenses import licenses
 from autotune.packaging.metadata import Metadata
 from autotune.packaging.package import PackageContents, stored_arrays
+from autotune.packaging.server_modules import SERVER_REQUIREMENTS, server_modules
 from autotune.packaging.shipped_modules import shipped_modules
 from search_spaces.errors import StorageError
 from tuning_logs.atomic_file import atomically
@@ -106,6 +107,8 @@ def _files(contents: PackageContents) -> Iterator[tuple[str, bytes | Path]]:
     yield f"{module}/lib/libtvm_runtime.so", contents.runtime
     for name, text in shipped_modules().items():
         yield f"{module}/_runtime/{name}", text.encode()
+    for name, text in server_modules().items():
+        yield f"{module}/server/{name}", text.encode()
     info = _info(metadata)
     for name, text in licenses().items():
         yield f"{info}/licenses/{name}", text.encode()
@@ -133,6 +136,8 @@ def _metadata_text(metadata: Metadata) -> str:
         "Summary: A neural network as machine code, built by autotune",
         f"Requires-Python: {_PYTHON}",
         *(f"Requires-Dist: {need}" for need in needs),
+        "Provides-Extra: server",
+        *(f'Requires-Dist: {need}; extra == "server"' for need in SERVER_REQUIREMENTS),
         *(f"License-File: {name}" for name in licenses()),
     ]
     return "\n".join([*lines, ""])

@@ -59,7 +59,7 @@ def package(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Build a model, and package it with what running needs: a Python wheel, a C++ archive."""
+    """Build a model, and package it with what running needs: a Python wheel, a C++ archive, a server."""
     forms = [_form(name) for name in dict.fromkeys(form)]
     if os.path.exists(output) and not os.path.isdir(output):
         raise Misuse(f"--output is a folder; found the file {output}", code="AT803")
