@@ -22,6 +22,10 @@ from autotune.models.shape_plan import ShapePlan
 from autotune.models.size_range import SizeRange
 from autotune.models.task_extraction import extract_tasks
 from autotune.models.torch_module import from_torch
+from autotune.packaging.archive import Archive
+from autotune.packaging.assembly import package
+from autotune.packaging.server_package import ServerPackage
+from autotune.packaging.wheel import Wheel
 from autotune.search.cost_model_sampler import CostModelSampler
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.throughput.capacity import CapacityOptions, capacity
@@ -39,6 +43,7 @@ from tuning_logs.exchange.metaschedule_database import database
 from tuning_logs.selection.schedule_choice import OtherDevices
 
 __all__ = [
+    "Archive",
     "AutotuneError",
     "Budget",
     "Build",
@@ -70,6 +75,7 @@ __all__ = [
     "Preflight",
     "RecordStore",
     "SamplerKind",
+    "ServerPackage",
     "ServingRate",
     "ServingSetup",
     "ShapePlan",
@@ -81,6 +87,7 @@ __all__ = [
     "TuningLog",
     "TuningRecord",
     "TuningTask",
+    "Wheel",
     "Workload",
     "capacity",
     "check",
@@ -97,6 +104,7 @@ __all__ = [
     "open_job",
     "open_log",
     "operator_task",
+    "package",
     "parse_device",
     "plan_job",
     "read_comparison",

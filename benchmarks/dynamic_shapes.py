@@ -43,9 +43,9 @@ from autotune.deployment.executable import load
 from autotune.deployment.shape_dispatch import DynamicExecutable
 from autotune.deployment.shape_planning import load_dynamic_model
 from autotune.devices.device import local_device
-from autotune.models.dynamic_axes import Sizes
-from autotune.models.dynamic_model import function_of
+from autotune.models.dynamic_inputs import Sizes
 from autotune.models.model import load_model
+from autotune.models.shape_plan import function_of
 from autotune.models.size_range import SizeRange
 from tuning_logs import RecordStore, TuningLog
 from tuning_logs.address import read_log

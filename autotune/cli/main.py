@@ -60,6 +60,10 @@ app = command_group(
             "commands.build:build",
             "Build a model with the best schedules of a log, and measure it where it can run here.",
         ),
+        "package": Command(
+            "commands.package:package",
+            "Build a model, and package it with what running needs: a Python wheel, a C++ archive.",
+        ),
         "bench": Command(
             "commands.bench:bench",
             "Run the tuned model, its own runtime and others in turns, and compare their outputs.",

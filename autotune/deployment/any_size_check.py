@@ -13,9 +13,8 @@ from autotune.deployment.dynamic_reference import DynamicReference
 from autotune.deployment.executable import load
 from autotune.deployment.library import Array
 from autotune.deployment.referee import judge
-from autotune.models.dynamic_axes import DynamicInputs, Sizes
-from autotune.models.dynamic_model import FALLBACK
-from autotune.models.shape_plan import ShapePlan
+from autotune.models.dynamic_inputs import DynamicInputs, Sizes
+from autotune.models.shape_plan import FALLBACK, ShapePlan
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call

@@ -23,12 +23,13 @@ from autotune.deployment.library import Array, Library
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
 from autotune.deployment.side_by_side import EngineLatency, TimingSettings, measure
 from autotune.models.algorithm_choice import lower_by_log
-from autotune.models.dynamic_axes import DynamicInputs
-from autotune.models.dynamic_model import FALLBACK, DynamicModel, import_any_size
+from autotune.models.dynamic_inputs import DynamicInputs
+from autotune.models.dynamic_model import DynamicModel, import_any_size
 from autotune.models.lowering import lower
 from autotune.models.merging import merged
 from autotune.models.model import Model
 from autotune.models.onnx_file import InputSpec
+from autotune.models.shape_plan import FALLBACK
 from autotune.models.task_extraction import calls, has_graph
 from autotune.workers.room import require_room
 from search_spaces.errors import AutotuneError, Misuse, StorageError

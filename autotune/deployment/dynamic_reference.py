@@ -13,7 +13,8 @@ import numpy.typing as npt
 from autotune.deployment.engine import draw
 from autotune.deployment.onnx_reference import OnnxSessions
 from autotune.deployment.referee import Expected
-from autotune.models.dynamic_axes import DynamicInputs, Sizes, read_with_free_axes
+from autotune.models.dynamic_axes import read_with_free_axes
+from autotune.models.dynamic_inputs import DynamicInputs, Sizes
 
 Array = npt.NDArray[Any]
 

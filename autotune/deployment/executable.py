@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import tvm
+import tvm  # noqa: F401 - loads its runtime library
 import tvm_ffi
-from tvm import relax
 
 from autotune.deployment.kernel_pool import CallPlace, threads_within_quota
 from autotune.deployment.library import Array, Library, as_returned
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
-from autotune.models.dynamic_model import MAIN
-from autotune.models.onnx_file import InputSpec
-from autotune.models.shape_plan import ShapePlan
+from autotune.deployment.virtual_machine import virtual_machine
+from autotune.models.input_spec import InputSpec
+from autotune.models.shape_plan import MAIN, ShapePlan
 from search_spaces.errors import Misuse, last_line
 
 #: The function of a library that returns the number of threads that it was tuned for.
@@ -91,7 +90,7 @@ def _read(path: Path) -> tuple[Any, LibraryFacts]:
         # TVM's own `load_module` keeps what it loads, weights included, for the life of the process.
         module = tvm_ffi.load_module(str(path.resolve()), keep_module_alive=False)
         # These texts are constants: reading them needs no other device.
-        machine = relax.VirtualMachine(module, tvm.cpu())
+        machine = virtual_machine(module, tvm_ffi.device("cpu"))
         inputs, plan, threads = (_text(machine, name) for name in (INPUTS, PLAN, THREADS))
         return module, LibraryFacts(
             None if inputs is None else msgspec.json.decode(inputs, type=tuple[InputSpec, ...]),
@@ -104,9 +103,9 @@ def _read(path: Path) -> tuple[Any, LibraryFacts]:
         ) from error
 
 
-def _text(machine: relax.VirtualMachine, name: str) -> str | None:
+def _text(machine: tvm_ffi.Module, name: str) -> str | None:
     """The text that a function of a library returns; None where it has no such function."""
-    return str(machine[name]()) if machine.module.implements_function(name) else None
+    return str(machine[name]()) if machine.implements_function(name) else None
 
 
 @dataclass(frozen=True, slots=True)

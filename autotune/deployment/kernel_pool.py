@@ -1,4 +1,4 @@
-"""TVM's pool of kernel threads, sized for a model whatever thread calls it (imports TVM)."""
+"""TVM's pool of kernel threads, sized for a model whatever thread calls it; TVM's runtime has to be loaded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
-import tvm
+import tvm_ffi
 
 from autotune.deployment.kernel_thread import KernelThread, idle_threads, new_thread
 from autotune.machine.control_groups import group_limits
@@ -65,7 +65,7 @@ class KernelPool:
         if getattr(_here, "threads", None) != self.threads:
             _resize(self.threads)
             _here.threads = self.threads
-            _here.is_ready = int(tvm.get_global_func("runtime.NumThreads")()) >= self.threads
+            _here.is_ready = int(tvm_ffi.get_global_func("runtime.NumThreads")()) >= self.threads
         return bool(_here.is_ready)
 
     @cached_property
@@ -93,7 +93,7 @@ def threads_within_quota(wanted: int) -> int:
 def _resize(threads: int | None) -> None:
     if threads is not None:
         processors = [str(one) for one in _processors(threads)]
-        tvm.get_global_func("runtime.config_threadpool")(_SHARED_PROCESSORS, threads, processors, threads)
+        tvm_ffi.get_global_func("runtime.config_threadpool")(_SHARED_PROCESSORS, threads, processors, threads)
 
 
 def _processors(wanted: int) -> list[int]:

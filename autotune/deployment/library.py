@@ -1,4 +1,4 @@
-"""The functions of a built model, called by one thread at a time (imports TVM)."""
+"""The functions of a built model, called by one thread at a time (imports TVM's foreign function interface)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tvm
-from tvm import relax
+import tvm_ffi
 
 from autotune.deployment.kernel_pool import CallPlace, KernelPool, usable_threads
+from autotune.deployment.tensors import as_array, as_tensor
+from autotune.deployment.virtual_machine import virtual_machine
 from search_spaces.errors import Misuse, last_line
 from search_spaces.fork_lock import ForkLock
 
@@ -24,7 +25,7 @@ Array = npt.NDArray[Any]
 class CallContext:
     """The state of calls in one process: TVM's virtual machine, which has one set of registers, and kernel threads."""
 
-    machine: relax.VirtualMachine
+    machine: tvm_ffi.Module
     device: str
     pool: KernelPool
     lock: ForkLock
@@ -35,13 +36,13 @@ class CallContext:
 
     def _call(self, function: str, inputs: Sequence[Array]) -> tuple[Array, ...]:
         # Arrays are converted here: a daemon thread within TVM would bring an ending process down.
-        device = tvm.device(self.device)
-        arguments = [tvm.runtime.tensor(np.asarray(value, order="C"), device) for value in inputs]
+        device = tvm_ffi.device(self.device)
+        arguments = [as_tensor(value, device) for value in inputs]
         with self.lock:
             found = self.machine[function](*arguments)
-            if isinstance(found, tvm.runtime.Tensor):
-                return (np.asarray(found.numpy()),)
-            return tuple(np.asarray(each.numpy()) for each in found)
+            if isinstance(found, tvm_ffi.Tensor):
+                return (as_array(found),)
+            return tuple(map(as_array, found))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ class Library:
     """Runs functions of a built model on a device of this machine; threads may share it, and wait for each other.
 
     So may forked children of the process, on CPUs; each of them has kernel threads of its own.
-    vm_executable: TVM's own object, or the module that loading a library gives.
+    vm_executable: TVM's `Executable`, or the module that loading a library gives.
     device:        TVM's name of the device, as in "cpu" or "cuda".
     threads:       for kernels; None leaves TVM's own choice.
     place:         where its functions are called.
@@ -91,7 +92,7 @@ class Library:
             )
         place = self.place if process == self._process else CallPlace.KERNEL_THREAD
         pool = KernelPool(None if self.threads is None else usable_threads(self.threads), place)
-        machine = relax.VirtualMachine(self.vm_executable, tvm.device(self.device))
+        machine = virtual_machine(self.vm_executable, tvm_ffi.device(self.device))
         return self._contexts.setdefault(process, CallContext(machine, self.device, pool, ForkLock()))
 
 

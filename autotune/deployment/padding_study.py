@@ -14,7 +14,7 @@ import numpy.typing as npt
 from autotune.deployment.dynamic_reference import DynamicReference
 from autotune.deployment.referee import judge
 from autotune.deployment.shape_dispatch import cut, padded
-from autotune.models.dynamic_axes import DynamicAxis, DynamicInputs, Sizes
+from autotune.models.dynamic_inputs import DynamicAxis, DynamicInputs, Sizes
 from autotune.models.shape_plan import OutputDim, Padding
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import lasting_worker

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from autotune.deployment.library import Array, Library, as_returned
-from autotune.models.dynamic_axes import DynamicInputs, Sizes
-from autotune.models.dynamic_model import FALLBACK, function_of
-from autotune.models.onnx_file import InputSpec, Shape
-from autotune.models.shape_plan import OutputDim, ShapePlan
+from autotune.models.dynamic_inputs import DynamicInputs, Sizes
+from autotune.models.input_spec import InputSpec, Shape
+from autotune.models.shape_plan import FALLBACK, OutputDim, ShapePlan, function_of
 from search_spaces.errors import Misuse
 
 #: The function of a library that returns its shape plan.

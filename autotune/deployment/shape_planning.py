@@ -13,7 +13,8 @@ from autotune.deployment.any_size_check import find_fallback_fault
 from autotune.deployment.padding_study import PaddingStudy, study_padding
 from autotune.deployment.variant_choice import ChoiceAxis, choose_variants
 from autotune.devices.device import Device, local_device
-from autotune.models.dynamic_axes import DynamicInputs, read_dynamic_inputs
+from autotune.models.dynamic_axes import read_dynamic_inputs
+from autotune.models.dynamic_inputs import DynamicInputs
 from autotune.models.dynamic_model import DynamicModel, import_variants
 from autotune.models.model import Model, load_model
 from autotune.models.shape_plan import ShapePlan

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from autotune.models.dynamic_axes import Sizes
+from autotune.models.dynamic_inputs import Sizes
 from autotune.models.size_range import SizeRange
 
 # More sizes are chosen until the slowdown is this small, as a geometric mean and at worst: dispatching and copying,

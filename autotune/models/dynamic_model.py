@@ -8,7 +8,8 @@ from pathlib import Path
 
 import tvm
 
-from autotune.models.dynamic_axes import DynamicInputs, Sizes, read_with_free_axes
+from autotune.models.dynamic_axes import read_with_free_axes
+from autotune.models.dynamic_inputs import DynamicInputs, Sizes
 from autotune.models.model import Model, load_model
 from autotune.models.onnx_file import InputSpec, Shape
 from autotune.models.onnx_import import importable, imported
@@ -21,11 +22,6 @@ from autotune.models.origin import origins_of, with_named_nodes
 from autotune.models.passes.float32_sums import with_float32_sums
 from autotune.models.shape_plan import ShapePlan
 from search_spaces.fork_lock import graph_lock
-
-#: The function of a library that computes the largest sizes, or the only ones.
-MAIN = "main"
-#: The function for all sizes that no other function computes.
-FALLBACK = "main_of_any_size"
 
 
 @dataclass(frozen=True)
@@ -95,8 +91,3 @@ def import_any_size(path: Path, inputs: DynamicInputs) -> tvm.IRModule:
         return with_float32_sums(imported(proto, origins))
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise origins.refusal("", f"TVM {tvm.__version__} cannot import it with symbolic shapes") from error
-
-
-def function_of(plan: ShapePlan, sizes: Sizes) -> str:
-    """The name of the function that computes a variant, in a module and in a library."""
-    return MAIN if sizes == plan.inputs.high else f"{MAIN}_of_{'x'.join(map(str, sizes))}"

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import onnx
 
+from autotune.models.input_spec import Shape
 from search_spaces.errors import Misuse
-
-Shape = tuple[int, ...]
 
 # Names that exporters give to the number of samples; a free dimension without a name counts where it is the first.
 _BATCH_NAMES = ("batch", "batch_size", "batchsize", "batch_dim", "bs", "b", "n", "num_batch", "batch_axis")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
-from autotune.models.dynamic_model import FALLBACK, DynamicModel, function_of
+from autotune.models.dynamic_model import DynamicModel
 from autotune.models.isolation import failing_node
 from autotune.models.merging import merged
 from autotune.models.model import Model
@@ -16,6 +16,7 @@ from autotune.models.passes.constant_layouts import with_constant_layouts
 from autotune.models.passes.maxima_and_minima import with_maxima_and_minima
 from autotune.models.passes.split_convolutions import with_split_convolutions
 from autotune.models.passes.winograd import Choice, where_expected, with_winograd
+from autotune.models.shape_plan import FALLBACK, function_of
 from search_spaces.errors import last_line
 from search_spaces.fork_lock import graph_lock
 from search_spaces.target import Target

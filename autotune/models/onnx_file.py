@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from autotune.models.input_shapes import FixedSizes, Shape, fix, free_names, is_static
+from autotune.models.input_shapes import FixedSizes, fix, free_names, is_static
+from autotune.models.input_spec import InputSpec, Shape
 from autotune.models.onnx_passes.functions import check_calls
 from autotune.models.onnx_passes.node_order import with_sorted_nodes
 from autotune.models.onnx_passes.rewriting import name_of, names_read, opset_version, subgraphs
@@ -30,18 +30,6 @@ __all__ = [
 
 # The first file version in which weights need not be listed among the inputs.
 _FIRST_IR_WITH_CONSTANT_WEIGHTS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class InputSpec:
-    """An input of a model: its name in the file, its shape, and its dtype in numpy's words."""
-
-    name: str
-    shape: Shape
-    dtype: str
-
-    def __str__(self) -> str:
-        return f"{self.name}:{','.join(map(str, self.shape))} {self.dtype}"
 
 
 def read(path: Path, shapes: Mapping[str, Shape], dims: Mapping[str, int] | None = None) -> onnx.ModelProto:

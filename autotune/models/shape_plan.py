@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from autotune.models.dynamic_axes import DynamicInputs, Sizes
+from autotune.models.dynamic_inputs import DynamicInputs, Sizes
+
+#: The function of a library that computes the largest sizes, or the only ones.
+MAIN = "main"
+#: The function for all sizes that no other function computes.
+FALLBACK = "main_of_any_size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +85,8 @@ class ShapePlan:
     def from_json(cls, text: str) -> ShapePlan:
         """Reads what `to_json` wrote. Raises msgspec.ValidationError for anything else."""
         return msgspec.json.decode(text, type=cls)
+
+
+def function_of(plan: ShapePlan, sizes: Sizes) -> str:
+    """The name of the function that computes a variant, in a module and in a library."""
+    return MAIN if sizes == plan.inputs.high else f"{MAIN}_of_{'x'.join(map(str, sizes))}"

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from autotune.models import onnx_file
-from autotune.models.dynamic_axes import DynamicInputs, Sizes
+from autotune.models.dynamic_inputs import DynamicInputs, Sizes
 from autotune.models.onnx_import import importable
 from autotune.models.onnx_passes.pipeline import normalized
 from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types, type_of

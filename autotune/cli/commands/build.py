@@ -24,13 +24,10 @@ from autotune.cli.console import ERR, print_json, tell, warn
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
 from autotune.cli.inputs import log_to_read, reach_device, read_sized_model
 from autotune.cli.tables import TableView, print_table
-from autotune.deployment.any_size_check import find_size_mistake
+from autotune.deployment.checked_run import checked_run
 from autotune.deployment.compilation import compile
-from autotune.deployment.executable import SavedModel
-from autotune.deployment.model_runner import SEED
-from autotune.deployment.reference import find_referee, reference_for
 from autotune.deployment.samples import Sample, read_samples
-from autotune.deployment.side_by_side import EngineLatency, TimingSettings, trial_run
+from autotune.deployment.side_by_side import EngineLatency
 from autotune.devices.device import Device
 from autotune.jobs.durations import show_secs
 from autotune.models.dynamic_model import DynamicModel
@@ -88,7 +85,7 @@ def build(
     saved = built.save(output, linker)
     if max_mb is not None and saved.stat().st_size > max_mb * 1e6:
         warn(f"{saved} takes {saved.stat().st_size / 1e6:.1f} MB, more than was estimated; lower --max-mb")
-    latency = _tried(network, saved, where, given) if where.is_here and not where.target.is_gpu else None
+    latency = _latency(network, saved, where, given) if where.is_here and not where.target.is_gpu else None
     warn_of_gaps(built.coverage, built.runtime_packs)
     if json:
         print_json(
@@ -112,25 +109,11 @@ def build(
     )
 
 
-def _tried(
+def _latency(
     network: Model | DynamicModel, saved: Path, where: Device, samples: tuple[Sample, ...]
 ) -> EngineLatency:
     """The latency of a saved build. Raises AutotuneError where its outputs are not those of the model's reference."""
-    settings = TimingSettings(network.inputs, where.threads, rounds=5, seed=SEED)
-    built = SavedModel(saved.absolute(), threads=where.threads)
-    tried = trial_run(built, settings, samples=samples)
-    try:
-        reference = reference_for(network.path, network.shapes, where.threads)
-        referee = find_referee(reference, network.inputs, SEED, samples=samples)
-    except AutotuneError as error:
-        warn(f"{network.name} is not compared with its reference: {error}")
-        return tried.latency
-    mistake = referee.judge(tried.outputs).mistake
-    if mistake is None and isinstance(network, DynamicModel):
-        mistake = find_size_mistake(saved, network.path, network.plan, where.threads)
-    if mistake is not None:
-        raise AutotuneError(
-            f"expected the outputs of the model's own runtime, found others in {saved}: {mistake}",
-            code="AT706",
-        )
-    return tried.latency
+    checked = checked_run(network, saved, where.threads, samples)
+    for notice in checked.notices:
+        warn(notice)
+    return checked.trial.latency

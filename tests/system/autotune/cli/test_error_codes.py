@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from comparison_fixtures import make_comparison, make_row
 from literal_texts import literal_status
 from msgspec.structs import replace
 from onnx import TensorProto, helper
+from package_contents import made_contents
 from record_fixtures import make_record
 from tables import table
 
@@ -50,6 +52,9 @@ from autotune.jobs.plan import JobPlan, PlannedModel, share_out
 from autotune.jobs.run import open_job
 from autotune.jobs.status_file import read_status, write_status
 from autotune.models.operators import operator_task
+from autotune.packaging.package import stored_arrays
+from autotune.packaging.runtime_files import runtime_in
+from autotune.packaging.shipped.packaged_model import Package
 from autotune.runners import thread_scaling
 from autotune.runners.references import References
 from autotune.search import samplers
@@ -576,6 +581,28 @@ def _(case: Case) -> None:
     library = Library(None, "cuda")
     object.__setattr__(library, "_process", -1)
     Executable(library)(np.zeros(2, np.float32))
+
+
+@raises("AT730")
+def _(case: Case) -> None:
+    runtime_in(case.folder)
+
+
+@raises("AT731")
+def _(case: Case) -> None:
+    metadata = made_contents(case.folder).metadata
+    requires = replace(metadata.requires, machine=platform.machine(), cpu_features=("avx4096",))
+    Package(case.folder, replace(metadata, requires=requires)).load()
+
+
+@raises("AT732")
+def _(case: Case) -> None:
+    contents = made_contents(case.folder)
+    np.savez(case.folder / "runs.npz", **stored_arrays(contents.runs))
+    package = Package(case.folder, contents.metadata)
+    other = SimpleNamespace(run=lambda *_inputs: np.zeros(3, np.float32))
+    case.patch.setattr(Package, "model", other)
+    package.self_test()
 
 
 @raises("AT740")

@@ -17,7 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 from autotune.deployment.compilation import compile
 from autotune.deployment.executable import Executable, load
 from autotune.deployment.shape_dispatch import DynamicExecutable
-from autotune.models.dynamic_axes import DynamicInputs, Sizes, read_dynamic_inputs
+from autotune.models.dynamic_axes import read_dynamic_inputs
+from autotune.models.dynamic_inputs import DynamicInputs, Sizes
 from autotune.models.dynamic_model import DynamicModel, import_variants
 from autotune.models.lowering import lower
 from autotune.models.model import load_model

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autotune.deployment.variant_choice import ChoiceAxis, choose_variants
-from autotune.models.dynamic_axes import Sizes
+from autotune.models.dynamic_inputs import Sizes
 from autotune.models.size_range import SizeRange
 from tests.support.hypothesis_profiles import examples
 

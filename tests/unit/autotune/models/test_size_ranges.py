@@ -8,7 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from autotune.models.dynamic_axes import DynamicAxis, DynamicInputs, read_dynamic_inputs
+from autotune.models.dynamic_axes import read_dynamic_inputs
+from autotune.models.dynamic_inputs import DynamicAxis, DynamicInputs
 from autotune.models.shape_plan import OutputDim, Padding, ShapePlan
 from autotune.models.size_range import SizeRange, parse_size
 from search_spaces import Misuse

@@ -1,0 +1,1 @@
+"""HTTP server of a packaged model, copied into packages: NumPy, Starlette, Uvicorn and prometheus_client alone."""

@@ -1,0 +1,57 @@
+"""Program that serves the model of the package that this folder is part of: `python -m squeezenet.server`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from .application import Limits, ServedModel, application
+from .draining import Readiness, serve
+from .instance_pool import InstancePool
+from .metrics import Metrics
+from .options import Options, read_options
+from .signature import Model, signature
+
+
+def main(package: Any, options: Options) -> int:
+    """Serves until a signal comes; returns the exit code, 0 where every request that ran was answered."""
+    try:
+        model = signature(package.__name__, package.__version__, package.inputs, package.outputs)
+        metrics = Metrics.of(model.model)
+        pool = InstancePool(_instances(package, options), options.queue, metrics)
+        pool.warm_up(model.largest_inputs())
+    except (package.AutotuneError, ValueError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    readiness = Readiness()
+    limits = Limits(options.request_secs, options.body_bytes or model.body_bytes())
+    served = ServedModel(model, pool, metrics, limits, lambda: readiness.is_ready, (package.Misuse,))
+    address = (options.host, options.port)
+    serve(application(served), address, options.connections, readiness, options.stop)
+    if pool.is_busy:
+        sys.stderr.write("error: expected running requests to finish in time; they were cut off\n")
+        sys.stderr.flush()
+        # Python would wait for the thread of a run.
+        os._exit(1)
+    return 0
+
+
+def _instances(package: Any, options: Options) -> list[Model]:
+    processors = len(os.sched_getaffinity(0))
+    threads = options.threads or max(min(package.metadata.threads, processors // options.instances), 1)
+    # Instances have threads of their own already, which no child is forked from.
+    first = package.load(threads, package.CallPlace.CALLING_THREAD)
+    return [first, *(first.clone() for _ in range(options.instances - 1))]
+
+
+def _run(arguments: Sequence[str]) -> int:
+    package = import_module("..", __package__)
+    options = read_options(arguments, os.environ, f"python -m {__package__}")
+    return main(package, options)
+
+
+if __name__ == "__main__":
+    sys.exit(_run(sys.argv[1:]))

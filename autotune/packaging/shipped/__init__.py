@@ -1,0 +1,1 @@
+"""Modules that are copied into a package: the standard library, NumPy and TVM's foreign function interface alone."""
