@@ -18,6 +18,8 @@ from autotune.models.task_extraction import extract_tasks
 from autotune.models.torch_module import from_torch
 from autotune.search.cost_model_sampler import CostModelSampler
 from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.service.client import Client
+from autotune.service.documents import JobOrder, ModelOrder, Needs
 from autotune.tuning.budget import Budget
 from autotune.tuning.collection import Collection
 from autotune.tuning.tuner import Tuner
@@ -33,6 +35,7 @@ __all__ = [
     "Budget",
     "Build",
     "CallPlace",
+    "Client",
     "Collection",
     "Config",
     "CostModelSampler",
@@ -42,12 +45,15 @@ __all__ = [
     "Failure",
     "FailureKind",
     "IllegalSchedule",
+    "JobOrder",
     "JobPlan",
     "JobRequest",
     "JobResult",
     "Misuse",
     "Model",
+    "ModelOrder",
     "ModelRequest",
+    "Needs",
     "OtherDevices",
     "Preflight",
     "RecordStore",

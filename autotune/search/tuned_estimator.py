@@ -24,9 +24,7 @@ class TunedEstimator:
 
     def estimate(self, name: str, tasks: Sequence[TuningTask]) -> ModelEstimate:
         """The latency of a model with these tasks once it is tuned; see `estimate_model`."""
-        return estimate_model(
-            name, tasks, self.device.fingerprint, self.pretrained.model, self.estimator
-        )
+        return estimate_model(name, tasks, self.device.fingerprint, self.pretrained.model, self.estimator)
 
 
 def tuned_estimator(
