@@ -26,11 +26,6 @@ class DeviceCard(msgspec.Struct, frozen=True):
         return Device(name, Target.parse(self.target), self.connection, DeviceFingerprint(name, self.facts))
 
 
-def card_of(device: Device) -> DeviceCard:
-    """The card of a device."""
-    return DeviceCard(str(device.target), device.connection, dict(device.fingerprint.facts))
-
-
 def read_device_card(path: Path) -> Device:
     """Reads the description of a device that need not be reachable.
 

@@ -61,9 +61,11 @@ class JobList:
         if chosen.state is not None:
             query = query.where(JOBS.c.state == chosen.state)
         if chosen.model is not None:
-            query = query.join(JOB_MODELS, JOB_MODELS.c.job == JOBS.c.id).where(
-                JOB_MODELS.c.model == chosen.model
+            # Newest first from the jobs, each looked up: a join would sort all jobs of the model.
+            has_it = select(JOB_MODELS.c.job).where(
+                JOB_MODELS.c.job == JOBS.c.id, JOB_MODELS.c.model == chosen.model
             )
+            query = query.where(has_it.exists())
         if chosen.before is not None:
             query = query.where(JOBS.c.number < chosen.before)
         rows = self._store.rows(query)

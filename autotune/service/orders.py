@@ -11,6 +11,7 @@ from autotune.service.documents import JobOrder, ModelDocument, ModelOrder, Mode
 from autotune.service.known_devices import KnownDevice, check_device
 from autotune.service.limits import ServiceLimits
 from autotune.service.model_shelf import ModelShelf
+from autotune.service.refusals import refused
 from autotune.tuning.budget import Budget
 from autotune.tuning.limits import MOST_SEED
 from search_spaces.errors import Misuse
@@ -63,11 +64,7 @@ def with_more(order: JobOrder, time: str | None, trials: int | None) -> JobOrder
 
 def _check_model(model: ModelDocument, wanted: ModelOrder) -> None:
     if model.state is ModelState.REFUSED:
-        refusal = model.examination.refusal
-        raise Misuse(
-            f"{model.name} cannot be tuned: {refusal.message if refusal else 'it was refused'}",
-            code=refusal.code if refusal else "AT910",
-        )
+        raise refused(model.name, model.examination.refusal)
     if model.state is ModelState.EXAMINING:
         raise Misuse(
             f"expected a model that is examined, found {model.name} under way; wait for it", code="AT904"

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from autotune.service.api.problems import problem_of
+from autotune.service.api.problems import problem, problem_of
+from search_spaces.errors import AutotuneError
 
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 _OWN_SITE: Final = ("same-origin", "none")
@@ -41,9 +42,10 @@ class OriginGuard:
             and scope["method"] not in _SAFE
             and not is_same_origin(Headers(scope=scope))
         ):
-            refusal = problem_of(
-                "AT906", "expected a request from a page of this service, found another site's", 403
+            error = AutotuneError(
+                "expected a request from a page of this service, found another site's", code="AT906"
             )
+            refusal = problem(error)
             await refusal(scope, receive, send)
             return
         await self.app(scope, receive, send)

@@ -13,6 +13,7 @@ from autotune.cli.console import note, print_json, warn
 from autotune.cli.remote_view import print_job, print_model, print_results
 from autotune.cli.service_arguments import LOCAL_URL, TokenOption, UrlOption, client_of
 from autotune.service.documents import JobOrder, ModelOrder, ModelState, Needs
+from autotune.service.refusals import refused
 from search_spaces import Misuse
 
 
@@ -51,9 +52,8 @@ def submit(
         for model in uploaded:
             if not json:
                 print_model(model)
-            refusal = model.examination.refusal
-            if model.state is ModelState.REFUSED and refusal:
-                raise Misuse(f"{model.name} is refused: {refusal.message}", code=refusal.code)
+            if model.state is ModelState.REFUSED:
+                raise refused(model.name, model.examination.refusal)
             for notice in model.examination.notices:
                 warn(notice)
         orders = tuple(ModelOrder(model.id, needs=needs) for model in uploaded)

@@ -47,7 +47,9 @@ def test_a_model_from_upload_to_library_by_client_and_commands(tmp_path: Path, s
         assert miss.need == "latency_ms" and miss.found and miss.found > miss.limit
         env = {"AUTOTUNE_URL": server.url, "AUTOTUNE_TOKEN": server.token}
         shown = run_apart("remote", "results", job.id, "--json", env=env)
-        assert msgspec.json.decode(shown.stdout) == msgspec.to_builtins(client.results(job.id))
+        assert msgspec.json.decode(shown.stdout) == msgspec.json.decode(
+            msgspec.json.encode(client.results(job.id))
+        )
         raw = httpx.get(
             f"{server.url}/api/v1/jobs/{job.id}/results", headers={"Authorization": f"Bearer {server.token}"}
         )
