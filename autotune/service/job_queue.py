@@ -98,10 +98,11 @@ class JobQueue:
 
         def insert(connection: sqlalchemy.Connection) -> str:
             dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-            if not connection.execute(dialect.insert(JOBS).values(row).on_conflict_do_nothing()).rowcount:
-                return str(
-                    connection.scalar(select(JOBS.c.id).where(JOBS.c.request_key == wanted.request_key))
-                )
+            connection.execute(dialect.insert(JOBS).values(row).on_conflict_do_nothing())
+            if wanted.request_key is not None:
+                same = select(JOBS.c.id).where(JOBS.c.request_key == wanted.request_key)
+                if (earlier := connection.scalar(same)) != job:
+                    return str(earlier)
             connection.execute(JOB_MODELS.insert(), models)
             return job
 
