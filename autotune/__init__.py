@@ -31,6 +31,8 @@ _PLACES = {
     "autotune.jobs.job_file": ["JobRequest", "ModelRequest", "read_job_file"],
     "autotune.jobs.plan": ["JobPlan", "plan_job"],
     "autotune.jobs.run": ["JobResult", "open_job", "run_job"],
+    "autotune.service.client": ["Client"],
+    "autotune.service.documents": ["JobOrder", "ModelOrder", "Needs"],
     "autotune.tuning.tuning_job": ["TuningJob"],
     "autotune.models.dynamic_model": ["DynamicModel"],
     "autotune.models.lowering": ["lower"],

@@ -28,6 +28,8 @@ from autotune.packaging.server_package import ServerPackage
 from autotune.packaging.wheel import Wheel
 from autotune.search.cost_model_sampler import CostModelSampler
 from autotune.search.samplers import SamplerKind, sampler_factory
+from autotune.service.client import Client
+from autotune.service.documents import JobOrder, ModelOrder, Needs
 from autotune.throughput.capacity import CapacityOptions, capacity
 from autotune.throughput.capacity_result import CapacityResult
 from autotune.throughput.load_point import LoadPoint
@@ -50,6 +52,7 @@ __all__ = [
     "CallPlace",
     "CapacityOptions",
     "CapacityResult",
+    "Client",
     "Collection",
     "Comparison",
     "ComparisonSettings",
@@ -62,6 +65,7 @@ __all__ = [
     "Failure",
     "FailureKind",
     "IllegalSchedule",
+    "JobOrder",
     "JobPlan",
     "JobRequest",
     "JobResult",
@@ -70,7 +74,9 @@ __all__ = [
     "Misuse",
     "Model",
     "ModelFile",
+    "ModelOrder",
     "ModelRequest",
+    "Needs",
     "OtherDevices",
     "Preflight",
     "RecordStore",

@@ -21,6 +21,7 @@ AREAS = {
     "6": "Search",
     "7": "Builds",
     "8": "Machine and command line",
+    "9": "Service",
 }
 
 

@@ -92,6 +92,18 @@ app = command_group(
             "commands.doctor:doctor",
             "Check everything that a job needs, and say how to mend what is missing.",
         ),
+        "serve": Command(
+            "commands.serve:serve",
+            "Serve a web interface to which models are uploaded and jobs submitted.",
+        ),
+        "remote": Command(
+            "commands.remote_group:",
+            "Submit jobs to a service, follow them, and fetch their results.",
+        ),
+        "token": Command(
+            "commands.token_group:",
+            "Make, list, revoke and rotate the tokens of a service.",
+        ),
         "explain": Command(
             "commands.explain:explain",
             "Explain an error code: why it happens, and what to do.",

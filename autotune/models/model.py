@@ -30,6 +30,16 @@ from search_spaces.fork_lock import graph_lock
 _MAX_NAMED = 3
 
 
+class UnsupportedOperators(Misuse):
+    """A model has operators that cannot be imported. nodes: the first that have each of them, by the operator."""
+
+    code = "AT106"
+
+    def __init__(self, message: str, nodes: Mapping[str, tuple[str, ...]]) -> None:
+        super().__init__(message)
+        self.nodes = nodes
+
+
 @dataclass(frozen=True)
 class Model:
     """A model with static shapes.
@@ -139,11 +149,12 @@ def _check_operators(proto: onnx.ModelProto, origins: Origins) -> None:
     for node in unknown:
         operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         names.setdefault(operator, []).append(node.name or node.output[0])
-    where = "; ".join(f"{operator} at {', '.join(found[:_MAX_NAMED])}" for operator, found in names.items())
+    named = {operator: tuple(found[:_MAX_NAMED]) for operator, found in names.items()}
+    where = "; ".join(f"{operator} at {', '.join(found)}" for operator, found in named.items())
     first = origins.of(unknown[0].name)
-    raise Misuse(
+    raise UnsupportedOperators(
         f"expected operators that TVM {tvm.__version__} can import; {origins.file} also has {where}"
         + (f", first at {first}" if first else "")
         + ". Export the model without them",
-        code="AT106",
+        named,
     )

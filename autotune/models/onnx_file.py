@@ -25,6 +25,7 @@ __all__ = [
     "inputs",
     "nodes",
     "read",
+    "read_graph",
     "read_with_notices",
 ]
 
@@ -74,6 +75,11 @@ def inputs(model: onnx.ModelProto) -> tuple[InputSpec, ...]:
 def free_dimensions(path: Path) -> dict[str, tuple[str | None, ...]]:
     """The names of the free dimensions of each input of a file, None for those without one and for fixed ones."""
     return {value.name: free_names(value) for value in _read(path).graph.input}
+
+
+def read_graph(path: Path) -> onnx.GraphProto:
+    """The graph of a file as it is, with nothing fixed or checked. Raises Misuse for a file that is not ONNX."""
+    return _read(path).graph
 
 
 def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

@@ -1,1 +1,1 @@
-"""The service: models are uploaded, jobs are queued and run by the job engine, results are read in many ways."""
+"""The service: models are uploaded, jobs queued and run by the job engine, results read by REST and its client."""

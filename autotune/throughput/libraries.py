@@ -15,7 +15,7 @@ from autotune.deployment.engine import draw, outputs_of_sample
 from autotune.deployment.executable import SavedModel, read_facts
 from autotune.deployment.referee import judge, of_peer
 from autotune.devices.device import Device
-from autotune.models.dynamic_axes import DynamicInputs
+from autotune.models.dynamic_inputs import DynamicInputs
 from autotune.models.model import Model, load_model, read_inputs
 from autotune.models.onnx_file import Shape
 from autotune.throughput.instances import ServedModel

@@ -33,18 +33,23 @@ _BUSY_SECS: Final = 60
 _CONNECT_SECS: Final = 10
 #: SQLSTATEs of PostgreSQL: connections, operators that stop it, too many clients.
 _AWAY: Final = ("08", "57P", "53300")
+_MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _T = TypeVar("_T")
 
 
 class SqlStore:
-    """A database with the tables of `sql_tables`.
+    """A database with the tables of a folder of migrations, those of `sql_tables` by default.
 
+    version_table: where the database keeps which of the migrations were made.
     Every error comes out without the password: as StorageUnreachable where the database may answer later, else as
     StorageError.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, migrations: Path = _MIGRATIONS, version_table: str = "alembic_version"
+    ) -> None:
         """Raises Misuse where the address is none of a database that is known."""
+        self._migrations, self._version_table = migrations, version_table
         try:
             address = sqlalchemy.make_url(url)
         except (ArgumentError, ValueError):  # ports that are no number
@@ -76,9 +81,7 @@ class SqlStore:
         Raises AutotuneError where a later version made them.
         """
         config = Config()
-        config.set_main_option(
-            "script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%")
-        )
+        config.set_main_option("script_location", str(self._migrations).replace("%", "%%"))
         head = ScriptDirectory.from_config(config).get_current_head()
         with self.guarded():
             self._bring_up_to(head, config)
@@ -86,7 +89,8 @@ class SqlStore:
 
     def _bring_up_to(self, head: str | None, config: Config) -> None:
         with self.engine.connect() as connection:
-            if MigrationContext.configure(connection).get_current_revision() == head:
+            options = {"version_table": self._version_table}
+            if MigrationContext.configure(connection, opts=options).get_current_revision() == head:
                 return
             connection.rollback()
             if self.engine.dialect.name == "sqlite":

@@ -28,25 +28,13 @@ from autotune.cli.inputs import (
 from autotune.cli.tables import print_table
 from autotune.cli.values import check_choice
 from autotune.devices.device import Device, parse_device
+from autotune.devices.device_card import read_device_card
 from autotune.jobs.durations import show_secs
 from autotune.jobs.table import Cell, Column, Table
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.task_extraction import extract_tasks
-from autotune.search.latency_estimate import Estimated, ModelEstimate, estimate_model, of_like_devices
-from autotune.search.pretrained_model import SHIPPED, load_pretrained
-from cost_models.boosters.latency_estimator import LatencyEstimator
-from cost_models.record_table import RecordTable
-from search_spaces import Misuse, Target
-from search_spaces.text_file import read_text
-from tuning_logs import DeviceFingerprint
-
-
-class DeviceCard(msgspec.Struct, frozen=True):
-    """The description of a device, as `autotune devices --json` prints it; other members are left alone."""
-
-    target: str
-    connection: str
-    facts: dict[str, str | int | float | bool | None]
+from autotune.search.latency_estimate import Estimated, ModelEstimate
+from autotune.search.tuned_estimator import tuned_estimator
 
 
 def estimate(
@@ -84,35 +72,12 @@ def estimate(
     check_choice(model, op)
     has_ranges = is_for_ranges(shape, dim)
     device = parse_device("local") if device_card is None else read_device_card(device_card)
-    pretrained = load_pretrained(cost_model or SHIPPED, device)
-    if pretrained is None:
-        raise Misuse(
-            f"no cost model ships for devices like {device.name}; name one with --cost-model", code="AT307"
-        )
-    logs = log or ([] if cost_model else shipped_logs(pretrained.name))
-    if not logs:
-        raise Misuse(
-            "expected --log, the logs that the cost model learned from, say; found none", code="AT304"
-        )
-    learned = of_like_devices(RecordTable.read(logs), device.fingerprint)
-    if not len(learned):
-        raise Misuse(
-            f"expected records of a device like {device.name} with {device.threads} threads in {', '.join(logs)}, "
-            "found none: how fast another device is cannot be told from them",
-            code="AT307",
-        )
+    tuned = tuned_estimator(device, cost_model, log)
     name = op or (model.stem if model else "")
-    estimator = LatencyEstimator.fit(learned)
     if model is not None and has_ranges:
         network = read_dynamic_model(model, shape, dim, max_mb)
         of_sizes = [
-            estimate_model(
-                " x ".join(map(str, sizes)),
-                extract_tasks(one, device.target),
-                device.fingerprint,
-                pretrained.model,
-                estimator,
-            )
+            tuned.estimate(" x ".join(map(str, sizes)), extract_tasks(one, device.target))
             for sizes, one in network.variants.items()
         ]
         if json:
@@ -124,7 +89,7 @@ def estimate(
     tasks = read_tasks(model, op, sizes, device.target)
     if model is not None:
         check_model(model, sizes, context.obj)
-    found = estimate_model(name, tasks, device.fingerprint, pretrained.model, estimator)
+    found = tuned.estimate(name, tasks)
     if json:
         print_json(msgspec.to_builtins(found))
         return
@@ -143,28 +108,6 @@ def _print_sizes(model: DynamicModel, found: Sequence[ModelEstimate], device: De
     columns = (Column(axes, 9), Column("estimate", 8), Column("90 % interval", 7))
     rows = tuple((one.total.name, *_row(one.total)[2:]) for one in found)
     print_table(Table(f"{model.name} on {device.name}, tuned", columns, rows))
-
-
-def shipped_logs(name: str) -> list[str]:
-    """The paths of the logs that a shipped model was trained on."""
-    return [str(path) for path in sorted((SHIPPED / name).glob("*.jsonl.gz"))]
-
-
-def read_device_card(path: Path) -> Device:
-    """Reads the description of a device that need not be reachable.
-
-    Raises Misuse where the file is not what `autotune devices --json` prints.
-    """
-    try:
-        found = msgspec.json.decode(read_text(path), type=DeviceCard | tuple[DeviceCard, ...])
-        card = found if isinstance(found, DeviceCard) else found[0]
-        name = str(card.facts.get("cpu_model", card.connection))
-        return Device(name, Target.parse(card.target), card.connection, DeviceFingerprint(name, card.facts))
-    except (OSError, ValueError, IndexError, RecursionError, msgspec.MsgspecError) as error:
-        raise Misuse(
-            f"expected what `autotune devices --json` prints in {path}, found: {type(error).__name__}: {error}",
-            code="AT401",
-        ) from error
 
 
 def _row(one: Estimated) -> tuple[Cell, ...]:

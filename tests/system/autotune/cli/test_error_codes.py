@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import socket
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 from onnx import TensorProto, helper
 from package_contents import made_contents
 from record_fixtures import make_record
+from starlette.testclient import TestClient
 from tables import table
 
 import autotune
@@ -59,6 +61,15 @@ from autotune.runners import thread_scaling
 from autotune.runners.references import References
 from autotune.search import samplers
 from autotune.search.dashboard import Dashboard
+from autotune.service.api.application import make_application
+from autotune.service.client import Client
+from autotune.service.documents import Examination, JobOrder, ModelOrder, Refusal, Scope
+from autotune.service.limits import ServiceLimits
+from autotune.service.ordering import submit
+from autotune.service.server import ServerSettings, check_access
+from autotune.service.service import open_service
+from autotune.service.service_folder import ServiceFolder
+from autotune.service.uploads import UploadRequest
 from autotune.testing.toy_job import SPACES
 from autotune.testing.toy_machine import DEVICE
 from autotune.throughput import libraries
@@ -673,3 +684,83 @@ def _(case: Case) -> None:
 @raises("AT807")
 def _(case: Case) -> None:
     raise refusal(OSError(errno.EMFILE, "Too many open files", str(case.folder)))
+
+
+def _application(case: Case, *scopes: Scope) -> Client:
+    """A client of a service in this process, with a token of these scopes."""
+    service = open_service(ServiceFolder(case.folder / "service"))
+    token = service.tokens.create("test", scopes).secret if scopes else None
+    browser = TestClient(make_application(service), "http://127.0.0.1:8000")
+    return Client("http://127.0.0.1:8000", token, transport=browser._transport)
+
+
+@raises("AT901")
+def _(case: Case) -> None:
+    _application(case).jobs()
+
+
+@raises("AT902")
+def _(case: Case) -> None:
+    _application(case, Scope.SUBMIT).jobs()
+
+
+@raises("AT903")
+def _(case: Case) -> None:
+    _application(case, Scope.READ).job("0123456789ab")
+
+
+@raises("AT904")
+def _(case: Case) -> None:
+    tokens = open_service(ServiceFolder(case.folder / "service")).tokens
+    made = tokens.create("test", [Scope.READ])
+    tokens.revoke(made.token.id)
+    tokens.rotate(made.token.id)
+
+
+@raises("AT905")
+def _(case: Case) -> None:
+    limits = ServiceLimits(upload_bytes=1)
+    open_service(ServiceFolder(case.folder / "service"), limits=limits).uploads.begin(UploadRequest("m", 2))
+
+
+@raises("AT906")
+def _(case: Case) -> None:
+    client = _application(case, *Scope)
+    client._http.headers["Sec-Fetch-Site"] = "cross-site"
+    client.cancel("0123456789ab")
+
+
+@raises("AT907")
+def _(case: Case) -> None:
+    uploads = open_service(ServiceFolder(case.folder / "service")).uploads
+    uploads.open(uploads.begin(UploadRequest("m", 2)).id, offset=1)
+
+
+@raises("AT908")
+def _(case: Case) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    Client(f"http://127.0.0.1:{port}", patience_secs=0.0).jobs()
+
+
+@raises("AT909")
+def _(case: Case) -> None:
+    check_access(ServerSettings(ServiceFolder(case.folder), host="0.0.0.0", allows_anonymous=True))
+
+
+@raises("AT910")
+def _(case: Case) -> None:
+    service = open_service(ServiceFolder(case.folder / "service"))
+    upload = service.uploads.begin(UploadRequest("m.onnx", 1))
+    file = service.uploads.open(upload.id, 0)
+    file.write(b"m")
+    file.close()
+    service.uploads.complete(upload.id)
+    refusal = Refusal("AT910", "a parser crashed")
+    service.shelf.note(upload.id, Examination(refusal=refusal, is_complete=True))
+    submit(service, JobOrder((ModelOrder(upload.id),), trials=1))
+
+
+@raises("AT911")
+def _(case: Case) -> None:
+    _application(case, Scope.SUBMIT).submit(JobOrder((), trials=1))

@@ -1,0 +1,1 @@
+"""The REST interface of the service, under /api/v1, with its OpenAPI description."""

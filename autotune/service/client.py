@@ -1,0 +1,285 @@
+"""The Python client of the service: uploads, jobs, results; it goes on after a lost connection."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from autotune.service.documents import (
+    DeviceDocument,
+    HistoryEntry,
+    JobDocument,
+    JobOrder,
+    JobPage,
+    ModelDocument,
+    ModelState,
+    Problem,
+    QueueState,
+    ResultDocument,
+    UploadDocument,
+)
+from search_spaces.errors import AutotuneError, Misuse
+
+_PREFIX: Final = "/api/v1"
+_PART_BYTES: Final = 8 << 20
+_BLOCK_BYTES: Final = 1 << 18
+_PAUSE_SECS: Final = 0.5
+_TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
+_BUSY: Final = (502, 503, 504)
+_T = TypeVar("_T")
+
+
+class Client:
+    """A client of the service at a URL.
+
+    token: as `autotune token create` prints it, None for a service that answers anonymous requests from loopback;
+    patience_secs: for which a server that does not answer is asked again, as while it restarts; every request is made
+    so that a repeated one changes nothing more. Errors of the service are raised as AutotuneError with its code.
+
+    >>> with Client("http://127.0.0.1:8000", token) as client:
+    ...     model = client.upload("squeezenet.onnx")
+    ...     job = client.submit(JobOrder((ModelOrder(model.id),), time="30m"))
+    ...     results = client.wait(job.id)
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        patience_secs: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        try:
+            self._http = httpx.Client(
+                base_url=url.rstrip("/") + _PREFIX, headers=headers, timeout=_TIMEOUT, transport=transport
+            )
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise Misuse(
+                f"expected a URL such as http://127.0.0.1:8000, found {url!r}: {error}", code="AT908"
+            ) from error
+        self._url, self._patience_secs = url, patience_secs
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def devices(self) -> tuple[DeviceDocument, ...]:
+        """The devices that jobs can name."""
+        return self._get("/devices", tuple[DeviceDocument, ...])
+
+    def upload(self, path: str | Path) -> ModelDocument:
+        """Uploads a model file, or a .zip of one with the files of its weights; returns the model, to be examined."""
+        path = Path(path)
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                size = file.tell()
+        except OSError as error:
+            raise Misuse(f"expected a model file at {path}, found: {error.strerror}", code="AT101") from error
+        new = {"name": path.name, "bytes": size, "sha256": digest}
+        found = self._post("/uploads", UploadDocument, new, keyed=True)
+        until = time.monotonic() + self._patience_secs
+        while found.model is None:
+            offset = found.offset
+            try:
+                found = self._append(path, found)
+            except AutotuneError as error:
+                # Another request may still have the upload, or bytes that were sent are there after all.
+                if error.code != "AT907" or time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE_SECS)
+                found = self._get(f"/uploads/{found.id}", UploadDocument)
+            if found.offset > offset:
+                until = time.monotonic() + self._patience_secs
+        return self.model(found.model)
+
+    def model(self, model: str) -> ModelDocument:
+        """A model, and what is known of it."""
+        return self._get(f"/models/{_quoted(model)}", ModelDocument)
+
+    def models(self) -> tuple[ModelDocument, ...]:
+        """The newest models."""
+        return self._get("/models", tuple[ModelDocument, ...])
+
+    def examined(self, model: str) -> ModelDocument:
+        """A model once its examination is complete, for which this waits."""
+        while True:
+            found = self.model(model)
+            if found.state is not ModelState.EXAMINING:
+                return found
+            time.sleep(_PAUSE_SECS)
+
+    def history(self, model: str) -> tuple[HistoryEntry, ...]:
+        """The results of all models of the same name."""
+        return self._get(f"/models/{_quoted(model)}/history", tuple[HistoryEntry, ...])
+
+    def submit(self, order: JobOrder) -> JobDocument:
+        """Queues a job. Its models have to be examined, see `examined`."""
+        return self._post("/jobs", JobDocument, msgspec.to_builtins(order), keyed=True)
+
+    def job(self, job: str) -> JobDocument:
+        """A job as it stands."""
+        return self._get(f"/jobs/{_quoted(job)}", JobDocument)
+
+    def jobs(self, state: QueueState | None = None, before: int | None = None, limit: int = 50) -> JobPage:
+        """A page of jobs, the newest first."""
+        wanted = {"state": state, "before": before, "limit": limit}
+        return self._get("/jobs", JobPage, {key: value for key, value in wanted.items() if value is not None})
+
+    def follow(self, job: str) -> Iterator[JobDocument]:
+        """The document of a job whenever it changes, until the job is over."""
+        last = None
+        while last is None or not last.state.is_over:
+            found = self.job(job)
+            if found != last:
+                last = found
+                yield found
+            else:
+                time.sleep(_PAUSE_SECS)
+
+    def wait(self, job: str) -> ResultDocument:
+        """The results of a job once it is over, for which this waits."""
+        for _ in self.follow(job):
+            pass
+        return self.results(job)
+
+    def results(self, job: str) -> ResultDocument:
+        """The results of a job as far as it has come."""
+        return self._get(f"/jobs/{_quoted(job)}/results", ResultDocument)
+
+    def status(self, job: str) -> dict[str, Any]:
+        """The status of a job's engine, the same as `status.json` of `autotune run`."""
+        return self._get(f"/jobs/{_quoted(job)}/status", dict[str, Any])
+
+    def cancel(self, job: str) -> JobDocument:
+        """Cancels a job; one that runs ends after the round under way."""
+        return self._post(f"/jobs/{_quoted(job)}/cancel", JobDocument)
+
+    def again(self, job: str, time: str | None = None, trials: int | None = None) -> JobDocument:
+        """Queues a job that is over with more time or more trials."""
+        more = {"time": time, "trials": trials}
+        return self._post(f"/jobs/{_quoted(job)}/again", JobDocument, more)
+
+    def download(self, job: str, name: str, path: str | Path) -> Path:
+        """Saves a file of a job; `results` lists their names."""
+        path = Path(path)
+
+        def save() -> Path:
+            with self._http.stream("GET", f"/jobs/{_quoted(job)}/files/{_quoted(name)}") as response:
+                if response.is_error:
+                    response.read()
+                    _raise(response)
+                scratch = path.with_name(f".{path.name}.part")
+                with scratch.open("wb") as file:
+                    for chunk in response.iter_bytes():
+                        file.write(chunk)
+                scratch.replace(path)
+            return path
+
+        return self._patiently(save)
+
+    def _append(self, path: Path, upload: UploadDocument) -> UploadDocument:
+        """Sends a part of a file from the upload's offset; after a lost connection it is asked how much has come."""
+        end = min(upload.offset + _PART_BYTES, upload.bytes)
+        headers = {
+            "Upload-Offset": str(upload.offset),
+            "Content-Length": str(end - upload.offset),
+            "Content-Type": "application/offset+octet-stream",
+        }
+        try:
+            response = self._http.patch(
+                f"/uploads/{upload.id}", content=_blocks(path, upload.offset, end), headers=headers
+            )
+        except httpx.TransportError:
+            return self._get(f"/uploads/{upload.id}", UploadDocument)
+        return _decoded(response, UploadDocument)
+
+    def _get(self, path: str, kind: type[_T], query: Mapping[str, Any] | None = None) -> _T:
+        return self._patiently(lambda: _decoded(self._http.get(path, params=query), kind))
+
+    def _post(self, path: str, kind: type[_T], body: object = None, *, keyed: bool = False) -> _T:
+        headers = {"Idempotency-Key": secrets.token_hex(16)} if keyed else {}
+        if body is None:
+            return self._patiently(lambda: _decoded(self._http.post(path, headers=headers), kind))
+        return self._patiently(lambda: _decoded(self._http.post(path, json=body, headers=headers), kind))
+
+    def _patiently(self, request: Callable[[], _T]) -> _T:
+        """Makes a request, again while the server does not answer."""
+        until = time.monotonic() + self._patience_secs
+        while True:
+            try:
+                return request()
+            except (httpx.TransportError, _Busy) as error:
+                if time.monotonic() > until:
+                    raise AutotuneError(
+                        f"expected a service at {self._url}, found: {error or type(error).__name__}; see that autotune "
+                        "serve runs there",
+                        code="AT908",
+                    ) from error
+            time.sleep(_PAUSE_SECS)
+
+
+class _Busy(Exception):
+    """A server, or a proxy before it, that cannot answer now."""
+
+
+def _decoded(response: httpx.Response, kind: type[_T]) -> _T:
+    if response.is_error:
+        _raise(response)
+    try:
+        return msgspec.json.decode(response.content, type=kind)
+    except msgspec.MsgspecError as error:
+        raise AutotuneError(
+            f"expected an answer of autotune serve from {response.url}, found: {error}; check the URL, and that both "
+            "have the same version",
+            code="AT908",
+        ) from error
+
+
+def _raise(response: httpx.Response) -> None:
+    """Raises the error that a response tells of."""
+    try:
+        found = msgspec.json.decode(response.content, type=Problem)
+    except msgspec.MsgspecError:
+        if response.status_code in _BUSY:
+            raise _Busy(f"{response.status_code} {response.reason_phrase}") from None
+        raise AutotuneError(
+            f"expected an answer of autotune serve from {response.url}, found {response.status_code} "
+            f"{response.reason_phrase}; check the URL",
+            code="AT908",
+        ) from None
+    if found.status == 503:
+        raise _Busy(found.detail)
+    kind = Misuse if found.status in (400, 404, 409, 413, 422) else AutotuneError
+    raise kind(found.detail, code=found.code)
+
+
+def _blocks(path: Path, start: int, end: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(start)
+        while start < end and (block := file.read(min(_BLOCK_BYTES, end - start))):
+            start += len(block)
+            yield block
+
+
+def _quoted(text: str) -> str:
+    """A part of a path."""
+    return quote(text, safe="")

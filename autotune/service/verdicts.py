@@ -1,0 +1,58 @@
+"""The verdict on a job: each model on each device held against the needs of its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from autotune.jobs.status import JobStatus, ModelStatus, Offer
+from autotune.service.documents import Miss, Needs, OfferVerdict
+
+
+def verdicts(status: JobStatus, needs: Mapping[str, Needs]) -> tuple[OfferVerdict, ...]:
+    """One verdict for each model on each device; of those that hold all needs the cheapest is chosen, of equally cheap
+    ones the fastest. needs: by the model's name in the job. Nothing is measured: another price or need is judged anew.
+    """
+    models = {(one.name, one.device): one for one in status.models}
+    found = [
+        _verdict(offer, models[offer.model, offer.connection], needs.get(offer.model, Needs()))
+        for offer in status.offers
+    ]
+    chosen = {name: _cheapest(one for one in found if one.model == name) for name in needs}
+    return tuple(replace(one, is_chosen=one is chosen.get(one.model)) for one in found)
+
+
+def _verdict(offer: Offer, model: ModelStatus, needs: Needs) -> OfferVerdict:
+    measured = [one for one in (model.after, model.before) if one is not None]
+    kept = min(measured, key=lambda one: one.secs, default=None)
+    secs = kept.secs if kept else offer.secs
+    # A need is held for sure: by the upper end of the interval.
+    surely = kept.high_secs if kept else secs
+    throughput = 1.0 / surely if surely else None
+    checks = (
+        ("latency_ms", needs.latency_ms, None if surely is None else 1e3 * surely, 1.0),
+        ("throughput_per_second", needs.throughput_per_second, throughput, -1.0),
+        ("dollars_per_million", needs.dollars_per_million, offer.price_per_million, 1.0),
+    )
+    misses = tuple(
+        Miss(name, limit, number)
+        for name, limit, number, sign in checks
+        if limit is not None and (number is None or sign * number > sign * limit)
+    )
+    return OfferVerdict(
+        model=offer.model,
+        device=offer.device,
+        secs=secs,
+        low_secs=kept.low_secs if kept else None,
+        high_secs=kept.high_secs if kept else None,
+        before_secs=model.before.secs if model.before else None,
+        outputs_equal=model.outputs_equal,
+        throughput_per_second=throughput,
+        dollars_per_million=offer.price_per_million,
+        misses=misses,
+    )
+
+
+def _cheapest(offers: Iterable[OfferVerdict]) -> OfferVerdict | None:
+    fit = [one for one in offers if one.secs is not None and not one.misses]
+    return min(fit, key=lambda one: (one.dollars_per_million or 0.0, one.secs or 0.0), default=None)
