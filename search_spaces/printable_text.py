@@ -32,6 +32,15 @@ def one_line(text: str) -> str:
     return printable(_BREAKS.sub(" ", text))
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things in words.
+
+    >>> counted(1, "thread"), counted(16_137, "record")
+    ('1 thread', '16,137 records')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def printable_value(value: object) -> object:
     """A value for a template: a printable text where it is a text, itself where it is markup or anything else."""
     return printable(value) if type(value) is str else value

@@ -15,6 +15,9 @@ from tuning_logs.record_store import RecordStore
 
 #: The URL of an SQLite file: the scheme, the path with percent escapes, the options.
 _SQLITE: Final = re.compile(r"(sqlite(?:\+\w+)?:///)([^?]+)(.*)", re.DOTALL)
+#: What stands before the host of a URL: up to the last @ of its authority, or up to the first one after it.
+_PASSWORD: Final = re.compile(r"(://[^:/@?#]*):(?:[^/?#]*|[^@]*)@")
+_PASSWORD_OPTION: Final = re.compile(r"(?<=[?&])[^=&#]*password[^=&#]*=[^&#]*&?", re.IGNORECASE)
 # Databases without a file, and names that SQLite reads by rules of its own.
 _NO_PATH: Final = (":memory:", "file:")
 
@@ -38,6 +41,13 @@ def read_log(where: str) -> RecordStore:
 def is_url(where: str) -> bool:
     """Whether that names a database rather than a file."""
     return "://" in where
+
+
+def without_password(where: str) -> str:
+    """An address to be shown or kept: without the password of a URL, which ~/.pgpass or PGPASSWORD can give."""
+    if not is_url(where):
+        return where
+    return _PASSWORD_OPTION.sub("", _PASSWORD.sub(r"\1@", where, count=1)).rstrip("?&")
 
 
 def anchored(where: str, folder: Path) -> str:

@@ -31,8 +31,13 @@ def _open_packages() -> None:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {_visible(line)}\n")
     sys.stderr.flush()
+
+
+def _visible(text: str) -> str:
+    """The text with escapes in place of control characters, which keys and devices may bring to the terminal."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def _leave(_signal: int, _frame: object) -> None:
@@ -101,8 +106,8 @@ def main(arguments: list[str]) -> None:
             _say,
         )
     except Exception as error:  # noqa: BLE001 - the end of the program, whatever it is
-        sys.exit(f"autotune: {error}")
-    what = facts.get("gpu_name") or f"{facts['cpu_model']}, {threads} threads"
+        sys.exit(f"autotune: {_visible(str(error))}")
+    what = facts.get("gpu_name") or f"{facts['cpu_model']}, {threads} thread{'' if threads == 1 else 's'}"
     _say(f"{what}, {len(libraries)} runtime libraries")
     served.serve_for_ever()
 

@@ -9,6 +9,8 @@ from autotune.cli.tables import print_table
 from autotune.jobs.durations import show_duration, show_secs
 from autotune.jobs.status import JobState, JobStatus, ModelStatus, TaskStatus
 from autotune.jobs.status_tables import model_table, offer_table, task_table, warnings
+from search_spaces.printable_text import counted
+from tuning_logs.address import without_password
 from tuning_logs.selection.significance import is_significant
 
 # Tasks that a line names.
@@ -72,13 +74,13 @@ def print_status(status: JobStatus) -> None:
     if decided:
         clear = sum(is_significant(p_value) for p_value in decided)
         tell(
-            f"finalists of {len(decided)} tasks were measured again: {clear} winners are faster than the "
+            f"finalists of {counted(len(decided), 'task')} were measured again: {clear} winners are faster than the "
             "next beyond luck, the others are as fast as it, as far as can be told"
         )
     print_warnings(status)
     if status.state is JobState.FINISHED:
         _print_untuned([task for task in status.tasks if task.best_secs is None])
-    tell(f"{summary(status)} → {status.log}")
+    tell(f"{summary(status)} → {without_password(status.log)}")
 
 
 def _print_untuned(tasks: Sequence[TaskStatus]) -> None:

@@ -10,6 +10,7 @@ import typer
 from autotune.cli.console import warn
 from search_spaces import Misuse
 from tuning_logs import RecordStore, read_log
+from tuning_logs.address import without_password
 
 LogArgument = Annotated[
     str,
@@ -24,7 +25,7 @@ def read(log: str) -> RecordStore:
     """Opens a log for reading; warns of its damaged lines."""
     store = read_log(log)
     for damage in store.damage:
-        warn(f"{log}: {damage}; it was skipped")
+        warn(f"{without_password(log)}: {damage}; it was skipped")
     return store
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from autotune.cli.console import ERR, note
 from autotune.cli.crash_report import VARIABLE, crash_report
 from autotune.cli.lazy_commands import Command, command_group
+from autotune.cli.memory_refusal import memory_refusal, require_address_space
 from autotune.cli.streams import open_streams
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.printable_text import printable
@@ -135,16 +136,18 @@ def main() -> None:
     try:
         _run()
     except AutotuneError as error:
-        _fail(error)
-    except (OSError, MemoryError) as error:
-        _fail(refusal(error))
+        _fail(memory_refusal(error) or error)
+    except OSError as error:
+        _fail(memory_refusal(error) or refusal(error))
     except Exception as error:
-        if os.environ.get(VARIABLE):
+        short = memory_refusal(error)
+        if short is None and os.environ.get(VARIABLE):
             raise
-        _fail(crash_report(error))
+        _fail(short or crash_report(error))
 
 
 def _run() -> None:
+    require_address_space(sys.argv[1:])
     try:
         sys.exit(app(standalone_mode=False))
     except _UsageError as error:
@@ -167,10 +170,10 @@ def _fail(error: AutotuneError) -> NoReturn:
     sys.exit(2 if isinstance(error, Misuse) else 1)
 
 
-def refusal(error: OSError | MemoryError) -> AutotuneError:
-    """The error for a system that refuses a file, a process or memory where no call of the package expects it."""
-    where = getattr(error, "filename", None)
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+def refusal(error: OSError) -> AutotuneError:
+    """The error for a system that refuses a file or a process where no call of the package expects it."""
+    where = error.filename
+    reason = error.strerror or str(error) or type(error).__name__
     place = f" at {where}" if where else ""
     return AutotuneError(f"expected the system to do as asked, found{place}: {reason}", code="AT807")
 

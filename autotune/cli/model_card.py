@@ -6,6 +6,7 @@ from typing import Any
 
 from autotune.cli.console import tell
 from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
+from search_spaces.printable_text import counted
 
 
 def card_facts(model: XGBoostCostModel) -> dict[str, Any]:
@@ -16,7 +17,7 @@ def card_facts(model: XGBoostCostModel) -> dict[str, Any]:
 def print_card(model: XGBoostCostModel) -> None:
     """Prints a model's card."""
     card = model.card
-    tell(f"{card['records']:,} records of {card['tasks']} tasks, {card['date']}")
+    tell(f"{counted(card['records'], 'record')} of {counted(card['tasks'], 'task')}, {card['date']}")
     for device in card["measured_on"]:
         tell(f"measured on {device}")
     for name, digest in card["logs"].items():

@@ -17,6 +17,7 @@ from autotune.workers.process import Call
 from autotune.workers.reply import Returned
 from autotune.workers.threads import kernel_threads
 from search_spaces import AutotuneError
+from search_spaces.printable_text import counted
 
 _REPEATS = 40
 _TIMEOUT_SECS = 30.0
@@ -60,7 +61,9 @@ def check_device(url: str) -> Iterator[Finding]:
 
 
 def _good_threads(url: str, device: Device, speedup: float) -> Finding:
-    found = f"{device.fingerprint.name}: {device.threads} threads, {speedup:.2f} times as fast as one"
+    found = (
+        f"{device.fingerprint.name}: {counted(device.threads, 'thread')}, {speedup:.2f} times as fast as one"
+    )
     return Finding(f"device {url}", Health.GOOD, found)
 
 

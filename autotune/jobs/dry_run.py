@@ -13,7 +13,9 @@ from autotune.jobs.durations import show_duration
 from autotune.jobs.plan import DevicePlan, JobPlan
 from autotune.jobs.status import JobStatus
 from search_spaces import TuningTask
+from search_spaces.printable_text import counted
 from tuning_logs import RecordStore
+from tuning_logs.address import without_password
 
 # Seconds of a trial, compiling included, where the log does not tell.
 _TRIAL_SECS = 0.2
@@ -63,17 +65,17 @@ def estimate(plan: JobPlan, log: RecordStore, earlier: JobStatus | None = None) 
     found_secs = [one.secs for one in tasks if one.secs is not None]
     found_trials = [one.trials for one in tasks if one.trials is not None]
     lines = [
-        f"{model.name} on {part.device.connection}: {len(model.tasks)} tasks, priority {model.priority:g}"
+        f"{model.name} on {part.device.connection}: {counted(len(model.tasks), 'task')}, priority {model.priority:g}"
         for part in plan.devices
         for model in part.models
     ]
     if earlier:
-        lines.append(f"goes on: {show_duration(spent_secs)} and {spent_trials} trials are spent")
+        lines.append(f"goes on: {show_duration(spent_secs)} and {counted(spent_trials, 'trial')} spent")
     if budget.gain_per_hour:
         lines.append(
             f"ends early where another hour is expected to bring less than {budget.gain_per_hour:.1%}"
         )
-    lines.append(f"log: {plan.request.log}")
+    lines.append(f"log: {without_password(plan.request.log)}")
     return JobEstimate(
         plan.request.name,
         tuple(part.device.connection for part in plan.devices),

@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 
-import msgspec
-
 from autotune.devices.roofline import Roofline
 from autotune.devices.roofline_measurement import measure_roofline
 from autotune.jobs.device_run import ATTEMPTS, DeviceRun, TunerFactory, TurnClock, default_tuner
 from autotune.jobs.job_file import ModelRequest
 from autotune.jobs.job_round import JobRound
+from autotune.jobs.known_models import known_models
 from autotune.jobs.model_builds import ModelBuilds
 from autotune.jobs.plan import JobPlan
 from autotune.jobs.status import JobState, JobStatus, ModelStatus
@@ -66,17 +65,7 @@ class JobEngine:
             DeviceRun(one, TurnClock(self.clock), self.plan.moved_bytes, self.earlier)
             for one in self.plan.devices
         ]
-        known = {(one.name, one.device): one for one in self.earlier.models} if self.earlier else {}
-        for run in self.device_runs:
-            for model in run.plan.models:
-                key = (model.name, run.plan.device.connection)
-                path = str(model.request.path) if model.request else None
-                self.models[key] = msgspec.structs.replace(
-                    known.get(key, ModelStatus(name=model.name, device=key[1], path=path)),
-                    priority=model.priority,
-                    calls=dict(model.share.calls),
-                    needed_secs=model.request.needed_secs if model.request else None,
-                )
+        self.models |= known_models(self.device_runs, self.earlier)
         if self.earlier:
             self.failures.update(self.earlier.failures)
             self.crashes = self.earlier.crashes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -22,13 +23,17 @@ class JobState(StrEnum):
     FAILED = "failed"
 
 
+#: Seconds that something took: never none, so that ratios of them exist.
+MeasuredSecs = Annotated[float, msgspec.Meta(gt=0)]
+
+
 class Latency(msgspec.Struct, frozen=True):
     """A built model's measured latency in seconds: the median of its runs, and a 95 % interval of it."""
 
-    secs: float
-    low_secs: float
-    high_secs: float
-    run_secs: tuple[float, ...]
+    secs: MeasuredSecs
+    low_secs: MeasuredSecs
+    high_secs: MeasuredSecs
+    run_secs: tuple[MeasuredSecs, ...]
 
 
 class Operator(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from autotune.jobs.engine import JobEngine
 from autotune.jobs.status import BudgetStatus, JobState, JobStatus, RunStatus
 from autotune.jobs.status_file import write_status
 from autotune.tuning.provenance import utc_now
+from tuning_logs.address import without_password
 
 _LOOK_SECS = 30.0
 # Looks that are kept; when there are more, every second one is forgotten.
@@ -65,7 +66,7 @@ class StatusWriter:
             run_prefix=engine.run_prefix,
             state=engine.state,
             activity=engine.activity,
-            log=self._log,
+            log=without_password(self._log),
             updated=utc_now(),
             secs=engine.spent_secs + engine.elapsed_secs,
             eta_secs=self._eta_secs(trials),

@@ -8,6 +8,7 @@ import urllib.request
 from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 
 from autotune.jobs.document import encode_document
+from tuning_logs.address import without_password
 
 # Of one wait for the other side, and of all of them: a server may answer a byte at a time.
 _TIMEOUT_SECS = 10.0
@@ -25,7 +26,7 @@ def post(url: str, document: object, timeout_secs: float = _WHOLE_SECS) -> str |
     sending.start()
     sending.join(timeout_secs)
     fault = found[0] if found else f"no answer within {timeout_secs:g} s"
-    return f"the webhook {_without_password(url)} was not told: {fault}" if fault else None
+    return f"the webhook {without_password(url)} was not told: {fault}" if fault else None
 
 
 def ascii_url(url: str) -> str:
@@ -76,10 +77,3 @@ def _authorization(url: str) -> dict[str, str]:
     """The header for a URL with a user and a password."""
     user, at, _ = urlsplit(url.strip()).netloc.rpartition("@")
     return {"Authorization": f"Basic {base64.b64encode(unquote_to_bytes(user)).decode()}"} if at else {}
-
-
-def _without_password(url: str) -> str:
-    scheme, sep, rest = url.partition("://")
-    where, slash, path = rest.partition("/")
-    user, at, host = where.rpartition("@")
-    return f"{scheme}{sep}{user.partition(':')[0]}{at}{host}{slash}{path}"

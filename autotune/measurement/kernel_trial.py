@@ -17,6 +17,7 @@ from autotune.measurement.guarded_array import Array
 from autotune.measurement.inputs import Signs
 from autotune.measurement.output_check import compare, is_float
 from autotune.measurement.stopwatch import Stopwatch
+from autotune.workers.memory_shortage import is_memory_shortage
 from search_spaces.tensor_ir.modules import TensorSpec
 from tuning_logs.records.measurement import Check, Failure, FailureKind, Measurement, Timing
 
@@ -24,7 +25,6 @@ from tuning_logs.records.measurement import Check, Failure, FailureKind, Measure
 _PEAK_FLOPS = 512e9
 _PEAK_NARROW_FLOPS = 16 * _PEAK_FLOPS
 _OVERRUN = "the kernel writes outside its buffers"
-_OUT_OF_MEMORY = ("bad_alloc", "out of memory", "cannot allocate", "unable to allocate", "memoryerror")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,7 @@ def try_kernel(
         return _try(artifact, options, open_kernel(artifact, _signs(options.reference)))
     except Exception as error:  # noqa: BLE001 - whatever TVM makes of a kernel that cannot run
         text = f"{type(error).__name__}: {error}".strip()
-        exhausted = any(sign in text.lower() for sign in _OUT_OF_MEMORY)
-        kind = FailureKind.OUT_OF_MEMORY if exhausted else FailureKind.RUN_ERROR
+        kind = FailureKind.OUT_OF_MEMORY if is_memory_shortage(text) else FailureKind.RUN_ERROR
         return Failure(kind, text[-2000:], artifact.build_secs), None
 
 

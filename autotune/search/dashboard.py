@@ -17,6 +17,7 @@ from autotune.search.task_study import as_params
 from autotune.workers.closeable import Closeable
 from search_spaces import IllegalSchedule, Misuse, SearchSpace, TuningTask
 from tuning_logs import Failure, TuningRecord
+from tuning_logs.address import without_password
 
 # What the storage may still take for what is waiting once the job has ended.
 _CLOSING_SECS = 30.0
@@ -36,7 +37,8 @@ class Dashboard(Closeable):
             address.get_dialect()
         except Exception as error:  # whatever plug-ins of SQLAlchemy make of a URL
             raise Misuse(
-                f"expected the URL of an Optuna storage, as sqlite:///studies.db; found {url!r}: {error}",
+                f"expected the URL of an Optuna storage, as sqlite:///studies.db; found "
+                f"{without_password(url)!r}: {error}",
                 code="AT506",
             ) from error
         self._url = url

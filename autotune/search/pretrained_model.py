@@ -17,6 +17,7 @@ from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
 from cost_models.features.program_features import FEATURE_VERSION, vector_bits
 from cost_models.program_model import check_card, load_program_model
 from search_spaces import SearchSpace, Target
+from search_spaces.printable_text import counted
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 
 #: The folder of the models that come with this package.
@@ -37,7 +38,10 @@ class PretrainedModel:
     def line(self) -> str:
         """A line for users: the model and its training data."""
         card = self.model.card
-        learned = f"{card['records']:,} records of {card['tasks']} tasks on {', '.join(device_names(card))}"
+        learned = (
+            f"{counted(card['records'], 'record')} of {counted(card['tasks'], 'task')} on "
+            f"{', '.join(device_names(card))}"
+        )
         return f"the search is guided by the cost model {self.name}, which learned from {learned}"
 
     def prior(self, space: SearchSpace) -> Prior | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autotune.workers.memory_shortage import is_memory_shortage
 from autotune.workers.reply import Died, Fault, OverMemory, Raised, TimedOut
 from tuning_logs.records.measurement import Failure, FailureKind
 
@@ -13,6 +14,8 @@ def failure_of(fault: Fault, build_secs: float, timeout: FailureKind, error: Fai
             kind = timeout
         # Twice killed from outside: so the system ends a process that takes too much of its memory.
         case OverMemory() | Died(from_outside=True):
+            kind = FailureKind.OUT_OF_MEMORY
+        case Raised() | Died() if is_memory_shortage(fault.message):
             kind = FailureKind.OUT_OF_MEMORY
         case _:
             kind = error

@@ -31,6 +31,8 @@ from types import ModuleType
 STATUS = Struct("=cq")
 STARTED, ENDED = b"s", b"e"
 
+# Where memory runs out, the system ends workers before the process that keeps the log.
+_OUT_OF_MEMORY_SCORE = "500"
 _MESSAGE_CHARS = 2000
 _REQUEST_BYTES = 1 << 20
 
@@ -135,6 +137,8 @@ def _become_worker(output: int, status: int, inherited: Sequence[int]) -> None:
     os.dup2(output, 2)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write(_OUT_OF_MEMORY_SCORE)
     os.write(status, STATUS.pack(STARTED, os.getpid()))
     for descriptor in (output, status, *inherited):
         os.close(descriptor)

@@ -18,6 +18,9 @@ from pathlib import Path
 
 import atheris
 
+#: Seeds stay whole, also those whose reader runs in a child, where the fuzzer sees no new coverage.
+_OPTIONS = ("-keep_seed=1", "-len_control=0")
+
 
 def main() -> None:
     """Runs a target; the other arguments are libFuzzer's."""
@@ -35,7 +38,7 @@ def main() -> None:
         folder.mkdir()
         target.read(data, folder)
 
-    atheris.Setup([sys.argv[0], *options, str(seeds)], read)
+    atheris.Setup([sys.argv[0], *_OPTIONS, *options, str(seeds)], read)
     atheris.Fuzz()
 
 

@@ -33,6 +33,7 @@ from autotune.jobs.durations import show_secs
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.model import Model
 from search_spaces import AutotuneError, Misuse
+from search_spaces.printable_text import counted
 from tuning_logs.selection.schedule_choice import OtherDevices
 
 
@@ -105,7 +106,7 @@ def build(
         return
     tell(
         f"{output}: {show_secs(latency.secs)} a run, measured "
-        f"(median of {len(latency.run_secs)}, {where.threads} threads)"
+        f"(median of {len(latency.run_secs)}, {counted(where.threads, 'thread')})"
     )
 
 

@@ -26,6 +26,12 @@ def report(
             "--output", "-o", metavar="FILE.html", help="Where the page goes; default: in the folder."
         ),
     ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            "--log", metavar="LOG", help="The job's log, where it was moved or its URL needs a password."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Write what a job found into one HTML file that needs no network: latencies, operators, charts, failures."""
@@ -34,7 +40,7 @@ def report(
         raise Misuse(
             f"expected the output folder of a job, with a status.json; found none in {folder}", code="AT504"
         )
-    found = make_report(status, read_log(status.log), lambda task: moved_bytes(task.workload.module))
+    found = make_report(status, read_log(log or status.log), lambda task: moved_bytes(task.workload.module))
     if json:
         print_json(msgspec.to_builtins(found))
         if output is None:

@@ -13,6 +13,7 @@ from autotune.cli.tables import print_table
 from autotune.devices.device import parse_device
 from autotune.jobs.table import Column, Table
 from search_spaces import Target, TuningTask
+from search_spaces.printable_text import counted
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 
 TargetOption = Annotated[
@@ -49,7 +50,7 @@ def tasks(
         Column("configs", 5),
         Column("key", 4),
     )
-    print_table(Table(f"{len(found)} tasks for {compile_for}", columns, rows))
+    print_table(Table(f"{counted(len(found), 'task')} for {compile_for}", columns, rows))
 
 
 def _row(task: TuningTask, size: int) -> dict[str, object]:

@@ -71,8 +71,9 @@ _WHOLE = JobStatus(
 
 
 def seeds() -> Iterator[bytes]:
-    """A whole status, and edits."""
+    """A whole status, one with a latency of nothing, and edits."""
     yield b"\x00" + msgspec.json.encode(_WHOLE)
+    yield b"\x00" + msgspec.json.encode(_WHOLE).replace(b'"secs":0.001', b'"secs":0.000')
     for number in range(10):
         yield bytes([0x80]) + bytes(range(7 * number, 40 + 7 * number))
 

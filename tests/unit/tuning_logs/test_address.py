@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from search_spaces import Misuse
-from tuning_logs.address import anchored, relative
+from tuning_logs.address import anchored, relative, without_password
 
 FOLDERS = st.text(
     st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20
@@ -58,3 +58,27 @@ def test_paths_lead_from_the_folder_or_the_home(monkeypatch: pytest.MonkeyPatch)
     assert anchored("~/log.jsonl", Path("/jobs")) == "/home/ann/log.jsonl"
     assert anchored("~log.jsonl", Path("/jobs")) == "/jobs/~log.jsonl"
     assert anchored("sqlite:///~/x.db", Path("/jobs")) == "sqlite:////home/ann/x.db"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:secret@h/db", "postgresql://u@h/db"),
+        ("postgresql://u:s:e/c?r#et@h:5432/db", "postgresql://u@h:5432/db"),
+        ("postgresql+psycopg://u:secret@h/db?sslmode=require", "postgresql+psycopg://u@h/db?sslmode=require"),
+        ("postgresql://u@h/db?password=secret", "postgresql://u@h/db"),
+        ("postgresql://u@h/db?sslpassword=secret&sslmode=allow", "postgresql://u@h/db?sslmode=allow"),
+        ("https://u:secret@h/hook", "https://u@h/hook"),
+        ("postgresql://u@h/db", "postgresql://u@h/db"),
+        ("sqlite:////tmp/a:b@c.db", "sqlite:////tmp/a:b@c.db"),
+        ("a:b@c.jsonl", "a:b@c.jsonl"),
+    ],
+)
+def test_a_shown_address_has_no_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+    assert without_password(shown) == shown
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="@/?#"), min_size=8))
+def test_no_password_is_left_of_any(password: str) -> None:
+    assert without_password(f"postgresql://u:{password}@host/db") == "postgresql://u@host/db"

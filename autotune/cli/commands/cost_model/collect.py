@@ -27,7 +27,9 @@ from autotune.tuning.budget import Budget
 from autotune.tuning.collection import Collection
 from autotune.tuning.limits import MOST_BATCH, MOST_TRIALS
 from search_spaces import AutotuneError
+from search_spaces.printable_text import counted
 from tuning_logs import Failure, TuningRecord, open_log
+from tuning_logs.address import without_password
 
 
 def collect(
@@ -84,7 +86,7 @@ def collect(
     if json:
         print_json(found)
         return
-    tell(f"{collection.trials} trials of {len(tasks)} tasks → {log}")
+    tell(f"{counted(collection.trials, 'trial')} of {counted(len(tasks), 'task')} → {without_password(log)}")
 
 
 def _failures(records: list[TuningRecord]) -> list[str]:

@@ -14,8 +14,9 @@ from autotune.cli.log_arguments import LogArgument, read
 from autotune.deployment.isolated_import import import_apart
 from autotune.devices.device import parse_device
 from search_spaces import AutotuneError, Misuse
+from search_spaces.printable_text import counted
 from tuning_logs import RecordStore, TuningLog, open_log
-from tuning_logs.address import is_url
+from tuning_logs.address import is_url, without_password
 from tuning_logs.exchange.metaschedule_export import export_metaschedule
 from tuning_logs.exchange.transfer import copy_records
 
@@ -70,7 +71,7 @@ def export(
         print_json({"databases": rows})
         return
     for each in databases:
-        tell(f"{each.folder}: {each.records} records for {each.target} on {each.device.name}")
+        tell(f"{each.folder}: {counted(each.records, 'record')} for {each.target} on {each.device.name}")
         for reason in each.left_out:
             warn(f"left out: {reason}")
 
@@ -99,7 +100,9 @@ def import_(
             {"log": log, "records": len(found.records), "added": added, "left_out": dict(found.left_out)}
         )
         return
-    tell(f"{log}: {added} records added, {len(found.records) - added} were there")
+    tell(
+        f"{without_password(log)}: {counted(added, 'record')} added, {len(found.records) - added} were there"
+    )
     for reason, number in found.left_out.most_common():
         warn(f"{number} left out: {reason}")
 
@@ -123,7 +126,9 @@ def pull(
 
 
 def _report(added: int, where: str, json: bool) -> None:
-    print_json({"added": added}) if json else tell(f"{added} records added to {where.rpartition('@')[2]}")
+    print_json({"added": added}) if json else tell(
+        f"{counted(added, 'record')} added to {without_password(where)}"
+    )
 
 
 def _expect_url(url: str) -> None:

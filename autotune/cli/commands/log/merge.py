@@ -10,6 +10,7 @@ import typer
 from autotune.cli.arguments import MOST_CONFIGS, JsonOption
 from autotune.cli.console import print_json, tell, warn
 from autotune.cli.log_arguments import OutputOption
+from search_spaces.printable_text import counted
 from tuning_logs.file.compacting import compact as compact_log
 from tuning_logs.file.merging import merge as merge_logs
 
@@ -35,7 +36,7 @@ def merge(
             }
         )
         return
-    tell(f"{output}: {merged.records} records; {merged.duplicates} were there more than once")
+    tell(f"{output}: {counted(merged.records, 'record')}; {merged.duplicates} were there more than once")
 
 
 def compact(
@@ -63,4 +64,4 @@ def compact(
     if json:
         print_json({"output": str(output), "kept": compacted.kept, "records": compacted.records})
         return
-    tell(f"{output}: kept {compacted.kept} of {compacted.records} records")
+    tell(f"{output}: kept {compacted.kept} of {counted(compacted.records, 'record')}")

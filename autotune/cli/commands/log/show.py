@@ -12,7 +12,9 @@ from autotune.cli.console import tell
 from autotune.cli.log_arguments import LogArgument, matching_device, read
 from autotune.cli.rows import CsvOption, Format, chosen_format, print_rows
 from search_spaces import Misuse
+from search_spaces.printable_text import counted
 from tuning_logs import RecordStore, Timing, TuningRecord
+from tuning_logs.address import without_password
 from tuning_logs.records.trial_counts import TrialCounts
 
 # The columns from the most to the least important.
@@ -65,7 +67,13 @@ def show(log: LogArgument, json: JsonOption = False, csv: CsvOption = False) -> 
         "jobs": jobs,
         "damage": damage,
     }
-    print_rows(format, f"{log}: {len(store)} records of {len(store.tasks())} tasks", rows, _ORDER, facts)
+    print_rows(
+        format,
+        f"{without_password(log)}: {counted(len(store), 'record')} of {counted(len(store.tasks()), 'task')}",
+        rows,
+        _ORDER,
+        facts,
+    )
     if format is Format.TABLE:
         for device in store.devices():
             facts_text = ", ".join(f"{name} {value}" for name, value in device.facts.items())
@@ -98,10 +106,11 @@ def best(
                 rows.append(_best_row(record))
     if not rows:
         raise Misuse(
-            f"expected a task with a record that ran, found none in {log}" + (f" for {task}" if task else ""),
+            f"expected a task with a record that ran, found none in {without_password(log)}"
+            + (f" for {task}" if task else ""),
             code="AT211",
         )
-    print_rows(format, f"The best of {log}", rows, _ORDER)
+    print_rows(format, f"The best of {without_password(log)}", rows, _ORDER)
 
 
 def _row(store: RecordStore, outcomes: TrialCounts) -> dict[str, object]:

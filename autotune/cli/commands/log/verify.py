@@ -14,6 +14,7 @@ from autotune.cli.rows import CsvOption, chosen_format, print_rows
 from autotune.tuning.verification import Verification, verified
 from search_spaces import AutotuneError
 from tuning_logs import Failure
+from tuning_logs.address import without_password
 
 # The columns from the most to the least important.
 _ORDER = ("task", "verdict", "drift", "measured_secs", "recorded_secs", "key", "config")
@@ -36,7 +37,7 @@ def verify(
     """
     format = chosen_format(json=json, csv=csv)
     found = list(verified(read(log), reach_device(device, devices), top, warn))
-    print_rows(format, f"{log} on {device}", [_row(each) for each in found], _ORDER)
+    print_rows(format, f"{without_password(log)} on {device}", [_row(each) for each in found], _ORDER)
     failed = [each for each in found if isinstance(each.measured, Failure)]
     if failed:
         names = ", ".join(each.record.task.name for each in failed)

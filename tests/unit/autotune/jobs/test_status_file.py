@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from literal_texts import literal_status
 from msgspec.structs import replace
 
-from autotune.jobs.status import JobStatus
+from autotune.jobs.status import JobStatus, Latency
 from autotune.jobs.status_file import read_status, write_status
 from search_spaces import AutotuneError
 
@@ -174,4 +174,16 @@ def test_paths_of_the_first_schema_are_found(
 def test_what_is_no_status_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "status.json").write_bytes(content)
     with pytest.raises(AutotuneError, match=r"expected the status of a job.*status\.json"):
+        read_status(tmp_path)
+
+
+@pytest.mark.parametrize("secs", ["0", "0.0", "-1e-3"])
+def test_latencies_that_nothing_can_have_are_refused(tmp_path: Path, secs: str) -> None:
+    latency = Latency(0.125, 0.125, 0.125, (0.125,))
+    status = job_status("log.jsonl", "net.onnx")
+    write_status(tmp_path, replace(status, models=(replace(status.models[0], before=latency),)))
+    path = tmp_path / "status.json"
+    assert read_status(tmp_path) is not None
+    path.write_text(path.read_text().replace("0.125", secs))
+    with pytest.raises(AutotuneError, match="expected the status of a job"):
         read_status(tmp_path)

@@ -16,6 +16,16 @@ from tuning_logs import Failure, FailureKind
     [
         (Raised("ValueError: unhappy", 1.0), FailureKind.BUILD_ERROR, False),
         (Raised("the process is fine", 1.0), FailureKind.BUILD_ERROR, False),
+        (Raised("InternalError: std::bad_alloc", 1.0), FailureKind.OUT_OF_MEMORY, False),
+        (Raised("MemoryError", 1.0), FailureKind.OUT_OF_MEMORY, False),
+        (Raised("OSError: [Errno 12] Cannot allocate memory: 'cc'", 1.0), FailureKind.OUT_OF_MEMORY, False),
+        (
+            Raised("RuntimeError: cc could not link: ld: memory exhausted", 1.0),
+            FailureKind.OUT_OF_MEMORY,
+            False,
+        ),
+        (Raised("cannot allocate memory in static TLS block", 1.0), FailureKind.BUILD_ERROR, False),
+        (Died(-signal.SIGABRT, "LLVM ERROR: out of memory", 1.0), FailureKind.OUT_OF_MEMORY, True),
         (Died(7, "last words", 1.0), FailureKind.BUILD_ERROR, True),
         (Died(-signal.SIGSEGV, "", 1.0), FailureKind.BUILD_ERROR, True),
         (Died(-signal.SIGKILL, "", 1.0), FailureKind.OUT_OF_MEMORY, True),
