@@ -75,11 +75,11 @@ app = command_group(
         ),
         "verdict": Command(
             "commands.verdict:verdict",
-            "Hold a comparison against limits of latency, throughput and cost, without measuring.",
+            "Show which engines on which devices hold the limits, the cheapest first.",
         ),
         "capacity": Command(
             "commands.capacity:capacity",
-            "Find the throughput of a model within a latency limit, and its price.",
+            "Find how many requests a second a model serves within a latency limit, and their price.",
         ),
         "devices": Command(
             "commands.devices:devices",

@@ -33,6 +33,8 @@ _PREFIX: Final = "/api/v1"
 _PART_BYTES: Final = 8 << 20
 _BLOCK_BYTES: Final = 1 << 18
 _PAUSE_SECS: Final = 0.5
+#: For which a server that never answered is asked again: as long as one takes that restarts.
+FIRST_PATIENCE_SECS: Final = 2.0
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
 _BUSY: Final = (502, 503, 504)
 _T = TypeVar("_T")
@@ -42,8 +44,10 @@ class Client:
     """A client of the service at a URL.
 
     token: as `autotune token create` prints it, None for a service that answers anonymous requests from loopback;
-    patience_secs: for which a server that does not answer is asked again, as while it restarts; every request is made
-    so that a repeated one changes nothing more. Errors of the service are raised as AutotuneError with its code.
+    patience_secs: for which a server that has answered before is asked again, as while it restarts; one that never has
+    is asked for two seconds at most. Every request is made so that a repeated one changes nothing more.
+
+    Errors of the service are raised as AutotuneError with its code.
 
     >>> with Client("http://127.0.0.1:8000", token) as client:
     ...     model = client.upload("squeezenet.onnx")
@@ -68,6 +72,7 @@ class Client:
                 f"expected a URL such as http://127.0.0.1:8000, found {url!r}: {error}", code="AT908"
             ) from error
         self._url, self._patience_secs = url, patience_secs
+        self._has_answered = False
 
     def __enter__(self) -> Self:
         return self
@@ -223,10 +228,15 @@ class Client:
 
     def _patiently(self, request: Callable[[], _T]) -> _T:
         """Makes a request, again while the server does not answer."""
-        until = time.monotonic() + self._patience_secs
+        patience_secs = (
+            self._patience_secs if self._has_answered else min(self._patience_secs, FIRST_PATIENCE_SECS)
+        )
+        until = time.monotonic() + patience_secs
         while True:
             try:
-                return request()
+                found = request()
+                self._has_answered = True
+                return found
             except (httpx.TransportError, _Busy) as error:
                 if time.monotonic() > until:
                     raise AutotuneError(
@@ -282,4 +292,4 @@ def _blocks(path: Path, start: int, end: int) -> Iterator[bytes]:
 
 def _quoted(text: str) -> str:
     """A part of a path."""
-    return quote(text, safe="")
+    return quote(text, safe="", errors="surrogateescape")

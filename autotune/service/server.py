@@ -107,8 +107,7 @@ def serve(settings: ServerSettings, say: Callable[[str], None], told_token: Call
     """
     check_access(settings)
     settings.folder.make()
-    with settings.folder.held():
-        listener = _listen(settings)
+    with settings.folder.held(), _listen(settings) as listener:
         devices = Devices(settings.folder)
         hosts = ("127.0.0.1", "localhost", "[::1]", settings.host, *settings.names)
         access = Access(tuple(dict.fromkeys(hosts)), settings.allows_anonymous)

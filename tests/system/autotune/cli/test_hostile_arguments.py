@@ -19,7 +19,7 @@ from hostile_arguments import command_line, commands, make_files
 from autotune.cli.crash_report import VARIABLE
 
 # What is measured or trained where the values happen to fit.
-_SLOW = {"doctor": 1, "devices": 5, "log import": 10, "cost-model collect": 10}
+_SLOW = {"doctor": 1, "serve": 4, "devices": 5, "log import": 10, "cost-model collect": 10}
 _FAST = 40
 _APART = 4
 
@@ -51,6 +51,7 @@ def try_here(line: list[str]) -> None:
         mock.patch.object(os, "setpriority"),
         mock.patch("uvicorn.Server.run"),
         mock.patch("webbrowser.open"),
+        mock.patch("autotune.service.client.FIRST_PATIENCE_SECS", 0.0),
     ):
         done = run_here(*line, env={VARIABLE: "1"})
     if line[0] != "serve-device":  # says nothing before it is another program

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,9 +133,7 @@ def test_two_packages_and_tvm_share_a_process(packaged: Packaged, tmp_path: Path
         shutil.copytree(packaged.installed, tmp_path / name)
     program = "import first, second; first.self_test(); second.self_test(); import tvm; first.self_test(); print('ok')"
     for order in (program, f"import tvm; {program}"):
-        found = subprocess.run(
-            [shutil.which("python") or "python", "-c", order], cwd=tmp_path, capture_output=True, text=True
-        )
+        found = subprocess.run([sys.executable, "-c", order], cwd=tmp_path, capture_output=True, text=True)
         assert found.stdout == "ok\n", found.stderr
 
 
@@ -146,7 +145,7 @@ def test_the_module_is_typed(packaged: Packaged, tmp_path: Path) -> None:
         "clone: model.PackagedModel = model.load(threads=1).clone()\n"
         "wrong: int = model.outputs[0].shape\n"
     )
-    command = [shutil.which("mypy") or "mypy", "--python-executable", str(packaged.python), "user.py"]
+    command = [sys.executable, "-m", "mypy", "--python-executable", str(packaged.python), "user.py"]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     errors = [line for line in found.stdout.splitlines() if ": error:" in line]
     assert len(errors) == 1, found.stdout
