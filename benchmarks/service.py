@@ -18,10 +18,11 @@ import msgspec
 from starlette.testclient import TestClient
 
 from autotune.service.api.application import make_application
-from autotune.service.documents import JobOrder, ModelOrder, QueueState, Scope
+from autotune.service.documents import JobOrder, ModelOrder, QueueState
 from autotune.service.service import Service, open_service
 from autotune.service.service_folder import ServiceFolder
 from autotune.service.tables import JOB_MODELS, JOBS
+from autotune.service.token_documents import Scope
 from autotune.service.uploads import UploadRequest
 
 _TRIALS = 100

@@ -13,7 +13,7 @@ from rich.text import Text
 from autotune.cli.console import ERR, note
 from autotune.cli.crash_report import VARIABLE, crash_report
 from autotune.cli.lazy_commands import Command, command_group
-from autotune.cli.memory_refusal import memory_refusal, require_address_space
+from autotune.cli.memory_refusal import memory_refusal, require_memory
 from autotune.cli.streams import open_streams
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.printable_text import printable
@@ -147,7 +147,7 @@ def main() -> None:
 
 
 def _run() -> None:
-    require_address_space(sys.argv[1:])
+    require_memory(sys.argv[1:])
     try:
         sys.exit(app(standalone_mode=False))
     except _UsageError as error:

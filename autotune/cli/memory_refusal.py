@@ -14,21 +14,23 @@ from search_spaces.errors import AutotuneError, last_line
 _PROBE_BYTES = 512 << 20
 _LIMITS = {"address space (ulimit -v)": resource.RLIMIT_AS, "data (ulimit -d)": resource.RLIMIT_DATA}
 _UNLOADED = "failed to map segment"
-# With less, XGBoost was seen to hang rather than to fail, and OpenBLAS to end the process.
-_LEAST_BYTES = 1200 << 20
+# With less, XGBoost was seen to hang instead of failing, OpenBLAS to end the process, Python to lose its last words.
+_LEAST_BYTES = {resource.RLIMIT_AS: 1200 << 20, resource.RLIMIT_DATA: 384 << 20}
 _SMALL_COMMANDS = frozenset({"explain", "status", "report", "log", "doctor", "devices"})
 
 
-def require_address_space(arguments: Sequence[str]) -> None:
-    """Raises AutotuneError where a command that loads TVM may not use the address space that this takes."""
-    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+def require_memory(arguments: Sequence[str]) -> None:
+    """Raises AutotuneError where a command that loads TVM may not use the memory that this takes."""
     names = [one for one in arguments if not one.startswith("-")]
-    needs_tvm = bool(names) and names[0] not in _SMALL_COMMANDS and "--help" not in arguments
-    if needs_tvm and most != resource.RLIM_INFINITY and most < _LEAST_BYTES:
-        raise AutotuneError(
-            f"expected at least {_LEAST_BYTES >> 20} MiB of memory to address, found {_limit()}; raise the limit",
-            code="AT807",
-        )
+    if not names or names[0] in _SMALL_COMMANDS or "--help" in arguments:
+        return
+    for kind, least in _LEAST_BYTES.items():
+        most, _ = resource.getrlimit(kind)
+        if most != resource.RLIM_INFINITY and most < least:
+            raise AutotuneError(
+                f"expected at least {least >> 20} MiB of memory, found {_limit()}; raise the limit",
+                code="AT807",
+            )
 
 
 def memory_refusal(error: Exception) -> AutotuneError | None:

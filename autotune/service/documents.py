@@ -12,14 +12,6 @@ from typing import Final
 FORBID_UNKNOWN: Final = {"extra": "forbid"}
 
 
-class Scope(StrEnum):
-    """A right of a token: to read, to upload and submit, to administer tokens. Each of them is granted by itself."""
-
-    READ = "read"
-    SUBMIT = "submit"
-    ADMIN = "admin"
-
-
 class ModelState(StrEnum):
     """The state of an uploaded model."""
 
@@ -278,41 +270,6 @@ class DeviceDocument:
     price_per_hour: float | None
     target: str | None
     refusal: Refusal | None = None
-
-
-@dataclass(frozen=True)
-class DayUsage:
-    """The use of a token on one day."""
-
-    day: str
-    requests: int
-    upload_bytes: int
-    jobs: int
-    run_secs: float
-
-
-@dataclass(frozen=True)
-class TokenDocument:
-    """A token without its secret; prefix: the part of it that may be shown."""
-
-    id: str
-    prefix: str
-    name: str
-    scopes: tuple[Scope, ...]
-    created: str
-    expires: str | None
-    revoked: str | None
-    last_used: str | None
-    is_valid: bool
-    usage: tuple[DayUsage, ...] = ()
-
-
-@dataclass(frozen=True)
-class NewToken:
-    """A token that was just made, with its secret, which is shown this once."""
-
-    token: TokenDocument
-    secret: str
 
 
 @dataclass(frozen=True)

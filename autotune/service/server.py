@@ -18,7 +18,6 @@ import msgspec
 import uvicorn
 
 from autotune.service.api.application import make_application
-from autotune.service.documents import Scope
 from autotune.service.examinations import Examinations
 from autotune.service.hand_out import HandOut, Workplace
 from autotune.service.job_process import WORKER, LocalStarter, worker_environment
@@ -26,6 +25,7 @@ from autotune.service.known_devices import KnownDevice, read_known, write_known
 from autotune.service.limits import ServiceLimits
 from autotune.service.service import Access, Service, open_service
 from autotune.service.service_folder import ServiceFolder
+from autotune.service.token_documents import Scope
 from search_spaces.errors import AutotuneError, Misuse, StorageError
 
 _STEP_SECS: Final = 0.1

@@ -14,15 +14,9 @@ from typing import Any, Final
 
 from sqlalchemy import Row, select
 
-from autotune.service.documents import (
-    DayUsage,
-    NewToken,
-    Scope,
-    TokenDocument,
-    utc_text,
-    utc_text_or_none,
-)
+from autotune.service.documents import utc_text, utc_text_or_none
 from autotune.service.tables import TOKENS, USAGE
+from autotune.service.token_documents import DayUsage, NewToken, Scope, TokenDocument
 from search_spaces.errors import Misuse
 from tuning_logs.sql.sql_store import SqlStore
 

@@ -46,10 +46,13 @@ class Prediction:
         )
 
     def capacity_per_second(self, limit_secs: float) -> float:
-        """The largest load at which the 99th percentile is within the limit; 0 where no load has that."""
+        """The largest load at which the 99th percentile is within the limit; 0 where no load has that.
+
+        Beyond saturation the queue grows for ever, which some thousand requests of a fast model do not show.
+        """
 
         def holds(per_second: float) -> bool:
-            return float(np.quantile(self.latencies(per_second), TAIL)) <= limit_secs
+            return per_second < most and float(np.quantile(self.latencies(per_second), TAIL)) <= limit_secs
 
         most = self.times.saturated_per_second(self.setup) / self.slowdown
         found = largest_holding(holds, most * 0.8, _RATIO, steps(_STEPS))

@@ -10,8 +10,8 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from autotune.service.documents import Scope
 from autotune.service.service import Service
+from autotune.service.token_documents import Scope
 from search_spaces.errors import AutotuneError
 
 _BEARER = HTTPBearer(auto_error=False, description="A token, as `autotune token create` prints it.")

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from autotune.jobs.durations import parse_secs
 from autotune.service.api.access import Administrator, Here
 from autotune.service.api.json_response import json_response
-from autotune.service.documents import FORBID_UNKNOWN, NewToken, Scope, TokenDocument
+from autotune.service.documents import FORBID_UNKNOWN
+from autotune.service.token_documents import NewToken, Scope, TokenDocument
 
 router = APIRouter(tags=["tokens"])
 

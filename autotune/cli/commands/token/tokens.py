@@ -15,8 +15,8 @@ from autotune.cli.tables import print_table
 from autotune.jobs.durations import parse_secs
 from autotune.jobs.table import Column, Table
 from autotune.service.database import open_database
-from autotune.service.documents import NewToken, Scope
 from autotune.service.service_folder import ServiceFolder
+from autotune.service.token_documents import NewToken, Scope
 from autotune.service.tokens import Tokens
 
 _DEFAULT_SCOPES = (Scope.READ, Scope.SUBMIT)

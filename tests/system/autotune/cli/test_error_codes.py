@@ -63,12 +63,13 @@ from autotune.search import samplers
 from autotune.search.dashboard import Dashboard
 from autotune.service.api.application import make_application
 from autotune.service.client import Client
-from autotune.service.documents import Examination, JobOrder, ModelOrder, Refusal, Scope
+from autotune.service.documents import Examination, JobOrder, ModelOrder, Refusal
 from autotune.service.limits import ServiceLimits
 from autotune.service.ordering import submit
 from autotune.service.server import ServerSettings, check_access
 from autotune.service.service import open_service
 from autotune.service.service_folder import ServiceFolder
+from autotune.service.token_documents import Scope
 from autotune.service.uploads import UploadRequest
 from autotune.testing.toy_job import SPACES
 from autotune.testing.toy_machine import DEVICE

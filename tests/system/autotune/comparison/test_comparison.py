@@ -18,8 +18,6 @@ from autotune.comparison.comparison import ComparisonSettings
 from autotune.comparison.result import Comparison, Measured, Row
 from autotune.comparison.result_file import read_comparison
 
-pytestmark = pytest.mark.alone
-
 ENGINES = ("autotune", "onnxruntime", "untuned")
 QUICK = ComparisonSettings(rounds=3, round_secs=0.02, timeout_secs=60.0)
 _ORT = EntryPoint("onnxruntime", "autotune.deployment.onnxruntime_engine:OnnxRuntime", "autotune.engines")

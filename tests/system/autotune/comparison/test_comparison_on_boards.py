@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from rpc_boards import Boards
 
 import autotune
 from autotune.comparison.comparison import ComparisonSettings
 from autotune.devices.device import local_device
-
-pytestmark = pytest.mark.alone
 
 
 def test_a_board_runs_builds_by_autotune_alone(small_network: Path, tmp_path: Path) -> None:

@@ -23,8 +23,6 @@ from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs.records.measurement import Failure, FailureKind, Timing
 
-pytestmark = pytest.mark.alone
-
 _MIB = 1 << 20
 _USED = {resource.RLIMIT_AS: "VmSize:", resource.RLIMIT_DATA: "VmData:"}
 _LIMITS = [

@@ -7,11 +7,12 @@ from pathlib import Path
 import postgresql_server
 import pytest
 
-from autotune.service.documents import JobOrder, ModelOrder, QueueState, Scope
+from autotune.service.documents import JobOrder, ModelOrder, QueueState
 from autotune.service.job_list import JobFilter
 from autotune.service.job_queue import Submission
 from autotune.service.service import open_service
 from autotune.service.service_folder import ServiceFolder
+from autotune.service.token_documents import Scope
 from autotune.service.uploads import UploadRequest
 
 pytestmark = pytest.mark.skipif(postgresql_server.binaries() is None, reason="needs PostgreSQL")

@@ -74,7 +74,7 @@ def test_a_broken_model_is_refused_before_it_is_queued(tmp_path: Path) -> None:
         assert caught.value.code == model.examination.refusal.code
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [2, pytest.param(100, marks=pytest.mark.long)])
 def test_killed_at_any_moment_nothing_is_lost_and_nothing_done_twice(
     tmp_path: Path, small_network: Path, kills: int
 ) -> None:

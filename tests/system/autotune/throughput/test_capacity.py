@@ -110,15 +110,17 @@ def test_a_model_is_not_batched_where_that_changes_outputs_or_the_file_fixes_it(
     assert ("outputs differ" if reducing else "fixed") in served.notices[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at_once", [1, 4])
 def test_the_capacity_of_a_known_server_is_found(at_once: int) -> None:
     with toy_server(0.005, at_once) as url:
-        result = autotune.capacity(url, 60.0, time_secs=20.0)
+        result = autotune.capacity(url, 60.0, time_secs=40.0)
     check(result, 0.06)
     assert result.setup is None
-    # At most a rate of 200 a second for each of them, less what 60 ms of waiting and the overhead of HTTP cost.
-    assert result.expected_per_second < 200 * at_once
-    assert result.expected_per_second > 0.5 * 200 * at_once or is_disturbed(result)
+    rate = 200 * at_once
+    assert result.throughput_per_second < rate
+    # A run of 20 limits does not show a queue that grows by less than one limit meanwhile.
+    assert 0.5 * rate < result.expected_per_second < 1.05 * rate
 
 
 def test_a_server_without_the_model_is_an_error() -> None:

@@ -12,15 +12,7 @@ from starlette.testclient import TestClient
 
 from autotune.service.api.application import make_application
 from autotune.service.archive import unpack
-from autotune.service.documents import (
-    DeviceDocument,
-    Examination,
-    JobOrder,
-    ModelOrder,
-    Needs,
-    QueueState,
-    Scope,
-)
+from autotune.service.documents import DeviceDocument, Examination, JobOrder, ModelOrder, Needs, QueueState
 from autotune.service.job_files import job_text
 from autotune.service.job_queue import Claim, Progress
 from autotune.service.known_devices import KnownDevice
@@ -28,6 +20,7 @@ from autotune.service.limits import ExaminationLimits, ServiceLimits
 from autotune.service.model_shelf import file_name
 from autotune.service.service import Access, Service, open_service
 from autotune.service.service_folder import ServiceFolder
+from autotune.service.token_documents import Scope
 from search_spaces import Misuse
 
 LIMITS = ServiceLimits(upload_bytes=1000, body_bytes=2000)

@@ -69,3 +69,8 @@ def test_the_predicted_load_grows_with_instances_batch_and_limit_and_falls_with_
     assert held(1, 1, 0.01, 0.10) > usual
     assert held(1, 1, 0.02, 0.05) < usual
     assert held(1, 1, 0.06, 0.05) == 0.0
+
+
+def test_no_load_beyond_saturation_is_predicted_however_far_away_the_limit_is() -> None:
+    fast = prediction(ServingSetup(2, 1), 1e-6)
+    assert 1e6 < fast.capacity_per_second(1.0) < 2e6
