@@ -46,6 +46,7 @@ def _measured(row: Row) -> Measured:
     return row.measured
 
 
+@pytest.mark.alone
 def test_engines_are_measured_and_a_model_that_tvm_refuses_has_the_best_of_the_others(
     small_network: Path, refused_model: Path, tmp_path: Path
 ) -> None:
