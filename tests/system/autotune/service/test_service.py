@@ -24,12 +24,11 @@ from autotune.service.documents import JobOrder, ModelOrder, ModelState, Needs, 
 from search_spaces import AutotuneError
 from tuning_logs import TuningLog
 
-pytestmark = pytest.mark.alone
-
 TOY_WORKER = f"{sys.executable} {SUPPORT / 'toy_worker.py'}"
 TRIALS = 200
 
 
+@pytest.mark.alone
 def test_a_model_from_upload_to_library_by_client_and_commands(tmp_path: Path, small_network: Path) -> None:
     with running_server(tmp_path / "service") as server, Client(server.url, server.token) as client:
         model = client.examined(client.upload(small_network).id)
@@ -74,7 +73,8 @@ def test_a_broken_model_is_refused_before_it_is_queued(tmp_path: Path) -> None:
         assert caught.value.code == model.examination.refusal.code
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kills", [6, 100])
 def test_killed_at_any_moment_nothing_is_lost_and_nothing_done_twice(
     tmp_path: Path, small_network: Path, kills: int
 ) -> None:

@@ -63,6 +63,7 @@ def check(result: CapacityResult, limit_secs: float) -> None:
     assert len(result.runs) >= len(result.curve)
 
 
+@pytest.mark.long
 def test_a_model_file_is_built_for_each_batch_size_and_loaded(tmp_path: Path) -> None:
     model = network(tmp_path / "dense.onnx", "batch")
     result = autotune.capacity(model, 40.0, 0.36, 8.0, OPTIONS)
