@@ -11,10 +11,8 @@ import msgspec
 from autotune.comparison.limits import Limits, ServingRate, with_prices
 from autotune.comparison.percentiles import percentile_secs
 from autotune.comparison.result import Comparison, Row
+from autotune.devices.price import price_per_million
 from search_spaces.errors import Misuse
-
-_SECS_AN_HOUR = 3600.0
-_MILLION = 1e6
 
 
 class Limit(Enum):
@@ -104,13 +102,6 @@ def verdict(
     return DeploymentVerdict(limits, known, tuple(models))
 
 
-def dollars_per_million(price_per_hour: float | None, throughput_per_second: float) -> float | None:
-    """The price of a million inferences on a device that does nothing else; None without a price or throughput."""
-    if price_per_hour is None or throughput_per_second <= 0.0:
-        return None
-    return price_per_hour / _SECS_AN_HOUR / throughput_per_second * _MILLION
-
-
 def _by_row(rates: Iterable[ServingRate]) -> dict[tuple[str, str, str], ServingRate]:
     return {(one.model, one.device, one.engine): one for one in rates}
 
@@ -144,7 +135,7 @@ def _option(row: Row, limits: Limits, price_per_hour: float | None, rate: Servin
         row.engine,
         under_load or percentile_secs(measured.run_secs, limits.percentile),
         throughput,
-        dollars_per_million(price_per_hour, throughput),
+        price_per_million(price_per_hour, throughput),
     )
     return msgspec.structs.replace(
         option, misses=_misses(option, limits), reason=_reason(row, limits, price_per_hour, throughput)

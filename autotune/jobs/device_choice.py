@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from autotune.devices.price import price_per_million
 from autotune.jobs.status import DeviceStatus, ModelStatus, Offer
-
-_HOUR_SECS = 3600.0
 
 
 def compare_devices(models: Sequence[ModelStatus], devices: Sequence[DeviceStatus]) -> list[Offer]:
@@ -39,8 +38,7 @@ def verdict(one: Offer) -> str:
 
 
 def _offer(model: ModelStatus, device: DeviceStatus) -> Offer:
-    measured = [one for one in (model.after, model.before) if one is not None]
-    kept = min(measured, key=lambda one: one.secs, default=None)
+    kept = model.fastest
     secs = kept.secs if kept else model.estimated_secs
     # The upper end of the interval: a latency that is needed is needed for sure.
     surely = kept.high_secs if kept else secs
@@ -52,7 +50,7 @@ def _offer(model: ModelStatus, device: DeviceStatus) -> Offer:
         secs=secs,
         is_measured=kept is not None,
         price_per_hour=device.price_per_hour,
-        price_per_million=None if secs is None else 1e6 * secs * price / _HOUR_SECS,
+        price_per_million=None if secs is None else price_per_million(price, 1.0 / secs),
         needed_secs=model.needed_secs,
         is_enough=None if surely is None or model.needed_secs is None else surely <= model.needed_secs,
     )

@@ -79,6 +79,12 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     before_operators: tuple[Operator, ...] = ()
     calls: dict[str, int] = {}
 
+    @property
+    def fastest(self) -> Latency | None:
+        """The latency of the faster of the two builds; None where neither was measured."""
+        measured = [one for one in (self.after, self.before) if one is not None]
+        return min(measured, key=lambda one: one.secs, default=None)
+
 
 class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One task on one device: calls in one run of all models, trials, latencies in seconds, what is going on.

@@ -6,7 +6,7 @@ Runs in a worker process whose environment fixes the threads of TVM's pool.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import cycle, islice
 
@@ -78,8 +78,7 @@ class LoadedKernel:
         read, as other weights went through the caches since.
         """
         function, flushed = self._function, np.zeros(flush_bytes, np.uint8)
-        turns = with_cold_weights(self._arrays, self._weights, self._cache_bytes)
-        arguments = cycle([[_tensor(array) for array in turn] for turn in turns])
+        arguments = self._arguments_of_calls()
         inputs = [(array.data, array.data.copy()) for array in self._activations]
 
         def run(number: int) -> float:
@@ -95,6 +94,11 @@ class LoadedKernel:
             return secs / number
 
         return run
+
+    def _arguments_of_calls(self) -> Iterator[list[tvm.runtime.Tensor]]:
+        """The arguments of one call after the other; weights are copied only once there is a call."""
+        turns = with_cold_weights(self._arrays, self._weights, self._cache_bytes)
+        yield from cycle([[_tensor(array) for array in turn] for turn in turns])
 
     def forget_inputs(self) -> None:
         """Has the inputs drawn again for the next kernel."""

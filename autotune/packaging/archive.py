@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -17,10 +13,11 @@ from autotune.packaging.description_header import description_header
 from autotune.packaging.licenses import licenses
 from autotune.packaging.metadata import Metadata
 from autotune.packaging.package import PackageContents, stored_arrays
+from autotune.packaging.tarball import Member, write_tarball
 from search_spaces.errors import StorageError
-from tuning_logs.atomic_file import atomically
 
 _EXAMPLE = ("CMakeLists.txt", "main.cpp", "packaged_model.h", "README.md")
+_COMPRESSION = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +32,7 @@ class Archive:
         path = folder / archive_name(contents.metadata)
         top = contents.metadata.module
         try:
-            with (
-                atomically(path) as scratch,
-                scratch.open("wb") as stream,
-                # Neither the time nor the scratch file's name goes into the file.
-                gzip.GzipFile("", "wb", 6, stream, mtime=0) as packed,
-                tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
-            ):
-                for name, data in _files(contents):
-                    _add(archive, f"{top}/{name}", data)
+            write_tarball(path, ((f"{top}/{name}", data) for name, data in _files(contents)), _COMPRESSION)
         except OSError as error:
             raise StorageError(
                 f"the archive could not be written to {path}: {error}", code="AT803"
@@ -56,16 +45,7 @@ def archive_name(metadata: Metadata) -> str:
     return f"{metadata.module}-{metadata.version}-linux_{metadata.requires.machine}.tar.gz"
 
 
-def _add(archive: tarfile.TarFile, name: str, data: bytes | Path) -> None:
-    info = tarfile.TarInfo(name)
-    info.mode = 0o755 if name.endswith(".so") else 0o644
-    source: IO[bytes] = data.open("rb") if isinstance(data, Path) else io.BytesIO(data)
-    with source:
-        info.size = data.stat().st_size if isinstance(data, Path) else len(data)
-        archive.addfile(info, source)
-
-
-def _files(contents: PackageContents) -> Iterator[tuple[str, bytes | Path]]:
+def _files(contents: PackageContents) -> Iterator[Member]:
     templates = resources.files("autotune.packaging").joinpath("templates")
     for name in _EXAMPLE:
         yield name, templates.joinpath(name).read_bytes()

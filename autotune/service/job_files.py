@@ -98,8 +98,7 @@ def results_of(status: JobStatus, order: JobOrder, shelf: ModelShelf) -> list[Re
     trials = {one.connection: one.trials for one in status.devices}
     found = []
     for model in status.models:
-        measured = [one for one in (model.after, model.before) if one is not None]
-        kept = min(measured, key=lambda one: one.secs, default=None)
+        kept = model.fastest
         if kept is None or model.name not in rows:
             continue
         row = rows[model.name]

@@ -23,8 +23,7 @@ def verdicts(status: JobStatus, needs: Mapping[str, Needs]) -> tuple[OfferVerdic
 
 
 def _verdict(offer: Offer, model: ModelStatus, needs: Needs) -> OfferVerdict:
-    measured = [one for one in (model.after, model.before) if one is not None]
-    kept = min(measured, key=lambda one: one.secs, default=None)
+    kept = model.fastest
     secs = kept.secs if kept else offer.secs
     # A need is held for sure: by the upper end of the interval.
     surely = kept.high_secs if kept else secs

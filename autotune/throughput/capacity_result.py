@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from autotune.devices.price import price_per_million
 from autotune.throughput.load_point import LoadPoint
 from autotune.throughput.screening import Screened
 from autotune.throughput.serving_setup import ServingSetup
 
 #: Of the document; a field that changes its meaning raises it.
 SCHEMA = 1
-_SECS_AN_HOUR = 3600.0
-_MILLION = 1e6
 
 
 class CapacityResult(msgspec.Struct, frozen=True):
@@ -51,20 +50,13 @@ class CapacityResult(msgspec.Struct, frozen=True):
     @property
     def dollars_per_million(self) -> float | None:
         """The price of a million requests at the throughput; None without a price, or where nothing holds."""
-        return dollars_per_million(self.price_per_hour, self.throughput_per_second)
+        return price_per_million(self.price_per_hour, self.throughput_per_second)
 
     @property
     def gain(self) -> float | None:
         """The expected load by that of one request after the other; None where the latter is none."""
         alone = self.one_after_the_other_per_second
         return self.expected_per_second / alone if alone > 0.0 else None
-
-
-def dollars_per_million(price_per_hour: float | None, per_second: float) -> float | None:
-    """The price of a million requests; None without a price or without throughput."""
-    if price_per_hour is None or per_second <= 0.0:
-        return None
-    return price_per_hour / _SECS_AN_HOUR / per_second * _MILLION
 
 
 def result_document(result: CapacityResult) -> dict[str, object]:

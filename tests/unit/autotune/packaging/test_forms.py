@@ -7,7 +7,6 @@ import base64
 import csv
 import hashlib
 import io
-import sys
 import tarfile
 import time
 import zipfile
@@ -17,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from package_contents import made_contents
+from shipped_imports import expect_imports
 
 from autotune.packaging.archive import Archive
 from autotune.packaging.description_header import description_header
@@ -106,14 +106,4 @@ def test_an_archive_has_no_paths_outside_its_folder(tmp_path: Path) -> None:
 
 
 def test_what_ships_imports_itself_and_what_a_wheel_requires_alone() -> None:
-    modules = shipped_modules()
-    allowed = {*sys.stdlib_module_names, "numpy", "tvm_ffi", "ml_dtypes", "msgspec"}
-    for name, text in modules.items():
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.ImportFrom):
-                if node.level:
-                    assert f"{node.module}.py" in modules, name
-                else:
-                    assert (node.module or "").split(".")[0] in allowed, (name, node.module)
-            elif isinstance(node, ast.Import):
-                assert {one.name.split(".")[0] for one in node.names} <= allowed, name
+    expect_imports(shipped_modules(), {"numpy", "tvm_ffi", "ml_dtypes", "msgspec"})

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 from package_contents import made_contents
 from repository import ROOT
+from shipped_imports import expect_imports
 
 from autotune.packaging.server_modules import PINNED_REQUIREMENTS, SERVER_REQUIREMENTS, server_modules
 from autotune.packaging.server_package import ServerPackage
@@ -17,17 +16,7 @@ from autotune.packaging.wheel import Wheel
 
 
 def test_modules_import_each_other_relatively_and_what_the_extra_installs() -> None:
-    modules = server_modules()
-    allowed = {*sys.stdlib_module_names, "numpy", "starlette", "uvicorn", "prometheus_client"}
-    for name, text in modules.items():
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.ImportFrom):
-                if node.level:
-                    assert f"{node.module}.py" in modules, name
-                else:
-                    assert (node.module or "").split(".")[0] in allowed, (name, node.module)
-            elif isinstance(node, ast.Import):
-                assert {one.name.split(".")[0] for one in node.names} <= allowed, name
+    expect_imports(server_modules(), {"numpy", "starlette", "uvicorn", "prometheus_client"})
 
 
 def test_a_container_gets_the_versions_that_are_tested() -> None:

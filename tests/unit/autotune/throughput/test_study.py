@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from autotune.throughput.arrivals import Seconds
-from autotune.throughput.capacity_result import CapacityResult, dollars_per_million, result_document
+from autotune.throughput.capacity_result import CapacityResult, result_document
 from autotune.throughput.confirmation import Confirmation, RunSettings
 from autotune.throughput.load_run import End, LoadRun, StopRule
 from autotune.throughput.queue_simulation import simulate
@@ -144,9 +144,3 @@ def test_a_result_is_a_document_with_its_price() -> None:
     assert document["gain"] == result.gain
     assert result.notices == ("a notice",)
     assert msgspec.json.decode(msgspec.json.encode(result), type=CapacityResult) == result
-
-
-def test_there_is_no_price_without_one_or_without_throughput() -> None:
-    assert dollars_per_million(None, 10.0) is None
-    assert dollars_per_million(1.0, 0.0) is None
-    assert dollars_per_million(3.6, 1000.0) == pytest.approx(1.0)
