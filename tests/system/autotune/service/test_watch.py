@@ -204,8 +204,9 @@ def test_the_pages_are_used_by_keyboard(browser: Browser, address: str) -> None:
         expect(seen.page.locator("h1")).to_have_text("Operators")
         press(seen.page, "Tab", "Skip to the content")
         seen.page.keyboard.press("Enter")
+        expect(seen.page.locator("main")).to_be_focused()
         seen.page.keyboard.press("Tab")
-        assert seen.page.evaluate("document.activeElement.className") == "scroll"
+        expect(seen.page.locator(".scroll").first).to_be_focused()
         seen.page.keyboard.press("Tab")
         seen.page.keyboard.press("Enter")
         expect(seen.page.locator("#again")).to_be_visible()
@@ -223,4 +224,4 @@ def test_commands_are_copied(browser: Browser, address: str) -> None:
 def press(page: Page, key: str, name: str) -> None:
     """Presses a key, and expects the focus on a link of that name."""
     page.keyboard.press(key)
-    assert page.evaluate("document.activeElement.textContent") == name
+    expect(page.locator("*:focus")).to_have_text(name)
