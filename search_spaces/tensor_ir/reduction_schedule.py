@@ -5,7 +5,7 @@ Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, prod
 from typing import Any
 
@@ -115,7 +115,7 @@ def _tile(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
         if not any(uses(index, stage.spatial[place]) for each in with_columns for index in each)
     ]
     piece = piece_of(stage, column)
-    lanes = VectorUnit(lanes_of(stage, unit), unit.registers, unit.scalar_registers, unit.cores)
+    lanes = replace(unit, lanes=lanes_of(stage, unit))
     return register_tile(
         Columns(piece, piece == column.extent and _keeps_busy(prod(extent for _, extent in rows), unit)),
         Rows(tuple(reversed(shared or rows)), bool(shared), _uneven(rows, piece, unit)),

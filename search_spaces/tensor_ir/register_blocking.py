@@ -119,7 +119,7 @@ class RegisterBlocking:
                 for height in _divisors(extents[axis] if axis < column else 1, _TALLEST):
                     rows = height * block.rows[axis]
                     sums = rows * vectors
-                    if sums + vectors + self._unit.scalar_registers <= self._unit.registers:
+                    if self._unit.holds(rows, vectors):
                         tile = [1] * len(extents)
                         tile[axis] = height
                         tile[column] = width

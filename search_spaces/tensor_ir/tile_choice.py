@@ -62,7 +62,7 @@ def register_tile(columns: Columns, rows: Rows, unit: VectorUnit) -> RegisterTil
         for vectors, lanes, filled in _widths(columns, unit):
             sums = height * vectors
             loads = (height if lanes > 1 else 0) + vectors if rows.are_alike else sums
-            if sums + vectors + unit.scalar_registers > unit.registers:
+            if not unit.holds(height, vectors):
                 continue
             busy = min(1.0, sums / _IN_FLIGHT) * min(1.0, sums / loads)
             merit = (round(busy * whole * filled, 2), sums / (height + vectors))

@@ -21,6 +21,8 @@ from search_spaces.tensor_ir.vector_unit import VectorUnit
 
 #: Of the rows, how many more the last tile could have in the time that it takes.
 _MOST_IDLE = 0.08
+#: The time of a load beside a multiply-add's, most of which it runs next to.
+_LOAD_COST = 0.5
 #: Makes TVM split a loop where a condition in it turns false, so that the condition is gone from all but the end.
 _CUT = "pragma_loop_partition_hint"
 
@@ -59,11 +61,12 @@ def _row_and_tiles(block: Any, unit: VectorUnit) -> tuple[int, int, int] | None:
     if not fitting:
         return None
 
-    def loads_a_row(cut: tuple[int, int]) -> float:
+    def secs_a_row(cut: tuple[int, int]) -> float:
         extent, height = rows[cut[0]], cut[1]
-        return (1 + idle_rows(extent % height) / extent) * (height + VECTORS) / height
+        loads = (height + VECTORS) / (height * VECTORS)
+        return (1 + idle_rows(extent % height) / extent) * (1 + _LOAD_COST * loads)
 
-    row, height = min(fitting, key=loads_a_row)
+    row, height = min(fitting, key=secs_a_row)
     return row, -(-rows[row] // height), height
 
 

@@ -19,7 +19,7 @@ from tvm import tirx
 from search_spaces.tensor_ir.float_lanes import LANES, Float32Lanes
 
 #: Of the code that the rules make: times of other versions are not comparable.
-VECTOR_MATH_VERSION = "2"
+VECTOR_MATH_VERSION = "3"
 # Of the rules; higher than TVM's own.
 _LEVEL = 100
 _LOG2_E, _LN2_HIGH, _LN2_LOW = 1.44269504088896341, 0.693359375, -2.12194440e-4
@@ -228,7 +228,26 @@ def register_vector_math() -> None:
         attribute = "FLegalize" if name in _LEGALIZED else "FLowerIntrinsic"
         operator = tvm.ir.Op.get(f"tirx.{name}")
         fallback = operator.get_attr(f"llvm.{attribute}") or operator.get_attr(f"default.{attribute}")
-        tvm.ir.register_op_attr(f"tirx.{name}", f"llvm.{attribute}", _lowering(rule, fallback), _LEVEL)
+        if not operator.get_attr("TVectorizable"):
+            # TVM would make a loop of scalar calls before it asks for the rule.
+            tvm.ir.register_op_attr(operator.name, "TVectorizable", True, _LEVEL)
+            fallback = _lane_by_lane(fallback)
+        tvm.ir.register_op_attr(operator.name, f"llvm.{attribute}", _lowering(rule, fallback), _LEVEL)
+
+
+def _lane_by_lane(lower: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Lowers a call on vectors as scalar calls whose results are put together."""
+
+    def lower_lanes(call: Any) -> Any:
+        base, _, lanes = str(call.ty.dtype).partition(LANES)
+        if not lanes:
+            return lower(call)
+        values = [tirx.Shuffle([call.args[0]], [lane]) for lane in range(int(lanes))]
+        return tirx.Shuffle(
+            [lower(tirx.call_intrin(base, call.op, value)) for value in values], list(range(int(lanes)))
+        )
+
+    return lower_lanes
 
 
 def _lowering(

@@ -88,7 +88,7 @@ def test_nothing_is_drafted_where_there_is_no_block_of_results() -> None:
 
 def test_parallel_tasks_keep_the_cores_about_equally_busy() -> None:
     space = space_of(te.create_prim_func(te_workload.matmul(96, 96, 96)))
-    blocking = RegisterBlocking(space.sketches[0].decisions, VectorUnit(16, 32, 0, 3), {})
+    blocking = RegisterBlocking(space.sketches[0].decisions, VectorUnit(16, 32, 2, True, 3), {})
     rng = np.random.default_rng(0)
     for _ in range(20):
         answers = blocking.draw(rng)

@@ -94,6 +94,14 @@ def test_vectors_call_no_function_of_the_c_library(unit: str, name: str) -> None
 
 
 @pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_vectors_fill_whole_registers(name: str) -> None:
+    target = tvm_target(Target.parse(ELSEWHERE["AVX-512"]))
+    code = tvm.tirx.build(program(name, "float32", 64), target=target).inspect_source("asm")
+    assert re.search(r"v(?:mul|fmadd\d*|sqrt|add)ps\s.*%zmm", code)
+    assert not re.search(r"v(?:mul|fmadd\d*|sqrt|add)ps\s.*%ymm", code)
+
+
+@pytest.mark.parametrize("name", list(FUNCTIONS))
 def test_half_floats_are_computed_in_float32(name: str, target: Target) -> None:
     x = np.linspace(0.01, 8, 512).astype(np.float16)
     np.testing.assert_allclose(
