@@ -36,6 +36,7 @@ from search_spaces.errors import AutotuneError, Misuse, StorageError
 from search_spaces.fork_lock import graph_lock
 from search_spaces.space import Candidate
 from search_spaces.target import Target
+from search_spaces.tensor_ir.loop_partition import with_cut_loops
 from search_spaces.tensor_ir.modules import is_cpu, tvm_target
 from tuning_logs.atomic_file import atomically
 from tuning_logs.exchange.metaschedule_database import database
@@ -165,7 +166,9 @@ def compile(  # noqa: PLR0913 - public since 0.1
     if is_cpu(target):
         texts[THREADS] = str(threads_of(target))
     packed.update(_with_texts(texts))
-    built = relax.build(packed, target=compiled_for, relax_pipeline=_to_executable(compiled_for))
+    built = relax.build(
+        with_cut_loops(packed), target=compiled_for, relax_pipeline=_to_executable(compiled_for)
+    )
     library = _library(built, target)
     executable = Executable(library) if plan is None else DynamicExecutable(library, plan)
     to_pack, left = _count_packs(split), _count_packs(packed)
@@ -180,7 +183,9 @@ def compile_any_size(path: Path, inputs: DynamicInputs, target: Target) -> Libra
     """
     lowered = merged({FALLBACK: lower(import_any_size(path, inputs), target)})
     compiled_for = tvm_target(target)
-    built = relax.build(lowered, target=compiled_for, relax_pipeline=_to_executable(compiled_for))
+    built = relax.build(
+        with_cut_loops(lowered), target=compiled_for, relax_pipeline=_to_executable(compiled_for)
+    )
     return _library(built, target)
 
 

@@ -7,11 +7,10 @@ from typing import Any
 
 from tvm import s_tir, tirx
 
+from search_spaces.tensor_ir.loop_partition import CUT
 from search_spaces.tensor_ir.stage import Axis, Stage, is_var, volume
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
-#: Makes TVM split a loop where a condition in it turns false, so that the condition is gone from all but the end.
-CUT = "pragma_loop_partition_hint"
 #: Rows of results for each of which a copied element is read; with fewer the copy costs more than it saves.
 _LEAST_ROWS = 16
 

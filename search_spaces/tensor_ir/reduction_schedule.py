@@ -11,7 +11,8 @@ from typing import Any
 
 from tvm import s_tir
 
-from search_spaces.tensor_ir.column_padding import CUT, pad_columns
+from search_spaces.tensor_ir.column_padding import pad_columns
+from search_spaces.tensor_ir.loop_partition import CUT
 from search_spaces.tensor_ir.partial_sums import with_partial_sums
 from search_spaces.tensor_ir.reduction_operands import (
     is_own,

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from search_spaces.errors import IllegalSchedule
+from search_spaces.tensor_ir.loop_partition import CUT
 
 _PREFIX: Final = "zlib64:"
 # A trace has a few KB of JSON.
@@ -46,7 +47,7 @@ _Kind = (
         "StorageAlign",
     ]
 )
-_ANNOTATIONS: Final = ("meta_schedule.", "software_pipeline_", "pragma_loop_partition_hint")
+_ANNOTATIONS: Final = ("meta_schedule.", "software_pipeline_", CUT)
 _SAMPLING: Final = get_args(_Sampling)
 
 _Number = Annotated[int, Meta(ge=-(2**31), lt=2**31)] | float | bool | None

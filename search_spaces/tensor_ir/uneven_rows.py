@@ -15,6 +15,7 @@ import tvm
 from tvm import s_tir
 from tvm.s_tir.schedule import Instruction, InstructionKind, LoopRV, Trace
 
+from search_spaces.tensor_ir.loop_partition import CUT
 from search_spaces.tensor_ir.operand_packing import SPATIAL, tiled_block, uses
 from search_spaces.tensor_ir.register_blocking import VECTORS, idle_rows, tile_heights
 from search_spaces.tensor_ir.vector_unit import VectorUnit
@@ -23,8 +24,6 @@ from search_spaces.tensor_ir.vector_unit import VectorUnit
 _MOST_IDLE = 0.08
 #: The time of a load beside a multiply-add's, most of which it runs next to.
 _LOAD_COST = 0.5
-#: Makes TVM split a loop where a condition in it turns false, so that the condition is gone from all but the end.
-_CUT = "pragma_loop_partition_hint"
 
 
 def with_uneven_rows(module: tvm.IRModule, unit: VectorUnit, traces: Iterable[Any]) -> list[Any]:
@@ -110,7 +109,7 @@ def _cut(trace: Any, block: str, row: int, count: int, height: int) -> Any:
         if decision is not None:
             decisions[found[-1]] = decision
         if _is(each, "Reorder", levels[-1]):
-            found.append(_instruction("Annotate", [levels[1], 1], [_CUT], []))
+            found.append(_instruction("Annotate", [levels[1], 1], [CUT], []))
     return Trace(found, decisions)
 
 

@@ -1,0 +1,55 @@
+"""Loops of a model's functions, whose variables have 64 bits, are split where a condition in them turns false."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import tvm
+from tvm import te
+
+from search_spaces.target import Target
+from search_spaces.tensor_ir.loop_partition import CUT, with_cut_loops
+from search_spaces.tensor_ir.modules import tvm_target
+
+
+def rows_of_six(bits: str) -> tvm.IRModule:
+    """Doubles 20 numbers in pieces of six, the last of which has two."""
+    given = te.placeholder((tvm.tirx.const(20, bits),), name="x")
+    doubled = te.compute(given.shape, lambda i: given[i] + given[i], name="y")
+    schedule = tvm.s_tir.Schedule(te.create_prim_func([given, doubled]))
+    [loop] = schedule.get_loops(schedule.get_sblock("y"))
+    piece, _ = schedule.split(loop, [None, 6])
+    schedule.annotate(piece, CUT, 1)
+    return schedule.mod
+
+
+def compiled(module: tvm.IRModule, target: Target) -> tuple[tvm.runtime.Module, list[str]]:
+    """The module built, and its loops right after TVM split them."""
+    loops: list[str] = []
+
+    @tvm.instrument.pass_instrument
+    class Reading:
+        def run_after_pass(self, module: tvm.IRModule, info: tvm.transform.PassInfo) -> None:
+            if info.name == "s_tir.LoopPartition":
+                loops.extend(re.findall(r"for .* in (.*):", module.script()))
+
+    with tvm.transform.PassContext(opt_level=3, instruments=[Reading()]):
+        return tvm.tirx.build(module, target=tvm_target(target)), loops
+
+
+@pytest.mark.parametrize("bits", ["int32", "int64"])
+def test_the_end_is_a_loop_of_its_own(target: Target, bits: str) -> None:
+    built, loops = compiled(with_cut_loops(rows_of_six(bits)), target)
+    assert loops == ["T.grid(3, 6)", "range(6)"]
+    x = np.arange(20, dtype=np.float32)
+    y = tvm.runtime.tensor(np.zeros_like(x))
+    built["main"](tvm.runtime.tensor(x), y)
+    np.testing.assert_array_equal(y.numpy(), x + x)
+
+
+def test_functions_without_such_loops_are_left_as_they_are() -> None:
+    given = te.placeholder((4,), name="x")
+    module = tvm.IRModule({"main": te.create_prim_func([given, te.compute((4,), lambda i: given[i] + 1)])})
+    assert with_cut_loops(module)["main"].same_as(module["main"])
