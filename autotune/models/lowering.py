@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import tvm
 from tvm import relax
 
@@ -14,6 +17,7 @@ from autotune.models.passes.channel_shuffles import with_channels_last_shuffles
 from autotune.models.passes.channels_last import with_channels_last
 from autotune.models.passes.constant_layouts import with_constant_layouts
 from autotune.models.passes.maxima_and_minima import with_maxima_and_minima
+from autotune.models.passes.padded_softmax import legalize_softmax
 from autotune.models.passes.split_convolutions import with_split_convolutions
 from autotune.models.passes.winograd import Choice, where_expected, with_winograd
 from autotune.models.shape_plan import FALLBACK, function_of
@@ -86,10 +90,19 @@ def _legalized_for_cpu(module: tvm.IRModule, target: tvm.target.Target, choice: 
     unit = vector_unit(target)
     shuffled = with_channels_last_shuffles(module)
     full = with_full_vectors(with_split_convolutions(shuffled), unit)
-    return _legalized(with_winograd(with_constant_layouts(full), unit, choice), target)
+    transformed = with_winograd(with_constant_layouts(full), unit, choice)
+    return _legalized(transformed, target, {"relax.nn.softmax": legalize_softmax})
 
 
-def _legalized(module: tvm.IRModule, target: tvm.target.Target) -> tvm.IRModule:
-    """The module with its operators as calls of tensor programs, and constants in the layouts that they are read in."""
-    passes = [*relax.pipeline.library_dispatch_passes(target), relax.transform.LegalizeOps()]
+def _legalized(
+    module: tvm.IRModule, target: tvm.target.Target, own: Mapping[str, Callable[..., Any]] | None = None
+) -> tvm.IRModule:
+    """The module with its operators as calls of tensor programs, and constants in the layouts that they are read in.
+
+    own: functions that make these calls in place of TVM's, by the operator's name.
+    """
+    passes = [
+        *relax.pipeline.library_dispatch_passes(target),
+        relax.transform.LegalizeOps(dict(own or {})),
+    ]
     return tvm.transform.Sequential(passes)(with_constant_layouts(module))

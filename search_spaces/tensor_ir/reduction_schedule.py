@@ -185,6 +185,8 @@ def _tile_loops(
     if is_even and not pack_weights(schedule, stage, column, tile.width) and _keeps_busy(blocks, unit):
         packed = operand_to_pack(stage, column, tile.width)
     within = 1 if packed is not None else _panel(stage, blocks, tile, unit) if is_even else blocks
+    if _is_cut_off(schedule, stage) and _keeps_busy(prod(extent or 1 for extent in outer.tasks), unit):
+        within = blocks  # one task has all columns, so that only its last block is cut off
     factors = [blocks // within, within, tile.vectors, tile.lanes]
     first, panel, *vectors = schedule.split(loops[column.var], factors)
     schedule.reorder(first, *outer.even, *outer.uneven, panel, *reductions, *outer.rows, *vectors)
@@ -199,6 +201,13 @@ def _tile_loops(
         schedule.compute_at(copy, task)
         _vectorize(schedule, [schedule.get_loops(copy)[-1]], tile)
     return panel
+
+
+def _is_cut_off(schedule: s_tir.Schedule, stage: Stage) -> bool:
+    """Whether what follows keeps fewer columns than were computed, see `pad_columns`."""
+    consumers = [read_stage(schedule, block) for block in schedule.get_consumers(stage.block)]
+    mine = stage.spatial[-1].extent or 0
+    return any(each is not None and (each.spatial[-1].extent or mine) < mine for each in consumers)
 
 
 def _fused(schedule: s_tir.Schedule, loops: list[Any]) -> Any:

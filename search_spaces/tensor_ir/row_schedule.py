@@ -6,10 +6,11 @@ from typing import Any
 
 from tvm import s_tir
 
+from search_spaces.tensor_ir.loop_partition import CUT
 from search_spaces.tensor_ir.partial_sums import partial_sums, vectorize_lanes
 from search_spaces.tensor_ir.spatial_schedule import is_enough, lanes_of
 from search_spaces.tensor_ir.stage import Stage, is_contiguous, is_var, read_stage, volume
-from search_spaces.tensor_ir.tile_choice import vector_lanes
+from search_spaces.tensor_ir.tile_choice import row_lanes
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
 
@@ -107,7 +108,9 @@ def _vectorize(schedule: s_tir.Schedule, stage: Stage, loops: Any, unit: VectorU
     extent = schedule.get(loops[-1]).extent
     if not hasattr(extent, "value") or not is_contiguous(stage.writes[0][1], column):
         return
-    lanes = vector_lanes(int(extent), lanes_of(stage, unit))
+    lanes = row_lanes(int(extent), lanes_of(stage, unit))
     if lanes > 1 and len(loops) > 1:
-        _, inner = schedule.split(loops[-1], [None, lanes])
+        vectors, inner = schedule.split(loops[-1], [None, lanes])
         schedule.vectorize(inner)
+        if int(extent) % lanes or stage.branches:
+            schedule.annotate(vectors, CUT, 1)

@@ -101,6 +101,12 @@ def vector_lanes(extent: int, most: int) -> int:
     return min(extent & -extent, most) if extent > 0 else 1
 
 
+def row_lanes(extent: int, most: int) -> int:
+    """Lanes of the vectors along a row; what does not fill a last one is computed one by one, where that is less."""
+    even = vector_lanes(extent, most)
+    return most if extent // most and extent // most + extent % most < extent // even else even
+
+
 def divisors(number: int) -> list[int]:
     """All of them, in ascending order."""
     return sorted(outer for outer, _ in factorizations(number, 2, -1))
