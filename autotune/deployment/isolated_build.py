@@ -18,6 +18,7 @@ from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
+from autotune.workers.room import require_storage
 from search_spaces import AutotuneError, Misuse, Target
 from search_spaces.errors import StorageError, last_line
 from tuning_logs import DeviceFingerprint, TuningLog, read_log
@@ -67,6 +68,7 @@ def build_apart(request: BuildRequest, server: ForkServer | None = None) -> Buil
     with lasting_worker(WorkerNeeds(__name__), server) as pool:
         [reply] = pool.map([(Call(_build, (request,)), _TIMEOUT_SECS)])
     if not isinstance(reply, Returned):
+        require_storage(reply.message, request.library.parent)
         raise AutotuneError(f"expected {request.model.name} to build, found {reply.message}", code="AT703")
     if isinstance(reply.value, AutotuneError):
         raise reply.value
