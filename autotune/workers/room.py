@@ -31,9 +31,9 @@ def require_storage(message: str, folder: Path) -> None:
 
     message: of the fault.
     """
+    require_room(folder)
     if is_storage_fault(message):
         raise _refusal(folder, words_of_storage(message))
-    require_room(folder)
 
 
 def is_storage_fault(text: str) -> bool:

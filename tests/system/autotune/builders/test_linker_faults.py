@@ -84,7 +84,7 @@ def test_a_linker_that_is_gone_is_named_and_found_again(
     linker: FailingLinker, builder: LocalBuilder, space: TensorIRSpace
 ) -> None:
     away = linker.path.rename(linker.path.with_name("away"))
-    with pytest.raises(AutotuneError, match="found no '.*linker' on the PATH") as error:
+    with pytest.raises(AutotuneError, match=r"found no '.*linker' on the PATH") as error:
         builder.build([space.apply(space.default)])
     assert error.value.code == "AT701"
     away.rename(linker.path)
