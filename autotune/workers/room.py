@@ -12,7 +12,11 @@ from search_spaces.errors import StorageError
 _LEAST_BYTES = 1 << 20
 _ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 # The system's words, which programs that workers start print as well, and those of Python's tempfile.
-_SIGNS = (*(os.strerror(number).lower() for number in _ERRORS), "no usable temporary directory")
+_NO_FOLDER = "no usable temporary directory"
+_SIGNS = (*(os.strerror(number).lower() for number in _ERRORS), _NO_FOLDER)
+
+#: What to do where no folder for temporary files can be written to.
+TEMPORARY_FOLDER_REMEDY = "name a folder that can be written to with the variable TMPDIR"
 
 
 def require_room(folder: Path) -> None:
@@ -43,6 +47,11 @@ def is_storage_fault(text: str) -> bool:
     """
     lowered = text.lower()
     return any(sign in lowered for sign in _SIGNS)
+
+
+def is_without_temporary_folder(text: str) -> bool:
+    """Whether a message is that of Python where no folder for temporary files can be written to."""
+    return _NO_FOLDER in text.lower()
 
 
 def words_of_storage(message: str) -> str:
