@@ -34,7 +34,7 @@ def require_linker(linker: str) -> None:
 
 
 def check_link_fault(message: str, linker: str, scratch: Path) -> None:
-    """Raises AutotuneError where a build failed for a linker that is gone, or links nothing at all any more.
+    """Raises AutotuneError where a build failed for a linker that is gone, or links nothing at all.
 
     message: of the failure; scratch: a folder to try the linker in.
     """
@@ -51,7 +51,7 @@ def check_link_fault(message: str, linker: str, scratch: Path) -> None:
         probe.unlink(missing_ok=True)
     if found is not None:
         raise AutotuneError(
-            f"expected {linker} to link kernels as before, found that it links nothing any more: {found}; "
+            f"expected {linker} to link kernels, found that it does not even link an empty file: {found}; "
             "repair the compiler, and start again to go on",
             code="AT808",
         )

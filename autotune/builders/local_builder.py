@@ -89,7 +89,7 @@ class LocalBuilder(Closeable):
         """Compiles the candidates in parallel; one that does not compile is a Failure.
 
         No worker runs when this returns, so that measuring is undisturbed. Raises StorageError where the scratch
-        directory's disk is full or fails, AutotuneError where the linker is gone or links nothing any more.
+        directory's disk is full or fails, AutotuneError where the linker is gone or links nothing.
         """
         return [built for built in self._build(candidates, 1.0) if built is not None]
 
