@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from rpc_boards import Boards
 
-from autotune.deployment import board_model
 from autotune.deployment.board_model import BoardModelRunner
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.model_runner import model_runner
@@ -21,7 +20,6 @@ from autotune.deployment.referee import Referee
 from autotune.deployment.side_by_side import ModelComparison
 from autotune.devices.connection import Rpc
 from autotune.devices.device import local_device, remote_device
-from autotune.jobs import engine as job_engine
 from autotune.jobs.engine import JobEngine
 from autotune.jobs.job_file import JobRequest, ModelRequest
 from autotune.jobs.model_builds import ModelBuilds
@@ -35,13 +33,6 @@ from search_spaces import AutotuneError, Target
 from tuning_logs import TuningLog
 
 pytestmark = pytest.mark.alone
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Builds are run in few turns at the end of a job: which is faster is looked at elsewhere."""
-    monkeypatch.setattr(job_engine, "_TURNS", 3)
-    monkeypatch.setattr(board_model, "_WAIT_SECS", 5.0)
 
 
 @pytest.fixture(scope="module")
