@@ -6,13 +6,13 @@ that rewrites them, once, and the kernel that reads the result: only the latter 
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import tvm
 from tvm import relax
 
 from autotune.builders.artifact import Compiled, PrepackedWeight
+from autotune.builders.linker import link
 from search_spaces.target import Target
 from search_spaces.tensor_ir.loop_partition import with_cut_loops
 from search_spaces.tensor_ir.modules import load, tvm_target
@@ -31,12 +31,9 @@ def compile_kernel(module: str, outputs: int, target: Target, library: Path, lin
     code = library.with_suffix(".o")
     built.write_to_file(str(code))
     try:
-        command = [linker, "-shared", "-o", str(library), str(code)]
-        linked = subprocess.run(command, capture_output=True, text=True, check=False)
+        link(linker, code, library)
     finally:
-        code.unlink()
-    if linked.returncode != 0:
-        raise RuntimeError(f"{linker} could not link the kernel: {linked.stderr.strip()}")
+        code.unlink(missing_ok=True)
     return Compiled(prepacked)
 
 

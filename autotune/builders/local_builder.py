@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import NamedTuple
 from autotune.builders.artifact import Artifact
 from autotune.builders.cpu_build import compile_kernel
 from autotune.builders.gpu_build import KEEP_SOURCE, compile_gpu_kernel
+from autotune.builders.linker import check_link_fault, require_linker
 from autotune.machine.allowance import read_allowance
 from autotune.workers.closeable import Closeable
 from autotune.workers.failure import failure_of
@@ -20,10 +20,9 @@ from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Reply, Returned
-from autotune.workers.room import require_room
+from autotune.workers.room import require_storage
 from autotune.workers.threads import compiler_threads
 from search_spaces.config import Config, baseline_config
-from search_spaces.errors import AutotuneError
 from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir.modules import TensorSpec, dump, load, signature
@@ -60,12 +59,7 @@ class LocalBuilder(Closeable):
         linker: str = "cc",
         server: ForkServer | None = None,
     ) -> None:
-        if shutil.which(linker) is None:
-            raise AutotuneError(
-                f"expected a C compiler to link kernels with, found no {linker!r} on the PATH; "
-                "install gcc or clang, or name the linker",
-                code="AT701",
-            )
+        require_linker(linker)
         allowance = read_allowance()
         memory_bytes = min(memory_bytes, allowance.memory_bytes)
         self._timeout_secs = timeout_secs
@@ -95,7 +89,7 @@ class LocalBuilder(Closeable):
         """Compiles the candidates in parallel; one that does not compile is a Failure.
 
         No worker runs when this returns, so that measuring is undisturbed. Raises StorageError where the scratch
-        directory's disk is full.
+        directory's disk is full or fails, AutotuneError where the linker is gone or links nothing.
         """
         return [built for built in self._build(candidates, 1.0) if built is not None]
 
@@ -154,7 +148,8 @@ class LocalBuilder(Closeable):
             )
         for rest in (library, library.with_suffix(".o")):
             rest.unlink(missing_ok=True)
-        require_room(library.parent)
+        require_storage(reply.message, library.parent)
+        check_link_fault(reply.message, self._linker, library.parent)
         return failure_of(reply, reply.secs, FailureKind.BUILD_TIMEOUT, FailureKind.BUILD_ERROR)
 
 

@@ -15,6 +15,7 @@ from autotune.cli.crash_report import VARIABLE, crash_report
 from autotune.cli.lazy_commands import Command, command_group
 from autotune.cli.memory_refusal import memory_refusal, require_memory
 from autotune.cli.streams import open_streams
+from autotune.workers.room import TEMPORARY_FOLDER_REMEDY, is_without_temporary_folder
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.printable_text import printable
 
@@ -122,6 +123,8 @@ app = command_group(
 )
 
 
+# ONNX Runtime reports its use and keeps an identifier in the home folder, or complains on stderr that it cannot.
+_WITHOUT_TELEMETRY = ("ORT_DISABLE_TELEMETRY", "1")
 # A class of Click, which some versions of Typer bring along under a name of their own.
 _UsageError: Any = typer.BadParameter.__base__
 
@@ -133,6 +136,7 @@ def main() -> None:
     unforeseen one goes into a file, or with AUTOTUNE_TRACEBACK=1 to stderr.
     """
     open_streams()
+    os.environ.setdefault(*_WITHOUT_TELEMETRY)
     try:
         _run()
     except AutotuneError as error:
@@ -175,7 +179,8 @@ def refusal(error: OSError) -> AutotuneError:
     where = error.filename
     reason = error.strerror or str(error) or type(error).__name__
     place = f" at {where}" if where else ""
-    return AutotuneError(f"expected the system to do as asked, found{place}: {reason}", code="AT807")
+    remedy = f"; {TEMPORARY_FOLDER_REMEDY}" if is_without_temporary_folder(reason) else ""
+    return AutotuneError(f"expected the system to do as asked, found{place}: {reason}{remedy}", code="AT807")
 
 
 def _print(error: AutotuneError) -> None:

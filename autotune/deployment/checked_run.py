@@ -13,7 +13,7 @@ from autotune.deployment.samples import Sample
 from autotune.deployment.side_by_side import TimingSettings, TrialRun, trial_run
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.model import Model
-from search_spaces.errors import AutotuneError
+from search_spaces.errors import AutotuneError, StorageError
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ def checked_run(
     try:
         reference = reference_for(network.path, network.shapes, threads)
         referee = find_referee(reference, network.inputs, SEED, samples=samples)
+    except StorageError:
+        raise
     except AutotuneError as error:
         return CheckedRun(trial, (f"{network.name} is not compared with its reference: {error}",))
     mistake = referee.judge(trial.outputs).mistake

@@ -31,7 +31,7 @@ from autotune.models.model import Model
 from autotune.models.onnx_file import InputSpec
 from autotune.models.shape_plan import FALLBACK
 from autotune.models.task_extraction import calls, has_graph
-from autotune.workers.room import require_room
+from autotune.workers.room import require_storage
 from search_spaces.errors import AutotuneError, Misuse, StorageError
 from search_spaces.fork_lock import graph_lock
 from search_spaces.space import Candidate
@@ -113,13 +113,13 @@ class Build:
         return path
 
     def _export(self, library: Path, linker: str) -> None:
-        """Raises RuntimeError where the linker fails, and StorageError where that is because the disk is full."""
+        """Raises RuntimeError where the linker fails, and StorageError where that is for want of room on disk."""
         try:
             self.executable.library.vm_executable.export_library(
                 str(library), fcompile=cc.cross_compiler(linker)
             )
-        except RuntimeError:
-            require_room(library.parent)
+        except RuntimeError as error:
+            require_storage(str(error), library.parent)
             raise
 
 

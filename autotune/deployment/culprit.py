@@ -27,6 +27,7 @@ from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import WorkerPool, lasting_worker
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
+from autotune.workers.room import require_storage
 from search_spaces.errors import AutotuneError, last_line
 from search_spaces.target import Target
 from tuning_logs import TuningLog
@@ -77,6 +78,7 @@ def _reason(
     if isinstance(reply, Returned):
         found: str | None = reply.value
         return found
+    require_storage(reply.message, folder)
     return f"building or running it fails: {reply.message}"
 
 

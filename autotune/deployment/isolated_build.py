@@ -18,8 +18,9 @@ from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
+from autotune.workers.room import require_storage
 from search_spaces import AutotuneError, Misuse, Target
-from search_spaces.errors import StorageError, last_line
+from search_spaces.errors import last_line
 from tuning_logs import DeviceFingerprint, TuningLog, read_log
 
 T = TypeVar("T")
@@ -62,11 +63,13 @@ def build_apart(request: BuildRequest, server: ForkServer | None = None) -> Buil
     """Builds in a new process. server: forks it; by default one of its own.
 
     Raises Misuse, with the node of the model's file, where the model cannot be built, StorageError where the library
-    cannot be written or the log cannot be read, and AutotuneError where the process does not live to say so.
+    cannot be written or the log cannot be read, and AutotuneError where there is no linker or the process does not live
+    to say so.
     """
     with lasting_worker(WorkerNeeds(__name__), server) as pool:
         [reply] = pool.map([(Call(_build, (request,)), _TIMEOUT_SECS)])
     if not isinstance(reply, Returned):
+        require_storage(reply.message, request.library.parent)
         raise AutotuneError(f"expected {request.model.name} to build, found {reply.message}", code="AT703")
     if isinstance(reply.value, AutotuneError):
         raise reply.value
@@ -74,7 +77,7 @@ def build_apart(request: BuildRequest, server: ForkServer | None = None) -> Buil
     return result
 
 
-def _build(request: BuildRequest) -> BuildResult | Misuse | StorageError:
+def _build(request: BuildRequest) -> BuildResult | AutotuneError:
     secs: dict[str, float] = {}
     try:
         model = _timed(secs, "import", lambda: _imported(request))
@@ -89,7 +92,7 @@ def _build(request: BuildRequest) -> BuildResult | Misuse | StorageError:
             static = model.largest if isinstance(model, DynamicModel) else model
             raise _refusal(static, request.target, error) from error
         _timed(secs, "link", lambda: built.save(request.library, request.linker))
-    except (Misuse, StorageError) as error:
+    except AutotuneError as error:
         return error
     return BuildResult(built.coverage, secs, built.runtime_packs)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,10 +26,12 @@ from autotune.models.onnx_file import InputSpec, Shape, read
 from autotune.models.origin import Origins, origins_of, with_named_nodes
 from autotune.models.shape_plan import ShapePlan
 from autotune.workers.fork_server import ForkServer
-from search_spaces.errors import AutotuneError, Misuse
+from search_spaces.errors import AutotuneError, Misuse, StorageError
 
 # One short round: the outputs count, the latency is a first look.
 _ROUND_SECS = 0.05
+# Codes of errors with which the process that builds or runs a model ends.
+_FAULTS_OF_MODELS = ("AT703", "AT704")
 
 
 @dataclass(frozen=True)
@@ -74,17 +77,13 @@ def preflight(
     samples: files of inputs to compare them on as well, see `autotune.deployment.samples.read_samples`;
     server: forks the processes that do; by default one of each.
     Raises Misuse, with the node of the model's file where one fails alone, for a model that does not build, does not
-    run, or computes something else.
+    run, or computes something else, and AutotuneError where something else is to blame, as a log or a linker.
     """
     steps = _Steps()
     specs = read_inputs(request.model, request.shapes)
     given = read_samples(samples, specs)
-    try:
+    with _blaming_the_model(request, server):
         built = build_apart(request, server)
-    except Misuse:
-        raise
-    except AutotuneError as error:
-        raise _blamed(request, server, str(error)) from error
     steps.secs.update(built.secs)
     steps.end("start processes")
     steps.secs["start processes"] -= sum(built.secs.values())
@@ -95,6 +94,8 @@ def preflight(
     try:
         reference = reference_for(request.model, request.shapes, threads)
         referee = find_referee(reference, specs, SEED, server, given)
+    except StorageError:
+        raise
     except AutotuneError as error:
         notices = (f"{request.model.name} is not compared with its reference: {error}",)
     if referee is not None:
@@ -157,10 +158,19 @@ def _check_sizes(request: BuildRequest, plan: ShapePlan, threads: int, server: F
 def _trial(
     request: BuildRequest, settings: TimingSettings, server: ForkServer | None, samples: tuple[Sample, ...]
 ) -> TrialRun:
-    try:
+    with _blaming_the_model(request, server):
         engine = SavedModel(request.library.absolute(), request.model.stem, settings.threads)
         return trial_run(engine, settings, server, samples)
+
+
+@contextmanager
+def _blaming_the_model(request: BuildRequest, server: ForkServer | None) -> Iterator[None]:
+    """Turns the end of the process that builds or runs a model into an error that names the node to blame."""
+    try:
+        yield
     except AutotuneError as error:
+        if error.code not in _FAULTS_OF_MODELS:
+            raise
         raise _blamed(request, server, str(error)) from error
 
 

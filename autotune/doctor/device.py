@@ -35,7 +35,7 @@ def check_device(url: str) -> Iterator[Finding]:
         return
     try:
         speedup = thread_speedup(device)
-    except AutotuneError as error:
+    except (AutotuneError, OSError) as error:
         yield Finding(
             f"device {url}", Health.PROBLEM, str(error), "see what it says; fewer threads: local?threads=1"
         )

@@ -18,6 +18,7 @@ import msgspec
 from autotune.devices.machine_state import MachineState, MachineWatch
 from autotune.machine.allowance import Allowance, read_allowance
 from autotune.tuning.provenance import utc_now
+from autotune.workers.room import TEMPORARY_FOLDER_REMEDY
 from search_spaces.tensor_ir.tvm_version import PINS
 
 _GIB = 1 << 30
@@ -50,10 +51,12 @@ def check_machine(output: Path, sys: Path = Path("/sys")) -> Iterator[Finding]:
     watch = MachineWatch(sys)
     allowance = read_allowance()
     yield from check_pins(PINS)
-    yield check_compiler("C compiler", "cc", ".c")
-    yield check_compiler("C++ compiler", "c++", ".cpp")
+    temporary = check_temporary_folder()
+    if temporary.health is not Health.PROBLEM:
+        yield check_compiler("C compiler", "cc", ".c")
+        yield check_compiler("C++ compiler", "c++", ".cpp")
     yield check_folder("output folder", output)
-    yield check_folder("temporary folder", Path(tempfile.gettempdir()))
+    yield temporary
     yield check_memory(allowance.free_bytes)
     yield from check_allowance(allowance)
     yield check_governors(sys)
@@ -117,6 +120,15 @@ def check_folder(what: str, folder: Path) -> Finding:
         else "make room: a long job wants 5 GiB for logs, builds and scratch files"
     )
     return Finding(what, health, f"{folder}: {free / _GIB:.1f} GiB free", remedy)
+
+
+def check_temporary_folder() -> Finding:
+    """Checks that there is a folder for temporary files with room; nothing can be compiled without."""
+    what = "temporary folder"
+    try:
+        return check_folder(what, Path(tempfile.gettempdir()))
+    except FileNotFoundError as error:
+        return Finding(what, Health.PROBLEM, str(error), TEMPORARY_FOLDER_REMEDY)
 
 
 def check_memory(available: int) -> Finding:

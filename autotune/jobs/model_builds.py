@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -24,12 +25,15 @@ from autotune.deployment.reference import find_referee, reference_for
 from autotune.deployment.samples import read_samples
 from autotune.devices.device import Device, local_device
 from autotune.jobs.job_file import ModelRequest
+from autotune.jobs.patient_log import Patience
 from autotune.jobs.status import Latency, ModelStatus, Operator
 from autotune.models.model import read_inputs
 from autotune.workers.fork_server import ForkServer
 from search_spaces.errors import AutotuneError, StorageError
 from tuning_logs.atomic_file import atomically
 from tuning_logs.selection.significance import median_interval
+
+T = TypeVar("T")
 
 # A first look at the latency.
 _ROUND_SECS = 0.05
@@ -51,7 +55,7 @@ class ModelBuilds:
     """Checks the models of a job, builds them in its folder, and measures them where `open_runner` runs them.
 
     folder: None for a job that only searches, whose models are checked and nothing else;
-    server: forks the processes for it; by default one of each.
+    server: forks the processes for it; by default one of each; patience: waits for the log, by default not at all.
     """
 
     def __init__(
@@ -60,8 +64,10 @@ class ModelBuilds:
         log: str,
         open_runner: Callable[[Device], ModelRunner] = model_runner,
         server: ForkServer | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._folder, self._log, self._open_runner, self._server = folder, log, open_runner, server
+        self._patience = patience
         self._referees: dict[_ModelKey, Referee | None] = {}
 
     @property
@@ -81,11 +87,11 @@ class ModelBuilds:
         library = self._library(status, "before")
         build = self._request(request, device, library)
         if device.is_here and not device.target.is_gpu:
-            found = preflight(build, device.threads, self._server, request.samples)
+            found = self._patiently(lambda: preflight(build, device.threads, self._server, request.samples))
             coverage, first_secs, secs = found.coverage, found.latency.secs, found.build_secs
         else:
             found, started = self._check(request), time.monotonic()
-            coverage = build_apart(build, self._server).coverage
+            coverage = self._build(build)
             place = self._open_runner(device)
             taken = place.measure(
                 SavedModel(library.absolute(), "before", device.threads), found.inputs, 1, _ROUND_SECS
@@ -116,7 +122,7 @@ class ModelBuilds:
         where the model does not build or run, StorageError where the library cannot be written.
         """
         old, new = self._library(status, "before"), self._library(status, "after")
-        coverage = build_apart(self._request(request, device, new), self._server).coverage
+        coverage = self._build(self._request(request, device, new))
         referee, specs = self._referee(request), read_inputs(request.path, request.largest_shapes)
         builds = [
             SavedModel(one.absolute(), name, device.threads)
@@ -154,6 +160,13 @@ class ModelBuilds:
         taken = _FEWEST_TURNS if run_secs > _SLOW_SECS else turns
         return 1.5 * (status.before_secs or 0.0) + taken * (0.5 + 4 * run_secs)
 
+    def _build(self, build: BuildRequest) -> Coverage:
+        return self._patiently(lambda: build_apart(build, self._server)).coverage
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Makes a call that reads the log, once that answers."""
+        return call() if self._patience is None else self._patience.wait_for(call)
+
     def _check(self, request: ModelRequest) -> Preflight:
         return check_file(request.path, request.largest_shapes, server=self._server, samples=request.samples)
 
@@ -166,6 +179,8 @@ class ModelBuilds:
             try:
                 reference = reference_for(request.path, request.largest_shapes, local_device().threads)
                 self._referees[key] = find_referee(reference, specs, SEED, self._server, samples)
+            except StorageError:
+                raise
             except AutotuneError:
                 self._referees[key] = None
         return self._referees[key]

@@ -148,12 +148,15 @@ def open_job(
         found = resume(request, log)
         if found.earlier is None:
             check_budget(plan)
-        patience = Patience(lambda error: job.wait(error), lambda: job.is_over)
+        # Files answer at once or never.
+        patience = (
+            Patience(lambda error: job.wait(error), lambda: job.is_over) if is_url(request.log) else None
+        )
         engine = make_engine(
             plan,
-            PatientLog(log, patience) if is_url(request.log) else log,
+            PatientLog(log, patience) if patience else log,
             found.run_prefix,
-            ModelBuilds(request.output, request.log, server=server),
+            ModelBuilds(request.output, request.log, server=server, patience=patience),
             found.earlier,
             started=started,
             spent_secs=found.spent_secs,

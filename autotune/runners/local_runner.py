@@ -23,7 +23,7 @@ from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
-from autotune.workers.room import require_room
+from autotune.workers.room import require_storage
 from autotune.workers.threads import kernel_threads
 from search_spaces.errors import AutotuneError
 from search_spaces.target import Target
@@ -96,7 +96,7 @@ class LocalRunner(Closeable):
 
         Within the call, each task's best_secs follows the best seen. Raises AutotuneError where a task's
         untuned program has never run: measure the space's default config first; and StorageError where the disk with
-        the reference outputs is full.
+        the reference outputs is full or fails.
         """
         if artifacts and self._drift.baseline_secs is None:
             self._time_reference()
@@ -146,7 +146,7 @@ class LocalRunner(Closeable):
         [reply] = self._pool.map([(call, self._limits.secs_for(artifact))])
         outcome = Outcome(*reply.value) if isinstance(reply, Returned) else failed(artifact, reply)
         if isinstance(outcome.measurement, Failure):
-            require_room(Path(self._scratch.name))
+            require_storage(outcome.measurement.message, Path(self._scratch.name))
         self._references.note(artifact, outcome)
         note_best(best, artifact, outcome)
         return outcome

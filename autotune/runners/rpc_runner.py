@@ -33,6 +33,7 @@ from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Died, Reply, Returned
+from autotune.workers.room import require_storage
 from search_spaces.errors import AutotuneError
 from search_spaces.target import Target
 from tuning_logs.records.measurement import Failure, FailureKind
@@ -178,6 +179,7 @@ class RpcRunner(Closeable):
         """The outcome, None where the candidate is to be tried again."""
         if not isinstance(reply, Returned):
             self._answered = time.monotonic()
+            require_storage(reply.message, Path(self._scratch.name))
             return failed(artifact, reply)
         match reply.value:
             case Lost() as lost:

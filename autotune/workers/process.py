@@ -15,7 +15,8 @@ from typing import Any
 from autotune.workers.child import OutputTail, resident_bytes, signal_group
 from autotune.workers.fork_server import ForkServer, WorkerNeeds, WorkerStatus
 from autotune.workers.reply import Died, OverMemory, Raised, Reply, Returned, TimedOut
-from search_spaces.errors import AutotuneError
+from autotune.workers.room import is_storage_fault, words_of_storage
+from search_spaces.errors import AutotuneError, StorageError
 
 _BOOT_SECS = 60.0
 # A process that is killed is gone in no time, unless the system is stuck.
@@ -70,9 +71,7 @@ class WorkerProcess:
         """The process id, once there is one. Raises AutotuneError where the process cannot start."""
         pid = self._status.pid(_BOOT_SECS)
         if pid is None:
-            raise AutotuneError(
-                f"expected a worker process to start, but {self._death(0.0).message}", code="AT804"
-            )
+            raise _start_error(self._death(0.0).message)
         return pid
 
     @property
@@ -113,11 +112,7 @@ class WorkerProcess:
         if starting:
             if not isinstance(reply, Returned):
                 self.kill()
-                raise AutotuneError(
-                    f"expected a worker process to start, but {reply.message}; "
-                    "check that TVM can be imported and that there is memory for it",
-                    code="AT804",
-                )
+                raise _start_error(reply.message)
             return None
         return reply
 
@@ -190,6 +185,21 @@ class WorkerProcess:
             # It closed its end and lingers: as good as dead, by its own doing.
             return Died(0, "the process closed its connection", secs)
         return Died(returncode, self._output.text(), secs)
+
+
+def _start_error(found: str) -> AutotuneError:
+    """The error for a process that did not start: of the storage that it needs, else of the machine."""
+    if is_storage_fault(found):
+        return StorageError(
+            f"expected a worker process to start, found {words_of_storage(found)}; make room for temporary files, "
+            "or name another folder for them with the variable TMPDIR, and start again to go on",
+            code="AT803",
+        )
+    return AutotuneError(
+        f"expected a worker process to start, but {found}; "
+        "check that TVM can be imported and that there is memory for it",
+        code="AT804",
+    )
 
 
 def _fork(

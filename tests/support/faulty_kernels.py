@@ -111,7 +111,12 @@ BUILD_FAULTS = {
     "abort": ("kill -ABRT $PPID", FailureKind.BUILD_ERROR, "SIGABRT"),
     "hang": ("kill -STOP $PPID", FailureKind.BUILD_TIMEOUT, "more than 3 s"),
     "linker hang": ("sleep 1000", FailureKind.BUILD_TIMEOUT, "more than 3 s"),
-    "linker error": ("echo no such luck >&2; exit 1", FailureKind.BUILD_ERROR, "no such luck"),
+    # It goes on linking other files.
+    "linker error": (
+        'case "$*" in *.o) echo no such luck >&2; exit 1;; esac',
+        FailureKind.BUILD_ERROR,
+        "no such luck",
+    ),
     "memory growth": (
         "exec yes $(head -c 4000 /dev/zero | tr '\\0' x)",
         FailureKind.OUT_OF_MEMORY,

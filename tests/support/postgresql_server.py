@@ -22,52 +22,75 @@ def binaries() -> Path | None:
     return Path(on_path).parent if on_path and shutil.which("initdb") else None
 
 
-@contextlib.contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """Runs the server of a folder of binaries, and gives its address without a database."""
-    # It refuses to run as root.
-    user = next(filter(_exists, ("postgres", "nobody"))) if os.geteuid() == 0 else None
-    home = Path(tempfile.mkdtemp(prefix="autotune-postgresql-"))
-    try:
-        if user:
-            shutil.chown(home, user)
-        data = home / "data"
+class PostgresqlServer:
+    """A server that can be stopped and started again, with what it holds. home: its folder, which it owns."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self._folder, self._home = folder, home
+        # It refuses to run as root.
+        self._user = next(filter(_exists, ("postgres", "nobody"))) if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(home, self._user)
         options = ["--auth=trust", "--username=tuner", "--encoding=UTF8", "--no-sync", "--locale=C"]
+        self._data = home / "data"
         subprocess.run(
-            [folder / "initdb", f"--pgdata={data}", *options],
-            user=user,
+            [folder / "initdb", f"--pgdata={self._data}", *options],
+            user=self._user,
             cwd=home,
             check=True,
             capture_output=True,
         )
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        with (home / "server.log").open("wb") as output:
-            process = subprocess.Popen(
-                [folder / "postgres", "-D", data, "-k", home, "-h", "127.0.0.1", "-p", str(port)],
-                user=user,
-                cwd=home,
+            self._port = probe.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """The URL without a database."""
+        return f"postgresql://tuner@127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Starts it, and waits until it answers."""
+        with (self._home / "server.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                [
+                    self._folder / "postgres",
+                    *("-D", self._data, "-k", self._home, "-h", "127.0.0.1", "-p", str(self._port)),
+                ],
+                user=self._user,
+                cwd=self._home,
                 stdout=output,
                 stderr=output,
             )
+        deadline = time.monotonic() + 60
+        ready = [self._folder / "pg_isready", "-h", "127.0.0.1", "-p", str(self._port)]
+        while subprocess.run(ready, capture_output=True).returncode:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self._home / "server.log").read_text())
+            time.sleep(0.05)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Ends it at once, whoever is still connected; how: SIGQUIT leaves it no time to write anything down."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(60)
+            self._process = None
+
+
+@contextlib.contextmanager
+def server(folder: Path) -> Iterator[PostgresqlServer]:
+    """Runs the server of a folder of binaries."""
+    home = Path(tempfile.mkdtemp(prefix="autotune-postgresql-"))
+    try:
+        running = PostgresqlServer(folder, home)
         try:
-            _wait(folder, port, process, home)
-            yield f"postgresql://tuner@127.0.0.1:{port}"
+            running.start()
+            yield running
         finally:
-            process.send_signal(signal.SIGINT)  # at once, whoever is still connected
-            process.wait(60)
+            running.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
-
-
-def _wait(folder: Path, port: int, process: "subprocess.Popen[bytes]", home: Path) -> None:
-    deadline = time.monotonic() + 60
-    ready = [folder / "pg_isready", "-h", "127.0.0.1", "-p", str(port)]
-    while subprocess.run(ready, capture_output=True).returncode:
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError((home / "server.log").read_text())
-        time.sleep(0.1)
 
 
 def _exists(name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from search_spaces.errors import AutotuneError
+from search_spaces.errors import StorageError
 from tuning_logs.file.record_index import RecordIndex
 from tuning_logs.format.definitions import Definitions
 from tuning_logs.format.line import Line, RecordLine, UnreadableLine, bare, decode_line, whole_end
@@ -86,18 +86,18 @@ class Contents:
             self.unreported += 1
 
     def records(self, rows: Rows) -> Iterator[TuningRecord]:
-        """The records that the rows stand for. Raises AutotuneError where the file was changed meanwhile."""
+        """The records that the rows stand for. Raises StorageError where the file was changed meanwhile."""
         return map(self.record, rows)
 
     def record(self, row: np.void) -> TuningRecord:
-        """The record that a row stands for. Raises AutotuneError where the file was changed meanwhile."""
+        """The record that a row stands for. Raises StorageError where the file was changed meanwhile."""
         offset, size = int(row["offset"]), int(row["size"])
         try:
             line = decode_line(bare(self.source.at(offset, size)))
         except UnreadableLine:
             line = None
         if not isinstance(line, RecordLine):
-            raise AutotuneError(
+            raise StorageError(
                 f"expected the record that was at byte {offset} when the log was opened, found that the file "
                 f"was changed since; open the log again",
                 code="AT206",

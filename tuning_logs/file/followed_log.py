@@ -10,7 +10,7 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 from search_spaces.decision import Answer
-from search_spaces.errors import AutotuneError
+from search_spaces.errors import StorageError
 from tuning_logs.file.follower import FileTail
 from tuning_logs.file.log import TuningLog
 from tuning_logs.file.log_file import LogFile
@@ -87,7 +87,7 @@ class FollowedLog(TuningLog):
     def answers(self, rows: Rows) -> Iterator[Answers]:
         """The configs of rows, and nothing else of their lines: several times as fast as their records.
 
-        Raises AutotuneError where the file was changed meanwhile.
+        Raises StorageError where the file was changed meanwhile.
         """
         return (one.config for one in self._fields(rows, _CONFIG))
 
@@ -100,7 +100,7 @@ class FollowedLog(TuningLog):
             try:
                 yield decoder.decode(self._contents.source.at(offset, size))
             except msgspec.MsgspecError as error:
-                raise AutotuneError(
+                raise StorageError(
                     f"expected the record that was at byte {offset} when the log was opened, found that the file "
                     "was changed since; open the log again",
                     code="AT206",

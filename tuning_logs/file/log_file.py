@@ -12,7 +12,7 @@ import tempfile
 import weakref
 import zlib
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, BinaryIO, Final
 
 from search_spaces.errors import Misuse, StorageError
 from tuning_logs.file.lock import WriterLock
@@ -168,7 +168,7 @@ class LogFile:
 def _unpacked(path: Path) -> int:
     """The descriptor of a nameless file with what a compressed one holds."""
     try:
-        with gzip.open(path) as packed, tempfile.TemporaryFile() as plain:
+        with gzip.open(path) as packed, _scratch_file(path) as plain:
             left = _MOST_UNPACKED + _MOST_PACKED * path.stat().st_size
             while block := packed.read(_BLOCK):
                 left -= len(block)
@@ -180,6 +180,17 @@ def _unpacked(path: Path) -> int:
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise Misuse(
             f"expected a whole file in gzip's format at {path}, found: {error}", code="AT201"
+        ) from error
+
+
+def _scratch_file(path: Path) -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        raise StorageError(
+            f"expected a folder for temporary files to unpack {path} in, found: {error.strerror}; "
+            "name one that can be written to with the variable TMPDIR",
+            code="AT807",
         ) from error
 
 

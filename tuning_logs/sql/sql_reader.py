@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import sqlalchemy
 from sqlalchemy import select
 
-from search_spaces.errors import AutotuneError, Misuse
+from search_spaces.errors import Misuse, StorageError
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.workload import Workload
@@ -52,11 +52,11 @@ class SqlReader:
         self._defined: dict[str, Workload | DeviceFingerprint | Job | TraceLine | str] = {}
 
     def record(self, number: int) -> TuningRecord:
-        """The record of a number. Raises AutotuneError where it cannot be read."""
+        """The record of a number. Raises StorageError where it cannot be read."""
         rows = self._store.rows(select(*LINE_COLUMNS).where(RECORDS.c.id == number))
         for record in self.records(rows):
             return record
-        raise AutotuneError(
+        raise StorageError(
             f"expected record {number} of {self._store.name} to be readable, found damage: "
             f"{self.damage[-1].reason if self.damage else 'it is gone'}; delete that row",
             code="AT206",

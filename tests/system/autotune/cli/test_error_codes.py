@@ -26,6 +26,7 @@ from tables import table
 
 import autotune
 from autotune.boards.server import BoardServer
+from autotune.builders.linker import check_link_fault
 from autotune.builders.local_builder import LocalBuilder
 from autotune.cli.commands import bench, build, capacity
 from autotune.cli.commands.log import verify
@@ -528,7 +529,7 @@ def _(case: Case) -> None:
 @raises("AT703")
 def _(case: Case) -> None:
     case.dead_worker(isolated_build)
-    isolated_build.build_apart(SimpleNamespace(model=Path("model.onnx")))  # type: ignore[arg-type]
+    isolated_build.build_apart(SimpleNamespace(model=Path("model.onnx"), library=case.folder / "x.so"))  # type: ignore[arg-type]
 
 
 @raises("AT704")
@@ -685,6 +686,11 @@ def _(case: Case) -> None:
 @raises("AT807")
 def _(case: Case) -> None:
     raise refusal(OSError(errno.EMFILE, "Too many open files", str(case.folder)))
+
+
+@raises("AT808")
+def _(case: Case) -> None:
+    check_link_fault("false could not link the kernel: ", "false", case.folder)
 
 
 def _application(case: Case, *scopes: Scope) -> Client:

@@ -15,11 +15,13 @@ from tvm import relax
 
 import autotune
 from autotune.deployment import culprit, preflight
+from autotune.deployment.isolated_build import BuildRequest
 from autotune.deployment.referee import Referee
 from autotune.jobs import model_builds
 from autotune.models.origin import with_named_nodes
 from autotune.workers.reply import Died, Returned
 from search_spaces import Misuse
+from search_spaces.errors import StorageUnreachable
 from tests.support.command_line import run_here
 
 
@@ -47,6 +49,14 @@ def test_a_sound_model_passes_with_what_each_step_took(small_network: Path) -> N
     assert min(found.secs.values()) >= 0
     assert found.latency.secs > 0
     assert sum(row.calls for row in found.coverage.rows) >= 5
+
+
+def test_a_log_that_does_not_answer_is_not_the_models_fault(small_network: Path, tmp_path: Path) -> None:
+    device = autotune.local_device()
+    log = "postgresql://tuner@127.0.0.1:1/none"
+    request = BuildRequest(small_network, {}, device.target, device.fingerprint, log, tmp_path / "model.so")
+    with pytest.raises(StorageUnreachable, match=r"postgresql://tuner@127\.0\.0\.1:1/none to do as"):
+        preflight.preflight(request, device.threads)
 
 
 def wrong_for_samples(*arguments: Any, find: Callable[..., Referee] = preflight.find_referee) -> Referee:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy
@@ -43,6 +44,19 @@ def test_a_compiler_has_to_make_a_library_that_loads(tmp_path: Path, monkeypatch
     found = check_compiler("C compiler", "cc", ".c")
     assert found.health is Health.PROBLEM
     assert "out of order" in found.found
+
+
+def test_without_a_temporary_folder_the_doctor_says_so_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc"])
+    found = {one.what: one for one in (*check_machine(tmp_path), *check_device("local?threads=1"))}
+    assert found["temporary folder"].health is Health.PROBLEM
+    assert "TMPDIR" in found["temporary folder"].remedy
+    assert found["device local?threads=1"].health is Health.PROBLEM
+    assert "temporary" in found["device local?threads=1"].found
+    assert "memory" in found
 
 
 def test_a_folder_that_cannot_be_written_to_is_a_problem(tmp_path: Path) -> None:

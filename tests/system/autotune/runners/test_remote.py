@@ -21,6 +21,7 @@ from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.connection import Rpc
 from autotune.devices.device import Device, local_device, parse_device, remote_device
 from autotune.devices.rpc_tracker import registered_boards
+from autotune.runners import rpc_runner
 from autotune.runners.drift import DriftMonitor
 from autotune.runners.rpc_runner import BoardOptions, RpcRunner
 from autotune.runners.runner import TrialLimits
@@ -186,8 +187,13 @@ def test_a_stranger_on_the_port_does_not_disturb(
 
 
 def test_several_boards_share_the_work_and_a_lost_one_costs_nothing(
-    boards: Boards, builder: LocalBuilder, space: TensorIRSpace, tmp_path: Path
+    boards: Boards,
+    builder: LocalBuilder,
+    space: TensorIRSpace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(rpc_runner, "_WAIT_SECS", 2.0)
     first, second = boards.start("pair"), boards.start("pair")
     waiting = "static int calls; if (!calls++) usleep(1500000);"
     with RpcRunner(Rpc(boards.tracker, "pair"), BoardOptions(2)) as runner:
@@ -219,8 +225,9 @@ def test_a_tracker_that_comes_back_finds_its_boards_again(tmp_path: Path) -> Non
 
 
 def test_without_boards_a_run_ends_with_advice(
-    boards: Boards, builder: LocalBuilder, space: TensorIRSpace
+    boards: Boards, builder: LocalBuilder, space: TensorIRSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rpc_runner, "_WAIT_SECS", 1.0)
     with (
         RpcRunner(
             Rpc(boards.tracker, "nobody"),

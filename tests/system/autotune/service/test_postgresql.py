@@ -21,8 +21,8 @@ pytestmark = pytest.mark.skipif(postgresql_server.binaries() is None, reason="ne
 def test_tokens_models_and_jobs_are_kept_in_postgresql(tmp_path: Path) -> None:
     binaries = postgresql_server.binaries()
     assert binaries is not None
-    with postgresql_server.server(binaries) as url:
-        service = open_service(ServiceFolder(tmp_path / "service"), f"{url}/postgres")
+    with postgresql_server.server(binaries) as server:
+        service = open_service(ServiceFolder(tmp_path / "service"), f"{server.address}/postgres")
         made = service.tokens.create("test", [Scope.READ])
         assert service.tokens.check(made.secret) is not None
         for _ in range(2):

@@ -25,12 +25,16 @@ from search_spaces import AutotuneError
 from tuning_logs import TuningLog
 
 TOY_WORKER = f"{sys.executable} {SUPPORT / 'toy_worker.py'}"
+QUICK_WORKER = f"{sys.executable} {SUPPORT / 'quick_worker.py'}"
 TRIALS = 200
 
 
 @pytest.mark.alone
 def test_a_model_from_upload_to_library_by_client_and_commands(tmp_path: Path, small_network: Path) -> None:
-    with running_server(tmp_path / "service") as server, Client(server.url, server.token) as client:
+    with (
+        running_server(tmp_path / "service", QUICK_WORKER) as server,
+        Client(server.url, server.token) as client,
+    ):
         model = client.examined(client.upload(small_network).id)
         assert model.state is ModelState.READY, model
         assert {one.name for one in model.examination.operators} >= {"Conv", "Relu", "Gemm"}

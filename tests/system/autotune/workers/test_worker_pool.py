@@ -8,17 +8,21 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 from small_pools import PID, pool_of
 
+from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Died, OverMemory, Raised, Returned, TimedOut
+from search_spaces.errors import AutotuneError, StorageError
 
 pytestmark = pytest.mark.alone
 
+GIB = 1 << 30
 SPIN = "import time; ends = time.process_time() + {cpu_secs}\nwhile time.process_time() < ends: pass"
 
 
@@ -176,3 +180,25 @@ def test_closing_ends_every_process_and_can_be_repeated() -> None:
     pool.close()
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert pool.pids == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("OSError(28, 'No space left on device', '/tmp/x')", "AT803"),
+        ("FileNotFoundError(2, \"No usable temporary directory found in ['/tmp', '/']\")", "AT803"),
+        ("ImportError('no such library')", "AT804"),
+    ],
+)
+def test_a_worker_that_storage_keeps_from_starting_is_no_fault_of_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, code: str
+) -> None:
+    (tmp_path / "spoilt.py").write_text(f"raise {fault}")
+    monkeypatch.syspath_prepend(tmp_path)
+    with (
+        WorkerPool(1, WorkerNeeds("spoilt"), GIB, GIB) as pool,
+        pytest.raises(AutotuneError, match="expected a worker process to start") as error,
+    ):
+        pool.map([(PID, 10.0)])
+    assert error.value.code == code
+    assert isinstance(error.value, StorageError) == (code == "AT803")

@@ -29,8 +29,8 @@ def postgresql_server():
     folder = binaries()
     if folder is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    with server(folder) as address:
-        yield address
+    with server(folder) as running:
+        yield running.address
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

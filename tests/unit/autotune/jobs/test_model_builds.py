@@ -21,8 +21,11 @@ from autotune.devices.roofline import Roof, Roofline, bandwidth, higher, ideal
 from autotune.jobs import model_builds
 from autotune.jobs.job_file import ModelRequest
 from autotune.jobs.model_builds import ModelBuilds, latency
+from autotune.jobs.patient_log import Patience
 from autotune.jobs.status import ModelStatus
 from autotune.testing.toy_machine import DEVICE
+from autotune.workers.fork_server import ForkServer
+from search_spaces.errors import StorageUnreachable
 from tuning_logs import Check
 
 REQUEST = ModelRequest(Path("model.onnx"), "model", ("toy",))
@@ -132,6 +135,26 @@ def test_a_build_that_computes_something_else_is_not_kept(
     assert schedules(status) == [
         ("default schedule", "the tuned build computes something else: output 0: off by one")
     ]
+
+
+def test_builds_wait_for_a_log_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = job(tmp_path, monkeypatch, [2.0] * 20, [1.0] * 20)
+    build, notes, away = model_builds.build_apart, list[str](), [StorageUnreachable("away")] * 2
+
+    def unreachable_at_first(request: BuildRequest, server: ForkServer | None = None) -> BuildResult:
+        if away:
+            raise away.pop()
+        return build(request, server)
+
+    monkeypatch.setattr(model_builds, "build_apart", unreachable_at_first)
+    patience = Patience(lambda error: notes.append(str(error)), lambda: False)
+    patient = ModelBuilds(
+        tmp_path, "log.jsonl", lambda _device: Bench((2.0,) * 20, (1.0,) * 20, None), patience=patience
+    )
+    monkeypatch.setattr(Patience, "_pause", lambda *_: None)
+    patient.before(REQUEST, DEVICE, first)
+    status, _ = patient.after(REQUEST, DEVICE, first, 10, lambda: 0.0)
+    assert (kept(status), notes) == ("after", ["away", "away"])
 
 
 @given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1), st.text())

@@ -1,0 +1,60 @@
+"""Commands where neither the home, nor the working directory, nor the temporary folder can be written to."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from repository import ROOT
+
+# The whole tree is read-only for the command, but for one file system in memory.
+READ_ONLY = """
+mount --make-rprivate / && mount -t tmpfs tmpfs "$WRITABLE" && mount -o remount,ro,bind / || exit 99
+cd / && exec "$@"
+"""
+
+
+def run_read_only(writable: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command line where the folder alone, which is empty, can be written to."""
+    command = ["unshare", "-m", "bash", "-c", READ_ONLY, "bash", sys.executable, "-m", "autotune.cli.main"]
+    home = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), "/root")
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [*command, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **home, "PYTHONPATH": paths, "WRITABLE": str(writable), **environment},
+    )
+    if done.returncode in (1, 99) and ("unshare" in done.stderr or done.returncode == 99):
+        pytest.skip("mounting needs root")
+    return done
+
+
+@pytest.mark.long
+def test_a_temporary_folder_is_all_that_commands_need(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    arguments = (
+        "tune",
+        "--op",
+        "matmul:16,16,16",
+        "--trials",
+        "2",
+        "--device",
+        "local?threads=1",
+        "--log",
+        log,
+    )
+    done = run_read_only(tmp_path, *arguments, TMPDIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_one_a_sentence_says_how_to_name_one(tmp_path: Path) -> None:
+    done = run_read_only(tmp_path, "devices", TMPDIR="/")
+    assert done.returncode == 1
+    assert "name a folder that can be written to with the variable TMPDIR" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
