@@ -16,6 +16,7 @@ SCHEMA = 1
 class CapacityResult(msgspec.Struct, frozen=True):
     """The load that a model holds within a latency limit.
 
+    served_by:             what answered the requests, for which alone the figures hold;
     throughput_per_second: the largest Poisson load that held the limit: at which the upper end of the 95 % interval of
                            the 99th percentile was within it; 0 where no load was;
     expected_per_second:   the largest load at which the percentile itself was within it, the best single guess;
@@ -44,6 +45,7 @@ class CapacityResult(msgspec.Struct, frozen=True):
     screened: tuple[Screened, ...]
     batch_wait_secs: float
     secs: float
+    served_by: str = ""
     notices: tuple[str, ...] = ()
     schema: int = SCHEMA
 

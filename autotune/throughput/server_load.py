@@ -32,6 +32,22 @@ _SEED = 0
 _CHARS = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model at a server. inputs: of a request, None where the server is asked for them."""
+
+    address: ServerAddress
+    inputs: tuple[InputSpec, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ClosedLoop:
+    """Outcome of a closed loop. latencies: in seconds, ascending; per_second: of answers, over all connections."""
+
+    latencies: Seconds
+    per_second: float
+
+
 @dataclass(eq=False)
 class Connection:
     """A connection that is kept open, and the request that it sends."""
@@ -72,21 +88,23 @@ class Connection:
         self._http.close()
 
 
-def closed_loop_secs(address: ServerAddress, connections: int, secs: float) -> Seconds:
-    """Latencies in seconds, ascending, of so many connections that each send one request after the other."""
+def closed_loop(endpoint: Endpoint, connections: int, secs: float) -> ClosedLoop:
+    """A closed loop of connections that each send one request after the other."""
     together = Barrier(connections)
     with ExitStack() as stack:
         executor = stack.enter_context(ThreadPoolExecutor(connections))
-        opened = [_connection(stack, address) for _ in range(connections)]
+        opened = [_connection(stack, endpoint) for _ in range(connections)]
         futures = [executor.submit(one.timed_calls, secs, together) for one in opened]
-        return np.sort(np.concatenate([np.array(future.result()) for future in futures]))
+        latencies = [np.array(future.result()) for future in futures]
+    rate = sum(len(each) / float(np.sum(each)) for each in latencies)
+    return ClosedLoop(np.sort(np.concatenate(latencies)), rate)
 
 
-def open_loop(address: ServerAddress, arrivals: Seconds, rule: StopRule) -> LoadRun:
+def open_loop(endpoint: Endpoint, arrivals: Seconds, rule: StopRule) -> LoadRun:
     """Sends requests at these times, each over a connection that is free."""
     with ExitStack() as stack:
         callers = [
-            (stack.enter_context(ThreadPoolExecutor(1)), _connection(stack, address).call)
+            (stack.enter_context(ThreadPoolExecutor(1)), _connection(stack, endpoint).call)
             for _ in range(CONNECTIONS)
         ]
         used = time.process_time()
@@ -119,14 +137,14 @@ def _no_model(address: ServerAddress, found: str) -> AutotuneError:
     )
 
 
-def _connection(stack: ExitStack, address: ServerAddress) -> Connection:
-    body, headers = _request(address)
-    found = Connection(address, body, headers)
+def _connection(stack: ExitStack, endpoint: Endpoint) -> Connection:
+    body, headers = _request(endpoint)
+    found = Connection(endpoint.address, body, headers)
     stack.callback(found.close)
     return found
 
 
 @cache
-def _request(address: ServerAddress) -> tuple[bytes, dict[str, str]]:
-    inputs = inputs_of(address)
+def _request(endpoint: Endpoint) -> tuple[bytes, dict[str, str]]:
+    inputs = endpoint.inputs or inputs_of(endpoint.address)
     return infer_request(inputs, draw(inputs, _SEED))

@@ -15,11 +15,12 @@ _BUSY_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Subject:
-    """Subject of a study: the name of the model, the device and its price, and notices on how it is served."""
+    """Subject of a study: the name of the model, the device and its price, what serves it, and notices on that."""
 
     model: str
     device: str
     price_per_hour: float | None
+    served_by: str = ""
     notices: tuple[str, ...] = ()
 
 
@@ -45,6 +46,7 @@ def capacity_result(
         findings.screened,
         settings.wait_secs,
         secs,
+        subject.served_by,
         (*subject.notices, *_notices(findings, settings)),
     )
 

@@ -9,10 +9,12 @@ from importlib import import_module
 from typing import Any
 
 from .application import Limits, ServedModel, application
+from .batching import Batching, checked_batching
 from .draining import Readiness, serve
 from .instance_pool import InstancePool
 from .metrics import Metrics
 from .options import Options, read_options
+from .request_queue import RequestQueue
 from .signature import Model, signature
 
 
@@ -21,7 +23,11 @@ def main(package: Any, options: Options) -> int:
     try:
         model = signature(package.__name__, package.__version__, package.inputs, package.outputs)
         metrics = Metrics.of(model.model)
-        pool = InstancePool(_instances(package, options), options.queue, metrics)
+        instances = _instances(package, options)
+        batching = Batching()
+        if options.batch > 1:
+            batching = checked_batching(options.batch, _row_counts(package), instances[0], model)
+        pool = InstancePool(instances, RequestQueue(options.queue, batching), metrics)
         pool.warm_up(model.largest_inputs())
     except (package.AutotuneError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
@@ -45,6 +51,14 @@ def _instances(package: Any, options: Options) -> list[Model]:
     # Instances have threads of their own already, which no child is forked from.
     first = package.load(threads, package.CallPlace.CALLING_THREAD)
     return [first, *(first.clone() for _ in range(options.instances - 1))]
+
+
+def _row_counts(package: Any) -> range:
+    """The sizes of the first dimension, where all inputs have the same range there."""
+    plan = package.metadata.plan
+    everywhere = tuple((number, 0) for number in range(len(package.inputs)))
+    axes = plan.inputs.axes if plan else ()
+    return next((axis.sizes.sizes for axis in axes if axis.places == everywhere), range(0))
 
 
 def _run(arguments: Sequence[str]) -> int:

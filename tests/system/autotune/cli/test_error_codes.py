@@ -75,7 +75,10 @@ from autotune.testing.toy_job import SPACES
 from autotune.testing.toy_machine import DEVICE
 from autotune.throughput import libraries
 from autotune.throughput.inference_protocol import ServerAddress
+from autotune.throughput.package_file import ServedPackage
+from autotune.throughput.package_server import PackageServer
 from autotune.throughput.server_load import inputs_of
+from autotune.throughput.serving_setup import ServingSetup
 from autotune.tuning.budget import Budget
 from autotune.tuning.verification import Verification
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
@@ -615,6 +618,17 @@ def _(case: Case) -> None:
     other = SimpleNamespace(run=lambda *_inputs: np.zeros(3, np.float32))
     case.patch.setattr(Package, "model", other)
     package.self_test()
+
+
+@raises("AT733")
+def _(case: Case) -> None:
+    autotune.capacity(case.folder, 20.0)
+
+
+@raises("AT734")
+def _(case: Case) -> None:
+    (case.folder / "broken" / "server").mkdir(parents=True)
+    PackageServer(ServedPackage(case.folder, "broken"), ServingSetup(1, 1))
 
 
 @raises("AT740")
