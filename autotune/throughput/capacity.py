@@ -77,7 +77,9 @@ def capacity(
     price = device.price_per_hour if price_per_hour is None else price_per_hour
     settings = StudySettings(p99_ms * _MS, time_secs, device.threads, chosen.batch_wait_ms * _MS, chosen.seed)
     name = model.name if isinstance(model, Model) else str(model)
-    subject = Subject(name if is_url(name) else Path(name).name, device.fingerprint.name, price)
+    subject = Subject(
+        name if is_url(name) else Path(name).name, device.fingerprint.name, device.connection, price
+    )
     if is_url(name):
         return _of_server(name, settings, subject, chosen.tell)
     if not isinstance(model, Model) and is_package(Path(model)):

@@ -16,6 +16,7 @@ SCHEMA = 1
 class CapacityResult(msgspec.Struct, frozen=True):
     """The load that a model holds within a latency limit.
 
+    device, connection:    the machine, and the URL of its device, as in local?threads=1;
     served_by:             what answered the requests, for which alone the figures hold;
     throughput_per_second: the largest Poisson load that held the limit: at which the upper end of the 95 % interval of
                            the 99th percentile was within it; 0 where no load was;
@@ -30,6 +31,7 @@ class CapacityResult(msgspec.Struct, frozen=True):
 
     model: str
     device: str
+    connection: str
     processors: int
     p99_limit_secs: float
     setup: ServingSetup | None

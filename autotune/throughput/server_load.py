@@ -59,6 +59,10 @@ class Connection:
     def __post_init__(self) -> None:
         self._http = http.client.HTTPConnection(self.address.host, self.address.port, _TIMEOUT_SECS)
 
+    def open(self) -> None:
+        """Connects; the first request would pay for it."""
+        self._http.connect()
+
     def call(self, _: int = 1) -> bool:
         """One request; False where the server is too busy for it. Raises AutotuneError for any other answer but 200."""
         self._http.request("POST", f"{self.address.path}/infer", self.body, self.headers)
@@ -141,6 +145,7 @@ def _connection(stack: ExitStack, endpoint: Endpoint) -> Connection:
     body, headers = _request(endpoint)
     found = Connection(endpoint.address, body, headers)
     stack.callback(found.close)
+    found.open()
     return found
 
 

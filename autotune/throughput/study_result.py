@@ -15,10 +15,11 @@ _BUSY_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Subject:
-    """Subject of a study: the name of the model, the device and its price, what serves it, and notices on that."""
+    """Subject of a study: the model, the device, its URL and its price, what serves the model, and notices on that."""
 
     model: str
     device: str
+    connection: str
     price_per_hour: float | None
     served_by: str = ""
     notices: tuple[str, ...] = ()
@@ -31,6 +32,7 @@ def capacity_result(
     return CapacityResult(
         subject.model,
         subject.device,
+        subject.connection,
         settings.processors,
         settings.limit_secs,
         findings.best,

@@ -9,12 +9,14 @@ import typer
 
 from autotune.cli.arguments import DimOption, JsonOption, OptionalLogOption, SamplesOption, ShapeOption
 from autotune.cli.comparison_arguments import (
+    CapacityOption,
     DollarsOption,
     LatencyOption,
     PercentileOption,
     PriceOption,
     ThroughputOption,
     has_limit,
+    judge,
     read_limits,
     read_prices,
     split_names,
@@ -34,7 +36,6 @@ from autotune.comparison.fastest import fastest
 from autotune.comparison.limits import with_prices
 from autotune.comparison.result_file import write_comparison
 from autotune.comparison.subject import ModelFile
-from autotune.comparison.verdict import verdict
 
 
 def compare(
@@ -80,6 +81,7 @@ def compare(
     dollars: DollarsOption = None,
     percentile: PercentileOption = 99.0,
     price: PriceOption = None,
+    capacity: CapacityOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -106,7 +108,7 @@ def compare(
     comparison = collect(results, log)
     if output is not None:
         write_comparison(output, comparison)
-    judged = verdict(comparison, limits, prices) if has_limit(limits) else None
+    judged = judge(comparison, limits, prices, capacity or ()) if has_limit(limits) else None
     if json:
         print_json(comparison_json(comparison, judged))
         return

@@ -17,6 +17,10 @@ from .options import Options, read_options
 from .request_queue import RequestQueue
 from .signature import Model, signature
 
+# Kernel threads look so often for work before they sleep. TVM's number is 0.2 s, which the threads of requests, and of
+# other instances, would lack.
+_SPINS = "2000"
+
 
 def main(package: Any, options: Options) -> int:
     """Serves until a signal comes; returns the exit code, 0 where every request that ran was answered."""
@@ -62,6 +66,7 @@ def _row_counts(package: Any) -> range:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    os.environ.setdefault("TVM_THREAD_POOL_SPIN_COUNT", _SPINS)
     package = import_module("..", __package__)
     options = read_options(arguments, os.environ, f"python -m {__package__}")
     return main(package, options)

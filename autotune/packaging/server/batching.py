@@ -43,7 +43,7 @@ def parted(outputs: Arrays, batch: Sequence[Arrays]) -> list[Arrays]:
 
 
 def checked_batching(most: int, sizes: range, model: Model, signature: Signature) -> Batching:
-    """The rule for so many rows, two at least, where the model computes in a batch what it computes for single requests.
+    """The rule for two rows or more, where the model computes in a batch what it computes for single requests.
 
     sizes: that the first dimension of all inputs may have. Raises ValueError for any other model.
     """

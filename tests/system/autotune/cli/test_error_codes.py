@@ -34,6 +34,7 @@ from autotune.cli.error_codes import find_error_code, read_error_codes
 from autotune.cli.job_run import check_success
 from autotune.cli.main import app, refusal
 from autotune.cli.values import parse_shapes
+from autotune.comparison.capacity_rates import read_capacity
 from autotune.comparison.comparison import PairResult
 from autotune.deployment import isolated_build, side_by_side
 from autotune.deployment.executable import Executable, LibraryFacts
@@ -629,6 +630,11 @@ def _(case: Case) -> None:
 def _(case: Case) -> None:
     (case.folder / "broken" / "server").mkdir(parents=True)
     PackageServer(ServedPackage(case.folder, "broken"), ServingSetup(1, 1))
+
+
+@raises("AT735")
+def _(case: Case) -> None:
+    read_capacity(case.folder / "none.json")
 
 
 @raises("AT740")

@@ -2,64 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import msgspec
 import numpy as np
 import pytest
+from simulated_target import SimulatedTarget
 
-from autotune.throughput.arrivals import Seconds
 from autotune.throughput.capacity_result import CapacityResult, result_document
 from autotune.throughput.confirmation import Confirmation, RunSettings
-from autotune.throughput.load_run import End, LoadRun, StopRule
-from autotune.throughput.queue_simulation import simulate
 from autotune.throughput.screening import Screening, SearchSettings, setups
-from autotune.throughput.serving_setup import BatchPolicy, ServingSetup
+from autotune.throughput.serving_setup import ServingSetup
 from autotune.throughput.study import StudySettings, study
 from autotune.throughput.study_result import Subject, capacity_result
-
-
-@dataclass(eq=False)
-class SimulatedTarget:
-    """Calls of 4 ms at one thread, 2.5 at two; four requests in a call take 1.5 times as long; two processors.
-
-    stalls: the runs, from 0 on, in which nothing is answered for two limits.
-    """
-
-    sizes: tuple[int, ...] = (1, 4)
-    stalls: tuple[int, ...] = ()
-    offered: list[float] = field(default_factory=list)
-    timed: list[ServingSetup] = field(default_factory=list)
-
-    def saturated_secs(self, setup: ServingSetup, secs: float) -> Seconds:
-        """Constant service times."""
-        self.timed.append(setup)
-        return np.full(8, self._call_secs(setup, setup.batch, setup.instances))
-
-    def served_per_second(self, _setup: ServingSetup, _secs: float) -> float | None:
-        """As calls."""
-        return None
-
-    def offer(self, setup: ServingSetup, arrivals: Seconds, policy: BatchPolicy, rule: StopRule) -> LoadRun:
-        """Simulates the run."""
-        self.offered.append(len(arrivals) / arrivals[-1])
-        found = simulate(
-            arrivals, setup.instances, policy, lambda count, busy: self._call_secs(setup, count, busy)
-        )
-        if len(self.offered) - 1 in self.stalls:
-            found[: len(found) // 10] += 2 * rule.limit_secs
-        over = int(np.sum(found > rule.limit_secs))
-        end = End.EXCEEDED if over > rule.most_over else End.FINISHED
-        return LoadRun(found, np.zeros(1), len(found), float(arrivals[-1]), 0.0, end)
-
-    def busy_elsewhere(self) -> float:
-        """None."""
-        return 0.0
-
-    def _call_secs(self, setup: ServingSetup, count: int, busy: int) -> float:
-        alone = {1: 0.004, 2: 0.0025}[setup.threads] * (1.0 if count == 1 else 1.5)
-        return alone * max(busy * setup.threads / 2, 1.0)
-
 
 LIMIT = 0.02
 
@@ -167,7 +120,7 @@ def test_the_interval_of_a_load_that_holds_is_within_the_limit() -> None:
 
 def test_a_result_is_a_document_with_its_price() -> None:
     settings = StudySettings(LIMIT, 200.0, 2)
-    subject = Subject("squeezenet", "a processor", 0.36, "calls", ("a notice",))
+    subject = Subject("squeezenet", "a processor", "local", 0.36, "calls", ("a notice",))
     result = capacity_result(study(SimulatedTarget(), settings, lambda _: None), settings, subject, 1.0)
     document = result_document(result)
     per_million = 0.36 / 3600 / result.throughput_per_second * 1e6
