@@ -28,6 +28,8 @@ _OK = 200
 # Too many requests, no room in the queue, and not answered in time.
 _BUSY = (429, 503, 504)
 _LEAST_CALLS = 8
+_WARM_CALLS = 8
+_SETTLE_SECS = 0.1
 _SEED = 0
 _CHARS = 200
 
@@ -107,10 +109,12 @@ def closed_loop(endpoint: Endpoint, connections: int, secs: float) -> ClosedLoop
 def open_loop(endpoint: Endpoint, arrivals: Seconds, rule: StopRule) -> LoadRun:
     """Sends requests at these times, each over a connection that is free."""
     with ExitStack() as stack:
-        callers = [
-            (stack.enter_context(ThreadPoolExecutor(1)), _connection(stack, endpoint).call)
-            for _ in range(CONNECTIONS)
-        ]
+        connections = [_connection(stack, endpoint) for _ in range(CONNECTIONS)]
+        for one in connections[:_WARM_CALLS]:
+            one.call()
+        # The server still has the others to accept.
+        time.sleep(_SETTLE_SECS)
+        callers = [(stack.enter_context(ThreadPoolExecutor(1)), one.call) for one in connections]
         used = time.process_time()
         run = offer_load(callers, arrivals, BatchPolicy(), rule)
         return replace(run, generator_share=(time.process_time() - used) / run.secs)

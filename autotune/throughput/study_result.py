@@ -41,7 +41,7 @@ def capacity_result(
         findings.bracket.fails_per_second,
         findings.predicted_per_second,
         findings.baseline,
-        findings.baseline_bracket.holds_per_second,
+        _compared(findings),
         subject.price_per_hour,
         findings.curve,
         findings.runs,
@@ -50,6 +50,16 @@ def capacity_result(
         secs,
         subject.served_by,
         (*subject.notices, *_notices(findings, settings)),
+    )
+
+
+def _compared(findings: Findings) -> float:
+    """The load of one request after the other; 0 where none failed in time, so that the gain is not known."""
+    found = findings.baseline_bracket
+    return (
+        0.0
+        if found.fails_per_second is None and findings.best != findings.baseline
+        else found.holds_per_second
     )
 
 
