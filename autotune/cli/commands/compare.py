@@ -31,11 +31,12 @@ from autotune.cli.comparison_tables import (
 from autotune.cli.console import note, print_json, tell, warn
 from autotune.cli.inputs import fixed_sizes, reach_device
 from autotune.cli.tables import print_table
-from autotune.comparison.comparison import ComparisonSettings, PairResult, collect, compare_each, name_of
+from autotune.comparison.comparison import ComparisonSettings, PairResult, collect, compare_each
 from autotune.comparison.fastest import fastest
 from autotune.comparison.limits import with_prices
 from autotune.comparison.result_file import write_comparison
 from autotune.comparison.subject import ModelFile
+from autotune.devices.connection import distinct_name
 
 
 def compare(
@@ -99,7 +100,7 @@ def compare(
     sizes = fixed_sizes(shape, dim)
     files = [ModelFile(path, sizes.shapes, sizes.dims, tuple(samples or ())) for path in models]
     where = [reach_device(name, device_file) for name in split_names(devices or ["local"])]
-    with_prices({}, prices, map(name_of, where))
+    with_prices({}, prices, (distinct_name(one.name, one.connection) for one in where))
     settings = ComparisonSettings(rounds, timeout_secs=timeout_secs)
     results: list[PairResult] = []
     for result in compare_each(files, where, split_names(engines or ()), log, settings):
