@@ -152,7 +152,7 @@ def tuned(models: tuple[Path, ...], folder: Path, board: str) -> Path:
         assert {one.state for one in uploaded} == {ModelState.READY}, uploaded
         assert all(one.examination.operators and one.examination.tasks for one in uploaded)
         orders = tuple(ModelOrder(one.id, needs=needs) for one in uploaded)
-        found = client.wait(client.submit(JobOrder(orders, DEVICES, trials=48)).id)
+        found = client.wait(client.submit(JobOrder(orders, DEVICES, trials=12)).id)
         assert found.job.state is QueueState.FINISHED, found
         check(found)
         name = next(name for name in found.downloads if name.startswith("log.jsonl"))
@@ -193,7 +193,7 @@ def by_server(model: Path, log: Path, folder: Path) -> None:
     network = autotune.load_dynamic_model(model, dims={"batch": autotune.SizeRange(1, 4)})
     records = autotune.open_log(str(log))
     [context] = autotune.package(network, folder / "servers", [autotune.ServerPackage()], records)
-    result = autotune.capacity(context, LIMIT_MS, 0.17, 45.0)
+    result = autotune.capacity(context, LIMIT_MS, 0.17, 30.0)
     assert result.expected_per_second > 0.0, result.notices
     assert result.setup is not None
     load = LOAD_SHARE * result.expected_per_second
