@@ -15,6 +15,7 @@ from typing import Any
 _PLACES = {
     "autotune.tuning.budget": ["Budget"],
     "autotune.tuning.collection": ["Collection"],
+    "autotune.comparison.capacity_rates": ["read_capacity", "serving_rates"],
     "autotune.comparison.comparison": ["ComparisonSettings", "compare"],
     "autotune.comparison.limits": ["Limits", "ServingRate"],
     "autotune.comparison.result": ["Comparison"],

@@ -1,3 +1,4 @@
+from autotune.comparison.capacity_rates import read_capacity, serving_rates
 from autotune.comparison.comparison import ComparisonSettings, compare
 from autotune.comparison.limits import Limits, ServingRate
 from autotune.comparison.result import Comparison
@@ -113,10 +114,12 @@ __all__ = [
     "package",
     "parse_device",
     "plan_job",
+    "read_capacity",
     "read_comparison",
     "read_job_file",
     "run_job",
     "sampler_factory",
+    "serving_rates",
     "tvm_target",
     "verdict",
     "write_comparison",

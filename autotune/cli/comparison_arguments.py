@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from autotune.cli.arguments import finite
 from autotune.comparison.limits import Limits
+from autotune.comparison.result import Comparison
+from autotune.comparison.verdict import DeploymentVerdict, verdict
 from search_spaces.errors import Misuse
 
 LatencyOption = Annotated[
@@ -24,7 +27,8 @@ ThroughputOption = Annotated[
         "--throughput-per-second",
         metavar="N",
         callback=finite,
-        help="The least number of inferences per second, of one instance that runs one after the other.",
+        help="The least number of inferences per second: by --capacity, else of one instance that runs one after the "
+        "other.",
     ),
 ]
 DollarsOption = Annotated[
@@ -48,6 +52,28 @@ PriceOption = Annotated[
         help="The price of an hour of a device, as in local=0.17, in place of that of its file; repeatable.",
     ),
 ]
+
+CapacityOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--capacity",
+        metavar="FILE.json",
+        help="What autotune capacity --output wrote of a compared model: its throughput under load counts, in place "
+        "of that of one instance that runs one after the other; repeatable.",
+    ),
+]
+
+
+def judge(
+    comparison: Comparison, limits: Limits, prices: Mapping[str, float], capacities: Sequence[Path]
+) -> DeploymentVerdict:
+    """The verdict, with the throughputs of capacity studies. Raises Misuse for files that are none of these."""
+    if not capacities:
+        return verdict(comparison, limits, prices)
+    from autotune.comparison.capacity_rates import read_capacity, serving_rates
+
+    rates = serving_rates(comparison, [read_capacity(path) for path in capacities], limits)
+    return verdict(comparison, limits, prices, rates)
 
 
 def read_limits(

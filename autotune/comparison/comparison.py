@@ -23,7 +23,7 @@ from autotune.deployment.model_runner import SEED
 from autotune.deployment.referee import Referee
 from autotune.deployment.reference import find_referee, reference_for
 from autotune.deployment.side_by_side import EngineProcess, TimingSettings, engine_process
-from autotune.devices.connection import Rpc
+from autotune.devices.connection import Rpc, distinct_name
 from autotune.devices.device import Device, local_device, parse_device
 from search_spaces.errors import AutotuneError, Misuse
 
@@ -121,17 +121,12 @@ def collect(results: Iterable[PairResult], log: str | None) -> Comparison:
     )
 
 
-def name_of(device: Device) -> str:
-    """The name of a device in a comparison: its own, and of local ones the URL, as those differ in threads alone."""
-    return device.connection if device.name == "local" else device.name
-
-
 def _reached(devices: Sequence[str | Device]) -> dict[str, Device]:
     """Devices by their names in the comparison."""
     reached: dict[str, Device] = {}
     for each in devices:
         device = parse_device(each) if isinstance(each, str) else each
-        name = name_of(device)
+        name = distinct_name(device.name, device.connection)
         if name in reached:
             raise Misuse(f"expected each device once; found {name} twice", code="AT805")
         reached[name] = device

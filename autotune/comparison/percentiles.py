@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from autotune.comparison.result import Measured, Percentile
-from tuning_logs.selection.significance import SIGNIFICANCE, quantile_interval
+from autotune.throughput.quantiles import quantile
 
 
 def percentile_secs(run_secs: Sequence[float], percentile: float) -> float:
@@ -17,14 +17,14 @@ def percentile_secs(run_secs: Sequence[float], percentile: float) -> float:
 
 
 def percentile_of(run_secs: Sequence[float], percentile: float) -> Percentile:
-    """A percentile with its 95 % interval: a bootstrap of stretches of neighbouring runs.
+    """A percentile with its 95 % interval by order statistics, which allow for runs that are slow together.
 
     The upper end is open where all runs could be faster than the percentile with more than 2.5 % probability, as for
-    the 99th with fewer than 368 runs (an order statistic of independent runs).
+    the 99th with fewer than 368 runs.
     """
-    low, high = quantile_interval(run_secs, percentile / 100.0)
-    is_seen = (percentile / 100.0) ** len(run_secs) <= SIGNIFICANCE / 2
-    return Percentile(percentile_secs(run_secs, percentile), low, high if is_seen else None)
+    found = quantile(np.asarray(run_secs), percentile / 100.0)
+    secs = percentile_secs(run_secs, percentile)
+    return Percentile(secs, min(found.low_secs, secs), found.high_secs)
 
 
 def measured(run_secs: Sequence[float], size_bytes: int) -> Measured:

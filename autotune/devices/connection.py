@@ -62,3 +62,8 @@ def parse_connection(url: str) -> Connection:
     if not re.fullmatch("[0-9]{1,4}", number):
         raise Misuse(f"expected the number of a GPU, as in 'cuda:0', found {url!r}", code="AT401")
     return Cuda(int(number))
+
+
+def distinct_name(name: str, connection: str) -> str:
+    """The name of a device among others: its own, and of local ones the URL, as those differ in threads alone."""
+    return connection if name == "local" else name

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from autotune.devices.connection import distinct_name
 from autotune.jobs.durations import parse_secs
 from autotune.jobs.status import JobStatus
 from autotune.jobs.status_file import read_status
@@ -94,7 +95,7 @@ def results_of(status: JobStatus, order: JobOrder, shelf: ModelShelf) -> list[Re
     """The measured latencies of a job's libraries, for the history of its models."""
     names = model_names([str(shelf.path(one.model)) for one in order.models])
     rows = {name: shelf.row(one.model) for name, one in zip(names, order.models, strict=True)}
-    devices = {one.connection: one.name for one in status.devices}
+    devices = {one.connection: distinct_name(one.name, one.connection) for one in status.devices}
     trials = {one.connection: one.trials for one in status.devices}
     found = []
     for model in status.models:

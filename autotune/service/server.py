@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -23,10 +22,11 @@ from autotune.service.hand_out import HandOut, Workplace
 from autotune.service.job_process import WORKER, LocalStarter, worker_environment
 from autotune.service.known_devices import KnownDevice, read_known, write_known
 from autotune.service.limits import ServiceLimits
+from autotune.service.listening import listen
 from autotune.service.service import Access, Service, open_service
 from autotune.service.service_folder import ServiceFolder
 from autotune.service.token_documents import Scope
-from search_spaces.errors import AutotuneError, Misuse, StorageError
+from search_spaces.errors import Misuse, StorageError
 
 _STEP_SECS: Final = 0.1
 _FLUSH_SECS: Final = 1.0
@@ -107,7 +107,7 @@ def serve(settings: ServerSettings, say: Callable[[str], None], told_token: Call
     """
     check_access(settings)
     settings.folder.make()
-    with settings.folder.held(), _listen(settings) as listener:
+    with settings.folder.held(), listen(settings.host, settings.port) as listener:
         devices = Devices(settings.folder)
         hosts = ("127.0.0.1", "localhost", "[::1]", settings.host, *settings.names)
         access = Access(tuple(dict.fromkeys(hosts)), settings.allows_anonymous)
@@ -159,17 +159,6 @@ def check_tokens(settings: ServerSettings, service: Service, told_token: Callabl
             code="AT909",
         )
     told_token(service.tokens.create("the first token", tuple(Scope)).secret)
-
-
-def _listen(settings: ServerSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=128)
-    except OSError as error:
-        raise AutotuneError(
-            f"expected to listen on {settings.host}:{settings.port}, found: {error.strerror}; name another --port",
-            code="AT909",
-        ) from error
 
 
 def _work(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from autotune.devices.connection import distinct_name
 from autotune.jobs.status import JobStatus, ModelStatus, Offer
 from autotune.service.documents import Miss, Needs, OfferVerdict
 
@@ -40,7 +41,7 @@ def _verdict(offer: Offer, model: ModelStatus, needs: Needs) -> OfferVerdict:
     )
     return OfferVerdict(
         model=offer.model,
-        device=offer.device,
+        device=distinct_name(offer.device, offer.connection),
         secs=secs,
         low_secs=kept.low_secs if kept else None,
         high_secs=kept.high_secs if kept else None,

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,8 @@ from autotune.models.model import Model, load_model
 from autotune.throughput.capacity_result import CapacityResult
 from autotune.throughput.inference_protocol import is_url, parse_url
 from autotune.throughput.libraries import Served, build_libraries, open_library
+from autotune.throughput.package_file import is_package, opened_package
+from autotune.throughput.package_target import PackageTarget
 from autotune.throughput.server_target import ServerTarget
 from autotune.throughput.study import StudySettings, study, study_server
 from autotune.throughput.study_result import Subject, capacity_result
@@ -57,8 +59,9 @@ def capacity(
 ) -> CapacityResult:
     """The largest Poisson load of a model whose 99th percentile of latency is within a limit, and how to serve it.
 
-    model: a library that `Build.save` wrote (``.so``); a model or its file, which is built for each batch size; or the
-    URL of a model at a running server that speaks the Open Inference Protocol, ``http://host:8000/v2/models/name``;
+    model: a library that `Build.save` wrote (``.so``); a package (wheel, server, or the folder of one), whose server is
+    loaded over HTTP; a model or its file, which is built for each batch size; or the URL of a model at a running server
+    that speaks the Open Inference Protocol, ``http://host:8000/v2/models/name``;
     price_per_hour: by default the device's; time_secs: of the study, without builds. Instances × threads × batch are
     searched by simulation from measured service times; the best are run under open-loop load, whose latencies count
     from the scheduled arrival. Raises Misuse for a limit or a time that is not positive, and for a device elsewhere.
@@ -74,13 +77,41 @@ def capacity(
     price = device.price_per_hour if price_per_hour is None else price_per_hour
     settings = StudySettings(p99_ms * _MS, time_secs, device.threads, chosen.batch_wait_ms * _MS, chosen.seed)
     name = model.name if isinstance(model, Model) else str(model)
+    subject = Subject(
+        name if is_url(name) else Path(name).name, device.fingerprint.name, device.connection, price
+    )
     if is_url(name):
-        return _of_server(name, settings, Subject(name, device.fingerprint.name, price), chosen.tell)
+        return _of_server(name, settings, subject, chosen.tell)
+    if not isinstance(model, Model) and is_package(Path(model)):
+        return _of_package(Path(model), settings, subject, chosen)
     with _served(model, device, chosen) as served:
+        subject = replace(subject, served_by="calls in one process, without a server", notices=served.notices)
         started = time.monotonic()
         with LibraryTarget(served.model, chosen.seed) as target:
             findings = study(target, settings, chosen.tell)
-    subject = Subject(Path(name).name, device.fingerprint.name, price, served.notices)
+    return capacity_result(findings, settings, subject, time.monotonic() - started)
+
+
+def _of_package(
+    path: Path, settings: StudySettings, subject: Subject, options: CapacityOptions
+) -> CapacityResult:
+    """The capacity of a package's own server, over HTTP."""
+    if options.batch_wait_ms:
+        raise Misuse(
+            f"expected no wait for batches of a package, whose server has none; found {options.batch_wait_ms:g} ms",
+            code="AT741",
+        )
+    started = time.monotonic()
+    with opened_package(path) as package:
+        served = open_library(package.library, options.batches)
+        subject = replace(
+            subject,
+            model=package.module,
+            served_by=f"python -m {package.module}.server: HTTP with binary tensors, the load generator beside it",
+            notices=served.notices,
+        )
+        with PackageTarget(package, served.model, options.seed) as target:
+            findings = study(target, settings, options.tell)
     return capacity_result(findings, settings, subject, time.monotonic() - started)
 
 
@@ -89,6 +120,7 @@ def _of_server(
 ) -> CapacityResult:
     """The capacity of a running server; how it serves is not known."""
     address = parse_url(url)
+    subject = replace(subject, served_by="the server as it runs: HTTP with binary tensors")
     started = time.monotonic()
     with ServerTarget(address) as target:
         findings = study_server(target, settings, tell)

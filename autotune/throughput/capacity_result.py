@@ -16,6 +16,8 @@ SCHEMA = 1
 class CapacityResult(msgspec.Struct, frozen=True):
     """The load that a model holds within a latency limit.
 
+    device, connection:    the machine, and the URL of its device, as in local?threads=1;
+    served_by:             what answered the requests, for which alone the figures hold;
     throughput_per_second: the largest Poisson load that held the limit: at which the upper end of the 95 % interval of
                            the 99th percentile was within it; 0 where no load was;
     expected_per_second:   the largest load at which the percentile itself was within it, the best single guess;
@@ -29,6 +31,7 @@ class CapacityResult(msgspec.Struct, frozen=True):
 
     model: str
     device: str
+    connection: str
     processors: int
     p99_limit_secs: float
     setup: ServingSetup | None
@@ -44,6 +47,7 @@ class CapacityResult(msgspec.Struct, frozen=True):
     screened: tuple[Screened, ...]
     batch_wait_secs: float
     secs: float
+    served_by: str = ""
     notices: tuple[str, ...] = ()
     schema: int = SCHEMA
 

@@ -10,19 +10,21 @@ import numpy as np
 
 from autotune.throughput.arrivals import poisson_arrivals
 from autotune.throughput.bisection import Bracket, largest_holding
-from autotune.throughput.load_point import LoadPoint, Offered, is_disturbed, load_point
+from autotune.throughput.load_point import LoadPoint, Offered, load_point
 from autotune.throughput.load_run import StopRule
 from autotune.throughput.prediction import TAIL
 from autotune.throughput.quantiles import least_requests
 from autotune.throughput.serving_setup import BatchPolicy, ServingSetup
 from autotune.throughput.target import Target
 
+# Of one load; as soon as most of them agree there are no more.
+_MOST_RUNS = 3
 # Loads by the one whose percentile is at the limit, tried until the interval of one is within the limit.
 _SURE = (0.95, 0.88, 0.8)
 # A run is worth its time where it has these parts of the time that is left.
 _PART = 0.5
 # Of the fewest requests that bound the percentile.
-_SURE_MARGIN = 2.0
+_SURE_MARGIN = 1.4
 # Requests of the shortest run, of which one may be over the limit.
 _FEWEST = 150
 
@@ -54,14 +56,14 @@ class Confirmation:
     ) -> Bracket:
         """The largest load that meets the limit, by bisection from a guess on, as far as the time allows.
 
-        There is one run at least.
+        One load is tested at least.
         """
         if guess_per_second <= 0.0:
             return Bracket(0.0, None)
         load, before = guess_per_second, len(self.points)
 
         def has_time() -> bool:
-            return len(self.points) == before or spare_secs() > self.run_secs(load)
+            return len(self.points) == before or spare_secs() > self.test_secs(load)
 
         def meets(per_second: float) -> bool:
             nonlocal load
@@ -71,11 +73,11 @@ class Confirmation:
         return largest_holding(meets, guess_per_second, ratio, has_time)
 
     def meets(self, setup: ServingSetup, per_second: float) -> bool:
-        """Whether a load meets the limit; a run that does not and was disturbed is repeated once."""
-        point = self.run(setup, per_second)
-        if point.meets or not is_disturbed(point, self.settings.limit_secs, self.settings.processors):
-            return point.meets
-        return self.run(setup, per_second).meets
+        """Whether the median run of three at a load meets the limit: what disturbs one of them decides nothing."""
+        found: list[bool] = []
+        while max(found.count(True), found.count(False)) <= _MOST_RUNS // 2:
+            found.append(self.run(setup, per_second).meets)
+        return found[-1]
 
     def make_sure(
         self, setup: ServingSetup, expected_per_second: float, spare_secs: Callable[[], float]
@@ -102,6 +104,10 @@ class Confirmation:
     def run_secs(self, per_second: float) -> float:
         """The seconds that a run of the default length takes."""
         return max(self.settings.run_secs, _FEWEST / per_second)
+
+    def test_secs(self, per_second: float) -> float:
+        """The seconds that `meets` takes where runs agree."""
+        return (_MOST_RUNS // 2 + 1) * self.run_secs(per_second)
 
     def held_per_second(self, setup: ServingSetup) -> float:
         """The largest load of a setup that held the limit for sure; 0 where none did."""

@@ -6,7 +6,6 @@ import math
 
 import msgspec
 import numpy as np
-from scipy.stats import binom
 
 from autotune.throughput.arrivals import Seconds
 
@@ -38,7 +37,7 @@ def quantile(latencies: Seconds, share: float) -> Quantile:
     ordered = np.sort(latencies)
     secs = float(np.quantile(ordered, share, method="inverted_cdf"))
     effective = math.floor(len(ordered) / design_effect(latencies > secs))
-    low = binom.ppf(_TAIL, effective, share) / effective
+    low = _counted(_TAIL, effective, share) / effective
     lowest = float(ordered[max(math.floor(low * len(ordered)) - 1, 0)])
     return Quantile(secs, min(lowest, secs), _upper_end(latencies, ordered, share))
 
@@ -51,10 +50,17 @@ def _upper_end(latencies: Seconds, ordered: Seconds, share: float) -> float | No
         over = latencies > ordered[rank]
         effect = design_effect(over)
         count = math.floor(len(ordered) / effect)
-        if math.ceil(np.sum(over) / effect) > count - binom.ppf(1.0 - _TAIL, count, share) - 1:
+        if math.ceil(np.sum(over) / effect) > count - _counted(1.0 - _TAIL, count, share) - 1:
             break
         found = float(ordered[rank])
     return found
+
+
+def _counted(probability: float, count: int, share: float) -> float:
+    """A quantile of the number of requests, of so many, that are below a quantile of latencies."""
+    from scipy.stats import binom  # takes half a second to load, and most commands never ask
+
+    return float(binom.ppf(probability, count, share))
 
 
 def design_effect(marked: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,6 +18,9 @@ from autotune.throughput.target import Target
 # Setups beyond which they are sampled, not all tried.
 _MOST_TRIED = 64
 _MOST_SAMPLED = 400
+# Setups that are predicted as they are served, beside one request after the other, and the time by that of calls.
+_MOST_SERVED = 4
+_SERVED_CALLS = 3
 # Threads of all instances by processors.
 _CROWDING = 2
 
@@ -26,13 +29,16 @@ class Screened(msgspec.Struct, frozen=True):
     """A setup of the search: the load in requests a second that it is expected to hold, None where it was pruned.
 
     saturated_per_second: the rate of all instances with a queue that is never empty, 0 where it was not measured;
-    reason: why it was pruned.
+    reason: why it was pruned;
+    served_per_second: the saturated rate with all that stands before the instances, as HTTP; None where that is the
+                       same, or was not measured.
     """
 
     setup: ServingSetup
     saturated_per_second: float
     predicted_per_second: float | None
     reason: str = ""
+    served_per_second: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,14 +95,42 @@ class Screening:
             self._try(study)
             if not can_go_on():
                 break
-        return tuple(
-            sorted(self.found.values(), key=lambda one: (-(one.predicted_per_second or 0.0), one.setup))
-        )
+        return _ranked(self.found)
 
-    def prediction(self, setup: ServingSetup) -> Prediction:
+    def served(self, can_go_on: Callable[[], bool]) -> tuple[Screened, ...]:
+        """The screened setups, with the most promising and one request after the other predicted as they are served.
+
+        What stands before the instances takes its share of the processors, so that calls are slower beside it.
+        """
+        baseline = self.settings.one_after_the_other
+        first = [one.setup for one in _ranked(self.found) if one.predicted_per_second][:_MOST_SERVED]
+        served: list[ServingSetup] = []
+        for setup in dict.fromkeys([*first[:1], baseline, *first[1:]]):
+            if self.found[setup].saturated_per_second == 0.0:
+                continue
+            if not can_go_on() and len(served) > 1:
+                break
+            rate = self.target.served_per_second(setup, _SERVED_CALLS * self.settings.call_secs)
+            if rate is None:
+                return _ranked(self.found)
+            served.append(setup)
+            self.found[setup] = self._served(self.found[setup], rate)
+        for setup, one in self.found.items():
+            if setup not in served and one.predicted_per_second is not None:
+                self.found[setup] = msgspec.structs.replace(
+                    one, predicted_per_second=None, reason="others hold more, by calls alone"
+                )
+        return _ranked(self.found)
+
+    def prediction(self, setup: ServingSetup, slowdown: float = 1.0) -> Prediction:
         """The simulation of a setup that was screened."""
         settings = self.settings
-        return Prediction(ServiceTimes(self.times), setup, settings.wait_secs, settings.seed)
+        return Prediction(ServiceTimes(self.times), setup, settings.wait_secs, settings.seed, slowdown)
+
+    def _served(self, one: Screened, rate: float) -> Screened:
+        slowdown = max(one.saturated_per_second / rate, 1.0)
+        expected = self.prediction(one.setup, slowdown).capacity_per_second(self.settings.limit_secs)
+        return msgspec.structs.replace(one, predicted_per_second=expected, served_per_second=rate)
 
     def _try(self, study: optuna.Study) -> None:
         trial = study.ask()
@@ -132,6 +166,15 @@ class Screening:
             alone = self.times.get((threads, 1, size), self.times[place])
             if float(np.median(alone)) > self.settings.limit_secs:
                 return
+
+
+def _ranked(found: Mapping[ServingSetup, Screened]) -> tuple[Screened, ...]:
+    """The most promising first."""
+
+    def key(one: Screened) -> tuple[bool, float, ServingSetup]:
+        return one.predicted_per_second is None, -(one.predicted_per_second or 0.0), one.setup
+
+    return tuple(sorted(found.values(), key=key))
 
 
 def setups(settings: SearchSettings) -> Sequence[ServingSetup]:

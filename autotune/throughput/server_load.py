@@ -28,8 +28,26 @@ _OK = 200
 # Too many requests, no room in the queue, and not answered in time.
 _BUSY = (429, 503, 504)
 _LEAST_CALLS = 8
+_WARM_CALLS = 8
+_SETTLE_SECS = 0.1
 _SEED = 0
 _CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model at a server. inputs: of a request, None where the server is asked for them."""
+
+    address: ServerAddress
+    inputs: tuple[InputSpec, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ClosedLoop:
+    """Outcome of a closed loop. latencies: in seconds, ascending; per_second: of answers, over all connections."""
+
+    latencies: Seconds
+    per_second: float
 
 
 @dataclass(eq=False)
@@ -42,6 +60,10 @@ class Connection:
 
     def __post_init__(self) -> None:
         self._http = http.client.HTTPConnection(self.address.host, self.address.port, _TIMEOUT_SECS)
+
+    def open(self) -> None:
+        """Connects; the first request would pay for it."""
+        self._http.connect()
 
     def call(self, _: int = 1) -> bool:
         """One request; False where the server is too busy for it. Raises AutotuneError for any other answer but 200."""
@@ -72,23 +94,27 @@ class Connection:
         self._http.close()
 
 
-def closed_loop_secs(address: ServerAddress, connections: int, secs: float) -> Seconds:
-    """Latencies in seconds, ascending, of so many connections that each send one request after the other."""
+def closed_loop(endpoint: Endpoint, connections: int, secs: float) -> ClosedLoop:
+    """A closed loop of connections that each send one request after the other."""
     together = Barrier(connections)
     with ExitStack() as stack:
         executor = stack.enter_context(ThreadPoolExecutor(connections))
-        opened = [_connection(stack, address) for _ in range(connections)]
+        opened = [_connection(stack, endpoint) for _ in range(connections)]
         futures = [executor.submit(one.timed_calls, secs, together) for one in opened]
-        return np.sort(np.concatenate([np.array(future.result()) for future in futures]))
+        latencies = [np.array(future.result()) for future in futures]
+    rate = sum(len(each) / float(np.sum(each)) for each in latencies)
+    return ClosedLoop(np.sort(np.concatenate(latencies)), rate)
 
 
-def open_loop(address: ServerAddress, arrivals: Seconds, rule: StopRule) -> LoadRun:
+def open_loop(endpoint: Endpoint, arrivals: Seconds, rule: StopRule) -> LoadRun:
     """Sends requests at these times, each over a connection that is free."""
     with ExitStack() as stack:
-        callers = [
-            (stack.enter_context(ThreadPoolExecutor(1)), _connection(stack, address).call)
-            for _ in range(CONNECTIONS)
-        ]
+        connections = [_connection(stack, endpoint) for _ in range(CONNECTIONS)]
+        for one in connections[:_WARM_CALLS]:
+            one.call()
+        # The server still has the others to accept.
+        time.sleep(_SETTLE_SECS)
+        callers = [(stack.enter_context(ThreadPoolExecutor(1)), one.call) for one in connections]
         used = time.process_time()
         run = offer_load(callers, arrivals, BatchPolicy(), rule)
         return replace(run, generator_share=(time.process_time() - used) / run.secs)
@@ -119,14 +145,15 @@ def _no_model(address: ServerAddress, found: str) -> AutotuneError:
     )
 
 
-def _connection(stack: ExitStack, address: ServerAddress) -> Connection:
-    body, headers = _request(address)
-    found = Connection(address, body, headers)
+def _connection(stack: ExitStack, endpoint: Endpoint) -> Connection:
+    body, headers = _request(endpoint)
+    found = Connection(endpoint.address, body, headers)
     stack.callback(found.close)
+    found.open()
     return found
 
 
 @cache
-def _request(address: ServerAddress) -> tuple[bytes, dict[str, str]]:
-    inputs = inputs_of(address)
+def _request(endpoint: Endpoint) -> tuple[bytes, dict[str, str]]:
+    inputs = endpoint.inputs or inputs_of(endpoint.address)
     return infer_request(inputs, draw(inputs, _SEED))

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
-from autotune.throughput import server_load
 from autotune.throughput.arrivals import Seconds
 from autotune.throughput.inference_protocol import ServerAddress
 from autotune.throughput.load_run import LoadRun, StopRule
+from autotune.throughput.load_worker import LoadWorker
+from autotune.throughput.server_load import Endpoint
 from autotune.throughput.serving_setup import BatchPolicy, ServingSetup
 from autotune.workers.closeable import Closeable
-from autotune.workers.fork_server import WorkerNeeds
-from autotune.workers.pool import lasting_worker
-from autotune.workers.process import Call
-from autotune.workers.reply import Returned
-from autotune.workers.threads import compiler_threads
-from search_spaces.errors import AutotuneError
 
-_SPARE_SECS = 60.0
 # More connections at once bring next to nothing more.
 _SATURATED = 0.95
 _MOST_SERVERS = 32
@@ -34,31 +24,30 @@ class ServerTarget(Closeable):
     sizes = (1,)
 
     def __init__(self, address: ServerAddress) -> None:
-        self._address = address
-        self._pool = lasting_worker(WorkerNeeds(server_load.__name__, compiler_threads()))
+        self._endpoint = Endpoint(address)
+        self._load = LoadWorker()
 
     def saturated_secs(self, setup: ServingSetup, secs: float) -> Seconds:
         """See `autotune.throughput.target.Target`; as many connections as instances are busy."""
-        call = Call(server_load.closed_loop_secs, (self._address, setup.instances, secs))
-        found: Seconds = self._ask(call, secs)
-        return found
+        return self._load.closed_loop(self._endpoint, setup.instances, secs).latencies
 
-    def offer(self, setup: ServingSetup, arrivals: Seconds, policy: BatchPolicy, rule: StopRule) -> LoadRun:
+    def served_per_second(self, _setup: ServingSetup, _secs: float) -> None:
+        """See `autotune.throughput.target.Target`."""
+        return
+
+    def offer(self, _setup: ServingSetup, arrivals: Seconds, _policy: BatchPolicy, rule: StopRule) -> LoadRun:
         """See `autotune.throughput.target.Target`; batches are the server's affair."""
-        call = Call(server_load.open_loop, (self._address, arrivals, rule))
-        found: LoadRun = self._ask(call, float(arrivals[-1]))
-        return found
+        return self._load.open_loop(self._endpoint, arrivals, rule)
 
     def find_servers(self, secs: float) -> dict[int, Seconds]:
         """Latencies in seconds by connections, one, two, four and so on, up to where more bring no more throughput."""
         found: dict[int, Seconds] = {}
         best, connections = 0.0, 1
         while connections <= _MOST_SERVERS:
-            latencies = self.saturated_secs(ServingSetup(connections, 1), secs)
-            rate = connections / float(np.mean(latencies))
-            if rate * _SATURATED < best:
+            run = self._load.closed_loop(self._endpoint, connections, secs)
+            if run.per_second * _SATURATED < best:
                 break
-            found[connections], best = latencies, max(best, rate)
+            found[connections], best = run.latencies, max(best, run.per_second)
             connections *= 2
         return found
 
@@ -68,10 +57,4 @@ class ServerTarget(Closeable):
 
     def close(self) -> None:
         """Ends the process."""
-        self._pool.close()
-
-    def _ask(self, call: Call, secs: float) -> Any:
-        [reply] = self._pool.map([(call, secs + _SPARE_SECS)])
-        if not isinstance(reply, Returned):
-            raise AutotuneError(f"expected the server to answer; found {reply.message}", code="AT744")
-        return reply.value
+        self._load.close()

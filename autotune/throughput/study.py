@@ -19,13 +19,13 @@ from autotune.throughput.service_times import ServiceTimes
 from autotune.throughput.serving_setup import ServingSetup
 from autotune.throughput.target import Target
 
-# Setups are screened in this part of the time, and at least that much is left for runs.
-_SCREENED, _LEAST_FOR_RUNS = 0.3, 0.5
+# Setups are screened by calls, then as they are served, by these parts of the time; at least so much is left for runs.
+_SCREENED, _SERVED, _LEAST_FOR_RUNS = 0.25, 0.35, 0.5
 # Parts of the rest at whose ends the best setup's load is found, that of one request after the other is found, and it
 # is sure that a load holds; what is left is for the curve.
-_FOUND, _COMPARED, _SURE = 0.4, 0.55, 0.85
+_FOUND, _COMPARED, _SURE = 0.4, 0.5, 0.92
 # So many runs fit into the time.
-_RUNS = 30
+_RUNS = 45
 # Limits that a run lasts: a queue that grows by a twentieth of the load is over the limit then.
 _LIMITS = 20
 _CALL_SHARE, _LEAST_CALL_SECS = 0.004, 0.05
@@ -100,7 +100,9 @@ def study(target: Target, settings: StudySettings, tell: Callable[[str], None]) 
         settings.call_secs,
         settings.seed,
     )
-    screened = Screening(target, search).search(lambda: clock.left(_SCREENED) > 0)
+    screening = Screening(target, search)
+    screening.search(lambda: clock.left(_SCREENED) > 0)
+    screened = screening.served(lambda: clock.left(_SERVED) > 0)
     for one in screened[: _MOST_CHALLENGERS + 1]:
         tell(f"expected of {one.setup}: {one.predicted_per_second or 0.0:.0f} requests a second")
     runs = _Runs(target, settings, clock.rest(_LEAST_FOR_RUNS), tell)
@@ -165,7 +167,9 @@ class _Runs:
             load = bracket.holds_per_second * _BETTER
             if load == 0.0 or (one.predicted_per_second or 0.0) < _CHALLENGE * bracket.holds_per_second:
                 break
-            if self._has_time(load, _FOUND) and self._confirmation.meets(one.setup, load):
+            if self._clock.left(_FOUND) > self._confirmation.test_secs(load) and self._confirmation.meets(
+                one.setup, load
+            ):
                 better = msgspec.structs.replace(one, predicted_per_second=load * _BETTER)
                 found = self.bracket(better, _RATIO, _FOUND)
                 best = one.setup
@@ -178,12 +182,10 @@ class _Runs:
             expected = bracket.holds_per_second
             self._confirmation.make_sure(best, expected, lambda: self._clock.left(_SURE))
             for share in _CURVE:
-                if self._has_time(share * expected, 1.0):
-                    self._confirmation.run(best, share * expected)
+                load = share * expected
+                if self._clock.left(1.0) > self._confirmation.run_secs(load):
+                    self._confirmation.run(best, load)
         return self._confirmation.held_per_second(best)
-
-    def _has_time(self, per_second: float, until: float) -> bool:
-        return self._clock.left(until) > self._confirmation.run_secs(per_second)
 
 
 class _Clock:

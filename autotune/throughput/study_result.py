@@ -15,11 +15,13 @@ _BUSY_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Subject:
-    """Subject of a study: the name of the model, the device and its price, and notices on how it is served."""
+    """Subject of a study: the model, the device, its URL and its price, what serves the model, and notices on that."""
 
     model: str
     device: str
+    connection: str
     price_per_hour: float | None
+    served_by: str = ""
     notices: tuple[str, ...] = ()
 
 
@@ -30,6 +32,7 @@ def capacity_result(
     return CapacityResult(
         subject.model,
         subject.device,
+        subject.connection,
         settings.processors,
         settings.limit_secs,
         findings.best,
@@ -38,14 +41,25 @@ def capacity_result(
         findings.bracket.fails_per_second,
         findings.predicted_per_second,
         findings.baseline,
-        findings.baseline_bracket.holds_per_second,
+        _compared(findings),
         subject.price_per_hour,
         findings.curve,
         findings.runs,
         findings.screened,
         settings.wait_secs,
         secs,
+        subject.served_by,
         (*subject.notices, *_notices(findings, settings)),
+    )
+
+
+def _compared(findings: Findings) -> float:
+    """The load of one request after the other; 0 where none failed in time, so that the gain is not known."""
+    found = findings.baseline_bracket
+    return (
+        0.0
+        if found.fails_per_second is None and findings.best != findings.baseline
+        else found.holds_per_second
     )
 
 

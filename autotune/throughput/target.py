@@ -34,6 +34,13 @@ class Target(Protocol):
         """Durations of calls with a full batch, ascending, while all instances are busy for so many seconds."""
         ...
 
+    def served_per_second(self, setup: ServingSetup, secs: float) -> float | None:
+        """Requests a second that are answered while some always wait, the way requests come; None where that is calls.
+
+        secs: to find it out.
+        """
+        ...
+
     def offer(self, setup: ServingSetup, arrivals: Seconds, policy: BatchPolicy, rule: StopRule) -> LoadRun:
         """Sends requests at these times."""
         ...
@@ -68,6 +75,10 @@ class LibraryTarget(Closeable):
         call = Call(instances.saturated_secs, (self._model, setup.instances, setup.threads, timing))
         found: Seconds = self._ask(setup, call, secs)
         return found
+
+    def served_per_second(self, _setup: ServingSetup, _secs: float) -> None:
+        """See `Target`; requests are calls."""
+        return
 
     def offer(self, setup: ServingSetup, arrivals: Seconds, policy: BatchPolicy, rule: StopRule) -> LoadRun:
         """See `Target`."""

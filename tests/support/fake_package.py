@@ -14,9 +14,11 @@ from starlette.testclient import TestClient
 
 from autotune.packaging.metadata import TensorSpec
 from autotune.packaging.server.application import Limits, ServedModel, application
+from autotune.packaging.server.batching import Batching
 from autotune.packaging.server.draining import Readiness
 from autotune.packaging.server.instance_pool import InstancePool
 from autotune.packaging.server.metrics import Metrics
+from autotune.packaging.server.request_queue import RequestQueue
 from autotune.packaging.server.signature import signature
 
 Array = npt.NDArray[Any]
@@ -68,7 +70,12 @@ class Broken:
 
 @contextmanager
 def served(
-    model: Any, specs: Sequence[TensorSpec], limits: Limits, queue: int = 4, instances: int = 1
+    model: Any,
+    specs: Sequence[TensorSpec],
+    limits: Limits,
+    queue: int = 4,
+    instances: int = 1,
+    batch: int = 1,
 ) -> Any:
     """A client in this process of a server of the model `echo`, and its readiness."""
     outputs = [
@@ -78,7 +85,7 @@ def served(
     found = signature("echo", "1.0+b0", specs, outputs)
     metrics = Metrics.of("echo")
     readiness = Readiness()
-    pool = InstancePool([model] * instances, queue, metrics)
+    pool = InstancePool([model] * instances, RequestQueue(queue, Batching(batch)), metrics)
     served_model = ServedModel(found, pool, metrics, limits, lambda: readiness.is_ready, (FakeMisuse,))
     with TestClient(application(served_model), raise_server_exceptions=False) as client:
         yield client, readiness

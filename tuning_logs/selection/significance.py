@@ -49,17 +49,12 @@ def ratio_interval(slow_secs: Sequence[float], fast_secs: Sequence[float]) -> tu
 
 
 def median_interval(run_secs: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the median of runs in their order; see `quantile_interval`."""
-    return quantile_interval(run_secs, 0.5)
-
-
-def quantile_interval(run_secs: Sequence[float], share: float) -> tuple[float, float]:
-    """The 95 % interval of a quantile of runs in their order, by a bootstrap of ten stretches: neighbouring runs are
-    correlated. It ends at the slowest run that was seen, however few there are."""
+    """The 95 % interval of the median of runs in their order, by a bootstrap of ten stretches: neighbouring runs are
+    correlated."""
     rng = np.random.default_rng(0)
     stretches = np.array_split(np.asarray(run_secs), min(_STRETCHES, len(run_secs)))
     found = [
-        float(np.quantile(np.concatenate([stretches[number] for number in drawn]), share))
+        float(np.median(np.concatenate([stretches[number] for number in drawn])))
         for drawn in rng.integers(len(stretches), size=(_RESAMPLES, len(stretches)))
     ]
     low, high = np.quantile(found, [SIGNIFICANCE / 2, 1 - SIGNIFICANCE / 2])

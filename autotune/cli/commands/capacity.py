@@ -30,6 +30,7 @@ from autotune.throughput.capacity_result import CapacityResult, result_document
 from autotune.throughput.inference_protocol import is_url
 from autotune.throughput.load_point import LoadPoint
 from autotune.throughput.load_run import End
+from autotune.throughput.package_file import is_package
 from search_spaces import AutotuneError, Misuse
 from tuning_logs.atomic_file import atomically
 
@@ -41,8 +42,8 @@ def capacity(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A built model (.so), a model file (.onnx, .pt2, .tflite) to build, or the URL of a model at a "
-            "running server: http://localhost:8000/v2/models/NAME.",
+            help="A built model (.so), a package (.whl, -server_….tar.gz, or a folder), a model file (.onnx, .pt2, "
+            ".tflite) to build, or the URL of a model at a running server: http://localhost:8000/v2/models/NAME.",
         ),
     ],
     p99_ms: Annotated[
@@ -90,7 +91,7 @@ def capacity(
     where = reach_device(device, devices)
     options = CapacityOptions(_sizes(batch), batch_wait_ms, where, log_to_read(log), seed, note)
     subject: str | Model = model
-    if not model.endswith(".so") and not is_url(model):
+    if not model.endswith(".so") and not is_url(model) and not is_package(Path(model)):
         subject = read_model(Path(model), fixed_sizes(shape, dim))
     elif shape or dim or log:
         raise Misuse(f"--shape, --dim and --log are for builds; found {model}, which is built", code="AT805")
@@ -127,6 +128,7 @@ def _print(result: CapacityResult) -> None:
     if result.expected_per_second == 0.0:
         return
     served = "" if result.setup is None else f" with {result.setup}"
+    tell(f"Served by {result.served_by}")
     tell(
         f"{result.throughput_per_second:.4g} requests a second hold p99 ≤ {limit} for sure (95 %){served}; "
         f"at {result.expected_per_second:.4g} p99 is about the limit"

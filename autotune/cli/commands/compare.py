@@ -9,12 +9,14 @@ import typer
 
 from autotune.cli.arguments import DimOption, JsonOption, OptionalLogOption, SamplesOption, ShapeOption
 from autotune.cli.comparison_arguments import (
+    CapacityOption,
     DollarsOption,
     LatencyOption,
     PercentileOption,
     PriceOption,
     ThroughputOption,
     has_limit,
+    judge,
     read_limits,
     read_prices,
     split_names,
@@ -29,12 +31,12 @@ from autotune.cli.comparison_tables import (
 from autotune.cli.console import note, print_json, tell, warn
 from autotune.cli.inputs import fixed_sizes, reach_device
 from autotune.cli.tables import print_table
-from autotune.comparison.comparison import ComparisonSettings, PairResult, collect, compare_each, name_of
+from autotune.comparison.comparison import ComparisonSettings, PairResult, collect, compare_each
 from autotune.comparison.fastest import fastest
 from autotune.comparison.limits import with_prices
 from autotune.comparison.result_file import write_comparison
 from autotune.comparison.subject import ModelFile
-from autotune.comparison.verdict import verdict
+from autotune.devices.connection import distinct_name
 
 
 def compare(
@@ -80,6 +82,7 @@ def compare(
     dollars: DollarsOption = None,
     percentile: PercentileOption = 99.0,
     price: PriceOption = None,
+    capacity: CapacityOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -97,7 +100,7 @@ def compare(
     sizes = fixed_sizes(shape, dim)
     files = [ModelFile(path, sizes.shapes, sizes.dims, tuple(samples or ())) for path in models]
     where = [reach_device(name, device_file) for name in split_names(devices or ["local"])]
-    with_prices({}, prices, map(name_of, where))
+    with_prices({}, prices, (distinct_name(one.name, one.connection) for one in where))
     settings = ComparisonSettings(rounds, timeout_secs=timeout_secs)
     results: list[PairResult] = []
     for result in compare_each(files, where, split_names(engines or ()), log, settings):
@@ -106,7 +109,7 @@ def compare(
     comparison = collect(results, log)
     if output is not None:
         write_comparison(output, comparison)
-    judged = verdict(comparison, limits, prices) if has_limit(limits) else None
+    judged = judge(comparison, limits, prices, capacity or ()) if has_limit(limits) else None
     if json:
         print_json(comparison_json(comparison, judged))
         return

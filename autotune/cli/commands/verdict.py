@@ -9,18 +9,19 @@ import typer
 
 from autotune.cli.arguments import JsonOption
 from autotune.cli.comparison_arguments import (
+    CapacityOption,
     DollarsOption,
     LatencyOption,
     PercentileOption,
     PriceOption,
     ThroughputOption,
+    judge,
     read_limits,
     read_prices,
 )
 from autotune.cli.comparison_tables import choice_text, verdict_json, verdict_tables
 from autotune.cli.console import print_json, tell
 from autotune.cli.tables import print_table
-from autotune.comparison import verdict as verdicts
 from autotune.comparison.result_file import read_comparison
 
 
@@ -33,6 +34,7 @@ def verdict(
     dollars: DollarsOption = None,
     percentile: PercentileOption = 99.0,
     price: PriceOption = None,
+    capacity: CapacityOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show which engines on which devices hold the limits, the cheapest first, and by how much each other one misses.
@@ -40,7 +42,7 @@ def verdict(
     Nothing is measured: change a limit or a price, and ask again.
     """
     limits = read_limits(latency_ms, throughput, dollars, percentile)
-    found = verdicts.verdict(read_comparison(comparison), limits, read_prices(price or ()))
+    found = judge(read_comparison(comparison), limits, read_prices(price or ()), capacity or ())
     if json:
         print_json(verdict_json(found))
         return

@@ -9,11 +9,17 @@ from importlib import import_module
 from typing import Any
 
 from .application import Limits, ServedModel, application
+from .batching import Batching, checked_batching
 from .draining import Readiness, serve
 from .instance_pool import InstancePool
 from .metrics import Metrics
 from .options import Options, read_options
+from .request_queue import RequestQueue
 from .signature import Model, signature
+
+# Kernel threads look so often for work before they sleep. TVM's number is 0.2 s, which the threads of requests, and of
+# other instances, would lack.
+_SPINS = "2000"
 
 
 def main(package: Any, options: Options) -> int:
@@ -21,7 +27,11 @@ def main(package: Any, options: Options) -> int:
     try:
         model = signature(package.__name__, package.__version__, package.inputs, package.outputs)
         metrics = Metrics.of(model.model)
-        pool = InstancePool(_instances(package, options), options.queue, metrics)
+        instances = _instances(package, options)
+        batching = Batching()
+        if options.batch > 1:
+            batching = checked_batching(options.batch, _row_counts(package), instances[0], model)
+        pool = InstancePool(instances, RequestQueue(options.queue, batching), metrics)
         pool.warm_up(model.largest_inputs())
     except (package.AutotuneError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
@@ -47,7 +57,16 @@ def _instances(package: Any, options: Options) -> list[Model]:
     return [first, *(first.clone() for _ in range(options.instances - 1))]
 
 
+def _row_counts(package: Any) -> range:
+    """The sizes of the first dimension, where all inputs have the same range there."""
+    plan = package.metadata.plan
+    everywhere = tuple((number, 0) for number in range(len(package.inputs)))
+    axes = plan.inputs.axes if plan else ()
+    return next((axis.sizes.sizes for axis in axes if axis.places == everywhere), range(0))
+
+
 def _run(arguments: Sequence[str]) -> int:
+    os.environ.setdefault("TVM_THREAD_POOL_SPIN_COUNT", _SPINS)
     package = import_module("..", __package__)
     options = read_options(arguments, os.environ, f"python -m {__package__}")
     return main(package, options)

@@ -1,4 +1,4 @@
-"""Instances of a model, each in a thread of its own, and the bounded queue of requests before them."""
+"""Instances of a model, each in a thread of its own, that answer the requests of a queue."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from .batching import Arrays, joined, parted
 from .faults import RequestFault
 from .metrics import Metrics
-from .signature import Array, Model
-
-
-@dataclass(frozen=True, eq=False)
-class _Job:
-    inputs: tuple[Array, ...]
-    outputs: asyncio.Future[tuple[Array, ...]]
-    queued_at: float
+from .request_queue import RequestQueue, Waiting
+from .signature import Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,25 +21,23 @@ class _Instance:
     model: Model
     executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "instance"))
 
-    def run(self, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], float]:
-        """The outputs, and the seconds that they took."""
+    def run(self, batch: Sequence[Arrays]) -> tuple[list[Arrays], float]:
+        """The outputs of each request of a batch, and the seconds that the run took."""
         started = time.perf_counter()
-        found = self.model.run(*inputs)
-        return (found if isinstance(found, tuple) else (found,)), time.perf_counter() - started
+        found = self.model.run(*joined(batch))
+        secs = time.perf_counter() - started
+        return parted(found if isinstance(found, tuple) else (found,), batch), secs
 
 
 class InstancePool:
-    """Runs requests in their order, one at a time in each instance; used in one event loop.
+    """Runs requests in their order, one batch at a time in each instance; used in one event loop."""
 
-    models: the instances; queue: the most requests that wait for one.
-    """
-
-    def __init__(self, models: Sequence[Model], queue: int, metrics: Metrics) -> None:
+    def __init__(self, models: Sequence[Model], queue: RequestQueue, metrics: Metrics) -> None:
         self._instances = tuple(map(_Instance, models))
-        self._jobs: asyncio.Queue[_Job] = asyncio.Queue(queue)
+        self._queue = queue
         self._metrics = metrics
-        self._runs: set[Future[tuple[tuple[Array, ...], float]]] = set()
-        metrics.watch("queue_length", "Requests that wait for an instance", self._jobs.qsize)
+        self._runs: set[Future[tuple[list[Arrays], float]]] = set()
+        metrics.watch("queue_length", "Requests that wait for an instance", lambda: len(queue))
         metrics.watch("instances_busy", "Instances that run a request", lambda: len(self._runs))
         metrics.watch("instances", "Instances of the model", lambda: len(self._instances))
 
@@ -53,29 +46,25 @@ class InstancePool:
         """Whether an instance runs a request."""
         return not all(run.done() for run in self._runs)
 
-    def warm_up(self, inputs: tuple[Array, ...]) -> None:
+    def warm_up(self, inputs: Arrays) -> None:
         """Runs each instance once, which starts its kernel threads. Raises what the model raises."""
         for instance in self._instances:
-            instance.executor.submit(instance.run, inputs).result()
+            instance.executor.submit(instance.run, [inputs]).result()
 
-    async def run(self, inputs: tuple[Array, ...], deadline: float) -> tuple[Array, ...]:
+    async def run(self, inputs: Arrays, deadline: float) -> Arrays:
         """The outputs for inputs.
 
         deadline: in the event loop's time. Raises RequestFault where the queue is full or the deadline passes, and
         what the model raises. A run that has begun is not cut off; its instance is busy until it ends.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(inputs, loop.create_future(), time.perf_counter())
-        try:
-            self._jobs.put_nowait(job)
-        except asyncio.QueueFull:
+        request = Waiting(inputs, loop.create_future(), time.perf_counter())
+        if not self._queue.put(request):
             again = {"Retry-After": "1"}
-            raise RequestFault(
-                503, "expected room in the queue; found it full, try again later", again
-            ) from None
+            raise RequestFault(503, "expected room in the queue; found it full, try again later", again)
         try:
             async with asyncio.timeout_at(deadline):
-                return await job.outputs
+                return await request.outputs
         except TimeoutError:
             raise RequestFault(504, "expected outputs within the server's time limit; found none") from None
 
@@ -93,20 +82,40 @@ class InstancePool:
 
     async def _serve(self, instance: _Instance) -> None:
         while True:
-            job = await self._jobs.get()
-            if job.outputs.done():  # its time was over, or its client has gone
-                continue
-            self._metrics.queue_secs.observe(time.perf_counter() - job.queued_at)
-            run = instance.executor.submit(instance.run, job.inputs)
-            self._runs.add(run)
-            try:
-                outputs, secs = await asyncio.wrap_future(run)
-            except Exception as error:  # noqa: BLE001 - the request that asked for the run gets it
-                if not job.outputs.done():
-                    job.outputs.set_exception(error)
+            batch = await self._queue.take()
+            now = time.perf_counter()
+            for request in batch:
+                self._metrics.queue_secs.observe(now - request.queued_at)
+            error = await self._answer(instance, batch)
+            if error is not None and len(batch) > 1:
+                # One of them is to blame: each has a run of its own.
+                for request in batch:
+                    error = await self._answer(instance, [request])
+                    _fail([request], error)
             else:
-                self._metrics.compute_secs.observe(secs)
-                if not job.outputs.done():
-                    job.outputs.set_result(outputs)
-            # One that is cut off stays.
-            self._runs.remove(run)
+                _fail(batch, error)
+
+    async def _answer(self, instance: _Instance, batch: Sequence[Waiting]) -> Exception | None:
+        """Runs a batch and answers its requests; what the run raised."""
+        run = instance.executor.submit(instance.run, [request.inputs for request in batch])
+        self._runs.add(run)
+        try:
+            found, secs = await asyncio.wrap_future(run)
+        except Exception as error:  # noqa: BLE001 - the requests that asked for the run get it
+            return error
+        else:
+            self._metrics.compute_secs.observe(secs)
+            self._metrics.batch_requests.observe(len(batch))
+            for request, outputs in zip(batch, found, strict=True):
+                if not request.outputs.done():
+                    request.outputs.set_result(outputs)
+            return None
+        finally:
+            if run.done():  # one that is cut off stays
+                self._runs.discard(run)
+
+
+def _fail(batch: Sequence[Waiting], error: Exception | None) -> None:
+    for request in batch:
+        if error is not None and not request.outputs.done():
+            request.outputs.set_exception(error)

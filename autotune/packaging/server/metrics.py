@@ -19,14 +19,15 @@ _BUCKET_SECS = (
     *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075),
     *(0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
 )
+_BUCKET_REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
     """Counts and times of requests, in a registry of their own.
 
-    requests: by status of HTTP; request_secs: from the arrival to the answer of those with outputs; queue_secs,
-    compute_secs: of requests that were run.
+    requests: by status of HTTP; request_secs: from the arrival to the answer of those with outputs; queue_secs: of
+    requests that were run; compute_secs, batch_requests: of runs, their time and the requests that they answered.
     """
 
     registry: CollectorRegistry
@@ -35,6 +36,7 @@ class Metrics:
     request_secs: Histogram
     queue_secs: Histogram
     compute_secs: Histogram
+    batch_requests: Histogram
 
     @classmethod
     def of(cls, model: str) -> Metrics:
@@ -55,6 +57,13 @@ class Metrics:
             _histogram("request", "Time from the arrival of a request to its outputs", model, registry),
             _histogram("queue", "Time that a request waited for an instance", model, registry),
             _histogram("compute", "Time of the model's run", model, registry),
+            Histogram(
+                "inference_batch_requests",
+                "Requests that a run of the model answered",
+                ["model"],
+                registry=registry,
+                buckets=_BUCKET_REQUESTS,
+            ).labels(model),
         )
 
     def count(self, status: int) -> None:

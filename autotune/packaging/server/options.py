@@ -15,6 +15,7 @@ class Options:
     """Settings of a server.
 
     threads:    for kernels of each instance, None for the model's own number within the processors;
+    batch:      the most rows that requests are joined to for one run;
     queue:      the most requests that wait; connections: the most that are open, idle ones included;
     body_bytes: of a request at most, None for room for the model's inputs as JSON.
     """
@@ -23,6 +24,7 @@ class Options:
     port: int
     instances: int
     threads: int | None
+    batch: int
     queue: int
     connections: int
     request_secs: float
@@ -59,6 +61,12 @@ def read_options(arguments: Sequence[str], environment: Mapping[str, str], progr
         None,
         "kernel threads of each instance (default: as built, within the processors)",
     )
+    add(
+        "batch",
+        _whole(1, 1024),
+        "1",
+        "rows of waiting requests that one run answers, where the model's first dimension is free",
+    )
     add("queue", _whole(1, 100_000), "64", "requests that may wait for an instance; others are answered 503")
     add(
         "connections",
@@ -81,6 +89,7 @@ def read_options(arguments: Sequence[str], environment: Mapping[str, str], progr
         port=found.port,
         instances=found.instances,
         threads=found.threads,
+        batch=found.batch,
         queue=found.queue,
         connections=found.connections,
         request_secs=found.timeout_secs,

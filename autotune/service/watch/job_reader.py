@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,8 +48,26 @@ class _Log:
     span: LogSpan = field(default_factory=LogSpan)
 
 
+def _opened(path: Path) -> _Log:
+    """A log as far as its index goes, with its groups: seconds for a million records."""
+    log = FollowedLog.follow(path)
+    groups = TaskGroups(log)
+    groups.update()
+    return _Log(log, groups)
+
+
+def _complete(opening: Future[_Log], path: Path) -> None:
+    try:
+        opening.set_result(_opened(path))
+    except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+        opening.set_exception(error)
+
+
 class JobReader:
-    """A job that is read on as it goes; safe to use from several threads. `version` grows with every change."""
+    """A job that is read on as it goes; safe to use from several threads. `version` grows with every change.
+
+    A large log is opened while the status is shown already.
+    """
 
     def __init__(self, place: JobPlace) -> None:
         self.place = place
@@ -56,6 +75,7 @@ class JobReader:
         self._lock = threading.Lock()
         self._looked = -1e9
         self._log: _Log | None = None
+        self._opening: Future[_Log] | None = None
         self._stamp: tuple[object, ...] = ()
         self._facts: JobFacts | None = None
         self._pairs: Mapping[str, TaskGroup] = {}
@@ -89,7 +109,7 @@ class JobReader:
     @property
     def is_behind(self) -> bool:
         """Whether more of the log is there than was read."""
-        return self._log is not None and self._log.log.is_behind
+        return self._opening is not None or (self._log is not None and self._log.log.is_behind)
 
     def _current(self) -> JobFacts:
         if self._facts is None or time.monotonic() - self._looked >= _LEAST_SECS:
@@ -128,8 +148,9 @@ class JobReader:
             self._log = None
         try:
             if self._log is None:
-                log = FollowedLog.follow(Path(address))
-                self._log = _Log(log, TaskGroups(log))
+                self._log = self._open(Path(address))
+            if self._log is None:
+                return None
             until = time.monotonic() + _PATIENCE_SECS
             while self._log.log.is_behind and time.monotonic() < until:
                 before = self._log.log.read_share
@@ -141,6 +162,22 @@ class JobReader:
             self._log = None
             return str(error)
         return None
+
+    def _open(self, path: Path) -> _Log | None:
+        """The log, opened by a thread of its own; None where that takes longer than a page may wait."""
+        if self._opening is None:
+            self._opening = Future()
+            # A daemon, so that the server ends at once.
+            threading.Thread(target=_complete, args=(self._opening, path), daemon=True).start()
+        try:
+            found = self._opening.result(_PATIENCE_SECS)
+        except TimeoutError:
+            return None
+        except BaseException:
+            self._opening = None
+            raise
+        self._opening = None
+        return found
 
     def _assemble(
         self, status: JobStatus | None, trouble: str | None, address: str, log_trouble: str | None
@@ -163,11 +200,14 @@ class JobReader:
             report,
             model_verdicts(status),
             tuple(map(convergence, report.curves)),
-            self._log.facts if self._log else LogFacts(address, trouble=log_trouble),
+            self._log.facts if self._log else self._unread(address, log_trouble),
             tuple(f"{_link(one.pair)}" if one else None for one in found),
             has_status,
             trouble,
         )
+
+    def _unread(self, address: str, trouble: str | None) -> LogFacts:
+        return LogFacts(address, read_share=0.0 if self._opening else 1.0, trouble=trouble)
 
     def _sample(
         self, held: _Log, address: str, groups: Sequence[TaskGroup], status: JobStatus | None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from collections.abc import Callable
 
 import uvicorn
 
+from autotune.service.listening import listen
 from autotune.service.watch.application import make_application
 from autotune.service.watch.job_reader import JobReader
 from search_spaces import Misuse
@@ -26,7 +26,7 @@ def serve(reader: JobReader, port: int, ready: Callable[[str], None]) -> None:
     facts = reader.facts()
     if facts.log.trouble and not facts.has_status and not facts.trouble:
         raise Misuse(facts.log.trouble, code="AT201")
-    listener = _listen(port)
+    listener = listen(HOST, port)
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
     config = uvicorn.Config(
@@ -42,19 +42,3 @@ def serve(reader: JobReader, port: int, ready: Callable[[str], None]) -> None:
     ready(f"http://{HOST}:{listener.getsockname()[1]}/")
     with listener, contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-    except OSError as error:
-        listener.close()
-        raise Misuse(
-            f"expected port {port} of {HOST} to be free, found: {error.strerror}; name another with --port, or leave "
-            "it out for any that is free",
-            code="AT805",
-        ) from error
-    listener.listen(64)
-    return listener

@@ -35,6 +35,7 @@ from autotune.cli.error_codes import find_error_code, read_error_codes
 from autotune.cli.job_run import check_success
 from autotune.cli.main import app, refusal
 from autotune.cli.values import parse_shapes
+from autotune.comparison.capacity_rates import read_capacity
 from autotune.comparison.comparison import PairResult
 from autotune.deployment import isolated_build, side_by_side
 from autotune.deployment.executable import Executable, LibraryFacts
@@ -76,7 +77,10 @@ from autotune.testing.toy_job import SPACES
 from autotune.testing.toy_machine import DEVICE
 from autotune.throughput import libraries
 from autotune.throughput.inference_protocol import ServerAddress
+from autotune.throughput.package_file import ServedPackage
+from autotune.throughput.package_server import PackageServer
 from autotune.throughput.server_load import inputs_of
+from autotune.throughput.serving_setup import ServingSetup
 from autotune.tuning.budget import Budget
 from autotune.tuning.verification import Verification
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
@@ -616,6 +620,22 @@ def _(case: Case) -> None:
     other = SimpleNamespace(run=lambda *_inputs: np.zeros(3, np.float32))
     case.patch.setattr(Package, "model", other)
     package.self_test()
+
+
+@raises("AT733")
+def _(case: Case) -> None:
+    autotune.capacity(case.folder, 20.0)
+
+
+@raises("AT734")
+def _(case: Case) -> None:
+    (case.folder / "broken" / "server").mkdir(parents=True)
+    PackageServer(ServedPackage(case.folder, "broken"), ServingSetup(1, 1))
+
+
+@raises("AT735")
+def _(case: Case) -> None:
+    read_capacity(case.folder / "none.json")
 
 
 @raises("AT740")

@@ -43,16 +43,9 @@ def network(path: Path, batch: int | str, reducing: bool = False) -> Path:
     return path
 
 
-def is_disturbed(result: CapacityResult) -> bool:
-    """Whether other programs were running, so that the figures are lower bounds."""
-    return any("disturbed" in one or "other programs" in one for one in result.notices)
-
-
 def check(result: CapacityResult, limit_secs: float) -> None:
-    """What is true of every result that found something."""
-    if result.expected_per_second == 0.0:
-        assert is_disturbed(result), result.notices
-        return
+    """What is true of every result."""
+    assert result.expected_per_second > 0.0, result.runs
     held = [one for one in result.runs if one.holds]
     assert result.throughput_per_second == max((one.offered_per_second for one in held), default=0.0)
     for one in held:
@@ -66,15 +59,15 @@ def check(result: CapacityResult, limit_secs: float) -> None:
 @pytest.mark.long
 def test_a_model_file_is_built_for_each_batch_size_and_loaded(tmp_path: Path) -> None:
     model = network(tmp_path / "dense.onnx", "batch")
-    result = autotune.capacity(model, 40.0, 0.36, 8.0, OPTIONS)
-    check(result, 0.04)
+    result = autotune.capacity(model, 100.0, 0.36, 30.0, OPTIONS)
+    check(result, 0.1)
     assert {one.setup.batch for one in result.screened} <= {1, 4}
     assert result.setup in {one.setup for one in result.screened}
     assert {one.setup.threads for one in result.screened} <= {1, result.processors}
     assert result.throughput_per_second == 0.0 or result.dollars_per_million == pytest.approx(
         100 / result.throughput_per_second
     )
-    assert result.secs < 20.0
+    assert result.secs < 60.0
 
 
 def test_a_library_says_which_inputs_it_takes(tmp_path: Path) -> None:
@@ -129,17 +122,21 @@ def test_a_server_without_the_model_is_an_error() -> None:
         autotune.capacity(f"{url}-2", 10.0, time_secs=2.0)
 
 
-def test_the_command_prints_and_writes_one_document(tmp_path: Path) -> None:
+@pytest.mark.long
+def test_a_package_is_served_in_the_setup_that_the_study_names(tmp_path: Path) -> None:
+    path = network(tmp_path / "dense.onnx", "batch")
+    model = autotune.load_dynamic_model(path, dims={"batch": autotune.SizeRange(1, 4)})
+    autotune.package(model, tmp_path / "out", [autotune.ServerPackage()])
     written = tmp_path / "capacity.json"
-    model = network(tmp_path / "dense.onnx", 1)
-    options = ("--p99-ms", 40, "--time", "6s", "--price-per-hour", 0.17, "--json", "-o", written)
-    printed = run_here("capacity", model, *options)
-    assert printed.returncode == 0 or "disturbed" in printed.stderr, printed.stderr
+    options = ("--p99-ms", 100, "--time", "30s", "--price-per-hour", 0.17, "--json", "-o", written)
+    printed = run_here("capacity", tmp_path / "out", *options)
+    assert printed.returncode == 0, printed.stderr
     document = json.loads(printed.stdout)
     assert document == json.loads(written.read_text())
-    assert document["price_per_hour"] == 0.17
     result = msgspec.json.decode(written.read_bytes(), type=CapacityResult)
-    assert result.throughput_per_second == document["throughput_per_second"]
+    check(result, 0.1)
+    assert "python -m dense.server" in result.served_by
+    assert any(one.served_per_second for one in result.screened)
 
 
 def test_a_limit_that_no_call_meets_is_a_failure_with_numbers(tmp_path: Path) -> None:

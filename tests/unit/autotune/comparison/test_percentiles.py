@@ -42,8 +42,8 @@ def test_nineteen_of_twenty_intervals_hold_the_true_percentile() -> None:
     true_secs = float(np.quantile(rng.gamma(9.0, 1e-3, 1_000_000), 0.9))
     found = [percentile_of(list(rng.gamma(9.0, 1e-3, 400)), 90.0) for _ in range(24)]
     held = [one.low_secs <= true_secs <= (one.high_secs or np.inf) for one in found]
-    # Twenty-four are few, and ten stretches make intervals somewhat narrower than they say.
-    assert sum(held) >= 19
+    # Twenty-four are few.
+    assert sum(held) >= 21
 
 
 def test_the_summary_keeps_the_runs_in_order_and_their_mean() -> None:

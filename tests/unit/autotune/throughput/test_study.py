@@ -2,55 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import msgspec
 import numpy as np
 import pytest
+from simulated_target import SimulatedTarget
 
-from autotune.throughput.arrivals import Seconds
 from autotune.throughput.capacity_result import CapacityResult, result_document
 from autotune.throughput.confirmation import Confirmation, RunSettings
-from autotune.throughput.load_run import End, LoadRun, StopRule
-from autotune.throughput.queue_simulation import simulate
 from autotune.throughput.screening import Screening, SearchSettings, setups
-from autotune.throughput.serving_setup import BatchPolicy, ServingSetup
+from autotune.throughput.serving_setup import ServingSetup
 from autotune.throughput.study import StudySettings, study
 from autotune.throughput.study_result import Subject, capacity_result
-
-
-@dataclass(eq=False)
-class SimulatedTarget:
-    """Calls of 4 ms at one thread, 2.5 at two; four requests in a call take 1.5 times as long; two processors."""
-
-    sizes: tuple[int, ...] = (1, 4)
-    busy: float = 0.0
-    offered: list[float] = field(default_factory=list)
-    timed: list[ServingSetup] = field(default_factory=list)
-
-    def saturated_secs(self, setup: ServingSetup, secs: float) -> Seconds:
-        """Constant service times."""
-        self.timed.append(setup)
-        return np.full(8, self._call_secs(setup, setup.batch, setup.instances))
-
-    def offer(self, setup: ServingSetup, arrivals: Seconds, policy: BatchPolicy, rule: StopRule) -> LoadRun:
-        """Simulates the run."""
-        self.offered.append(len(arrivals) / arrivals[-1])
-        found = simulate(
-            arrivals, setup.instances, policy, lambda count, busy: self._call_secs(setup, count, busy)
-        )
-        over = int(np.sum(found > rule.limit_secs))
-        end = End.EXCEEDED if over > rule.most_over else End.FINISHED
-        return LoadRun(found, np.zeros(1), len(found), float(arrivals[-1]), 0.0, end)
-
-    def busy_elsewhere(self) -> float:
-        """As much as the test says."""
-        return self.busy
-
-    def _call_secs(self, setup: ServingSetup, count: int, busy: int) -> float:
-        alone = {1: 0.004, 2: 0.0025}[setup.threads] * (1.0 if count == 1 else 1.5)
-        return alone * max(busy * setup.threads / 2, 1.0)
-
 
 LIMIT = 0.02
 
@@ -117,12 +79,34 @@ def test_the_load_of_a_known_server_is_found_by_runs() -> None:
     )
 
 
-@pytest.mark.parametrize(("busy", "runs"), [(0.0, 1), (1.5, 2)])
-def test_a_run_that_was_disturbed_is_repeated_once(busy: float, runs: int) -> None:
-    target = SimulatedTarget(busy=busy)
+@pytest.mark.parametrize(
+    ("stalls", "meets", "runs"), [((), True, 2), ((0,), True, 3), ((0, 1), False, 2), ((1, 2), False, 3)]
+)
+def test_the_median_run_of_three_decides(stalls: tuple[int, ...], meets: bool, runs: int) -> None:
+    target = SimulatedTarget(stalls=stalls)
     confirmation = Confirmation(target, RunSettings(2, LIMIT, 0.0, 1.0), np.random.default_rng(0))
-    assert not confirmation.meets(ServingSetup(1, 2, 1), 1000.0)
+    assert confirmation.meets(ServingSetup(1, 2, 1), 100.0) is meets
     assert len(confirmation.points) == runs
+
+
+def test_setups_are_predicted_as_they_are_served() -> None:
+    class Served(SimulatedTarget):
+        def served_per_second(self, setup: ServingSetup, _secs: float) -> float:
+            """Batches do not pay before the server, whose share is that of the calls."""
+            return 250.0 if setup.batch > 1 else 300.0
+
+    target = Served()
+    screening = Screening(target, search_settings(target))
+    screening.search(lambda: True)
+    found = screening.served(lambda: True)
+    expected = [one for one in found if one.predicted_per_second is not None]
+    assert expected == list(found[: len(expected)])
+    assert {one.setup for one in expected} >= {ServingSetup(1, 2, 1)}
+    assert all(
+        (one.predicted_per_second or 0.0) < (one.served_per_second or 0.0) <= 300.0 for one in expected
+    )
+    assert found[0].setup.batch == 1
+    assert all(one.reason for one in found[len(expected) :])
 
 
 def test_the_interval_of_a_load_that_holds_is_within_the_limit() -> None:
@@ -136,7 +120,7 @@ def test_the_interval_of_a_load_that_holds_is_within_the_limit() -> None:
 
 def test_a_result_is_a_document_with_its_price() -> None:
     settings = StudySettings(LIMIT, 200.0, 2)
-    subject = Subject("squeezenet", "a processor", 0.36, ("a notice",))
+    subject = Subject("squeezenet", "a processor", "local", 0.36, "calls", ("a notice",))
     result = capacity_result(study(SimulatedTarget(), settings, lambda _: None), settings, subject, 1.0)
     document = result_document(result)
     per_million = 0.36 / 3600 / result.throughput_per_second * 1e6

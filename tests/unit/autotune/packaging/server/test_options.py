@@ -14,6 +14,7 @@ def test_without_options_the_server_listens_on_loopback() -> None:
         port=8000,
         instances=1,
         threads=None,
+        batch=1,
         queue=64,
         connections=1000,
         request_secs=30,
