@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 from starlette.testclient import TestClient
 
-from autotune.service.api.application import make_application
+from autotune.service.application import make_application
 from autotune.service.documents import JobOrder, ModelOrder, QueueState
 from autotune.service.service import Service, open_service
 from autotune.service.service_folder import ServiceFolder

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 import uvicorn
 
-from autotune.service.api.application import make_application
+from autotune.service.application import make_application
 from autotune.service.examinations import Examinations
 from autotune.service.hand_out import HandOut, Workplace
 from autotune.service.job_process import WORKER, LocalStarter, worker_environment
@@ -193,6 +193,7 @@ def _work(
             if now - tidied > _TIDY_SECS:
                 tidied = now
                 service.uploads.tidy()
+                service.sessions.tidy()
             trouble = ""
         except (StorageError, OSError) as error:
             if str(error) != trouble:

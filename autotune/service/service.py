@@ -12,6 +12,7 @@ from autotune.service.known_devices import KnownDevice
 from autotune.service.limits import ServiceLimits
 from autotune.service.model_shelf import ModelShelf
 from autotune.service.service_folder import ServiceFolder
+from autotune.service.sessions import Sessions
 from autotune.service.tokens import Tokens
 from autotune.service.uploads import Uploads
 from autotune.service.usage import UsageCounter
@@ -38,6 +39,7 @@ class Service:
     store: SqlStore
     limits: ServiceLimits
     tokens: Tokens
+    sessions: Sessions
     usage: UsageCounter
     shelf: ModelShelf
     uploads: Uploads
@@ -60,11 +62,13 @@ def open_service(
     store = open_database(folder.path, url)
     shelf = ModelShelf(store, folder)
     queue = JobQueue(store)
+    tokens = Tokens(store)
     return Service(
         folder,
         store,
         limits,
-        Tokens(store),
+        tokens,
+        Sessions(store, tokens),
         UsageCounter(store),
         shelf,
         Uploads(store, folder, shelf, limits),

@@ -61,7 +61,7 @@ from autotune.runners import thread_scaling
 from autotune.runners.references import References
 from autotune.search import samplers
 from autotune.search.dashboard import Dashboard
-from autotune.service.api.application import make_application
+from autotune.service.application import make_application
 from autotune.service.client import Client
 from autotune.service.documents import Examination, JobOrder, ModelOrder, Refusal
 from autotune.service.limits import ServiceLimits

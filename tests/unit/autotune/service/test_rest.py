@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from autotune.service.api.application import make_application
+from autotune.service.application import make_application
 from autotune.service.archive import unpack
 from autotune.service.documents import DeviceDocument, Examination, JobOrder, ModelOrder, Needs, QueueState
 from autotune.service.job_files import job_text
@@ -186,7 +186,7 @@ def test_names_from_outside_are_no_paths_no_headers_and_no_markup(
     found = client.get(f"/api/v1/models/{model}")
     assert found.headers["content-type"] == "application/json"
     assert found.headers["x-content-type-options"] == "nosniff"
-    assert "default-src 'self'" in found.headers["content-security-policy"]
+    assert "default-src 'none'" in found.headers["content-security-policy"]
     assert found.json()["name"] == HOSTILE
     job = client.post("/api/v1/jobs", json={"models": [{"model": model}], "trials": 5}).json()["id"]
     for name in ("..%2F..%2Fjobs.toml", "jobs.toml", "%2Fetc%2Fpasswd", "a%0d%0aSet-Cookie:x"):

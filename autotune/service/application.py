@@ -1,4 +1,4 @@
-"""The web application of a service."""
+"""The web application of a service: its REST interface and its pages."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from autotune.service.api.guards import BodyLimit, OriginGuard, SafeHeaders
 from autotune.service.api.problems import answer_problems
 from autotune.service.documents import Problem
 from autotune.service.service import Service
+from autotune.service.site import jobs as job_pages
+from autotune.service.site import models as model_pages
+from autotune.service.site import sign_in
+from autotune.service.site.responses import answer_problem
+from autotune.service.site.watched_jobs import WatchedJobs
+from autotune.service.watch.assets import asset_routes
 
 PREFIX: Final = "/api/v1"
 _PROBLEM: Final[dict[str, Any]] = {
@@ -31,7 +37,7 @@ def get_health() -> dict[str, str]:
 
 
 def make_application(service: Service) -> FastAPI:
-    """The application of a service: REST under /api/v1, described at /api/v1/openapi.json."""
+    """The application of a service: pages, and REST under /api/v1, described at /api/v1/openapi.json."""
     app = FastAPI(
         title="autotune",
         version=metadata.version("autotune"),
@@ -48,8 +54,13 @@ def make_application(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.state.streams = set()
-    answer_problems(app)
+    app.state.watched = WatchedJobs(app)
+    answer_problems(app, answer_problem)
     problems: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 401, 403, 404, 409, 413, 422), _PROBLEM)
     for router in (health, *(module.router for module in (uploads, models, events, jobs, tokens))):
         app.include_router(router, prefix=PREFIX, responses=problems)
+    for module in (sign_in, model_pages, job_pages):
+        app.include_router(module.router, include_in_schema=False)
+    app.router.routes += asset_routes()
+    app.mount("/jobs/{job}/watch", app.state.watched)
     return app

@@ -1,0 +1,71 @@
+"""Signing in with a token, and out again."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import Response
+
+from autotune.service.api.access import Here
+from autotune.service.pages.service_pages import sign_in_page
+from autotune.service.site.responses import frame_for, page, redirect
+from autotune.service.site.visitor import Anybody, give_cookie
+
+router = APIRouter()
+
+#: Paths of our own pages: of plain characters, and never the start of another site's address.
+_OWN_PATH: Final = re.compile(r"/(?:[A-Za-z0-9_-][A-Za-z0-9/_-]*)?")
+_FIRST: Final = "/models"
+
+
+@router.get("/")
+def get_first(_visitor: Anybody) -> Response:
+    """Leads to the first page."""
+    return redirect(_FIRST)
+
+
+@router.get("/sign-in")
+def get_sign_in(request: Request, visitor: Anybody, next: str = _FIRST) -> Response:
+    """Shows the form for a token."""
+    return page(request, visitor, sign_in_page(frame_for(None, "Sign in"), visitor.csrf, own_path(next)))
+
+
+@router.post("/sign-in")
+def sign_in(
+    request: Request,
+    here: Here,
+    visitor: Anybody,
+    csrf: Annotated[str, Form()] = "",
+    token: Annotated[str, Form()] = "",
+    next: Annotated[str, Form()] = _FIRST,
+) -> Response:
+    """Opens a session with a new cookie for a valid token."""
+    visitor.check(csrf)
+    found = here.tokens.check(token.strip())
+    if found is None:
+        text = sign_in_page(
+            frame_for(None, "Sign in"),
+            visitor.csrf,
+            own_path(next),
+            "This token is unknown, expired or revoked.",
+        )
+        return page(request, visitor, text, 401)
+    here.sessions.close(visitor.secret)
+    response = redirect(own_path(next))
+    give_cookie(request, response, here.sessions.open(found.id))
+    return response
+
+
+@router.post("/sign-out")
+def sign_out(here: Here, visitor: Anybody, csrf: Annotated[str, Form()] = "") -> Response:
+    """Ends the session."""
+    visitor.check(csrf)
+    here.sessions.close(visitor.secret)
+    return redirect("/sign-in")
+
+
+def own_path(path: str) -> str:
+    """A path of this site; the first page where it could lead elsewhere."""
+    return path if _OWN_PATH.fullmatch(path) else _FIRST
