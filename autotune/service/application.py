@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from autotune.service.api import events, jobs, models, tokens, uploads
+from autotune.service.api import events, jobs, models, packages, tokens, uploads
 from autotune.service.api.guards import BodyLimit, OriginGuard, SafeHeaders
 from autotune.service.api.problems import answer_problems
 from autotune.service.documents import Problem
@@ -57,7 +57,7 @@ def make_application(service: Service) -> FastAPI:
     app.state.watched = WatchedJobs(app)
     answer_problems(app, answer_problem)
     problems: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 401, 403, 404, 409, 413, 422), _PROBLEM)
-    for router in (health, *(module.router for module in (uploads, models, events, jobs, tokens))):
+    for router in (health, *(module.router for module in (uploads, models, events, jobs, packages, tokens))):
         app.include_router(router, prefix=PREFIX, responses=problems)
     for module in (sign_in, model_pages, job_pages):
         app.include_router(module.router, include_in_schema=False)

@@ -151,8 +151,8 @@ class ModelOrder:
 class JobOrder:
     """An order of a job: models, devices by name, and a budget of which the first limit that is reached ends the job.
 
-    time: of running, as in 30m or 8h; queueing does not count; engines: beside which the tuned models are measured at the
-    end, as onnxruntime.
+    time: of running, as in 30m or 8h; queueing does not count; engines: beside which the tuned models are measured at
+    the end, as onnxruntime.
     """
 
     __pydantic_config__ = FORBID_UNKNOWN
@@ -256,6 +256,11 @@ class PackageState(StrEnum):
     BUILDING = "building"
     READY = "ready"
     FAILED = "failed"
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the package waits or is built."""
+        return self in (PackageState.QUEUED, PackageState.BUILDING)
 
 
 @dataclass(frozen=True)

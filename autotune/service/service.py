@@ -11,6 +11,7 @@ from autotune.service.job_queue import JobQueue
 from autotune.service.known_devices import KnownDevice
 from autotune.service.limits import ServiceLimits
 from autotune.service.model_shelf import ModelShelf
+from autotune.service.packages import Packages
 from autotune.service.service_folder import ServiceFolder
 from autotune.service.sessions import Sessions
 from autotune.service.tokens import Tokens
@@ -45,6 +46,7 @@ class Service:
     uploads: Uploads
     queue: JobQueue
     jobs: JobList
+    packages: Packages
     access: Access = field(default_factory=Access)
     devices: Callable[[], tuple[KnownDevice, ...]] = _no_devices
 
@@ -74,6 +76,7 @@ def open_service(
         Uploads(store, folder, shelf, limits),
         queue,
         JobList(store, queue, limits.slots),
+        Packages(store, folder),
         access or Access(),
         devices,
     )

@@ -16,8 +16,8 @@ def verdicts(status: JobStatus, needs: Mapping[str, Needs]) -> tuple[OfferVerdic
 
 
 def judged(offers: tuple[OfferVerdict, ...], needs: Mapping[str, Needs]) -> tuple[OfferVerdict, ...]:
-    """Offers held against needs; of those of a model that hold all of them the cheapest is chosen, of equally cheap ones
-    the fastest. Nothing is measured: another price or need is judged anew.
+    """Offers held against needs; of those of a model that hold all the cheapest is chosen, of equally cheap ones the
+    fastest. Nothing is measured: another price or need is judged anew.
     """
     found = [
         replace(one, misses=_misses(one, needs.get(one.model, Needs())), is_chosen=False) for one in offers

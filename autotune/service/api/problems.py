@@ -28,6 +28,7 @@ _STATUSES: Final[dict[str, int]] = {
     "AT911": HTTPStatus.UNPROCESSABLE_ENTITY,
     "AT745": HTTPStatus.FORBIDDEN,
     "AT746": HTTPStatus.CONFLICT,
+    "AT747": HTTPStatus.UNPROCESSABLE_ENTITY,
     "AT807": HTTPStatus.INSUFFICIENT_STORAGE,
 }
 #: Statuses of requests that no endpoint takes, with their codes.

@@ -19,20 +19,20 @@ def verdict_table(verdicts: tuple[OfferVerdict, ...]) -> Table:
         Column("model", 9, 20),
         Column("device", 8, 16),
         Column("latency", 8),
+        Column("verdict", 9, 20),
         Column("before", 6),
         Column("per second", 6),
         Column("$ per million", 6),
-        Column("verdict", 9, 20),
     )
     rows = tuple(
         (
             one.model,
             one.device,
             latency_text(one.secs, one.low_secs, one.high_secs),
+            verdict_lines(one),
             show_secs(one.before_secs),
             "–" if one.throughput_per_second is None else f"{one.throughput_per_second:.4g}",
-            "–" if one.dollars_per_million is None else f"{one.dollars_per_million:.3g}",
-            verdict_lines(one),
+            "–" if not one.dollars_per_million else f"{one.dollars_per_million:.3g}",
         )
         for one in verdicts
     )

@@ -57,7 +57,7 @@ class Supposition:
 class ResultFacts:
     """A job with its results; watched: its log and status, None before it has any; csrf: None for readers.
 
-    devices: those of the job, whose prices can be supposed; packages: forms that can be ordered.
+    prices: per hour, of the job's devices; names: of its models in the job.
     """
 
     results: ResultDocument
@@ -65,7 +65,7 @@ class ResultFacts:
     csrf: str | None
     supposed: Supposition | None
     prices: Mapping[str, float | None]
-    forms: tuple[str, ...] = ()
+    names: tuple[str, ...]
 
     @property
     def job(self) -> JobDocument:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.datastructures import FormData
 from starlette.responses import FileResponse, Response
 
@@ -14,12 +14,14 @@ from autotune.service.api.events import changed_events, stream
 from autotune.service.api.uploads import own_key
 from autotune.service.documents import JobPage, ModelDocument, QueueState
 from autotune.service.downloads import STATUS, download
+from autotune.service.job_files import needs_by_name
 from autotune.service.job_list import JobFilter
-from autotune.service.ordering import results, run_again, submit
+from autotune.service.ordering import order_package, results, run_again, submit
 from autotune.service.pages.service_facts import ResultFacts
 from autotune.service.pages.service_pages import jobs_page, order_page, result_page
 from autotune.service.service import Service
-from autotune.service.site.order_fields import order_form, order_of, request_key, text_of, whole_of
+from autotune.service.site.form_fields import FormFields, text_of
+from autotune.service.site.order_fields import order_form, order_of, request_key, whole_of
 from autotune.service.site.responses import frame_for, page, redirect
 from autotune.service.site.suppositions import prices_of, supposed
 from autotune.service.site.visitor import ReadingVisitor, SubmittingVisitor
@@ -28,13 +30,6 @@ from search_spaces.errors import AutotuneError, Misuse
 router = APIRouter()
 
 _LISTED: Final = 50
-
-
-async def _form(request: Request) -> FormData:
-    return await request.form(max_files=0, max_fields=500)
-
-
-FormFields = Annotated[FormData, Depends(_form)]
 
 
 @router.post("/jobs")
@@ -90,8 +85,9 @@ def get_job(request: Request, here: Here, visitor: ReadingVisitor, job: str) -> 
         visitor.csrf if visitor.can_submit else None,
         supposed(request.query_params, status, found),
         prices_of(status),
+        tuple(needs_by_name(found.job.order, here.shelf)),
     )
-    is_open = not found.job.state.is_over
+    is_open = not found.job.state.is_over or any(one.state.is_pending for one in found.packages)
     frame = frame_for(visitor, found.job.name, "Jobs", f"/jobs/{job}/events" if is_open else None)
     return page(request, visitor, result_page(frame, facts))
 
@@ -102,8 +98,9 @@ async def follow_job(request: Request, here: Here, visitor: ReadingVisitor, job:
     await to_thread.run_sync(here.jobs.get, job)
 
     def look() -> tuple[object, bool]:
-        found = here.jobs.get(job)
-        return found, found.state.is_over
+        found, packages = here.jobs.get(job), here.packages.of_job(job)
+        is_building = any(one.state.is_pending for one in packages)
+        return (found, packages), found.state.is_over and not is_building
 
     return stream(request, here, changed_events(here, _token(visitor), look))
 
@@ -122,6 +119,22 @@ def go_on_with_job(here: Here, visitor: SubmittingVisitor, form: FormFields, job
     visitor.check(form.get("csrf"))
     run_again(here, job, text_of(form, "time") or None, whole_of(form, "trials"))
     return redirect(f"/jobs/{here.jobs.get(job).id}")
+
+
+@router.post("/jobs/{job}/packages")
+def create_package(here: Here, visitor: SubmittingVisitor, form: FormFields, job: str) -> Response:
+    """Queues a package of a job that is over."""
+    visitor.check(form.get("csrf"))
+    names = (text_of(form, "model"), text_of(form, "device"), text_of(form, "form"))
+    found = order_package(here, job, names, _token(visitor))
+    return redirect(f"/jobs/{found.job}#files")
+
+
+@router.get("/jobs/{job}/packages/{package}")
+def get_package(here: Here, _visitor: ReadingVisitor, job: str, package: str) -> Response:
+    """Sends a package that is ready."""
+    path = here.packages.path(job, package)
+    return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
 
 @router.get("/jobs/{job}/files/{name}")

@@ -12,6 +12,7 @@ from starlette.datastructures import FormData
 from autotune.service.documents import JobOrder, ModelDocument, ModelOrder, Needs
 from autotune.service.pages.service_facts import OrderForm
 from autotune.service.service import Service
+from autotune.service.site.form_fields import text_of
 from autotune.service.site.visitor import Visitor
 from search_spaces.errors import Misuse
 
@@ -20,7 +21,6 @@ _KEPT: Final = (
     "name", "time", "trials", "latency_ms", "throughput_per_second", "dollars_per_million", "dims", "more_devices",
 )  # fmt: skip
 _FIRST_VALUES: Final = {"time": "30m"}
-ONNXRUNTIME: Final = "onnxruntime"
 
 
 def order_form(
@@ -103,9 +103,3 @@ def dims_of(text: str) -> dict[str, int | str]:
             raise Misuse(f"sizes are written batch=1 length=1..128; found {word[:40]!r}", code="AT105")
         found[name] = int(size) if size.isascii() and size.isdecimal() and len(size) < 16 else size
     return found
-
-
-def text_of(form: FormData, name: str) -> str:
-    """A text of a form, empty where there is none."""
-    found = form.get(name, "")
-    return found.strip() if isinstance(found, str) else ""

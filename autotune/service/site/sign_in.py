@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from autotune.service.api.access import Here
 from autotune.service.pages.service_pages import sign_in_page
+from autotune.service.site.form_fields import FormFields, text_of
 from autotune.service.site.responses import frame_for, page, redirect
 from autotune.service.site.visitor import Anybody, give_cookie
 
@@ -33,35 +34,25 @@ def get_sign_in(request: Request, visitor: Anybody, next: str = _FIRST) -> Respo
 
 
 @router.post("/sign-in")
-def sign_in(
-    request: Request,
-    here: Here,
-    visitor: Anybody,
-    csrf: Annotated[str, Form()] = "",
-    token: Annotated[str, Form()] = "",
-    next: Annotated[str, Form()] = _FIRST,
-) -> Response:
+def sign_in(request: Request, here: Here, visitor: Anybody, form: FormFields) -> Response:
     """Opens a session with a new cookie for a valid token."""
-    visitor.check(csrf)
-    found = here.tokens.check(token.strip())
+    visitor.check(form.get("csrf"))
+    following = own_path(text_of(form, "next"))
+    found = here.tokens.check(text_of(form, "token"))
     if found is None:
-        text = sign_in_page(
-            frame_for(None, "Sign in"),
-            visitor.csrf,
-            own_path(next),
-            "This token is unknown, expired or revoked.",
-        )
+        message = "This token is unknown, expired or revoked."
+        text = sign_in_page(frame_for(None, "Sign in"), visitor.csrf, following, message)
         return page(request, visitor, text, 401)
     here.sessions.close(visitor.secret)
-    response = redirect(own_path(next))
+    response = redirect(following)
     give_cookie(request, response, here.sessions.open(found.id))
     return response
 
 
 @router.post("/sign-out")
-def sign_out(here: Here, visitor: Anybody, csrf: Annotated[str, Form()] = "") -> Response:
+def sign_out(here: Here, visitor: Anybody, form: FormFields) -> Response:
     """Ends the session."""
-    visitor.check(csrf)
+    visitor.check(form.get("csrf"))
     here.sessions.close(visitor.secret)
     return redirect("/sign-in")
 

@@ -11,7 +11,8 @@ from autotune.devices.price import price_per_million
 from autotune.jobs.status import JobStatus
 from autotune.service.documents import OfferVerdict, ResultDocument
 from autotune.service.pages.service_facts import Supposition
-from autotune.service.site.order_fields import needs_of, number_of, text_of
+from autotune.service.site.form_fields import text_of
+from autotune.service.site.order_fields import needs_of, number_of
 from autotune.service.verdicts import judged
 from search_spaces.errors import Misuse
 

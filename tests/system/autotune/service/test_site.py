@@ -1,0 +1,197 @@
+"""The pages of the service in a real browser: a model from the form to the results, by mouse, keyboard and phone."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from browser import Window, browser, window
+from command_line import run_apart
+from playwright.sync_api import Browser, Page, expect
+from repository import SUPPORT
+from service_process import ServerProcess, running_server
+
+from autotune.service.client import Client
+from autotune.service.documents import (
+    DeviceDocument,
+    Examination,
+    JobOrder,
+    LatencyForecast,
+    ModelOrder,
+    OperatorCount,
+)
+from autotune.service.known_devices import KnownDevice, write_known
+from autotune.service.service import open_service
+from autotune.service.service_folder import ServiceFolder
+from autotune.service.uploads import UploadRequest
+
+__all__ = ["browser"]
+
+TOY_WORKER = f"{sys.executable} {SUPPORT / 'toy_worker.py'}"
+HERE = KnownDevice(DeviceDocument("local", "local", None, "llvm"), None)
+
+
+def shelve(folder: ServiceFolder, model: Path) -> str:
+    """Puts a model on the shelf of a service, as if it had been examined; returns its id."""
+    service = open_service(folder)
+    upload = service.uploads.begin(UploadRequest(model.name, model.stat().st_size))
+    with closing(service.uploads.open(upload.id, 0)) as file:
+        file.write(model.read_bytes())
+    service.uploads.complete(upload.id)
+    forecast = LatencyForecast("local", 0.004, 0.003, 0.006)
+    operators = (OperatorCount("Conv", 2), OperatorCount("Relu", 2))
+    service.shelf.note(upload.id, Examination(operators, forecasts=(forecast,), is_complete=True))
+    return upload.id
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server whose jobs are toys, which knows its device."""
+    folder = ServiceFolder(tmp_path_factory.mktemp("site") / "service")
+    folder.make()
+    write_known(folder.known_devices, (HERE,))
+    with running_server(folder.path, TOY_WORKER) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def model(server: ServerProcess, small_network: Path) -> str:
+    """A model that can be ordered."""
+    return shelve(ServiceFolder(server.folder), small_network)
+
+
+@pytest.fixture(scope="module")
+def job(server: ServerProcess, model: str) -> str:
+    """A job that has ended."""
+    with Client(server.url, server.token) as client:
+        found = client.submit(JobOrder((ModelOrder(model),), trials=20))
+        client.wait(found.id)
+        return found.id
+
+
+def sign_in(page: Page, server: ServerProcess) -> None:
+    page.goto(server.url)
+    page.get_by_label("Token").fill(server.token)
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Models")
+
+
+def is_fine(seen: Window) -> None:
+    expect(seen.page.locator("h1")).to_be_visible()
+    assert not seen.is_too_wide, seen.page.url
+    assert seen.violations() == [], seen.page.url
+
+
+def test_a_model_is_uploaded_by_the_form(
+    browser: Browser, server: ServerProcess, small_network: Path
+) -> None:
+    with window(browser) as seen:
+        sign_in(seen.page, server)
+        seen.page.set_input_files("input[type=file]", str(small_network))
+        seen.page.get_by_role("button", name="Upload", exact=True).click()
+        expect(seen.page.locator("h1")).to_contain_text("small.onnx")
+        expect(seen.page.locator("#summary")).to_contain_text("SHA-256")
+        assert seen.complaints == []
+
+
+def test_a_job_is_ordered_and_followed_to_its_results(
+    browser: Browser, server: ServerProcess, model: str
+) -> None:
+    with window(browser) as seen:
+        sign_in(seen.page, server)
+        seen.page.goto(f"{server.url}/models/{model}")
+        expect(seen.page.locator("#forecasts")).to_contain_text("3 ms to 6 ms")
+        seen.page.locator("[name=time]").fill("soon")
+        seen.page.get_by_role("button", name="Queue the job").click()
+        expect(seen.page.get_by_role("alert")).to_contain_text("soon")
+        seen.page.locator("[name=time]").fill("")
+        seen.page.locator("[name=trials]").fill("50")
+        seen.page.get_by_role("button", name="Queue the job").click()
+        expect(seen.page.locator(".state")).to_have_text("finished", timeout=30_000)
+        expect(seen.page.locator("#failed")).to_contain_text("No trial failed")
+        expect(seen.page.locator("#time tbody tr").first).to_be_visible()
+        with seen.page.expect_download() as download:
+            seen.page.get_by_role("link", name="log.jsonl").click()
+        assert Path(download.value.path()).stat().st_size > 1000
+        seen.page.get_by_role("link", name="Watch the job in detail").click()
+        expect(seen.page.get_by_role("heading", name="Is it faster?")).to_be_visible()
+        seen.page.get_by_role("link", name="Job", exact=True).click()
+        seen.page.get_by_role("button", name="Go on").click()
+        expect(seen.page.locator("#summary")).to_contain_text("of 100")
+        assert [one for one in seen.complaints if "422" not in one] == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
+def test_every_page_of_the_service_fits(
+    browser: Browser, server: ServerProcess, model: str, job: str, width: int, scheme: str
+) -> None:
+    with window(browser, width, color_scheme=scheme) as seen:
+        seen.page.goto(server.url)
+        is_fine(seen)
+        sign_in(seen.page, server)
+        for path in (
+            "/models",
+            f"/models/{model}",
+            "/jobs",
+            f"/jobs/{job}?latency_ms=1",
+            f"/jobs/{job}/watch/machine",
+        ):
+            seen.page.goto(f"{server.url}{path}")
+            is_fine(seen)
+        assert seen.complaints == []
+
+
+def test_a_job_is_ordered_and_cancelled_without_scripts_and_by_keyboard(
+    browser: Browser, server: ServerProcess, model: str
+) -> None:
+    with window(browser, java_script_enabled=False) as seen:
+        page = seen.page
+        sign_in(page, server)
+        page.locator(f"a[href='/models/{model}']").focus()
+        page.keyboard.press("Enter")
+        page.locator("[name=trials]").focus()
+        page.keyboard.type("100000")
+        page.keyboard.press("Enter")
+        expect(page.locator("#actions")).to_contain_text("Cancel")
+        page.get_by_role("button", name="Cancel").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#summary")).to_contain_text("cancelled", timeout=15_000)
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.locator("h1")).to_have_text("Sign in")
+        page.goto(f"{server.url}/jobs")
+        expect(page.locator("h1")).to_have_text("Sign in")
+
+
+@pytest.mark.long
+@pytest.mark.alone
+def test_a_day_in_the_browser(browser: Browser, tmp_path: Path, small_network: Path) -> None:
+    with running_server(tmp_path / "service") as server, window(browser) as seen:
+        page = seen.page
+        sign_in(page, server)
+        page.set_input_files("input[type=file]", str(small_network))
+        page.get_by_role("button", name="Upload", exact=True).click()
+        expect(page.locator(".state")).to_have_text("ready", timeout=60_000)
+        expect(page.locator("#operators")).to_contain_text("Conv 2")
+        page.locator("[name=time]").fill("")
+        page.locator("[name=trials]").fill("16")
+        page.locator("[name=latency_ms]").fill("0.000001")
+        page.locator("[name=engine]").check()
+        page.get_by_role("button", name="Queue the job").click()
+        expect(page.locator(".state")).to_have_text("finished", timeout=120_000)
+        expect(page.locator("#verdict tbody")).to_contain_text("misses 1e-06 ms by")
+        expect(page.locator("#engines tbody")).to_contain_text("onnxruntime")
+        page.get_by_role("button", name="Build").click()
+        expect(page.locator("#files tbody")).to_contain_text(".whl", timeout=120_000)
+        with page.expect_download() as download:
+            page.locator("#files tbody a").click()
+        wheel = zipfile.ZipFile(download.value.path())
+        assert any(name.endswith("METADATA") for name in wheel.namelist())
+        job = page.url.partition("/jobs/")[2].partition("#")[0]
+        env = {"AUTOTUNE_URL": server.url, "AUTOTUNE_TOKEN": server.token}
+        run_apart("remote", "package", job, "--as", "archive", "-o", str(tmp_path / "out"), env=env)
+        assert len(list((tmp_path / "out").iterdir())) == 1
+        assert seen.complaints == []
