@@ -11,7 +11,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from autotune.service.api import events, jobs, models, packages, tokens, uploads
 from autotune.service.api.guards import BodyLimit, OriginGuard, SafeHeaders
-from autotune.service.api.problems import answer_problems
+from autotune.service.api.problems import MEDIA_TYPE, answer_problems
 from autotune.service.documents import Problem
 from autotune.service.service import Service
 from autotune.service.site import jobs as job_pages
@@ -36,9 +36,28 @@ def get_health() -> dict[str, str]:
     return {"status": "ok"}
 
 
+class _Application(FastAPI):
+    """FastAPI, which describes every error as JSON, with errors described as what they are: problem details."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The description, made once."""
+        if self.openapi_schema is None:
+            for path in super().openapi()["paths"].values():
+                for operation in path.values():
+                    _describe_problems(operation["responses"])
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
+def _describe_problems(responses: dict[str, Any]) -> None:
+    for status, response in responses.items():
+        if status >= "400":
+            response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
+
+
 def make_application(service: Service) -> FastAPI:
     """The application of a service: pages, and REST under /api/v1, described at /api/v1/openapi.json."""
-    app = FastAPI(
+    app = _Application(
         title="autotune",
         version=metadata.version("autotune"),
         description="Tunes models on devices: upload a model, submit a job, read its results.",
