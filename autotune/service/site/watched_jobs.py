@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Final
 
 import anyio
@@ -25,7 +26,7 @@ from search_spaces.errors import AutotuneError, Misuse
 
 # Jobs whose logs are kept open; others are read anew.
 _MOST_OPEN: Final = 8
-_LOOK_SECS: Final = 2.0
+_LOOK_SECS: Final = 1.0
 
 
 class WatchedJobs:
@@ -56,10 +57,15 @@ class WatchedJobs:
         if scope["path"].endswith("/events"):
             streams.add(mark)
         try:
+            is_whole = False
             async with anyio.create_task_group() as group:
                 group.start_soon(_end_with_session, request, group.cancel_scope)
                 await pages(dict(scope), receive, send)  # which names itself in the scope
+                is_whole = True
                 group.cancel_scope.cancel()
+            if not is_whole:
+                with suppress(RuntimeError):  # where it had not begun
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             streams.discard(mark)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
     status_code_conformance,
 )
-from schemathesis.checks import not_a_server_error
 
 from autotune.service.application import make_application
 from autotune.service.service import Access, open_service
@@ -24,6 +22,10 @@ CHECKS = (
     status_code_conformance,
     content_type_conformance,
     response_schema_conformance,
+)
+
+SETTINGS = settings(
+    max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -46,7 +48,13 @@ def test_answers_are_as_described(api: schemathesis.BaseSchema) -> None:
         if operation.path.endswith("/events"):
             continue  # a stream ends with its job
 
-        @settings(max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+        @settings(
+            max_examples=60,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
         @given(case=operation.as_strategy())
         def check(case: schemathesis.Case) -> None:
             case.call_and_validate(checks=CHECKS)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import sys
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from browser import Window, browser, window
 from command_line import run_apart
@@ -164,6 +167,83 @@ def test_a_job_is_ordered_and_cancelled_without_scripts_and_by_keyboard(
         expect(page.locator("h1")).to_have_text("Sign in")
         page.goto(f"{server.url}/jobs")
         expect(page.locator("h1")).to_have_text("Sign in")
+
+
+@contextmanager
+def signed_in(server: ServerProcess, secret: str) -> Iterator[httpx.Client]:
+    """A browser without a window, signed in."""
+    with httpx.Client(base_url=server.url, timeout=20.0) as found:
+        csrf = csrf_of(found, "/sign-in")
+        assert found.post("/sign-in", data={"csrf": csrf, "token": secret}).status_code == 303
+        yield found
+
+
+def csrf_of(browser: httpx.Client, path: str) -> str:
+    shown = re.search('name="csrf" value="([^"]+)"', browser.get(path).text)
+    assert shown
+    return shown[1]
+
+
+def test_events_end_with_a_cancelled_job_and_a_revoked_token(server: ServerProcess, model: str) -> None:
+    with Client(server.url, server.token) as client, signed_in(server, server.token) as browser:
+        job = client.submit(JobOrder((ModelOrder(model),), trials=100_000)).id
+        with browser.stream("GET", f"/jobs/{job}/events") as events:
+            lines = events.iter_lines()
+            assert next(lines) == "event: changed"
+            client.cancel(job)
+            assert "event: over" in list(lines)
+        with browser.stream("GET", f"/jobs/{job}/events") as events:
+            assert "event: over" in list(events.iter_lines())
+        admin = {"Authorization": f"Bearer {server.token}"}
+        api = f"{server.url}/api/v1/tokens"
+        token = httpx.post(api, json={"name": "short", "scopes": ["read"]}, headers=admin).json()
+        with signed_in(server, token["secret"]) as other:
+            for path in ("/jobs/events", f"/jobs/{job}/watch/events"):
+                with other.stream("GET", path) as events:
+                    lines = events.iter_lines()
+                    assert next(lines) == "event: changed"
+                    if path == "/jobs/events":
+                        continue
+                    httpx.post(f"{api}/{token['token']['id']}/revoke", headers=admin)
+                    assert "event: over" not in list(lines)
+            assert other.get("/jobs").status_code == 303
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["form", "parts"])
+def test_two_gigabytes_are_not_held_in_memory(tmp_path: Path, kind: str) -> None:
+    size, part = 2 << 30, 1 << 20
+    folder = ServiceFolder(tmp_path / "service")
+    folder.make()
+    write_known(folder.known_devices, (HERE,))
+    with running_server(folder.path, TOY_WORKER) as server, signed_in(server, server.token) as browser:
+        head = (
+            f'--edge\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{csrf_of(browser, "/models")}\r\n'
+        )
+        head += '--edge\r\nContent-Disposition: form-data; name="file"; filename="m.onnx"\r\n\r\n'
+        tail = b"\r\n--edge--\r\n"
+        before = most_bytes(server)
+        if kind == "form":
+            chunks = itertools.chain([head.encode()], itertools.repeat(bytes(part), size // part), [tail])
+            length = len(head.encode()) + size + len(tail)
+            headers = {"Content-Type": "multipart/form-data; boundary=edge", "Content-Length": str(length)}
+            found = browser.post("/models", content=chunks, headers=headers, timeout=300.0)
+            assert found.status_code == 303
+        else:
+            file = tmp_path / "m.onnx"
+            with file.open("wb") as sparse:
+                sparse.truncate(size)
+            with Client(server.url, server.token) as client:
+                assert client.upload(file).bytes == size
+        assert most_bytes(server) - before < 100 << 20
+
+
+def most_bytes(server: ServerProcess) -> int:
+    """The most memory that a server has used so far."""
+    text = Path(f"/proc/{server.process.pid}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", text)
+    assert found
+    return 1024 * int(found[1])
 
 
 @pytest.mark.long
