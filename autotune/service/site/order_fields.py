@@ -19,6 +19,7 @@ from search_spaces.errors import Misuse
 _KEY: Final = re.compile(r"[0-9a-f]{32}")
 _KEPT: Final = (
     "name", "time", "trials", "latency_ms", "throughput_per_second", "dollars_per_million", "dims", "more_devices",
+    "engine",
 )  # fmt: skip
 _FIRST_VALUES: Final = {"time": "30m"}
 

@@ -33,8 +33,8 @@ def frame_for(visitor: Visitor | None, title: str, section: str = "", events: st
 
 
 def page(request: Request, visitor: Visitor, text: str, status: int = 200) -> Response:
-    """A page, which no cache keeps."""
-    response = HTMLResponse(text, status, {"Cache-Control": "no-store"})
+    """A page, with the visitor's cookie where the browser has none."""
+    response = HTMLResponse(text, status)
     if request.cookies.get(COOKIE) != visitor.secret:
         give_cookie(request, response, visitor.secret)
     return response
@@ -53,4 +53,4 @@ def answer_problem(request: Request, problem: Problem) -> Response:
     if problem.status == HTTPStatus.UNAUTHORIZED and request.method == "GET":
         return redirect(f"/sign-in?next={quote(path)}")
     text = refusal_page(frame_for(None, problem.title), problem)
-    return HTMLResponse(text, problem.status, {"Cache-Control": "no-store"})
+    return HTMLResponse(text, problem.status)

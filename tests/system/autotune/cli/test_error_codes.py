@@ -9,7 +9,6 @@ import socket
 import tempfile
 import zlib
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +21,7 @@ from msgspec.structs import replace
 from onnx import TensorProto, helper
 from package_contents import made_contents
 from record_fixtures import make_record
+from shelved_model import shelve
 from starlette.testclient import TestClient
 from tables import table
 
@@ -661,11 +661,8 @@ def _(case: Case) -> None:
 def _over(case: Case) -> tuple[Client, str]:
     """A client of a service in this process, and a job that is over."""
     service = open_service(ServiceFolder(case.folder / "service"))
-    upload = service.uploads.begin(UploadRequest("m.onnx", 1))
-    with closing(service.uploads.open(upload.id, 0)) as file:
-        file.write(b"m")
-    service.uploads.complete(upload.id)
-    job = service.queue.submit(Submission("m", JobOrder((ModelOrder(upload.id),), trials=1), 1.0))
+    order = JobOrder((ModelOrder(shelve(service)),), trials=1)
+    job = service.queue.submit(Submission("m", order, 1.0))
     service.queue.cancel(job)
     write_status(service.folder.output(job), literal_status())
     return _client(service, *Scope), job

@@ -7,16 +7,17 @@ import re
 import sys
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from browser import Window, browser, window
+from browser import Window, window
 from command_line import run_apart
 from playwright.sync_api import Browser, Page, expect
 from repository import SUPPORT
 from service_process import ServerProcess, running_server
+from shelved_model import shelve
 
 from autotune.service.client import Client
 from autotune.service.documents import (
@@ -30,25 +31,9 @@ from autotune.service.documents import (
 from autotune.service.known_devices import KnownDevice, write_known
 from autotune.service.service import open_service
 from autotune.service.service_folder import ServiceFolder
-from autotune.service.uploads import UploadRequest
-
-__all__ = ["browser"]
 
 TOY_WORKER = f"{sys.executable} {SUPPORT / 'toy_worker.py'}"
 HERE = KnownDevice(DeviceDocument("local", "local", None, "llvm"), None)
-
-
-def shelve(folder: ServiceFolder, model: Path) -> str:
-    """Puts a model on the shelf of a service, as if it had been examined; returns its id."""
-    service = open_service(folder)
-    upload = service.uploads.begin(UploadRequest(model.name, model.stat().st_size))
-    with closing(service.uploads.open(upload.id, 0)) as file:
-        file.write(model.read_bytes())
-    service.uploads.complete(upload.id)
-    forecast = LatencyForecast("local", 0.004, 0.003, 0.006)
-    operators = (OperatorCount("Conv", 2), OperatorCount("Relu", 2))
-    service.shelf.note(upload.id, Examination(operators, forecasts=(forecast,), is_complete=True))
-    return upload.id
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +48,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def model(server: ServerProcess, small_network: Path) -> str:
-    """A model that can be ordered."""
-    return shelve(ServiceFolder(server.folder), small_network)
+    """A model that can be ordered, as if it had been examined."""
+    service = open_service(ServiceFolder(server.folder))
+    found = shelve(service, small_network.name, small_network.read_bytes())
+    forecast = LatencyForecast("local", 0.004, 0.003, 0.006)
+    operators = (OperatorCount("Conv", 2), OperatorCount("Relu", 2))
+    service.shelf.note(found, Examination(operators, forecasts=(forecast,), is_complete=True))
+    return found
 
 
 @pytest.fixture(scope="module")
