@@ -57,15 +57,6 @@ def model(server: ServerProcess, small_network: Path) -> str:
     return found
 
 
-@pytest.fixture(scope="module")
-def job(server: ServerProcess, model: str) -> str:
-    """A job that has ended."""
-    with Client(server.url, server.token) as client:
-        found = client.submit(JobOrder((ModelOrder(model),), trials=20))
-        client.wait(found.id)
-        return found.id
-
-
 def sign_in(page: Page, server: ServerProcess) -> None:
     page.goto(server.url)
     page.get_by_label("Token").fill(server.token)
@@ -91,7 +82,7 @@ def test_a_model_is_uploaded_by_the_form(
         assert seen.complaints == []
 
 
-def test_a_job_is_ordered_and_followed_to_its_results(
+def test_a_job_is_ordered_and_followed_to_its_results_on_pages_that_fit(
     browser: Browser, server: ServerProcess, model: str
 ) -> None:
     with window(browser) as seen:
@@ -104,7 +95,7 @@ def test_a_job_is_ordered_and_followed_to_its_results(
         seen.page.locator("[name=time]").fill("")
         seen.page.locator("[name=trials]").fill("50")
         seen.page.get_by_role("button", name="Queue the job").click()
-        expect(seen.page.locator(".state")).to_have_text("finished", timeout=30_000)
+        expect(seen.page.locator(".state")).to_have_text("finished", timeout=60_000)
         expect(seen.page.locator("#failed")).to_contain_text("No trial failed")
         expect(seen.page.locator("#time tbody tr").first).to_be_visible()
         with seen.page.expect_download() as download:
@@ -116,26 +107,23 @@ def test_a_job_is_ordered_and_followed_to_its_results(
         seen.page.get_by_role("button", name="Go on").click()
         expect(seen.page.locator("#summary")).to_contain_text("of 100")
         assert [one for one in seen.complaints if "422" not in one] == []
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
-def test_every_page_of_the_service_fits(
-    browser: Browser, server: ServerProcess, model: str, job: str, width: int, scheme: str
-) -> None:
-    with window(browser, width, color_scheme=scheme) as seen:
-        seen.page.goto(server.url)
-        is_fine(seen)
-        sign_in(seen.page, server)
-        for path in (
-            "/models",
-            f"/models/{model}",
-            "/jobs",
-            f"/jobs/{job}?latency_ms=1",
-            f"/jobs/{job}/watch/machine",
-        ):
-            seen.page.goto(f"{server.url}{path}")
+        job = seen.page.url.partition("/jobs/")[2]
+    pages = (
+        "/models",
+        f"/models/{model}",
+        "/jobs",
+        f"/jobs/{job}?latency_ms=1",
+        f"/jobs/{job}/watch/machine",
+    )
+    for width, scheme in ((360, "dark"), (1280, "light")):
+        with window(browser, width, color_scheme=scheme) as seen:
+            seen.page.goto(server.url)
             is_fine(seen)
-        assert seen.complaints == []
+            sign_in(seen.page, server)
+            for path in pages:
+                seen.page.goto(f"{server.url}{path}")
+                is_fine(seen)
+            assert seen.complaints == []
 
 
 def test_a_job_is_ordered_and_cancelled_without_scripts_and_by_keyboard(
@@ -152,7 +140,7 @@ def test_a_job_is_ordered_and_cancelled_without_scripts_and_by_keyboard(
         expect(page.locator("#actions")).to_contain_text("Cancel")
         page.get_by_role("button", name="Cancel").focus()
         page.keyboard.press("Enter")
-        expect(page.locator("#summary")).to_contain_text("cancelled", timeout=15_000)
+        expect(page.locator("#summary")).to_contain_text("cancelled", timeout=60_000)
         page.get_by_role("button", name="Sign out").click()
         expect(page.locator("h1")).to_have_text("Sign in")
         page.goto(f"{server.url}/jobs")
