@@ -1,4 +1,4 @@
-"""The service with many jobs: how long a page of the list takes, and how large the results of a job are.
+"""The service with many jobs: how long lists and pages take, and how large they are.
 
 python benchmarks/service.py [--jobs 10000] [--requests 200]
 
@@ -17,10 +17,11 @@ from pathlib import Path
 import msgspec
 from starlette.testclient import TestClient
 
-from autotune.service.api.application import make_application
+from autotune.service.application import PREFIX, make_application
 from autotune.service.documents import JobOrder, ModelOrder, QueueState
 from autotune.service.service import Service, open_service
 from autotune.service.service_folder import ServiceFolder
+from autotune.service.site.visitor import COOKIE
 from autotune.service.tables import JOB_MODELS, JOBS
 from autotune.service.token_documents import Scope
 from autotune.service.uploads import UploadRequest
@@ -30,14 +31,20 @@ _MOST_SECS = 0.2
 _MOST_BYTES = 300_000
 
 
-def fill(service: Service, jobs: int) -> str:
-    """Adds a model and jobs with it; returns the id of the model."""
+def shelve(service: Service) -> str:
+    """Adds a model; returns its id."""
     upload = service.uploads.begin(UploadRequest("squeezenet.onnx", 1))
     file = service.uploads.open(upload.id, 0)
     file.write(b"m")
     file.close()
     service.uploads.complete(upload.id)
-    order = msgspec.json.encode(JobOrder((ModelOrder(upload.id),), time="30m")).decode()
+    return upload.id
+
+
+def fill(service: Service, jobs: int) -> tuple[str, str]:
+    """Adds jobs with two models; returns the ids of the one that most have, and of the one that the first has alone."""
+    model, rare = shelve(service), shelve(service)
+    order = msgspec.json.encode(JobOrder((ModelOrder(model),), time="30m")).decode()
     rows = [
         {
             "id": f"{number:012x}",
@@ -56,10 +63,10 @@ def fill(service: Service, jobs: int) -> str:
         }
         for number in range(jobs)
     ]
-    links = [{"job": row["id"], "model": upload.id} for row in rows]
+    links = [{"job": row["id"], "model": model if number else rare} for number, row in enumerate(rows)]
     service.store.write(lambda connection: connection.execute(JOBS.insert(), rows))
     service.store.write(lambda connection: connection.execute(JOB_MODELS.insert(), links))
-    return upload.id
+    return model, rare
 
 
 def main() -> int:
@@ -71,30 +78,38 @@ def main() -> int:
     is_bad = False
     with tempfile.TemporaryDirectory() as folder:
         service = open_service(ServiceFolder(Path(folder) / "service"))
-        model = fill(service, options.jobs)
-        token = service.tokens.create("benchmark", [Scope.READ]).secret
+        model, rare = fill(service, options.jobs)
+        token = service.tokens.create("benchmark", [Scope.READ])
         client = TestClient(
-            make_application(service), "http://127.0.0.1:8000", headers={"Authorization": f"Bearer {token}"}
+            make_application(service),
+            "http://127.0.0.1:8000",
+            headers={"Authorization": f"Bearer {token.secret}"},
+            cookies={COOKIE: service.sessions.open(token.token.id)},
         )
         middle = f"{options.jobs // 2:012x}"
         for path in (
+            f"{PREFIX}/jobs",
+            f"{PREFIX}/jobs?before={options.jobs // 2}",
+            f"{PREFIX}/jobs?state=queued",
+            f"{PREFIX}/jobs?model={model}",
+            f"{PREFIX}/jobs?model={rare}",
+            f"{PREFIX}/jobs/{middle}/results",
             "/jobs",
-            f"/jobs?before={options.jobs // 2}",
-            "/jobs?state=queued",
-            f"/jobs?model={model}",
-            f"/jobs/{middle}/results",
+            "/models",
+            f"/models/{model}",
+            f"/jobs/{middle}",
         ):
             secs, size = [], 0
             for _ in range(options.requests):
                 began = time.perf_counter()
-                response = client.get(f"/api/v1{path}")
+                response = client.get(path)
                 secs.append(time.perf_counter() - began)
                 assert response.status_code == 200, response.text
                 size = max(size, len(response.content))
             slow = sorted(secs)[int(0.95 * len(secs))]
             is_bad |= slow > _MOST_SECS or size > _MOST_BYTES
             median = sorted(secs)[len(secs) // 2]
-            print(f"{path:32} p95 {1e3 * slow:6.1f} ms, median {1e3 * median:6.1f} ms, {size / 1e3:.1f} kB")
+            print(f"{path:40} p95 {1e3 * slow:6.1f} ms, median {1e3 * median:6.1f} ms, {size / 1e3:.1f} kB")
     return int(is_bad)
 
 

@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-pytest_plugins = ["kernel_fixtures", "model_fixtures", "record_fixtures", "space_fixtures"]
+pytest_plugins = ["browser", "kernel_fixtures", "model_fixtures", "record_fixtures", "space_fixtures"]
 
 # A shell starts what runs in its background with Ctrl-C ignored, and children inherit that: some tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

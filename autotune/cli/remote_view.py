@@ -6,7 +6,23 @@ from autotune.cli.console import note, tell
 from autotune.cli.tables import print_table
 from autotune.jobs.durations import show_duration, show_interval, show_secs
 from autotune.jobs.table import Column, Table
-from autotune.service.documents import JobDocument, JobPage, Miss, ModelDocument, OfferVerdict, ResultDocument
+from autotune.service.documents import (
+    EngineResult,
+    JobDocument,
+    JobPage,
+    Miss,
+    ModelDocument,
+    OfferVerdict,
+    ResultDocument,
+)
+
+_ENGINE_COLUMNS = (
+    Column("model", 9, 20),
+    Column("device", 8, 16),
+    Column("engine", 9),
+    Column("latency", 8),
+    Column("remark", 7, 20),
+)
 
 
 def print_model(model: ModelDocument) -> None:
@@ -67,14 +83,29 @@ def print_results(found: ResultDocument) -> None:
     rows = tuple((one.model, one.device, _latency(one), _verdict(one)) for one in found.verdicts)
     columns = (Column("model", 9, 20), Column("device", 8, 16), Column("latency", 8), Column("verdict", 9))
     print_table(Table(f"{found.job.name}: results", columns, rows))
+    if found.engines:
+        print_table(Table("Engines", _ENGINE_COLUMNS, tuple(map(_engine_row, found.engines))))
     print_job(found.job)
     for warning in found.warnings:
         note(warning, "yellow")
     for name in found.downloads:
         tell(f"autotune remote package {found.job.id} {name}")
+    for package in found.packages:
+        where = package.file or package.reason or package.state
+        tell(f"{package.form} of {package.model} for {package.device}: {where}")
 
 
-def _latency(one: OfferVerdict) -> str:
+def _engine_row(one: EngineResult) -> tuple[str, ...]:
+    return (
+        one.model,
+        one.device,
+        one.engine,
+        _latency(one),
+        one.reason or ("fastest" if one.is_fastest else ""),
+    )
+
+
+def _latency(one: OfferVerdict | EngineResult) -> str:
     if one.secs is None or one.low_secs is None or one.high_secs is None:
         return show_secs(one.secs)
     return show_interval(one.secs, one.low_secs, one.high_secs)

@@ -22,6 +22,8 @@ from autotune.service.documents import (
     JobPage,
     ModelDocument,
     ModelState,
+    PackageDocument,
+    PackageState,
     Problem,
     QueueState,
     ResultDocument,
@@ -183,12 +185,45 @@ class Client:
         more = {"time": time, "trials": trials}
         return self._post(f"/jobs/{_quoted(job)}/again", JobDocument, more)
 
+    def package(
+        self, job: str, form: str, model: str | None = None, device: str | None = None
+    ) -> PackageDocument:
+        """Orders a package of a job that is over: a `wheel`, an `archive` or a `server`.
+
+        model, device: names in the job, the first ones by default.
+        """
+        wanted = {"form": form, "model": model, "device": device}
+        return self._post(f"/jobs/{_quoted(job)}/packages", PackageDocument, wanted)
+
+    def packages(self, job: str) -> tuple[PackageDocument, ...]:
+        """The packages of a job."""
+        return self._get(f"/jobs/{_quoted(job)}/packages", tuple[PackageDocument, ...])
+
+    def packaged(self, package: PackageDocument) -> PackageDocument:
+        """A package once it is ready, for which this waits. Raises AutotuneError where it cannot be built."""
+        found = package
+        while found.state.is_pending:
+            time.sleep(_PAUSE_SECS)
+            found = self._get(f"/jobs/{_quoted(package.job)}/packages/{_quoted(package.id)}", PackageDocument)
+        if found.state is PackageState.FAILED:
+            raise AutotuneError(
+                f"the {found.form} of {found.model} was not built: {found.reason}", code="AT748"
+            )
+        return found
+
+    def download_package(self, package: PackageDocument, folder: str | Path) -> Path:
+        """Saves a package that is ready under its own name in a folder."""
+        path = Path(folder) / Path(package.file or package.form).name
+        return self._save(f"/jobs/{_quoted(package.job)}/packages/{_quoted(package.id)}/file", path)
+
     def download(self, job: str, name: str, path: str | Path) -> Path:
         """Saves a file of a job; `results` lists their names."""
-        path = Path(path)
+        return self._save(f"/jobs/{_quoted(job)}/files/{_quoted(name)}", Path(path))
+
+    def _save(self, address: str, path: Path) -> Path:
 
         def save() -> Path:
-            with self._http.stream("GET", f"/jobs/{_quoted(job)}/files/{_quoted(name)}") as response:
+            with self._http.stream("GET", address) as response:
                 if response.is_error:
                     response.read()
                     _raise(response)

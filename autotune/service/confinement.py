@@ -36,6 +36,11 @@ _SCOPES: Final = 0b11
 _RULESET: Final = Struct("=QQQ")
 _BENEATH: Final = Struct("=Qi")
 
+# See capset(2): twice effective, permitted and inheritable.
+_CAPABILITY_VERSION: Final = 0x20080522
+_CAPABILITY_HEADER: Final = Struct("=Ii")
+_CAPABILITIES: Final = Struct("=6I")
+
 
 @dataclass(frozen=True, slots=True)
 class ResourceLimits:
@@ -77,16 +82,26 @@ def confine(readable: Iterable[Path], writable: Iterable[Path]) -> bool:
         os.close(ruleset)
 
 
-def drop_privileges() -> bool:
-    """Becomes the user `nobody`, without a network, where this process is root's; False where it is not."""
+def leave_network() -> None:
+    """Takes the network from this process, where it is root's."""
+    if os.geteuid() == 0:
+        _libc().unshare(_CLONE_NEWNET)
+
+
+def become_nobody() -> None:
+    """Becomes the user `nobody`, where this process is root's."""
     if os.geteuid() != 0:
-        return False
-    _libc().unshare(_CLONE_NEWNET)
+        return
     nobody = pwd.getpwnam("nobody")
     os.setgroups([])
     os.setresgid(nobody.pw_gid, nobody.pw_gid, nobody.pw_gid)
     os.setresuid(nobody.pw_uid, nobody.pw_uid, nobody.pw_uid)
-    return True
+
+
+def drop_capabilities() -> None:
+    """Gives up all capabilities of this process: root's may read the environment of other processes past Landlock."""
+    none = _CAPABILITIES.pack(0, 0, 0, 0, 0, 0)
+    _libc().capset(_CAPABILITY_HEADER.pack(_CAPABILITY_VERSION, 0), none)
 
 
 def is_public(path: Path) -> bool:

@@ -151,7 +151,8 @@ class ModelOrder:
 class JobOrder:
     """An order of a job: models, devices by name, and a budget of which the first limit that is reached ends the job.
 
-    time: of running, as in 30m or 8h; queueing does not count.
+    time: of running, as in 30m or 8h; queueing does not count; engines: beside which the tuned models are measured at
+    the end, as onnxruntime.
     """
 
     __pydantic_config__ = FORBID_UNKNOWN
@@ -163,6 +164,7 @@ class JobOrder:
     gain_per_hour: float | None = None
     seed: int = 0
     name: str | None = None
+    engines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -230,14 +232,68 @@ class OfferVerdict:
 
 
 @dataclass(frozen=True)
+class EngineResult:
+    """The median latency of a model on a device in an engine, with an interval of 95 %; None with the reason why.
+
+    is_fastest: of those whose outputs are right.
+    """
+
+    model: str
+    device: str
+    engine: str
+    secs: float | None
+    low_secs: float | None
+    high_secs: float | None
+    p99_secs: float | None
+    reason: str | None
+    is_fastest: bool
+
+
+class PackageState(StrEnum):
+    """The state of a package."""
+
+    QUEUED = "queued"
+    BUILDING = "building"
+    READY = "ready"
+    FAILED = "failed"
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the package waits or is built."""
+        return self in (PackageState.QUEUED, PackageState.BUILDING)
+
+
+@dataclass(frozen=True)
+class PackageDocument:
+    """A package of a job's model on a device: `wheel`, `archive` or `server`.
+
+    model: its name in the job; file: its name among the job's downloads once it is ready; reason: why it failed.
+    """
+
+    id: str
+    job: str
+    model: str
+    device: str
+    form: str
+    state: PackageState
+    created: str
+    file: str | None
+    bytes: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
 class ResultDocument:
-    """The results of a job: its verdicts, failed trials by kind, warnings, and the names of files to download."""
+    """The results of a job: its verdicts, engines that it was compared with, failed trials by kind, warnings, the names
+    of files to download, and the packages that were ordered."""
 
     job: JobDocument
     verdicts: tuple[OfferVerdict, ...]
     failures: Mapping[str, int]
     warnings: tuple[str, ...]
     downloads: tuple[str, ...]
+    engines: tuple[EngineResult, ...] = ()
+    packages: tuple[PackageDocument, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,15 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from autotune.service.confinement import ResourceLimits, confine, drop_privileges, is_public, limit
+from autotune.service.confinement import (
+    ResourceLimits,
+    become_nobody,
+    confine,
+    drop_capabilities,
+    is_public,
+    leave_network,
+    limit,
+)
 
 IN, OUT = "in", "out"
 #: Printed once a model can be examined at once.
@@ -89,8 +97,10 @@ def _confine() -> None:
         [*map(Path, _SYSTEM), *code, here / IN],
         [here / OUT, Path("/dev/null")],
     )
+    leave_network()
     if all(map(is_public, (each for each in code if each.exists()))):
-        drop_privileges()
+        become_nobody()
+    drop_capabilities()
 
 
 def _answer(line: bytes) -> None:

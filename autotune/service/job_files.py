@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from autotune.devices.connection import distinct_name
 from autotune.jobs.durations import parse_secs
 from autotune.jobs.status import JobStatus
 from autotune.jobs.status_file import read_status
 from autotune.service.documents import JobOrder, ModelOrder, Needs
+from autotune.service.engine_comparison import WANTED
 from autotune.service.job_queue import Result
 from autotune.service.model_shelf import ModelShelf
 from autotune.service.service_folder import ServiceFolder
@@ -34,6 +37,8 @@ def write_job(folder: ServiceFolder, job: str, order: JobOrder, shelf: ModelShel
     paths = [shelf.path(one.model) for one in order.models]
     with atomically(where / JOB_FILE) as scratch:
         scratch.write_text(job_text(order, [os.path.relpath(path, where) for path in paths]), "utf-8")
+    with atomically(where / WANTED) as scratch:
+        scratch.write_bytes(msgspec.json.encode(order.engines))
     if os.path.exists(folder.devices_file):
         with atomically(where / "devices.toml") as scratch:
             shutil.copyfile(folder.devices_file, scratch)
@@ -41,10 +46,16 @@ def write_job(folder: ServiceFolder, job: str, order: JobOrder, shelf: ModelShel
 
 def job_text(order: JobOrder, paths: Sequence[str]) -> str:
     """The job file of an order; paths: of its models, from the file's folder."""
-    top: dict[str, object] = {"output": "out", "devices": list(order.devices), "seed": order.seed}
+    names = model_names(paths)
+    top: dict[str, object] = {
+        "name": order.name or ", ".join(names),
+        "output": "out",
+        "devices": list(order.devices),
+        "seed": order.seed,
+    }
     budget = {"time": order.time, "trials": order.trials, "gain_per_hour": order.gain_per_hour}
     lines = [*_assignments(top), "", "[budget]", *_assignments(budget)]
-    for model, path, name in zip(order.models, paths, model_names(paths), strict=True):
+    for model, path, name in zip(order.models, paths, names, strict=True):
         table = {
             "path": path,
             "name": name,

@@ -31,6 +31,7 @@ def check_order(
     Budget(order.trials, parse_secs(order.time) if order.time else None, order.gain_per_hour)
     if not 0 <= order.seed <= MOST_SEED:
         raise Misuse(f"a seed is from 0 to {MOST_SEED}; found {order.seed}", code="AT911")
+    _check_engines(order.engines)
     for device in order.devices:
         check_device(device, devices)
     found = [shelf.get(one.model) for one in order.models]
@@ -60,6 +61,19 @@ def with_more(order: JobOrder, time: str | None, trials: int | None) -> JobOrder
         order = replace(order, trials=order.trials + trials)
     Budget(order.trials, parse_secs(order.time) if order.time else None, order.gain_per_hour)
     return order
+
+
+def _check_engines(engines: tuple[str, ...]) -> None:
+    if not engines:
+        return
+    from autotune.deployment.engines import engine_names  # which loads ONNX
+
+    known = engine_names()
+    if unknown := [one for one in engines if one not in known]:
+        raise Misuse(
+            f"expected engines to compare with, of {', '.join(known)}; found {unknown[0][:40]!r}",
+            code="AT805",
+        )
 
 
 def _check_model(model: ModelDocument, wanted: ModelOrder) -> None:

@@ -16,13 +16,14 @@ from typing import Final
 import msgspec
 import uvicorn
 
-from autotune.service.api.application import make_application
+from autotune.service.application import make_application
 from autotune.service.examinations import Examinations
 from autotune.service.hand_out import HandOut, Workplace
 from autotune.service.job_process import WORKER, LocalStarter, worker_environment
 from autotune.service.known_devices import KnownDevice, read_known, write_known
 from autotune.service.limits import ServiceLimits
 from autotune.service.listening import listen
+from autotune.service.package_builds import PackageBuilds
 from autotune.service.service import Access, Service, open_service
 from autotune.service.service_folder import ServiceFolder
 from autotune.service.token_documents import Scope
@@ -168,12 +169,14 @@ def _work(
     place = Workplace(service.queue, service.shelf, service.folder, service.usage)
     hand_out = HandOut(place, LocalStarter(settings.worker), settings.limits.slots)
     examinations = Examinations(service.shelf, service.folder, settings.limits.examination, service.devices)
+    builds = PackageBuilds(service.packages, service.folder)
     flushed = tidied = 0.0
     trouble = ""
     while not stop.wait(_STEP_SECS):
         try:
             hand_out.step()
             examinations.step()
+            builds.step()
             now = time.monotonic()
             if now - flushed > _FLUSH_SECS:
                 flushed = now
@@ -182,6 +185,7 @@ def _work(
             if now - tidied > _TIDY_SECS:
                 tidied = now
                 service.uploads.tidy()
+                service.sessions.tidy()
             trouble = ""
         except (StorageError, OSError) as error:
             if str(error) != trouble:
@@ -192,4 +196,5 @@ def _work(
             say(traceback.format_exc())
             stop.wait(_FLUSH_SECS)
     examinations.close()
+    builds.close()
     hand_out.close(_PATIENCE_SECS)

@@ -11,7 +11,9 @@ from autotune.service.job_queue import JobQueue
 from autotune.service.known_devices import KnownDevice
 from autotune.service.limits import ServiceLimits
 from autotune.service.model_shelf import ModelShelf
+from autotune.service.packages import Packages
 from autotune.service.service_folder import ServiceFolder
+from autotune.service.sessions import Sessions
 from autotune.service.tokens import Tokens
 from autotune.service.uploads import Uploads
 from autotune.service.usage import UsageCounter
@@ -38,11 +40,13 @@ class Service:
     store: SqlStore
     limits: ServiceLimits
     tokens: Tokens
+    sessions: Sessions
     usage: UsageCounter
     shelf: ModelShelf
     uploads: Uploads
     queue: JobQueue
     jobs: JobList
+    packages: Packages
     access: Access = field(default_factory=Access)
     devices: Callable[[], tuple[KnownDevice, ...]] = _no_devices
 
@@ -60,16 +64,19 @@ def open_service(
     store = open_database(folder.path, url)
     shelf = ModelShelf(store, folder)
     queue = JobQueue(store)
+    tokens = Tokens(store)
     return Service(
         folder,
         store,
         limits,
-        Tokens(store),
+        tokens,
+        Sessions(store, tokens),
         UsageCounter(store),
         shelf,
         Uploads(store, folder, shelf, limits),
         queue,
         JobList(store, queue, limits.slots),
+        Packages(store, folder),
         access or Access(),
         devices,
     )

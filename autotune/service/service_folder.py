@@ -70,6 +70,10 @@ class ServiceFolder:
         """The output folder of a job: log, status, libraries."""
         return self.job(job) / "out"
 
+    def package(self, job: str, package: str) -> Path:
+        """The folder of a package of a job."""
+        return self.job(job) / "packages" / _checked(package)
+
     def owner(self) -> str:
         """The name under which servers of this folder claim jobs: the same for all of them, one after the other."""
         path = self.path / "service.id"

@@ -133,3 +133,31 @@ RESULTS: Final = Table(
     Column("trials", BigInteger, nullable=False),
     Index("service_results_by_name", "name", "finished"),
 )
+
+#: Sessions of browsers; digest: SHA-256 of the cookie, in hexadecimal digits; token: that signed in.
+SESSIONS: Final = Table(
+    "service_sessions",
+    METADATA,
+    Column("digest", String(64), primary_key=True),
+    Column("token", String(16), ForeignKey("service_tokens.id"), nullable=False),
+    Column("expires", Float(53), nullable=False),
+)
+
+#: Packages of jobs' models; model: its name in the job; file: in the job's folder of packages, once it is built.
+PACKAGES: Final = Table(
+    "service_packages",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("job", String(16), ForeignKey("service_jobs.id"), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("form", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created", Float(53), nullable=False),
+    Column("token", String(16)),
+    Column("file", Text),
+    Column("bytes", BigInteger),
+    Column("reason", Text),
+    Index("service_packages_by_job", "job"),
+    Index("service_packages_by_state", "state"),
+)

@@ -101,6 +101,23 @@ class Uploads:
         with self._completing:
             return self._complete(self._row(upload))
 
+    def settle(self, upload: str) -> UploadDocument:
+        """Completes an upload whose size was an upper bound, as that of a browser's form, with the bytes that came.
+
+        Raises Misuse where none came.
+        """
+        size = self._folder.upload(upload).stat().st_size
+        if not size:
+            raise Misuse("expected a file, found an empty one or none; choose a model's file", code="AT911")
+        change = UPLOADS.update().where(UPLOADS.c.id == upload).values(bytes=size)
+        self._store.write(lambda connection: connection.execute(change))
+        return self.complete(upload)
+
+    def discard(self, upload: str) -> None:
+        """Deletes an upload that is not complete."""
+        self._folder.upload(upload).unlink(missing_ok=True)
+        self._forget(upload)
+
     def _complete(self, row: Row[Any]) -> UploadDocument:
         path = self._folder.upload(row.id)
         if row.model is not None or not path.exists() or path.stat().st_size < row.bytes:
@@ -132,8 +149,7 @@ class Uploads:
         """Deletes uploads that were not completed in time."""
         late = UPLOADS.c.created < self._clock() - self._limits.upload_secs
         for row in self._store.rows(select(UPLOADS).where(UPLOADS.c.model.is_(None), late)):
-            self._folder.upload(row.id).unlink(missing_ok=True)
-            self._forget(row.id)
+            self.discard(row.id)
 
     def _forget(self, upload: str) -> None:
         gone = UPLOADS.delete().where(UPLOADS.c.id == upload)
@@ -221,7 +237,9 @@ class AppendedFile:
             view = view[written:]
 
     def close(self) -> None:
-        """Waits for the disk and closes the file."""
+        """Waits for the disk and closes the file, once."""
+        if self._file.closed:
+            return
         try:
             os.fsync(self._file.fileno())
         finally:

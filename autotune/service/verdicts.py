@@ -11,34 +11,41 @@ from autotune.service.documents import Miss, Needs, OfferVerdict
 
 
 def verdicts(status: JobStatus, needs: Mapping[str, Needs]) -> tuple[OfferVerdict, ...]:
-    """One verdict for each model on each device; of those that hold all needs the cheapest is chosen, of equally cheap
-    ones the fastest. needs: by the model's name in the job. Nothing is measured: another price or need is judged anew.
-    """
+    """One verdict for each model on each device. needs: by the model's name in the job."""
     models = {(one.name, one.device): one for one in status.models}
+    return judged(tuple(_offer(one, models[one.model, one.connection]) for one in status.offers), needs)
+
+
+def judged(offers: tuple[OfferVerdict, ...], needs: Mapping[str, Needs]) -> tuple[OfferVerdict, ...]:
+    """Offers held against needs; of those of a model that hold all the cheapest is chosen, of equally cheap ones the
+    fastest. Nothing is measured: another price or need is judged anew.
+    """
     found = [
-        _verdict(offer, models[offer.model, offer.connection], needs.get(offer.model, Needs()))
-        for offer in status.offers
+        replace(one, misses=_misses(one, needs.get(one.model, Needs())), is_chosen=False) for one in offers
     ]
     chosen = {name: _cheapest(one for one in found if one.model == name) for name in needs}
     return tuple(replace(one, is_chosen=one is chosen.get(one.model)) for one in found)
 
 
-def _verdict(offer: Offer, model: ModelStatus, needs: Needs) -> OfferVerdict:
-    kept = model.fastest
-    secs = kept.secs if kept else offer.secs
+def _misses(one: OfferVerdict, needs: Needs) -> tuple[Miss, ...]:
     # A need is held for sure: by the upper end of the interval.
-    surely = kept.high_secs if kept else secs
-    throughput = 1.0 / surely if surely else None
+    surely = one.high_secs or one.secs
     checks = (
         ("latency_ms", needs.latency_ms, None if surely is None else 1e3 * surely, 1.0),
-        ("throughput_per_second", needs.throughput_per_second, throughput, -1.0),
-        ("dollars_per_million", needs.dollars_per_million, offer.price_per_million, 1.0),
+        ("throughput_per_second", needs.throughput_per_second, one.throughput_per_second, -1.0),
+        ("dollars_per_million", needs.dollars_per_million, one.dollars_per_million, 1.0),
     )
-    misses = tuple(
+    return tuple(
         Miss(name, limit, number)
         for name, limit, number, sign in checks
         if limit is not None and (number is None or sign * number > sign * limit)
     )
+
+
+def _offer(offer: Offer, model: ModelStatus) -> OfferVerdict:
+    kept = model.fastest
+    secs = kept.secs if kept else offer.secs
+    surely = kept.high_secs if kept else secs
     return OfferVerdict(
         model=offer.model,
         device=distinct_name(offer.device, offer.connection),
@@ -47,9 +54,9 @@ def _verdict(offer: Offer, model: ModelStatus, needs: Needs) -> OfferVerdict:
         high_secs=kept.high_secs if kept else None,
         before_secs=model.before.secs if model.before else None,
         outputs_equal=model.outputs_equal,
-        throughput_per_second=throughput,
+        throughput_per_second=1.0 / surely if surely else None,
         dollars_per_million=offer.price_per_million,
-        misses=misses,
+        misses=(),
     )
 
 

@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from autotune.jobs.status import JobState
 from autotune.service.documents import Refusal
+from autotune.service.engine_comparison import compare_engines, read_wanted
 from autotune.service.job_files import ERROR_FILE, JOB_FILE
 from autotune.workers.fork_server import kernel_server
 from search_spaces.errors import AutotuneError
@@ -55,6 +57,7 @@ def main(folder: Path) -> int:
                 try:
                     with open_job(plan, started=started, server=server) as job:
                         drive(job, stop)
+                    compare_finished(job, folder)
                     return 0
                 except AutotuneError as error:
                     if error.code not in _BUSY or time.monotonic() - started > _BUSY_SECS:
@@ -73,6 +76,14 @@ def drive(job: JobRun, stop: threading.Event) -> None:
     with _stopping(job, stop):
         for _ in job.rounds():
             pass
+
+
+def compare_finished(job: JobRun, folder: Path) -> None:
+    """Compares the models of a job that has reached its end with the engines that its order names."""
+    engines = read_wanted(folder)
+    result, output = job.result, job.plan.request.output
+    if engines and output is not None and result is not None and result.status.state is JobState.FINISHED:
+        compare_engines(job.plan, engines, output)
 
 
 def leave_error(folder: Path, error: AutotuneError) -> None:

@@ -14,7 +14,7 @@ app = command_group(
         "wait": Command("commands.remote.jobs:wait", "Wait for a job, and show its results."),
         "results": Command("commands.remote.jobs:results", "Show what a job has found so far."),
         "package": Command(
-            "commands.remote.jobs:package", "Fetch a file of a job: a library, the log, the report."
+            "commands.remote.jobs:package", "Fetch a file of a job, or have packages built of it."
         ),
         "cancel": Command("commands.remote.jobs:cancel", "Cancel a job that waits or runs."),
         "again": Command("commands.remote.jobs:again", "Queue a job that is over with more time or trials."),

@@ -9,19 +9,20 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from autotune.service.api.problems import problem, problem_of
+from autotune.service.api.problems import described, json_problem, problem_of
 from search_spaces.errors import AutotuneError
 
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 _OWN_SITE: Final = ("same-origin", "none")
 #: Requests that stream a file have the limits of uploads.
-_STREAMED: Final = re.compile(r"/api/v1/uploads/[0-9a-f]+")
+_STREAMED: Final = re.compile(r"/api/v1/uploads/[0-9a-f]+|/models")
 _POLICY: Final = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
 )
 _HEADERS: Final = {
     "Content-Security-Policy": _POLICY,
+    "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -45,7 +46,7 @@ class OriginGuard:
             error = AutotuneError(
                 "expected a request from a page of this service, found another site's", code="AT906"
             )
-            refusal = problem(error)
+            refusal = json_problem(problem_of(error))
             await refusal(scope, receive, send)
             return
         await self.app(scope, receive, send)
@@ -76,8 +77,8 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
-        refusal = problem_of(
-            "AT905", f"expected a request of at most {self._most_bytes} bytes, found more", 413
+        refusal = json_problem(
+            described("AT905", f"expected a request of at most {self._most_bytes} bytes, found more", 413)
         )
         if not announced.isdecimal() or len(announced) > 18 or int(announced) > self._most_bytes:
             await refusal(scope, receive, send)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ _STATUSES: Final[dict[str, int]] = {
     "AT906": HTTPStatus.FORBIDDEN,
     "AT907": HTTPStatus.CONFLICT,
     "AT911": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "AT745": HTTPStatus.FORBIDDEN,
+    "AT746": HTTPStatus.CONFLICT,
+    "AT747": HTTPStatus.UNPROCESSABLE_ENTITY,
     "AT807": HTTPStatus.INSUFFICIENT_STORAGE,
 }
 #: Statuses of requests that no endpoint takes, with their codes.
@@ -32,47 +36,67 @@ _CODES: Final = {401: "AT901", 403: "AT902", 404: "AT903", 413: "AT905"}
 _MOST_DETAIL: Final = 2000
 
 
-def problem(error: AutotuneError) -> Response:
-    """The response to a request that raised an error."""
-    return problem_of(error.code, str(error), _status(error))
+#: Makes the response to a request that a problem ended.
+Answer = Callable[[Request, Problem], Response]
 
 
-def problem_of(code: str, detail: str, status: int) -> Response:
-    """A response with problem details; the detail is one printable line."""
+def problem_of(error: AutotuneError) -> Problem:
+    """The problem that an error is."""
+    return described(error.code, str(error), _status(error))
+
+
+def described(code: str, detail: str, status: int) -> Problem:
+    """A problem; the detail is one printable line."""
     title = HTTPStatus(status).phrase
-    found = Problem(f"urn:autotune:{code}", title, status, one_line(detail)[:_MOST_DETAIL], code)
-    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
-    return Response(msgspec.json.encode(found), status, headers, MEDIA_TYPE)
+    return Problem(f"urn:autotune:{code}", title, status, one_line(detail)[:_MOST_DETAIL], code)
 
 
-def answer_problems(app: FastAPI) -> None:
-    """Has an application answer every error with problem details."""
-    app.add_exception_handler(AutotuneError, _of_autotune)
-    app.add_exception_handler(RequestValidationError, _of_validation)
-    app.add_exception_handler(HTTPException, _of_http)
-    app.add_exception_handler(Exception, _of_defect)
+def json_problem(found: Problem) -> Response:
+    """A response with problem details."""
+    headers = {"WWW-Authenticate": "Bearer"} if found.status == HTTPStatus.UNAUTHORIZED else None
+    return Response(msgspec.json.encode(found), found.status, headers, MEDIA_TYPE)
 
 
-async def _of_autotune(_request: Request, error: Exception) -> Response:
+def answer_problems(app: FastAPI, answer: Answer) -> None:
+    """Has an application answer every error as a problem."""
+    for kind, describe in (
+        (AutotuneError, _of_autotune),
+        (RequestValidationError, _of_validation),
+        (HTTPException, _of_http),
+        (Exception, _of_defect),
+    ):
+        app.add_exception_handler(kind, _answering(describe, answer))
+
+
+def _answering(
+    describe: Callable[[Exception], Problem], answer: Answer
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handle(request: Request, error: Exception) -> Response:
+        return answer(request, describe(error))
+
+    return handle
+
+
+def _of_autotune(error: Exception) -> Problem:
     assert isinstance(error, AutotuneError)
-    return problem(error)
+    return problem_of(error)
 
 
-async def _of_validation(_request: Request, error: Exception) -> Response:
+def _of_validation(error: Exception) -> Problem:
     assert isinstance(error, RequestValidationError)
     faults = "; ".join(map(_fault, error.errors()[:5]))
-    return problem_of("AT911", f"the request does not fit: {faults}", HTTPStatus.UNPROCESSABLE_ENTITY)
+    return described("AT911", f"the request does not fit: {faults}", HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-async def _of_http(_request: Request, error: Exception) -> Response:
+def _of_http(error: Exception) -> Problem:
     assert isinstance(error, HTTPException)
     code = _CODES.get(error.status_code, "AT911")
-    return problem_of(code, f"the request was refused: {error.detail}", error.status_code)
+    return described(code, f"the request was refused: {error.detail}", error.status_code)
 
 
-async def _of_defect(_request: Request, error: Exception) -> Response:
+def _of_defect(error: Exception) -> Problem:
     # The text may hold what is nobody's business; the trace is in the server's log.
-    return problem_of("AT002", f"the server met an unforeseen {type(error).__name__}", 500)
+    return described("AT002", f"the server met an unforeseen {type(error).__name__}", 500)
 
 
 def _fault(error: Any) -> str:

@@ -1,1 +1,1 @@
-"""Pages of jobs: from frozen data to HTML, without reading or serving anything."""
+"""Pages of jobs and of the service: from frozen data to HTML, without reading or serving anything."""

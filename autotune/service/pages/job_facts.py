@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from autotune.reports.convergence import Convergence
 from autotune.reports.report import OperatorReport, Report
 from autotune.reports.verdict import ModelVerdict
+
+#: The pages of a job, by their names in the menu and their paths under the job's.
+JOB_MENU: Final = (
+    ("Overview", "/"), ("Operators", "/operators"), ("Failures", "/failures"), ("Machine", "/machine"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +21,10 @@ class Frame:
     """The frame around a page.
 
     base: the path that the job's pages are under, without a slash at its end; section: the page's name in the menu;
-    assets: the path of style sheet and script; is_live: whether the page follows the server's events.
+    assets: the path of style sheet and script; is_live: whether the page follows the server's events;
+    events: the path of these events, None where it is the one under the base;
+    menu: names and paths under the base; up: name and address of the page above these, None where there is none;
+    sign_out: what proves that a form is this page's own, where somebody is signed in.
     """
 
     title: str
@@ -23,6 +32,10 @@ class Frame:
     section: str = ""
     assets: str = "/static"
     is_live: bool = True
+    events: str | None = None
+    menu: tuple[tuple[str, str], ...] = JOB_MENU
+    up: tuple[str, str] | None = None
+    sign_out: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

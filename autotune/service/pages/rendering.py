@@ -37,13 +37,13 @@ _MOST_OPERATORS = 300
 def overview_page(frame: Frame, job: JobFacts) -> str:
     """The page that answers the first questions on a job."""
     report = job.report
-    return _render(
+    return render(
         "overview.html.j2",
         frame,
         job=job,
         status=report.status,
         warnings=_warnings(job),
-        operators=_narrow(operator_table(report, _TOP_OPERATORS), report),
+        operators=narrow_operators(operator_table(report, _TOP_OPERATORS), report),
         models=model_table(report.status),
         offers=offer_table(report.status),
         charts={
@@ -58,7 +58,7 @@ def operators_page(frame: Frame, job: JobFacts) -> str:
     """The page of all operators, with the rooflines of the devices."""
     devices = job.report.status.devices
     rooflines = [(device, roofline_chart(device, job.report.operators)) for device in devices]
-    return _render(
+    return render(
         "operators.html.j2",
         frame,
         job=job,
@@ -72,18 +72,18 @@ def operator_page(frame: Frame, facts: OperatorFacts) -> str:
     """The page of one operator on one device."""
     points = facts.space.quality if facts.space else ()
     quality = quality_chart([OperatorQuality(facts.operator.name, points)]) if points else None
-    return _render("operator.html.j2", frame, facts=facts, picture=trial_chart(facts.trials), quality=quality)
+    return render("operator.html.j2", frame, facts=facts, picture=trial_chart(facts.trials), quality=quality)
 
 
 def failures_page(frame: Frame, job: JobFacts) -> str:
     """The page of failures by kind."""
-    return _render("failures.html.j2", frame, job=job, status=job.report.status)
+    return render("failures.html.j2", frame, job=job, status=job.report.status)
 
 
 def machine_page(frame: Frame, job: JobFacts) -> str:
     """The page of the devices and the machine over time."""
     status = job.report.status
-    return _render(
+    return render(
         "machine.html.j2",
         frame,
         job=job,
@@ -96,7 +96,7 @@ def machine_page(frame: Frame, job: JobFacts) -> str:
 
 def problem_page(frame: Frame, message: str) -> str:
     """A page that says in a sentence why there is no other."""
-    return _render("problem.html.j2", frame, message=message)
+    return render("problem.html.j2", frame, message=message)
 
 
 @cache
@@ -112,11 +112,16 @@ def script() -> str:
     return (files(__package__) / "templates" / "pages.js").read_text("utf-8")
 
 
-def _narrow(table: Table, report: Report) -> Table:
-    """The operators with what matters most."""
+def narrow_operators(table: Table, report: Report) -> Table:
+    """A table of operators with what matters most."""
     return _on_one_device(table, report).without(
         lambda one: one.importance < _IMPORTANT and one.name != "device"
     )
+
+
+def render(template: str, frame: Frame, **values: object) -> str:
+    """A page by a template of this package, with the frame and the values that it names."""
+    return _environment().get_template(template).render(frame=frame, answers=answers, **values)
 
 
 def _on_one_device(table: Table, report: Report) -> Table:
@@ -138,8 +143,22 @@ def _warnings(job: JobFacts) -> list[str]:
     return found
 
 
-def _render(template: str, frame: Frame, **values: object) -> str:
-    return _environment().get_template(template).render(frame=frame, answers=answers, **values)
+def _when(utc: str) -> str:
+    """A time in ISO 8601 for people.
+
+    >>> _when("2026-01-02T03:04:05Z")
+    '2026-01-02 03:04 UTC'
+    """
+    return f"{utc[:16].replace('T', ' ')} UTC"
+
+
+def _bytes(size: int) -> str:
+    """A size for people.
+
+    >>> _bytes(4_950_000)
+    '5.0 MB'
+    """
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
 @cache
@@ -156,5 +175,7 @@ def _environment() -> Environment:
     environment.filters["duration"] = show_duration
     environment.filters["latency"] = show_secs
     environment.filters["factor"] = show_factor
+    environment.filters["when"] = _when
+    environment.filters["bytes"] = _bytes
     environment.filters["word"] = shlex.quote
     return environment

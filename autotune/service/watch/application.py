@@ -1,4 +1,4 @@
-"""The pages of one job as a web application: read-only, for browsers on this machine (imports Starlette)."""
+"""The pages of one job as a web application: read-only, alone or under a path of the service (imports Starlette)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ from autotune.service.pages.rendering import (
     operators_page,
     overview_page,
     problem_page,
-    script,
-    style_sheet,
 )
+from autotune.service.watch.assets import asset_routes
 from autotune.service.watch.job_reader import JobReader, is_running
 from autotune.service.watch.studies import Studies
 from search_spaces import AutotuneError
@@ -45,29 +44,26 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-_ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
-    '<path d="M1 3h5v5h4v3h5" fill="none" stroke="#1668c4" stroke-width="2.4"/></svg>'
-)
 
 
 def make_application(reader: JobReader) -> Starlette:
-    """The application for one job."""
-    pages = _Pages(reader, Studies())
+    """The application for one job, on its own."""
+    pages = _Pages(reader, Studies(), Frame(""))
     return Starlette(
-        routes=[
-            Route("/", pages.job_page(overview_page, "Overview")),
-            Route("/operators", pages.job_page(operators_page, "Operators")),
-            Route("/operators/{pair}", pages.operator),
-            Route("/failures", pages.job_page(failures_page, "Failures")),
-            Route("/machine", pages.job_page(machine_page, "Machine")),
-            Route("/events", pages.events),
-            Route("/static/pages.css", _asset(style_sheet(), "text/css")),
-            Route("/static/pages.js", _asset(script(), "text/javascript")),
-            Route("/static/icon.svg", _asset(_ICON, "image/svg+xml")),
-        ],
+        routes=[*pages.routes, *asset_routes()],
         middleware=[Middleware(_Headers), Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS)],
         exception_handlers={404: pages.missing, AutotuneError: pages.changed},
+    )
+
+
+def mounted_application(reader: JobReader, frame: Frame) -> Starlette:
+    """The application for one job under a path of another one, which guards it and has the assets.
+
+    frame: of all pages, with the path as its base.
+    """
+    pages = _Pages(reader, Studies(), frame)
+    return Starlette(
+        routes=pages.routes, exception_handlers={404: pages.missing, AutotuneError: pages.changed}
     )
 
 
@@ -78,6 +74,18 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class _Pages:
     reader: JobReader
     studies: Studies
+    frame: Frame
+
+    @property
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", self.job_page(overview_page, "Overview")),
+            Route("/operators", self.job_page(operators_page, "Operators")),
+            Route("/operators/{pair}", self.operator),
+            Route("/failures", self.job_page(failures_page, "Failures")),
+            Route("/machine", self.job_page(machine_page, "Machine")),
+            Route("/events", self.events),
+        ]
 
     def job_page(self, render: Callable[[Frame, JobFacts], str], section: str) -> Endpoint:
         async def answer(_request: Request) -> Response:
@@ -95,14 +103,19 @@ class _Pages:
 
     async def missing(self, _request: Request, _error: Exception | None) -> Response:
         message = "The address is misspelt, or the operator has no records."
-        return HTMLResponse(problem_page(Frame("No such page", is_live=False), message), 404)
+        return HTMLResponse(
+            problem_page(replace(self.frame, title="No such page", is_live=False), message), 404
+        )
 
     async def changed(self, _request: Request, error: Exception) -> Response:
-        return HTMLResponse(problem_page(Frame("Not now", is_live=False), str(error)), 503)
+        return HTMLResponse(
+            problem_page(replace(self.frame, title="Not now", is_live=False), str(error)), 503
+        )
 
     def _render(self, render: Callable[[Frame, JobFacts], str], section: str) -> str:
         facts = self.reader.facts()
-        return render(Frame(f"{facts.report.status.name}: {section.lower()}", section=section), facts)
+        title = f"{facts.report.status.name}: {section.lower()}"
+        return render(replace(self.frame, title=title, section=section), facts)
 
     def _operator(self, link: str, is_wanted: bool) -> str | None:  # noqa: FBT001 - of the query
         job = self.reader.facts()
@@ -115,7 +128,8 @@ class _Pages:
             if found is not None:
                 self.studies.begin(link, *found)
         facts = replace(facts, space=self.studies.get(link))
-        return operator_page(Frame(f"{facts.operator.name}: operator", section="Operators"), facts)
+        title = f"{facts.operator.name}: operator"
+        return operator_page(replace(self.frame, title=title, section="Operators"), facts)
 
     async def _changes(self) -> AsyncIterator[dict[str, str]]:
         """An event whenever there is something new, while the browser listens."""
@@ -130,13 +144,6 @@ class _Pages:
                 known = found
                 yield {"event": "changed", "data": str(sum(found))}
             await asyncio.sleep(_HURRY_SECS if self.reader.is_behind else _LOOK_SECS)
-
-
-def _asset(text: str, kind: str) -> Endpoint:
-    async def answer(_request: Request) -> Response:
-        return Response(text, media_type=kind)
-
-    return answer
 
 
 class _Headers:

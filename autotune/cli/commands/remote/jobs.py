@@ -12,6 +12,7 @@ from autotune.cli.arguments import JsonOption
 from autotune.cli.console import note, print_json, tell
 from autotune.cli.remote_view import job_line, print_job, print_jobs, print_results
 from autotune.cli.service_arguments import LOCAL_URL, JobArgument, TokenOption, UrlOption, client_of
+from search_spaces import Misuse
 
 
 def status(
@@ -52,17 +53,49 @@ def results(
 
 def package(
     job: JobArgument,
-    name: Annotated[str, typer.Argument(metavar="FILE", help="One of the downloads that results lists.")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="One of the downloads that results lists.")
+    ] = None,
+    form: Annotated[
+        list[str] | None,
+        typer.Option("--as", metavar="FORM", help="Build a wheel, an archive or a server; repeatable."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="With --as: its name in the job; default: the first.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="With --as: a device of the job; default: the first.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: the same name here.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="A file; with --as a folder. Default: the same name here."
+        ),
     ] = None,
     url: UrlOption = LOCAL_URL,
     token: TokenOption = None,
+    json: JsonOption = False,
 ) -> None:
-    """Fetch a file of a job: a library, the log, the report."""
+    """Fetch a file of a job, as a library, the log or the report; or have packages built of it and fetch these."""
+    if (name is None) == (not form):
+        raise Misuse(
+            "expected the name of a file, or --as with a form of package; found both or neither", code="AT747"
+        )
     with client_of(url, token) as client:
-        path = client.download(job, name, output or Path(Path(name).name))
-    tell(f"{path}: {path.stat().st_size} bytes")
+        if name is not None:
+            path = client.download(job, name, output or Path(Path(name).name))
+            tell(f"{path}: {path.stat().st_size} bytes")
+            return
+        ordered = [client.package(job, each, model, device) for each in dict.fromkeys(form or ())]
+        built = [client.packaged(each) for each in ordered]
+        folder = output or Path()
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [client.download_package(each, folder) for each in built]
+    if json:
+        print_json(msgspec.to_builtins(built))
+        return
+    for path in paths:
+        tell(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 def cancel(

@@ -38,6 +38,12 @@ def submit(
     dollars: Annotated[
         float | None, typer.Option("--dollars", help="The most that a million inferences may cost.")
     ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--engine", metavar="NAME", help="Compare with onnxruntime, say, at the end; repeatable."
+        ),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the job, and show its results.")] = False,
     url: UrlOption = LOCAL_URL,
     token: TokenOption = None,
@@ -57,7 +63,8 @@ def submit(
             for notice in model.examination.notices:
                 warn(notice)
         orders = tuple(ModelOrder(model.id, needs=needs) for model in uploaded)
-        job = client.submit(JobOrder(orders, tuple(device or ("local",)), time, trials))
+        engines = tuple(dict.fromkeys(engine or ()))
+        job = client.submit(JobOrder(orders, tuple(device or ("local",)), time, trials, engines=engines))
         if not wait:
             print_json(msgspec.to_builtins(job)) if json else print_job(job)
             return

@@ -1,5 +1,6 @@
 // Brings the parts of a page that changed up to date when the server says that there is something new.
 
+const FOCUSABLE = "a, button, input, select, textarea, summary, [tabindex]";
 const live = document.getElementById("live");
 let isFetching = false;
 let isStale = false;
@@ -7,7 +8,7 @@ let isStale = false;
 function tell(text) {
   if (!live) return;
   live.textContent = text;
-  live.classList.toggle("off", text !== "live");
+  live.classList.toggle("off", text === "not connected");
 }
 
 function replace(fresh) {
@@ -20,12 +21,12 @@ function replace(fresh) {
     [...part.querySelectorAll(".scroll, pre")].forEach((one, number) => {
       if (scrolled[number]) [one.scrollLeft, one.scrollTop] = scrolled[number];
     });
-    if (focused !== null) part.querySelectorAll("a, button, [tabindex]")[focused]?.focus({ preventScroll: true });
+    if (focused !== null) part.querySelectorAll(FOCUSABLE)[focused]?.focus({ preventScroll: true });
   }
 }
 
 function place(element, part) {
-  return [...part.querySelectorAll("a, button, [tabindex]")].indexOf(element);
+  return [...part.querySelectorAll(FOCUSABLE)].indexOf(element);
 }
 
 async function update() {
@@ -55,6 +56,10 @@ function follow(address) {
     events.addEventListener("open", () => tell("live"));
     events.addEventListener("error", () => tell("not connected"));
     events.addEventListener("changed", update);
+    events.addEventListener("over", () => {
+      events.close();
+      tell("");
+    });
   }
 }
 

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from onnx import TensorProto, helper
 from package_contents import made_contents
 from record_fixtures import make_record
+from shelved_model import shelve
 from starlette.testclient import TestClient
 from tables import table
 
@@ -63,14 +64,23 @@ from autotune.runners import thread_scaling
 from autotune.runners.references import References
 from autotune.search import samplers
 from autotune.search.dashboard import Dashboard
-from autotune.service.api.application import make_application
+from autotune.service.application import make_application
 from autotune.service.client import Client
-from autotune.service.documents import Examination, JobOrder, ModelOrder, Refusal
+from autotune.service.documents import (
+    Examination,
+    JobOrder,
+    ModelOrder,
+    PackageDocument,
+    PackageState,
+    Refusal,
+)
+from autotune.service.job_queue import Submission
 from autotune.service.limits import ServiceLimits
 from autotune.service.ordering import submit
 from autotune.service.server import ServerSettings, check_access
-from autotune.service.service import open_service
+from autotune.service.service import Service, open_service
 from autotune.service.service_folder import ServiceFolder
+from autotune.service.site.visitor import Visitor
 from autotune.service.token_documents import Scope
 from autotune.service.uploads import UploadRequest
 from autotune.testing.toy_job import SPACES
@@ -669,6 +679,40 @@ def _(case: Case) -> None:
     inputs_of(ServerAddress("127.0.0.1", 1, "/v2/models/none"))
 
 
+def _over(case: Case) -> tuple[Client, str]:
+    """A client of a service in this process, and a job that is over."""
+    service = open_service(ServiceFolder(case.folder / "service"))
+    order = JobOrder((ModelOrder(shelve(service)),), trials=1)
+    job = service.queue.submit(Submission("m", order, 1.0))
+    service.queue.cancel(job)
+    write_status(service.folder.output(job), literal_status())
+    return _client(service, *Scope), job
+
+
+@raises("AT745")
+def _(case: Case) -> None:
+    Visitor("secret", None).check("of another page")
+
+
+@raises("AT746")
+def _(case: Case) -> None:
+    client, job = _over(case)
+    (case.folder / "service" / "jobs" / job / "out" / "status.json").unlink()
+    client.package(job, "wheel")
+
+
+@raises("AT747")
+def _(case: Case) -> None:
+    client, job = _over(case)
+    client.package(job, "egg")
+
+
+@raises("AT748")
+def _(case: Case) -> None:
+    failed = PackageDocument("1", "2", "m", "local", "wheel", PackageState.FAILED, "", None, None, "why")
+    _application(case).packaged(failed)
+
+
 @raises("AT801")
 def _(case: Case) -> None:
     case.patch.setattr(tvm_version, "_version", lambda _name: "9.9")
@@ -715,7 +759,10 @@ def _(case: Case) -> None:
 
 def _application(case: Case, *scopes: Scope) -> Client:
     """A client of a service in this process, with a token of these scopes."""
-    service = open_service(ServiceFolder(case.folder / "service"))
+    return _client(open_service(ServiceFolder(case.folder / "service")), *scopes)
+
+
+def _client(service: Service, *scopes: Scope) -> Client:
     token = service.tokens.create("test", scopes).secret if scopes else None
     browser = TestClient(make_application(service), "http://127.0.0.1:8000")
     return Client("http://127.0.0.1:8000", token, transport=browser._transport)

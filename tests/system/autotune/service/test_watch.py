@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from browser import browser, window
+from browser import window
 from literal_texts import literal_status
 from msgspec.structs import replace
 from playwright.sync_api import Browser, Page, expect
@@ -24,8 +24,6 @@ from autotune.testing.records import make_record
 from autotune.testing.toy_job import run_toy_job
 from search_spaces import Config, Target, TuningTask, Workload
 from tuning_logs import Failure, FailureKind, Timing, TuningLog, TuningRecord
-
-__all__ = ["browser"]
 
 PAGES = ("", "operators", "operators/0-0", "failures", "machine")
 EVIL = "<img src=x onerror=alert(1)>\u202eevil</section>" + "x" * 300

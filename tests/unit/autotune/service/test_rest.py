@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from literal_texts import literal_status
 from starlette.testclient import TestClient
 
-from autotune.service.api.application import make_application
+from autotune.jobs.status_file import write_status
+from autotune.service.application import make_application
 from autotune.service.archive import unpack
 from autotune.service.documents import DeviceDocument, Examination, JobOrder, ModelOrder, Needs, QueueState
 from autotune.service.job_files import job_text
@@ -186,7 +188,7 @@ def test_names_from_outside_are_no_paths_no_headers_and_no_markup(
     found = client.get(f"/api/v1/models/{model}")
     assert found.headers["content-type"] == "application/json"
     assert found.headers["x-content-type-options"] == "nosniff"
-    assert "default-src 'self'" in found.headers["content-security-policy"]
+    assert "default-src 'none'" in found.headers["content-security-policy"]
     assert found.json()["name"] == HOSTILE
     job = client.post("/api/v1/jobs", json={"models": [{"model": model}], "trials": 5}).json()["id"]
     for name in ("..%2F..%2Fjobs.toml", "jobs.toml", "%2Fetc%2Fpasswd", "a%0d%0aSet-Cookie:x"):
@@ -266,6 +268,27 @@ def test_the_interface_describes_itself(client: TestClient) -> None:
     found = client.get("/api/v1/openapi.json").json()
     assert "/api/v1/jobs/{job}/again" in found["paths"]
     assert "JobOrder" in found["components"]["schemas"]
+
+
+def test_packages_are_ordered_of_jobs_that_are_over(service: Service, client: TestClient) -> None:
+    model = ready(service, client)
+    job = client.post("/api/v1/jobs", json={"models": [{"model": model}], "trials": 5}).json()["id"]
+    where = f"/api/v1/jobs/{job}/packages"
+    assert client.post(where, json={"form": "wheel"}).json()["code"] == "AT746"
+    client.post(f"/api/v1/jobs/{job}/cancel")
+    write_status(service.folder.output(job), literal_status())
+    for wanted in ({"form": "egg"}, {"form": "wheel", "model": "x"}, {"form": "wheel", "device": "../x"}):
+        assert client.post(where, json=wanted).json()["code"] == "AT747"
+    first, second = (client.post(where, json={"form": "wheel"}).json() for _ in range(2))
+    assert first["id"] == second["id"]
+    assert (first["model"], first["device"], first["state"]) == ("m", "local", "queued")
+    early = client.get(f"{where}/{first['id']}/file")
+    assert (early.status_code, early.json()["code"]) == (409, "AT746")
+    for package in ("..%2F..", "000000000000"):
+        assert client.get(f"{where}/{package}/file").status_code == 404
+    other = client.post("/api/v1/jobs", json={"models": [{"model": model}], "trials": 5}).json()["id"]
+    assert client.get(f"/api/v1/jobs/{other}/packages/{first['id']}").status_code == 404
+    assert client.get(f"/api/v1/jobs/{job}/results").json()["packages"] == [first]
 
 
 @pytest.mark.parametrize(

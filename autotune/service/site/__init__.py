@@ -1,0 +1,1 @@
+"""The web pages of the service: forms, lists and results for browsers, signed in by a cookie."""
