@@ -93,7 +93,7 @@ class RpcRunner(Closeable):
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
         folder, reference = Path(self._scratch.name), options.reference
         self._reference_kernel = ReferenceKernel(*reference, folder) if reference else None
-        self._count = len(registered_boards(boards.tracker, boards.key))
+        self._count = len(registered_boards(boards.tracker, boards.key, boards.route))
         self._is_closed = False
         self._pool = self._open_pool()
 
@@ -227,7 +227,7 @@ class RpcRunner(Closeable):
         if self._is_closed:
             raise AutotuneError("the boards were given up while they were waited for", code="AT405")
         try:
-            registered = registered_boards(self._boards.tracker, self._boards.key)
+            registered = registered_boards(self._boards.tracker, self._boards.key, self._boards.route)
         except AutotuneError:
             return  # a tracker that is away is waited for like a board
         closed = self._backoff.closed

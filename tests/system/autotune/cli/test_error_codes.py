@@ -25,7 +25,7 @@ from starlette.testclient import TestClient
 from tables import table
 
 import autotune
-from autotune.boards.server import BoardServer
+from autotune.boards.entrance import PlainEntrance
 from autotune.builders.local_builder import LocalBuilder
 from autotune.cli.commands import bench, build, capacity
 from autotune.cli.commands.log import verify
@@ -440,7 +440,7 @@ def _(case: Case) -> None:
 
 @raises("AT410")
 def _(case: Case) -> None:
-    BoardServer(Rpc(Address("127.0.0.1", 9), "key"), Address("192.0.2.1", 1), {}, 1 << 30, print)
+    PlainEntrance(Address("192.0.2.1", 1))
 
 
 @raises("AT411")
