@@ -41,13 +41,19 @@ class Behind:
 class Gate:
     """A gate at a listening socket.
 
-    say: logs a line about whom it refuses. Raises Misuse where the identity's files cannot be used.
+    say: logs a line about whom it refuses; proof_secs: limit of the proof of an identity. Raises Misuse where the identity's files cannot be used.
     """
 
     def __init__(
-        self, listener: socket.socket, identity: Identity, behind: Behind, say: Callable[[str], None]
+        self,
+        listener: socket.socket,
+        identity: Identity,
+        behind: Behind,
+        say: Callable[[str], None],
+        proof_secs: float = PROOF_SECS,
     ) -> None:
         self._listener, self._identity, self._behind, self._say = listener, identity, behind, say
+        self._proof_secs = proof_secs
         self._context = server_context(identity)
         self._strangers = threading.BoundedSemaphore(_MOST_STRANGERS)
         self._peers = threading.BoundedSemaphore(_MOST_PEERS)
@@ -74,7 +80,7 @@ class Gate:
             try:
                 keep_alive(client)
                 secured = accept_securely(
-                    client, self._identity, self._context, self._behind.roles, PROOF_SECS
+                    client, self._identity, self._context, self._behind.roles, self._proof_secs
                 )
             except Exception as error:  # noqa: BLE001 - a stranger must not end the gate, whatever it sends
                 self._say(f"refused {address}: {_reason(error)}")
