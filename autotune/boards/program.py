@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 INSECURE = "--insecure-let-anyone-run-programs"
-WARNING = "without --identity, RPC has no authentication and no encryption: whoever reaches this port runs programs here."
+WARNING = "without --identity, whoever reaches this port runs programs here: there is no authentication, no encryption"
 
 
 def _open_packages() -> None:

@@ -21,6 +21,7 @@ from autotune.devices.rpc_tracker import Address, TrackerConnection, Turn
 from autotune.measurement.board_bridge import open_bridge
 from autotune.measurement.board_memory import BoardMemory
 from autotune.measurement.board_reference import BoardReference, ReferenceKernel
+from autotune.measurement.board_reply import Ended, Lost, Tried
 from autotune.measurement.board_upload import PlainUpload, SignedUpload, Upload
 from autotune.measurement.device_kernel import DeviceInputs, DeviceKernel
 from autotune.measurement.gpu_memory import GpuMemory
@@ -29,8 +30,7 @@ from autotune.measurement.kernel_trial import TrialOptions, try_kernel
 from autotune.transport.bridge import BridgeRequest
 from autotune.transport.signature import REFUSED
 from autotune.workers.remote_end import find_session_end
-from autotune.workers.reply import Died, OverMemory
-from tuning_logs.records.measurement import Check, Failure, Measurement, Timing
+from tuning_logs.records.measurement import Failure, Timing
 
 _CONNECT_SECS = 5.0
 _REFUSED_PAUSE_SECS = 0.2
@@ -42,41 +42,14 @@ class BoardRequest:
 
     avoid: addresses of boards not to use; wait_secs: limit of the wait for a free board;
     reference: the kernel that tells whether a board is slow meanwhile, None where none is timed.
+    note: a file that gets the board's address as soon as there is a session; None for no note.
     """
 
     boards: Rpc
     avoid: frozenset[Address]
     wait_secs: float
     reference: ReferenceKernel | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """The trial took place on the board at an address.
-
-    reference_secs: of a call of the reference kernel there after it, None where it was not timed.
-    """
-
-    address: Address
-    measurement: Measurement
-    check: Check | None
-    reference_secs: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The trial ended its session on the board at an address."""
-
-    address: Address
-    fault: Died | OverMemory
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The board at an address was lost; None where no board was free in time."""
-
-    address: Address | None
-    message: str
+    note: Path | None = None
 
 
 @dataclass
@@ -137,6 +110,8 @@ def try_on_board(artifact: Artifact, options: TrialOptions, request: BoardReques
         return Lost(None, _text(error))
     if isinstance(session, Lost):
         return session
+    if request.note is not None:
+        request.note.write_text(str(session.address))
     measurement, check = try_kernel(artifact, options, session.open_kernel)
     if isinstance(measurement, Failure) and REFUSED in measurement.message:
         # What arrived is not what was sent: no candidate is to blame.

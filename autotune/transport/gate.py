@@ -41,7 +41,9 @@ class Behind:
 class Gate:
     """A gate at a listening socket.
 
-    say: logs a line about whom it refuses; proof_secs: limit of the proof of an identity. Raises Misuse where the identity's files cannot be used.
+    say: logs a line about whom it refuses; proof_secs: limit of the proof of an identity.
+
+    Raises Misuse where the identity's files cannot be used.
     """
 
     def __init__(

@@ -19,7 +19,8 @@ from autotune.devices.connection import Rpc
 from autotune.devices.device import local_device, parse_device, remote_device
 from autotune.devices.rpc_tracker import TrackerConnection, registered_boards
 from autotune.measurement.board_bridge import open_bridge
-from autotune.measurement.board_trial import BoardRequest, Lost, Session, held_session
+from autotune.measurement.board_reply import Lost
+from autotune.measurement.board_trial import BoardRequest, Session, held_session
 from autotune.runners.rpc_runner import BoardOptions, RpcRunner
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.transport.bridge import BridgeRequest
