@@ -66,8 +66,9 @@ class TrackerConnection(Closeable):
             self._socket.sendall(struct.pack("<i", _MAGIC))
             [magic] = struct.unpack("<i", self._receive(4))
         except (OSError, struct.error) as error:
+            by = f" from {route.ssh}, which ssh {route.ssh} has to reach" if route.ssh else ""
             raise AutotuneError(
-                f"expected an RPC tracker at {address}, found {error}; start one with "
+                f"expected an RPC tracker at {address}{by}, found {error}; start one with "
                 f"autotune serve-tracker --listen {address}",
                 code="AT404",
             ) from error
