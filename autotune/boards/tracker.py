@@ -48,6 +48,9 @@ def serve_tracker(
         )
     # Leaves through the blocks that clean up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Each board holds a connection for as long as it serves.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     outside = listen_on(listen)
     address = Address(listen.host, outside.getsockname()[1])
     if identity is None:

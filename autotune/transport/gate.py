@@ -23,7 +23,7 @@ from autotune.transport.tls import SecureStream, accept_securely, server_context
 
 PROOF_SECS = 5.0
 _MOST_STRANGERS = 32
-_MOST_PEERS = 256
+_MOST_PEERS = 2048
 _FULL_PAUSE_SECS = 0.05
 
 
@@ -75,7 +75,12 @@ class Gate:
                 self._say(f"cannot accept a connection: {error}")
                 time.sleep(_FULL_PAUSE_SECS)
                 continue
-            threading.Thread(target=self._serve, args=(client, str(address[0])), daemon=True).start()
+            try:
+                threading.Thread(target=self._serve, args=(client, str(address[0])), daemon=True).start()
+            except RuntimeError as error:
+                self._strangers.release()
+                client.close()
+                self._say(f"cannot serve a connection: {error}")
 
     def _serve(self, client: socket.socket, address: str) -> None:
         with suppress(OSError), client:
