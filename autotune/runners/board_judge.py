@@ -75,7 +75,7 @@ class BoardJudge:
 
     @property
     def reason(self) -> str:
-        """What was said of the board that was lost last; empty where none was."""
+        """The message of the board that was lost last; empty where none was."""
         return self._reason
 
     @property

@@ -44,7 +44,7 @@ class SteadyRunner:
 
     @property
     def notices(self) -> list[str]:
-        """What the runner that it is around has to tell the user."""
+        """Notices of the runner that it is around."""
         return self._runner.notices if isinstance(self._runner, Noticing) else []
 
     def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
