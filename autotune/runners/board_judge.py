@@ -135,7 +135,7 @@ class BoardJudge:
         return outcome
 
     def _slowdown(self, tried: Tried) -> float:
-        """How many times slower than usual the board was, by its own earlier times and by its like."""
+        """The slowdown of the board, by its own earlier times or by its like, whichever is larger."""
         if tried.reference_secs is None:
             return 1.0
         drift = self.drift[tried.address].observe(tried.reference_secs)

@@ -68,6 +68,7 @@ def _records(boards: Rpc) -> list[TuningRecord]:
     return [record for records in Tuner(job, TuningLog.in_memory()).rounds() for record in records]
 
 
+@pytest.mark.long
 def test_a_job_gives_the_records_of_a_plain_board(boards: Boards, tmp_path: Path) -> None:
     plain = Boards(tmp_path)
     try:
@@ -85,6 +86,13 @@ def test_a_job_gives_the_records_of_a_plain_board(boards: Boards, tmp_path: Path
             other.device,
             other.check,
         )
+
+
+def test_a_candidate_is_measured_behind_tls(boards: Boards) -> None:
+    space = add_one(local_device(1).target)
+    with LocalBuilder(workers=1) as builder, RpcRunner(boards.rpc("pi5"), BoardOptions(1)) as runner:
+        [outcome] = runner.run(built(builder, space))
+    assert isinstance(outcome.measurement, Timing), outcome
 
 
 @pytest.mark.long
