@@ -18,8 +18,8 @@ from hostile_arguments import command_line, commands, make_files
 
 from autotune.cli.crash_report import VARIABLE
 
-# What is measured or trained where the values happen to fit.
 _SERVING = ("serve-device", "serve-tracker")
+# What is measured or trained where the values happen to fit.
 _SLOW = {"doctor": 1, "serve": 4, "devices": 5, "log import": 10, "cost-model collect": 10}
 _FAST = 40
 _APART = 4
