@@ -1,6 +1,6 @@
 """The program that serves a device to a tracker; on a board it is run by path, with NumPy and TVM's runtime alone.
 
-python autotune/boards/program.py --tracker 192.168.1.5:9190 --key pi4 --listen 192.168.1.7:9090
+python autotune/boards/program.py --tracker 192.168.1.5:9190 --key pi4 --listen 192.168.1.7:9090 --identity board-pi4
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ import types
 from pathlib import Path
 from typing import Any
 
-WARNING = (
-    "RPC has no authentication and no encryption: whoever reaches this port runs programs here. "
-    "Listen on loopback, or inside a network that you trust."
-)
+INSECURE = "--insecure-let-anyone-run-programs"
+WARNING = "without --identity, whoever reaches this port runs programs here: there is no authentication, no encryption"
 
 
 def _open_packages() -> None:
@@ -51,6 +49,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key", required=True, help="what boards like this one are called")
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="default: loopback")
     parser.add_argument(
+        "--identity", type=Path, metavar="FOLDER", help="of this board, as autotune keys board makes it: TLS"
+    )
+    parser.add_argument(INSECURE, action="store_true", help="listen beyond loopback without an identity")
+    parser.add_argument(
         "--threads", type=int, default=None, help="default: as many as this process may run at once"
     )
     parser.add_argument(
@@ -76,6 +78,19 @@ def _cpu_facts(processor: types.ModuleType, allowance: Any, threads: int) -> dic
     }
 
 
+def _entrance(entrances: types.ModuleType, listen: Any, options: argparse.Namespace) -> tuple[Any, Any]:
+    """The entrance and the route to the tracker that the options name."""
+    routes = importlib.import_module("autotune.transport.route")
+    identities = importlib.import_module("autotune.transport.identity")
+    insists = options.insecure_let_anyone_run_programs
+    identity = None if options.identity is None else identities.read_identity(options.identity)
+    entrances.require_protection(listen, identity, None if insists else INSECURE)
+    if identity is None:
+        _say(WARNING)
+        return entrances.PlainEntrance(listen), routes.DIRECT
+    return entrances.GuardedEntrance(listen, identity, _say), routes.Route(options.identity)
+
+
 def main(arguments: list[str]) -> None:
     """Serves until it is killed. Exits with 1 where it cannot."""
     options = _parser().parse_args(arguments)
@@ -88,19 +103,22 @@ def main(arguments: list[str]) -> None:
     processor = importlib.import_module("autotune.devices.processor")
     session = importlib.import_module("autotune.boards.session")
     server = importlib.import_module("autotune.boards.server")
+    entrances = importlib.import_module("autotune.boards.entrance")
     connection = importlib.import_module("autotune.devices.connection")
     tracker = importlib.import_module("autotune.devices.rpc_tracker")
     limit_bytes = (options.memory_mib << 20) if options.memory_mib else allowance.memory_bytes // 2
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
-    _say(WARNING)
     try:
+        listen = tracker.parse_address(options.listen)
+        # The gate is forked before there are threads.
+        entrance, route = _entrance(entrances, listen, options)
         libraries = session.load_runtime()
         # Timings on a GPU are the GPU's, whichever machine it is in.
         facts = _cpu_facts(processor, allowance, threads) if options.gpu is None else session.ask_for_gpu()
         served = server.BoardServer(
-            connection.Rpc(tracker.parse_address(options.tracker), options.key),
-            tracker.parse_address(options.listen),
+            connection.Rpc(tracker.parse_address(options.tracker), options.key, route),
+            entrance,
             facts,
             limit_bytes,
             _say,
@@ -109,7 +127,10 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"autotune: {_visible(str(error))}")
     what = facts.get("gpu_name") or f"{facts['cpu_model']}, {threads} thread{'' if threads == 1 else 's'}"
     _say(f"{what}, {len(libraries)} runtime libraries")
-    served.serve_for_ever()
+    try:
+        served.serve_for_ever()
+    except server.EntranceClosed as error:
+        sys.exit(f"autotune: {error}")
 
 
 if __name__ == "__main__":

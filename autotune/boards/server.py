@@ -19,9 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from autotune.boards.entrance import Entrance, Visitor
 from autotune.boards.session import return_error, serve_session
+from autotune.boards.session_functions import session_functions
 from autotune.devices.connection import Rpc
-from autotune.devices.rpc_tracker import Address, TrackerConnection
+from autotune.devices.rpc_tracker import TrackerConnection
+from autotune.transport.handshake import receive_exactly
 from autotune.workers.backoff import Backoff
 from autotune.workers.child import OutputTail, kill_child, resident_bytes, signal_group
 from autotune.workers.remote_end import session_end_line
@@ -42,43 +45,50 @@ _LEAVE_SECS = 0.1
 _MAX_KEY_BYTES = 4096
 
 
+class EntranceClosed(AutotuneError):
+    """No client can come in any more."""
+
+    code = "AT410"
+
+
 class BoardServer:
     """Serves the clients that a tracker sends, one session at a time.
 
-    boards: the tracker, and the key to register under; listen: the address for clients; facts: for the fingerprint.
-    memory_bytes: the limit of a session; say: logs a line. Raises AutotuneError where it cannot listen there.
+    boards: the tracker, and the key to register under; entrance: of the clients; facts: for the fingerprint.
+    memory_bytes: the limit of a session; say: logs a line.
     """
 
     def __init__(
         self,
         boards: Rpc,
-        listen: Address,
+        entrance: Entrance,
         facts: Mapping[str, Any],
         memory_bytes: int,
         say: Callable[[str], None],
     ) -> None:
-        self._tracker, self._key, self._facts = boards.tracker, boards.key, facts
+        self._boards, self._entrance, self._facts = boards, entrance, facts
         self._memory_bytes, self._say = memory_bytes, say
-        try:
-            self._socket = socket.create_server((listen.host, listen.port))
-        except OSError as error:
-            raise AutotuneError(
-                f"expected to listen on {listen}, found {error}; name another port",
-                code="AT410",
-            ) from error
-        self.address = Address(listen.host, self._socket.getsockname()[1])
+        self.address = entrance.address
 
     def serve_for_ever(self) -> None:
-        """Registers and serves; registers again, with exponential backoff, when the tracker goes away."""
+        """Registers and serves; registers again, with exponential backoff, when the tracker goes away.
+
+        Raises EntranceClosed where no client can come in any more.
+        """
         failures = 0
+        boards = self._boards
         while True:
             try:
-                with TrackerConnection(self._tracker) as connection:
-                    connection.register(self._key, self.address, self._facts)
-                    self._say(f"registered at {self._tracker} as {self._key!r}, listening on {self.address}")
+                with TrackerConnection(boards.tracker, boards.route) as connection:
+                    connection.register(boards.key, self.address, self._facts)
+                    self._say(
+                        f"registered at {boards.tracker} as {boards.key!r}, listening on {self.address}"
+                    )
                     failures = 0
                     while True:
                         self._serve_one(connection)
+            except EntranceClosed:
+                raise
             except (OSError, AutotuneError) as error:
                 failures += 1
                 pause_secs = _BACKOFF.pause_secs(failures)
@@ -86,47 +96,54 @@ class BoardServer:
                 time.sleep(pause_secs)
 
     def _serve_one(self, tracker: TrackerConnection) -> None:
-        match_key = f"{self._key}:{secrets.token_hex(8)}"
-        tracker.offer(self._key, self.address, match_key)
+        key = self._boards.key
+        match_key = f"{key}:{secrets.token_hex(8)}"
+        tracker.offer(key, self.address, match_key)
         untaken = 0
         while untaken < _UNTAKEN_PINGS:
-            readable, _, _ = select.select([self._socket], [], [], _PING_SECS)
+            if not self._entrance.is_open:
+                raise EntranceClosed("expected the gate before this board to let clients in, found it ended")
+            readable, _, _ = select.select([self._entrance], [], [], _PING_SECS)
             if not readable:
                 untaken = 0 if tracker.is_offered(match_key) else untaken + 1
                 continue
-            client, _ = self._socket.accept()
-            with client:
-                if self._shake_hands(client, match_key):
-                    self._serve(client)
+            visitor = self._entrance.accept()
+            if visitor is None:
+                continue
+            with visitor.stream:
+                if self._shake_hands(visitor.stream, match_key):
+                    self._serve(visitor)
                     return
 
     def _shake_hands(self, client: socket.socket, match_key: str) -> bool:
         """Whether the client sent the key of the turn within the time limit."""
-        client.settimeout(_HANDSHAKE_SECS)
+        deadline = time.monotonic() + _HANDSHAKE_SECS
         try:
-            magic, size = struct.unpack("<ii", _receive(client, 8))
+            magic, size = struct.unpack("<ii", receive_exactly(client, 8, deadline))
             if magic != _MAGIC or not 0 < size <= _MAX_KEY_BYTES:
                 return False
-            if _receive(client, size).decode(errors="replace").split()[:1] != [f"client:{match_key}"]:
+            words = receive_exactly(client, size, deadline).decode(errors="replace").split()
+            if words[:1] != [f"client:{match_key}"]:
                 client.sendall(struct.pack("<i", _MISMATCH))
                 return False
-            name = f"server:{self._key}".encode()
+            name = f"server:{self._boards.key}".encode()
             client.sendall(struct.pack("<ii", _MAGIC, len(name)) + name)
         except OSError:
             return False
         client.settimeout(None)
         return True
 
-    def _serve(self, client: socket.socket) -> None:
+    def _serve(self, visitor: Visitor) -> None:
+        client = visitor.stream
         folder = Path(tempfile.mkdtemp(prefix=f"autotune-board-{os.getpid()}-"))
         read_end, written = os.pipe()
         child = os.fork()
         if child == 0:
             try:
                 os.setsid()
-                self._socket.close()
+                self._entrance.forget()
                 os.close(read_end)
-                serve_session(client.fileno(), written, folder)
+                serve_session(client.fileno(), written, session_functions(folder, visitor.key))
             finally:
                 os._exit(1)
         os.close(written)
@@ -162,13 +179,3 @@ class BoardServer:
             if left or used > self._memory_bytes:
                 kill_child(child)
                 return None if left else OverMemory(used, self._memory_bytes, 0.0)
-
-
-def _receive(client: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        chunk = client.recv(size - len(data))
-        if not chunk:
-            raise ConnectionResetError("the client left")
-        data += chunk
-    return data

@@ -13,13 +13,11 @@ import signal
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import tvm_ffi
 
+from autotune.boards.session_functions import SessionFunctions
 from autotune.devices.gpu_facts import Facts, gpu_facts
-from autotune.measurement.guarded_array import GuardedArray
 from autotune.workers.child import die_with_parent
 
 _RUNTIME = ("libtvm_runtime.so", "libtvm_runtime_extra.so")
@@ -75,10 +73,10 @@ def return_error(descriptor: int, message: str) -> None:
     tvm_ffi.get_global_func("rpc.ReturnException")(descriptor, message)
 
 
-def serve_session(descriptor: int, output: int, folder: Path) -> None:
+def serve_session(descriptor: int, output: int, offer: SessionFunctions) -> None:
     """Serves the client of a socket until it leaves, then ends this process; never returns.
 
-    descriptor: of the socket; output: a descriptor for stdout and stderr; folder: for the client's files.
+    descriptor: of the socket; output: a descriptor for stdout and stderr; offer: what the client may call.
     """
     # Killed with the server, even if that is killed itself.
     die_with_parent(signal.SIGKILL)
@@ -87,70 +85,8 @@ def serve_session(descriptor: int, output: int, folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.dup2(output, 1)
     os.dup2(output, 2)
-    os.chdir(folder)
-    _offer(folder)
-    tvm_ffi.get_global_func("rpc.ServerLoop")(descriptor)
+    os.chdir(offer.folder)
+    serve = tvm_ffi.get_global_func("rpc.ServerLoop")
+    offer.register()
+    serve(descriptor)
     os._exit(0)
-
-
-class _Arrays:
-    """Arrays between guards that a client has allocated: those it keeps, and those that the next release gives up.
-
-    The memory lives on for as long as the client holds a tensor of it.
-    """
-
-    def __init__(self) -> None:
-        self._kept: list[GuardedArray] = []
-        self._passing: list[GuardedArray] = []
-
-    def allocate(self, size: int) -> Any:
-        """A tensor of so many bytes."""
-        array = GuardedArray.allocate((size,), "uint8")
-        self._passing.append(array)
-        return tvm_ffi.from_dlpack(array.data)
-
-    def intact(self) -> int:
-        """1 where nothing was written outside the arrays, else 0."""
-        return int(all(array.intact for array in (*self._kept, *self._passing)))
-
-    def keep(self) -> None:
-        """Keeps all arrays of now."""
-        self._kept.extend(self._passing)
-        self._passing.clear()
-
-    def release(self) -> None:
-        """Gives up all arrays but the kept ones."""
-        self._passing.clear()
-
-    def forget(self) -> None:
-        """Gives up all arrays."""
-        self._kept.clear()
-        self._passing.clear()
-
-
-def _use_gpu_code(code: Any) -> None:
-    """Gives TVM the machine code of the next library with source for a GPU: there is no compiler on a board."""
-    cubin = bytes(code)
-    tvm_ffi.register_global_func("tvm_callback_cuda_compile", lambda _source: cubin, override=True)
-
-
-def _offer(folder: Path) -> None:
-    """Registers what a client may call: its files, its libraries, and arrays between guards."""
-
-    def inside(name: str) -> str:
-        return str(folder / Path(name).name)
-
-    arrays = _Arrays()
-    offered = {
-        "tvm.rpc.server.workpath": inside,
-        "tvm.rpc.server.load_module": lambda name: tvm_ffi.load_module(inside(name)),
-        "autotune.board.allocate": arrays.allocate,
-        "autotune.board.intact": arrays.intact,
-        "autotune.board.keep": arrays.keep,
-        "autotune.board.release": arrays.release,
-        "autotune.board.forget": arrays.forget,
-        "autotune.board.gpu_code": _use_gpu_code,
-    }
-    for name, function in offered.items():
-        tvm_ffi.register_global_func(name, function, override=True)
-    np.seterr(all="ignore")

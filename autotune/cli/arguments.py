@@ -68,7 +68,7 @@ DeviceOption = Annotated[
     str,
     typer.Option(
         "--device",
-        help="Where to measure: local, local?threads=N, rpc://HOST:PORT/KEY?target=…, or a name in --devices.",
+        help="Where to measure: local, local?threads=N, rpc://…, rpcs://…, ssh://…, or a name in --devices.",
     ),
 ]
 DevicesOption = Annotated[

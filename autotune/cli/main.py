@@ -90,6 +90,14 @@ app = command_group(
             "commands.serve_device:serve_device",
             "Serve this device to an RPC tracker, until Ctrl-C.",
         ),
+        "serve-tracker": Command(
+            "commands.serve_tracker:serve_tracker",
+            "Serve the tracker, where boards register and clients ask for them, until Ctrl-C.",
+        ),
+        "keys": Command(
+            "commands.keys_group:",
+            "Make the certificates and tokens by which boards, trackers and clients of a farm know each other.",
+        ),
         "doctor": Command(
             "commands.doctor:doctor",
             "Check everything that a job needs, and say how to mend what is missing.",

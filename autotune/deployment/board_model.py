@@ -25,7 +25,8 @@ from autotune.deployment.side_by_side import (
     time_process,
 )
 from autotune.devices.connection import Rpc
-from autotune.measurement.board_trial import BoardRequest, Lost, held_session
+from autotune.measurement.board_reply import Lost
+from autotune.measurement.board_trial import BoardRequest, held_session
 from autotune.models.onnx_file import InputSpec
 from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import WorkerPool, lasting_worker

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 from autotune.devices.rpc_tracker import Address, parse_address
+from autotune.transport.route import DIRECT, Route, check_ssh_destination
 from search_spaces.errors import Misuse
+
+#: Schemes of URLs of boards: plain, behind TLS, through ssh.
+BOARD_SCHEMES: Final = ("rpc", "rpcs", "ssh")
+# Where a tracker listens on a machine that is reached through ssh.
+_TRACKER = "127.0.0.1:9190"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +35,19 @@ class Cuda:
 
 @dataclass(frozen=True, slots=True)
 class Rpc:
-    """The boards under a key at an RPC tracker."""
+    """The boards under a key at an RPC tracker, and the route to both."""
 
     tracker: Address
     key: str
+    route: Route = DIRECT
 
     def __str__(self) -> str:
-        return f"rpc://{self.tracker}/{self.key}"
+        identity = f"identity={quote(str(self.route.identity))}" if self.route.identity else ""
+        if self.route.ssh is None:
+            scheme = "rpcs" if identity else "rpc"
+            return f"{scheme}://{self.tracker}/{self.key}" + (f"?{identity}" if identity else "")
+        options = [f"tracker={self.tracker}", *([identity] if identity else [])]
+        return f"ssh://{self.route.ssh}/{self.key}?{'&'.join(options)}"
 
 
 Connection = Local | Cuda | Rpc
@@ -53,8 +67,8 @@ def parse_connection(url: str) -> Connection:
     Raises Misuse where a tracker's address or a GPU's number is none.
     """
     parts = split_url(url)
-    if parts.scheme == "rpc":
-        return Rpc(parse_address(parts.netloc), parts.path.removeprefix("/"))
+    if parts.scheme in BOARD_SCHEMES:
+        return _parse_boards(url, parts)
     # Where a number alone follows the colon, urlsplit finds no scheme.
     scheme, _, number = (f"{parts.scheme}:{parts.path}" if parts.scheme else parts.path).partition(":")
     if scheme != "cuda":
@@ -67,3 +81,20 @@ def parse_connection(url: str) -> Connection:
 def distinct_name(name: str, connection: str) -> str:
     """The name of a device among others: its own, and of local ones the URL, as those differ in threads alone."""
     return connection if name == "local" else name
+
+
+def _parse_boards(url: str, parts: SplitResult) -> Rpc:
+    options = parse_qs(parts.query, keep_blank_values=True)
+    identity = options["identity"][-1] if "identity" in options else ""
+    key = parts.path.removeprefix("/")
+    if (parts.scheme == "rpcs") != bool(identity) and parts.scheme != "ssh":
+        raise Misuse(
+            "expected boards behind TLS with one's own identity, as in 'rpcs://10.0.0.5:9190/pi4?identity=keys/me', or "
+            f"boards without both, as in 'rpc://127.0.0.1:9190/pi4'; found {url!r}",
+            code="AT401",
+        )
+    route = Route(Path(identity) if identity else None)
+    if parts.scheme != "ssh":
+        return Rpc(parse_address(parts.netloc), key, route)
+    tracker = options["tracker"][-1] if "tracker" in options else _TRACKER
+    return Rpc(parse_address(tracker), key, replace(route, ssh=check_ssh_destination(parts.netloc)))

@@ -8,22 +8,27 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, parse_qs
 
-from autotune.devices.connection import Connection, Cuda, Rpc, parse_connection, split_url
+from autotune.devices.connection import BOARD_SCHEMES, Connection, Cuda, Rpc, parse_connection, split_url
 from autotune.devices.gpu_facts import gpu_facts
 from autotune.devices.host import cpu_facts, cpu_target
 from autotune.devices.processor import cpu_model
-from autotune.devices.rpc_tracker import parse_address, registered_boards
+from autotune.devices.rpc_tracker import registered_boards
 from autotune.machine.allowance import read_allowance
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.target import Target
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
 
 _KNOWN = (
-    "'local', 'local?threads=N', 'cuda:0?target=nvidia/nvidia-a100' or "
-    "'rpc://host:port/key?target=llvm -mtriple=…'"
+    "'local', 'local?threads=N', 'cuda:0?target=nvidia/nvidia-a100', 'rpc://host:port/key?target=llvm -mtriple=…', "
+    "'rpcs://…&identity=FOLDER' or 'ssh://user@host/key?target=…'"
 )
 _LATER = ("rocm", "opencl", "vulkan", "metal")
 _RPC_OPTIONS = ("target", "linker")
+_ROUTE_OPTIONS: dict[str, tuple[str, ...]] = {
+    "rpc": (),
+    "rpcs": ("identity",),
+    "ssh": ("identity", "tracker"),
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,9 @@ def local_device(threads: int | None = None) -> Device:
 
 def parse_device(url: str) -> Device:
     """The device that a URL names: `local`, `local?threads=N`, or boards behind a tracker, whose target is named:
-    `rpc://host:port/key?target=llvm -mtriple=aarch64-linux-gnu`, with `&linker=COMMAND` if need be.
+    `rpc://host:port/key?target=llvm -mtriple=aarch64-linux-gnu`, with `&linker=COMMAND` if need be. Behind TLS it is
+    `rpcs://…&identity=FOLDER`; `ssh://user@host/key?target=…` takes ssh to the machine of a tracker that listens on its
+    loopback, at `&tracker=HOST:PORT` if not at 9190.
 
     Raises Misuse for everything else, and AutotuneError where no board is registered.
     """
@@ -93,7 +100,7 @@ def parse_device(url: str) -> Device:
         )
     if scheme == "cuda":
         return _parse_cuda(url, parts)
-    if scheme == "rpc":
+    if scheme in BOARD_SCHEMES:
         return _parse_rpc(url, parts)
     if parts.scheme or parts.netloc or parts.fragment or parts.path != "local":
         raise Misuse(f"expected a device such as {_KNOWN}, found {url!r}", code="AT401")
@@ -145,7 +152,7 @@ def remote_device(via: Rpc, target: Target, linker: str | None = None, name: str
 def _common_facts(via: Rpc) -> Mapping[str, Any]:
     """The facts that all boards at a connection tell of themselves."""
     tracker, key = via.tracker, via.key
-    boards = registered_boards(tracker, key)
+    boards = registered_boards(tracker, key, via.route)
     if not boards:
         raise AutotuneError(
             f"expected a board under {key!r} at the tracker {tracker}, found none; on the board, run "
@@ -196,7 +203,7 @@ def _parse_cuda(url: str, parts: SplitResult) -> Device:
 
 def _parse_rpc(url: str, parts: SplitResult) -> Device:
     options = parse_qs(parts.query, keep_blank_values=True)
-    unknown = sorted(set(options) - set(_RPC_OPTIONS))
+    unknown = sorted(set(options) - {*_RPC_OPTIONS, *_ROUTE_OPTIONS[parts.scheme]})
     key = parts.path.removeprefix("/")
     if unknown or not key or "/" in key or parts.fragment:
         found = f"option {unknown[0]!r}" if unknown else repr(url)
@@ -206,10 +213,11 @@ def _parse_rpc(url: str, parts: SplitResult) -> Device:
         )
     if "target" not in options:
         raise Misuse(
-            f"a board's target must be named, as in '{url}?target=llvm -mtriple=aarch64-linux-gnu "
-            f"-mcpu=cortex-a72'; found none",
+            f"a board's target must be named, as in '{url}{'&' if parts.query else '?'}target=llvm "
+            f"-mtriple=aarch64-linux-gnu -mcpu=cortex-a72'; found none",
             code="AT401",
         )
     linker = options["linker"][-1] if "linker" in options else None
-    via = Rpc(parse_address(parts.netloc), key)
+    via = parse_connection(url)
+    assert isinstance(via, Rpc)
     return remote_device(via, Target.parse(options["target"][-1]), linker)

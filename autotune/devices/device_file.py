@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
-from autotune.devices.connection import Rpc, parse_connection
+from autotune.devices.connection import BOARD_SCHEMES, Rpc, parse_connection
 from autotune.devices.device import Device, local_device, parse_device, remote_device
 from autotune.devices.toml_file import Section, read_section
 from search_spaces.errors import Misuse
@@ -49,10 +50,12 @@ def read_devices(path: Path) -> list[DeviceDescription]:
         threads = 4
         price_per_hour = 0.02
 
+    Boards behind TLS (rpcs://…) have identity = "keys/me" as well, a path from the file's folder.
+
     Raises Misuse with the line of each mistake.
     """
     top = read_section(path)
-    found = [_describe(section) for section in top.sections("device")]
+    found = [_describe(section, path.parent) for section in top.sections("device")]
     top.reject_unknown_keys()
     names = [one.name for one in found]
     for number, name in enumerate(names):
@@ -76,19 +79,22 @@ def find_device(name: str, path: Path | None) -> Device:
     return described[name].reach()
 
 
-def _describe(section: Section) -> DeviceDescription:
-    name, connection = section.get("name", str, ""), section.get("connection", str, "")
+def _describe(section: Section, folder: Path) -> DeviceDescription:
+    name, connection = section.get("name", str, ""), _connection(section, folder)
     target, linker = section.get("target", str, ""), section.get("linker", str, "")
     threads = section.positive("threads", int)
     price = section.get("price_per_hour", float, 0.0)
     for key, value in (("name", name), ("connection", connection)):
         if not value:
             section.error(None if key not in section.values else key, f"a device has a {key}")
-    is_board = connection.startswith("rpc://")
-    if is_board and not target and "?" not in connection:
+    is_board = connection.partition("://")[0] in BOARD_SCHEMES
+    if is_board and not target and "target=" not in connection:
         section.error("connection", 'a board has a target, as in target = "llvm -mtriple=aarch64-linux-gnu"')
     if not is_board and (target or linker):
-        section.error("target" if target else "linker", "only boards (rpc://…) have a target and a linker")
+        section.error(
+            "target" if target else "linker",
+            "only boards (rpc://…, rpcs://…, ssh://…) have a target and a linker",
+        )
     if not 0 <= price < math.inf:
         section.error("price_per_hour", f"price_per_hour is finite and not negative; found {price}")
     parsed = None
@@ -106,3 +112,15 @@ def _describe(section: Section) -> DeviceDescription:
         threads,
         price if "price_per_hour" in section.values else None,
     )
+
+
+def _connection(section: Section, folder: Path) -> str:
+    """The connection, with the identity that has a line of its own."""
+    connection, identity = section.get("connection", str, ""), section.get("identity", str, "")
+    if not identity:
+        return connection
+    if connection.partition("://")[0] not in ("rpcs", "ssh") or "identity=" in connection:
+        section.error(
+            "identity", "boards behind TLS (rpcs://…, ssh://…) have one identity; found another device or two"
+        )
+    return f"{connection}{'&' if '?' in connection else '?'}identity={quote(str(folder / identity))}"

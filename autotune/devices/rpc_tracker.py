@@ -14,6 +14,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from autotune.transport.identity import Role
+from autotune.transport.route import DIRECT, Destination, Route, open_stream
+from autotune.transport.tls import SecureStream
 from autotune.workers.closeable import Closeable
 from search_spaces.errors import AutotuneError, Misuse
 
@@ -50,22 +53,23 @@ class Turn:
 
 
 class TrackerConnection(Closeable):
-    """A connection to a tracker; each answer is waited for at most timeout_secs.
+    """A connection to a tracker along a route; each answer is waited for at most timeout_secs.
 
-    Raises AutotuneError where there is no tracker, or it falls silent.
+    Raises AutotuneError where there is no tracker, it falls silent, or it or this side is refused; Misuse for an
+    unusable identity.
     """
 
-    def __init__(self, address: Address, timeout_secs: float = 10.0) -> None:
+    def __init__(self, address: Address, route: Route = DIRECT, timeout_secs: float = 10.0) -> None:
         self._address = address
         try:
-            self._socket = socket.create_connection((address.host, address.port), timeout_secs)
+            self._socket = _open(address, route, timeout_secs)
             self._socket.sendall(struct.pack("<i", _MAGIC))
             [magic] = struct.unpack("<i", self._receive(4))
         except (OSError, struct.error) as error:
+            by = f" from {route.ssh}, which ssh {route.ssh} has to reach" if route.ssh else ""
             raise AutotuneError(
-                f"expected an RPC tracker at {address}, found {error}; start one with "
-                f"python -m tvm.exec.rpc_tracker --host {address.host} --port {address.port} "
-                f"--port-end {address.port + 1}",
+                f"expected an RPC tracker at {address}{by}, found {error}; start one with "
+                f"autotune serve-tracker --listen {address}",
                 code="AT404",
             ) from error
         if magic != _MAGIC:
@@ -134,10 +138,17 @@ class TrackerConnection(Closeable):
         return bytes(data)
 
 
-def registered_boards(tracker: Address, key: str) -> list[Board]:
+def _open(address: Address, route: Route, timeout_secs: float) -> socket.socket:
+    opened = open_stream(route, Destination(address.host, address.port, Role.TRACKER), timeout_secs)
+    stream = opened.stream if isinstance(opened, SecureStream) else opened
+    stream.settimeout(timeout_secs)
+    return stream
+
+
+def registered_boards(tracker: Address, key: str, route: Route = DIRECT) -> list[Board]:
     """The boards that a tracker knows under a key. Raises AutotuneError where there is no tracker."""
     try:
-        with closing(TrackerConnection(tracker)) as connection:
+        with closing(TrackerConnection(tracker, route)) as connection:
             return connection.boards(key)
     except OSError as error:
         raise AutotuneError(

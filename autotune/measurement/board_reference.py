@@ -5,7 +5,6 @@ Runs in the worker process that talks to the board.
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 import tvm
 
 from autotune.builders.cpu_build import compile_kernel
+from autotune.measurement.board_upload import Upload
 from autotune.measurement.reference_kernel import (
     SIZE,
     TimedBatch,
@@ -54,9 +54,8 @@ class ReferenceKernel:
 class BoardReference:
     """Reference kernels loaded in a session on a board."""
 
-    def __init__(self, session: Any, reference: ReferenceKernel) -> None:
-        self._session, self._reference = session, reference
-        self._names = (f"reference-{number}.so" for number in itertools.count())
+    def __init__(self, session: Any, upload: Upload, reference: ReferenceKernel) -> None:
+        self._session, self._upload, self._reference = session, upload, reference
         rng = np.random.default_rng(0)
         self._arrays = [
             tvm.runtime.tensor(rng.random((SIZE, SIZE), np.float32), session.cpu()) for _ in range(3)
@@ -72,9 +71,7 @@ class BoardReference:
         return speedup(self._loaded(serial_matmul), self._parallel, _SPEEDUP_PAIRS)
 
     def _loaded(self, make: Callable[[int], tvm.IRModule]) -> TimedBatch:
-        name = next(self._names)
-        self._session.upload(bytearray(self._reference.library(make).read_bytes()), name)
-        library = self._session.load_module(name)
+        library = self._upload.load_library(self._reference.library(make).read_bytes())
 
         def run(number: int) -> float:
             timer = library.time_evaluator("main", self._session.cpu(), number=number, repeat=1)

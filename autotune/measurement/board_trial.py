@@ -6,11 +6,9 @@ session.
 
 from __future__ import annotations
 
-import itertools
 import socket
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,16 +17,20 @@ from tvm import rpc
 
 from autotune.builders.artifact import Artifact
 from autotune.devices.connection import Rpc
-from autotune.devices.rpc_tracker import Address, TrackerConnection
+from autotune.devices.rpc_tracker import Address, TrackerConnection, Turn
+from autotune.measurement.board_bridge import open_bridge
 from autotune.measurement.board_memory import BoardMemory
 from autotune.measurement.board_reference import BoardReference, ReferenceKernel
+from autotune.measurement.board_reply import Ended, Lost, Tried
+from autotune.measurement.board_upload import PlainUpload, SignedUpload, Upload
 from autotune.measurement.device_kernel import DeviceInputs, DeviceKernel
 from autotune.measurement.gpu_memory import GpuMemory
 from autotune.measurement.inputs import Signs
 from autotune.measurement.kernel_trial import TrialOptions, try_kernel
+from autotune.transport.bridge import BridgeRequest
+from autotune.transport.signature import REFUSED
 from autotune.workers.remote_end import find_session_end
-from autotune.workers.reply import Died, OverMemory
-from tuning_logs.records.measurement import Check, Failure, Measurement, Timing
+from tuning_logs.records.measurement import Failure, Timing
 
 _CONNECT_SECS = 5.0
 _REFUSED_PAUSE_SECS = 0.2
@@ -40,41 +42,14 @@ class BoardRequest:
 
     avoid: addresses of boards not to use; wait_secs: limit of the wait for a free board;
     reference: the kernel that tells whether a board is slow meanwhile, None where none is timed.
+    note: a file that gets the board's address as soon as there is a session; None for no note.
     """
 
     boards: Rpc
     avoid: frozenset[Address]
     wait_secs: float
     reference: ReferenceKernel | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """The trial took place on the board at an address.
-
-    reference_secs: of a call of the reference kernel there after it, None where it was not timed.
-    """
-
-    address: Address
-    measurement: Measurement
-    check: Check | None
-    reference_secs: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The trial ended its session on the board at an address."""
-
-    address: Address
-    fault: Died | OverMemory
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The board at an address was lost; None where no board was free in time."""
-
-    address: Address | None
-    message: str
+    note: Path | None = None
 
 
 @dataclass
@@ -83,7 +58,7 @@ class Session:
 
     address: Address
     connection: Any
-    names: Iterator[str] = field(default_factory=lambda: (f"{number}.so" for number in itertools.count()))
+    upload: Upload
     _reference: BoardReference | None = None
 
     @cached_property
@@ -99,20 +74,18 @@ class Session:
     def open_kernel(self, artifact: Artifact, signs: Signs) -> DeviceKernel:
         """Uploads an artifact's library and loads it on the board."""
         if artifact.cubin is not None:
-            self.connection.get_function("autotune.board.gpu_code")(bytearray(artifact.cubin))
+            self.upload.use_gpu_code(artifact.cubin)
         inputs = self.inputs if artifact.cubin is None else self.gpu_inputs
         return DeviceKernel(self.load_library(artifact.library), inputs, artifact, signs)
 
     def load_library(self, library: Path) -> Any:
         """Uploads a shared library and loads it on the board, as a TVM module."""
-        name = next(self.names)
-        self.connection.upload(bytearray(library.read_bytes()), name)
-        return self.connection.load_module(name)
+        return self.upload.load_library(library.read_bytes())
 
     def reference(self, kernel: ReferenceKernel) -> BoardReference:
         """The reference kernel on the board, loaded once."""
         if self._reference is None:
-            self._reference = BoardReference(self.connection, kernel)
+            self._reference = BoardReference(self.connection, self.upload, kernel)
         return self._reference
 
     @property
@@ -137,7 +110,13 @@ def try_on_board(artifact: Artifact, options: TrialOptions, request: BoardReques
         return Lost(None, _text(error))
     if isinstance(session, Lost):
         return session
+    if request.note is not None:
+        request.note.write_text(str(session.address))
     measurement, check = try_kernel(artifact, options, session.open_kernel)
+    if isinstance(measurement, Failure) and REFUSED in measurement.message:
+        # What arrived is not what was sent: no candidate is to blame.
+        _held.clear()
+        return Lost(session.address, measurement.message)
     if isinstance(measurement, Failure) and not session.is_alive:
         _held.clear()
         fault = find_session_end(measurement.message)
@@ -178,7 +157,7 @@ def held_session(request: BoardRequest) -> Session | Lost:
     _held.clear()
     deadline = time.monotonic() + request.wait_secs
     reason = f"no board under {request.boards.key!r} was free within {request.wait_secs:g} s"
-    with TrackerConnection(request.boards.tracker) as tracker:
+    with TrackerConnection(request.boards.tracker, request.boards.route) as tracker:
         while (left := deadline - time.monotonic()) > 0:
             turn = tracker.request(request.boards.key, left)
             if turn is None:
@@ -187,14 +166,24 @@ def held_session(request: BoardRequest) -> Session | Lost:
                 time.sleep(_REFUSED_PAUSE_SECS)
                 continue
             try:
-                # TVM's own connect would wait for minutes for a board that was switched off.
-                socket.create_connection((turn.address.host, turn.address.port), _CONNECT_SECS).close()
-                session = rpc.connect(turn.address.host, turn.address.port, turn.match_key)
-                _held.append(Session(turn.address, session))
+                _held.append(_open_session(request.boards, turn))
             except Exception as error:  # noqa: BLE001 - a board that answers wrongly is as good as gone
                 return Lost(turn.address, _text(error))
             return _held[0]
     return Lost(None, reason)
+
+
+def _open_session(boards: Rpc, turn: Turn) -> Session:
+    host, port = turn.address.host, turn.address.port
+    if not boards.route.is_plain:
+        connection, key = open_bridge(BridgeRequest(boards.route, host, port, boards.key, turn.match_key))
+        return Session(
+            turn.address, connection, SignedUpload(connection, key) if key else PlainUpload(connection)
+        )
+    # TVM's own connect would wait for minutes for a board that was switched off.
+    socket.create_connection((host, port), _CONNECT_SECS).close()
+    connection = rpc.connect(host, port, turn.match_key)
+    return Session(turn.address, connection, PlainUpload(connection))
 
 
 def _text(error: Exception) -> str:

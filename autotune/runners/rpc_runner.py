@@ -5,45 +5,34 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from autotune.builders.artifact import Artifact
 from autotune.devices.connection import Rpc
-from autotune.devices.rpc_tracker import Address, registered_boards
+from autotune.devices.rpc_tracker import Address, parse_address, registered_boards
 from autotune.measurement.board_reference import ReferenceKernel
-from autotune.measurement.board_trial import (
-    BoardRequest,
-    Ended,
-    Lost,
-    Tried,
-    speedup_on_board,
-    try_on_board,
-)
+from autotune.measurement.board_reply import Lost
+from autotune.measurement.board_trial import BoardRequest, speedup_on_board, try_on_board
 from autotune.measurement.kernel_trial import TrialOptions
 from autotune.measurement.stopwatch import Stopwatch
-from autotune.runners.board_backoff import BoardBackoff
-from autotune.runners.drift import DriftMonitor
+from autotune.runners.board_judge import Attempts, BoardJudge, TrialPlace
+from autotune.runners.board_probe import board_answers
 from autotune.runners.references import References
-from autotune.runners.runner import Outcome, TrialLimits, best_times, failed
+from autotune.runners.runner import Outcome, TrialLimits, best_times
 from autotune.workers.closeable import Closeable
 from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
-from autotune.workers.reply import Died, Reply, Returned
+from autotune.workers.reply import Reply, Returned, TimedOut
 from autotune.workers.room import require_storage
-from search_spaces.errors import AutotuneError
+from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.target import Target
-from tuning_logs.records.measurement import Failure, FailureKind
 
 _GIB = 1 << 30
 _WAIT_SECS = 10.0
-# So often a candidate is tried on another board before it is given up for now.
-_MAX_LOSSES = 3
-# A session that is killed from outside is held against the candidate the second time.
-_MAX_KILLS = 2
 _PAUSE_SECS = 0.5
 _LIMITS = TrialLimits(timeout_secs=30.0)
 
@@ -62,20 +51,12 @@ class BoardOptions:
     patience_secs: float = 120.0
 
 
-@dataclass(slots=True)
-class _Attempts:
-    """Counts of an artifact's lost boards, and of its sessions killed from outside."""
-
-    losses: int = 0
-    kills: int = 0
-
-
 class RpcRunner(Closeable):
     """Runs kernels on the boards at a connection, one worker process and session for each board.
 
     A board that is lost is left alone for a while, and its candidate goes to another; a candidate whose board was
     lost three times is a failure of the kind DEVICE_LOST. Each board has a baseline of its own for
-    the slowdown of its trials.
+    the slowdown of its trials. A board that is unlike the others, or whose failures they contradict, is set aside.
     """
 
     def __init__(
@@ -87,14 +68,12 @@ class RpcRunner(Closeable):
     ) -> None:
         self._boards, self._options, self._limits = boards, options, limits
         self._stopwatch = stopwatch or Stopwatch()
-        self._backoff = BoardBackoff()
-        self._answered = time.monotonic()
+        self._judge = BoardJudge(partial(board_answers, boards))
         self._references = References()
-        self._drift: dict[Address, DriftMonitor] = defaultdict(DriftMonitor)
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
         folder, reference = Path(self._scratch.name), options.reference
         self._reference_kernel = ReferenceKernel(*reference, folder) if reference else None
-        self._count = len(registered_boards(boards.tracker, boards.key))
+        self._usable = self._registered()
         self._is_closed = False
         self._pool = self._open_pool()
 
@@ -102,6 +81,11 @@ class RpcRunner(Closeable):
     def pids(self) -> list[int]:
         """The process ids of the workers."""
         return self._pool.pids
+
+    @property
+    def notices(self) -> list[str]:
+        """A sentence for the user about each board that was set aside."""
+        return self._judge.notices
 
     def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
         """Measures the artifacts on as many boards as there are.
@@ -144,7 +128,7 @@ class RpcRunner(Closeable):
 
     def _run_all(self, artifacts: Sequence[Artifact], best: Mapping[str, float]) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
-        attempts = [_Attempts() for _ in artifacts]
+        attempts = [Attempts() for _ in artifacts]
         pending = []
         for place, artifact in enumerate(artifacts):
             failure = self._references.unchecked(artifact)
@@ -153,93 +137,94 @@ class RpcRunner(Closeable):
             else:
                 outcomes[place] = Outcome(failure, None)
         while pending:
-            replies = self._pool.map([self._call(artifacts[place], best) for place in pending])
-            for place, reply in zip(pending, replies, strict=True):
-                outcome = self._judge(artifacts[place], reply, attempts[place])
+            notes = [Path(self._scratch.name, f"board-of-{place}") for place in pending]
+            for note in notes:
+                note.unlink(missing_ok=True)
+            calls = [
+                self._call(
+                    artifacts[place], best, replace(self._request(_WAIT_SECS), note=note), attempts[place]
+                )
+                for place, note in zip(pending, notes, strict=True)
+            ]
+            replies = dict(zip(pending, self._pool.map(calls), strict=True))
+            for (place, reply), note in zip(replies.items(), notes, strict=True):
+                if not isinstance(reply, Returned):
+                    require_storage(reply.message, Path(self._scratch.name))
+                trial_place = TrialPlace(_noted(note), self._usable)
+                outcome = self._judge.judge(artifacts[place], reply, attempts[place], trial_place)
                 if outcome is not None:
                     outcomes[place] = outcome
                     self._references.note(artifacts[place], outcome)
             pending = [place for place in pending if place not in outcomes]
-            if pending and any(isinstance(one, Returned) and isinstance(one.value, Lost) for one in replies):
+            if any(attempts[place].doubted for place in pending):
+                # The boards that the workers hold are to be had by others.
+                self._reopen()
+            elif any(_is_loss(replies[place]) for place in pending):
                 self._wait_for_boards()
         return [outcomes[place] for place in range(len(artifacts))]
 
-    def _call(self, artifact: Artifact, best: Mapping[str, float]) -> tuple[Call, float]:
+    def _call(
+        self, artifact: Artifact, best: Mapping[str, float], request: BoardRequest, attempts: Attempts
+    ) -> tuple[Call, float]:
         key, limit_secs = artifact.task.key, self._limits.secs_for(artifact)
         options = TrialOptions(
             Path(self._scratch.name, key), self._stopwatch, best[key], self._options.threads
         )
-        request = self._request(min(_WAIT_SECS, limit_secs / 2))
+        wait_secs = min(request.wait_secs, limit_secs / 2)
+        request = replace(request, wait_secs=wait_secs, avoid=request.avoid | attempts.avoid(self._usable))
         return Call(try_on_board, (artifact, options, request)), limit_secs
 
     def _request(self, wait_secs: float) -> BoardRequest:
-        return BoardRequest(self._boards, self._backoff.closed, wait_secs, self._reference_kernel)
-
-    def _judge(self, artifact: Artifact, reply: Reply, attempts: _Attempts) -> Outcome | None:
-        """The outcome, None where the candidate is to be tried again."""
-        if not isinstance(reply, Returned):
-            self._answered = time.monotonic()
-            require_storage(reply.message, Path(self._scratch.name))
-            return failed(artifact, reply)
-        match reply.value:
-            case Lost() as lost:
-                return self._judge_loss(artifact, lost, attempts)
-            case Ended() as ended:
-                self._note_success(ended.address)
-                is_killed = isinstance(ended.fault, Died) and ended.fault.from_outside
-                attempts.kills += is_killed
-                return None if is_killed and attempts.kills < _MAX_KILLS else failed(artifact, ended.fault)
-            case Tried() as tried:
-                self._note_success(tried.address)
-                slowdown = 1.0
-                if tried.reference_secs is not None:
-                    slowdown = self._drift[tried.address].observe(tried.reference_secs)
-                return Outcome(tried.measurement, tried.check, slowdown)
-        raise TypeError(f"expected the result of a trial on a board, found {reply.value!r}")
-
-    def _judge_loss(self, artifact: Artifact, lost: Lost, attempts: _Attempts) -> Outcome | None:
-        if lost.address is not None:
-            self._backoff.record_failure(lost.address)
-            attempts.losses += 1
-        if attempts.losses < _MAX_LOSSES:
-            return None
-        message = lost.message[-2000:]
-        return Outcome(Failure(FailureKind.DEVICE_LOST, message, artifact.build_secs), None)
-
-    def _note_success(self, address: Address) -> None:
-        self._answered = time.monotonic()
-        self._backoff.record_success(address)
+        return BoardRequest(self._boards, self._judge.avoid, wait_secs, self._reference_kernel)
 
     def _wait_for_boards(self) -> None:
-        silent_secs = time.monotonic() - self._answered
+        silent_secs = self._judge.silent_secs
         if silent_secs > self._options.patience_secs:
             tracker, key = self._boards.tracker, self._boards.key
+            said = f" ({self._judge.reason})" if self._judge.reason else ""
             raise AutotuneError(
                 f"expected a board under {key!r} at {tracker} to answer, found none for "
-                f"{silent_secs:.0f} s; start one with autotune serve-device --tracker {tracker} --key {key}",
+                f"{silent_secs:.0f} s{said}; start one with autotune serve-device --tracker {tracker} --key {key}",
                 code="AT405",
             )
         time.sleep(_PAUSE_SECS)
-        # A worker that lost its board must not wait for one that another worker holds.
-        self._count = 0
+        self._reopen()
+
+    def _reopen(self) -> None:
+        """Replaces the pool: a worker that lost its board must not wait for one that another worker holds."""
+        self._usable = frozenset()
         self._follow_boards()
 
     def _follow_boards(self) -> None:
-        """Replaces the pool where the number of usable boards has changed."""
+        """Replaces the pool where the usable boards are others than before."""
         if self._is_closed:
             raise AutotuneError("the boards were given up while they were waited for", code="AT405")
         try:
-            registered = registered_boards(self._boards.tracker, self._boards.key)
+            usable = self._registered() - self._judge.avoid
         except AutotuneError:
             return  # a tracker that is away is waited for like a board
-        closed = self._backoff.closed
-        usable = sum(board.address not in closed for board in registered)
-        if usable != self._count:
+        if usable != self._usable:
             self._pool.close()
-            self._count = usable
+            self._usable = usable
             self._pool = self._open_pool()
+
+    def _registered(self) -> frozenset[Address]:
+        boards = self._boards
+        return frozenset(one.address for one in registered_boards(boards.tracker, boards.key, boards.route))
 
     def _open_pool(self) -> WorkerPool:
         needs = WorkerNeeds(try_on_board.__module__, scratch=Path(self._scratch.name))
         memory_bytes = self._limits.memory_bytes or 4 * _GIB
-        return WorkerPool(max(self._count, 1), needs, memory_bytes, recycle_bytes=memory_bytes // 2)
+        return WorkerPool(max(len(self._usable), 1), needs, memory_bytes, recycle_bytes=memory_bytes // 2)
+
+
+def _is_loss(reply: Reply) -> bool:
+    return isinstance(reply, TimedOut) or (isinstance(reply, Returned) and isinstance(reply.value, Lost))
+
+
+def _noted(note: Path) -> Address | None:
+    """The address in the note of a worker, None where it got no session."""
+    try:
+        return parse_address(note.read_text())
+    except (OSError, Misuse):
+        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from autotune.builders.artifact import Artifact
 from autotune.workers.failure import failure_of
@@ -57,6 +57,16 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Ends processes and deletes files."""
+        ...
+
+
+@runtime_checkable
+class Noticing(Protocol):
+    """A runner that has something to tell the user of what it runs on."""
+
+    @property
+    def notices(self) -> list[str]:
+        """Sentences for the user."""
         ...
 
 

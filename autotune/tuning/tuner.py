@@ -98,9 +98,11 @@ class Tuner:
 
     @property
     def drift_warning(self) -> str | None:
-        """A warning for the user of a device that was slow meanwhile, None where it never was."""
+        """A warning for the user of a device that was slow meanwhile or whose boards were set aside; None elsewhere."""
         repeated = self._steady_runner.repeated if self._steady_runner else 0
-        return drift_warning(self.slowdown, repeated, self.unsteady)
+        notices = self._steady_runner.notices if self._steady_runner else []
+        lines = (*notices, drift_warning(self.slowdown, repeated, self.unsteady))
+        return "; ".join(line for line in lines if line) or None
 
     @property
     def _searched(self) -> list[TaskProgress]:

@@ -13,9 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from farm_keys import FarmKeys
 from repository import ROOT
 
+from autotune.devices.connection import Rpc
 from autotune.devices.rpc_tracker import Address, registered_boards
+from autotune.transport.route import Route
 from search_spaces.errors import AutotuneError
 
 BOARD = ROOT / "autotune" / "boards" / "program.py"
@@ -34,15 +37,28 @@ def footprint(pid: int) -> tuple[int, int, int]:
 
 
 class Boards:
-    """Starts and ends a tracker and the boards that register with it."""
+    """Starts and ends a tracker and the boards that register with it.
 
-    def __init__(self, folder: Path) -> None:
+    keys: identities of a farm, for TLS; each board has the one that is named like its key.
+    """
+
+    def __init__(self, folder: Path, keys: FarmKeys | None = None) -> None:
         self.folder = folder
+        self.keys = keys
+        self.route = Route(keys.me if keys else None)
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         self.tracker = Address("127.0.0.1", port)
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.tracker_process = self.run([sys.executable, "-c", TRACKER, str(port)], "tracker")
+        command = [sys.executable, "-c", TRACKER, str(port)]
+        if keys:
+            command = [sys.executable, "-P", "-m", "autotune.cli.main", "serve-tracker"]
+            command += ["--listen", str(self.tracker), "--identity", str(keys.tracker)]
+        self.tracker_process = self.run(command, "tracker")
+
+    def rpc(self, key: str) -> Rpc:
+        """The boards under a key, and the route to them."""
+        return Rpc(self.tracker, key, self.route)
 
     def start(
         self, key: str, *options: str, python: tuple[str, ...] = (sys.executable, "-P")
@@ -50,6 +66,8 @@ class Boards:
         """Starts one more board and waits until it is registered."""
         before = self.count(key)
         arguments = ["--tracker", str(self.tracker), "--key", key, *options]
+        if self.keys:
+            arguments += ["--identity", str(self.keys.folder / key)]
         process = self.run([*python, str(BOARD), *arguments], f"{key}-{len(self.processes)}")
         deadline = time.monotonic() + 120
         while self.count(key) <= before:
@@ -62,7 +80,7 @@ class Boards:
     def count(self, key: str) -> int:
         """How many boards are registered."""
         with suppress(AutotuneError):
-            return len(registered_boards(self.tracker, key))
+            return len(registered_boards(self.tracker, key, self.route))
         return 0
 
     def run(self, command: list[str], name: str) -> subprocess.Popen[bytes]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from autotune.boards import program
+from autotune.boards.entrance import require_protection
 from autotune.cli.console import warn
 from autotune.devices.rpc_tracker import parse_address
+from autotune.transport.identity import read_identity
 
 
 def serve_device(
@@ -19,6 +22,13 @@ def serve_device(
     listen: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where clients connect; port 0 is any.")
     ] = "127.0.0.1:0",
+    identity: Annotated[
+        Path | None,
+        typer.Option("--identity", metavar="FOLDER", help="Of this board, see autotune keys board: TLS."),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option(program.INSECURE, help="Listen beyond loopback without an identity.")
+    ] = False,
     threads: Annotated[
         int | None,
         typer.Option("--threads", min=1, max=4096, help="Default: as many as this process may run at once."),
@@ -33,13 +43,17 @@ def serve_device(
         ),
     ] = None,
 ) -> None:
-    """Serve this device to an RPC tracker, until Ctrl-C. RPC has no authentication: whoever reaches the port runs
-    programs here, so it listens on loopback unless told otherwise."""
+    """Serve this device to an RPC tracker, until Ctrl-C. It listens on loopback, and elsewhere only with an identity:
+    without one, whoever reaches the port runs programs here."""
     where = parse_address(listen)
     parse_address(tracker)
-    if where.host not in ("127.0.0.1", "localhost", "::1"):
+    own = read_identity(identity) if identity else None
+    require_protection(where, own, None if insecure else program.INSECURE)
+    if own is None and insecure:
         warn(f"listening on {where}: every machine that reaches it can run programs here")
     options = ["--tracker", tracker, "--key", key, "--listen", listen]
+    options += ["--identity", str(identity)] if identity else []
+    options += [program.INSECURE] if insecure else []
     options += ["--threads", str(threads)] if threads else []
     options += ["--memory-mib", str(memory_mib)] if memory_mib else []
     options += [] if gpu is None else ["--gpu", str(gpu)]

@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import pytest
 from comparison_fixtures import make_comparison, make_row
+from farm_keys import make_farm
 from literal_texts import literal_status
 from msgspec.structs import replace
 from onnx import TensorProto, helper
@@ -26,7 +27,8 @@ from starlette.testclient import TestClient
 from tables import table
 
 import autotune
-from autotune.boards.server import BoardServer
+from autotune.boards import tracker
+from autotune.boards.entrance import PlainEntrance
 from autotune.builders.linker import check_link_fault
 from autotune.builders.local_builder import LocalBuilder
 from autotune.cli.commands import bench, build, capacity
@@ -91,6 +93,8 @@ from autotune.throughput.package_file import ServedPackage
 from autotune.throughput.package_server import PackageServer
 from autotune.throughput.server_load import inputs_of
 from autotune.throughput.serving_setup import ServingSetup
+from autotune.transport.identity import Role, read_identity
+from autotune.transport.route import Destination, Route, open_stream
 from autotune.tuning.budget import Budget
 from autotune.tuning.verification import Verification
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
@@ -455,7 +459,7 @@ def _(case: Case) -> None:
 
 @raises("AT410")
 def _(case: Case) -> None:
-    BoardServer(Rpc(Address("127.0.0.1", 9), "key"), Address("192.0.2.1", 1), {}, 1 << 30, print)
+    PlainEntrance(Address("192.0.2.1", 1))
 
 
 @raises("AT411")
@@ -711,6 +715,52 @@ def _(case: Case) -> None:
 def _(case: Case) -> None:
     failed = PackageDocument("1", "2", "m", "local", "wheel", PackageState.FAILED, "", None, None, "why")
     _application(case).packaged(failed)
+
+
+@raises("AT760")
+def _(case: Case) -> None:
+    read_identity(case.folder)
+
+
+@raises("AT761")
+def _(case: Case) -> None:
+    farm = make_farm(case.folder)
+    (farm.me / "key.pem").chmod(0o644)
+    read_identity(farm.me)
+
+
+@raises("AT762")
+def _(case: Case) -> None:
+    read_identity(make_farm(case.folder).late)
+
+
+@raises("AT763")
+def _(case: Case) -> None:
+    case.command("serve-device", "--tracker", "127.0.0.1:1", "--key", "k", "--listen", "0.0.0.0:0")
+
+
+@raises("AT764")
+def _(case: Case) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        to = Destination("127.0.0.1", silent.getsockname()[1], Role.TRACKER)
+        open_stream(Route(make_farm(case.folder).me), to, 0.1)
+
+
+@raises("AT765")
+def _(case: Case) -> None:
+    case.patch.setenv("PATH", str(case.folder))
+    open_stream(Route(ssh="board"), Destination("127.0.0.1", 1, Role.TRACKER), 1.0)
+
+
+@raises("AT766")
+def _(case: Case) -> None:
+    case.command("keys", "client", "a/b", "--folder", case.folder)
+
+
+@raises("AT769")
+def _(case: Case) -> None:
+    case.patch.setattr(tracker, "find_spec", lambda _name: None)
+    case.command("serve-tracker", "--listen", "127.0.0.1:0")
 
 
 @raises("AT801")

@@ -18,6 +18,7 @@ from hostile_arguments import command_line, commands, make_files
 
 from autotune.cli.crash_report import VARIABLE
 
+_SERVING = ("serve-device", "serve-tracker")
 # What is measured or trained where the values happen to fit.
 _SLOW = {"doctor": 1, "serve": 4, "devices": 5, "log import": 10, "cost-model collect": 10}
 _FAST = 40
@@ -49,12 +50,13 @@ def try_here(line: list[str]) -> None:
     with (
         mock.patch.object(os, "execv", side_effect=SystemExit(0)),
         mock.patch.object(os, "setpriority"),
+        mock.patch("autotune.cli.commands.serve_tracker.serve"),
         mock.patch("uvicorn.Server.run"),
         mock.patch("webbrowser.open"),
         mock.patch("autotune.service.client.FIRST_PATIENCE_SECS", 0.0),
     ):
         done = run_here(*line, env={VARIABLE: "1"})
-    if line[0] != "serve-device":  # says nothing before it is another program
+    if line[0] not in _SERVING:  # says nothing before it serves
         expect_a_sentence(done)
 
 
@@ -75,6 +77,6 @@ def test_a_command_takes_or_refuses_other_values_each_night(words: tuple[str, ..
 
 def test_a_process_of_its_own_ends_the_same_way(folder: Path) -> None:
     source = random.Random(0)
-    names = [words for words in commands() if " ".join(words) not in (*_SLOW, "serve-device", "watch")]
+    names = [words for words in commands() if " ".join(words) not in (*_SLOW, *_SERVING, "watch")]
     for words in source.sample(names, _APART):
         expect_a_sentence(run_apart(*command_line(words, source)))

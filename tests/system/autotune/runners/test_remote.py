@@ -161,7 +161,7 @@ def test_a_board_that_becomes_slow_is_noticed(
     options = BoardOptions(1, (one_thread.target, "cc"))
     with RpcRunner(Rpc(boards.tracker, "one-thread"), options) as runner:
         [board] = registered_boards(boards.tracker, "one-thread")
-        runner._drift[board.address] = Thermometer(slowdowns)
+        runner._judge.drift[board.address] = Thermometer(slowdowns)
         outcomes = [outcome for _ in slowdowns for outcome in runner.run(built(builder, space))]
     assert all(isinstance(outcome.measurement, Timing) for outcome in outcomes)
     assert [outcome.slowdown for outcome in outcomes] == slowdowns
