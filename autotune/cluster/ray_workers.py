@@ -1,0 +1,153 @@
+"""Workers on a Ray cluster, of this machine or of many (imports Ray)."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import ray
+
+from autotune.builders.builder import Builder
+from autotune.cluster.address import WorkersAddress
+from autotune.cluster.cluster_builder import ClusterBuilder
+from autotune.cluster.cluster_runner import ClusterRunner
+from autotune.cluster.coordinator import Coordinator
+from autotune.cluster.environment import this_environment
+from autotune.cluster.layout import Node, compile_seats, device_seats
+from autotune.cluster.ray_actors import CompilerActor, DeviceActor
+from autotune.cluster.ray_crew import RayCrew
+from autotune.devices.connection import Clustered, Rpc, parse_connection
+from autotune.devices.device import Device, parse_device
+from autotune.machine.allowance import read_allowance
+from autotune.measurement.stopwatch import Stopwatch
+from autotune.runners.factory import open_runner
+from autotune.runners.runner import Runner
+from autotune.workers.closeable import Closeable
+from search_spaces.errors import AutotuneError
+
+_NAMESPACE = "autotune"
+_HERE = "local"
+_REACH_SECS = 120.0
+# Artifacts are small; the rest of the memory is the candidates'.
+_STORE_BYTES = 200 << 20
+
+
+class RayWorkers(Closeable):
+    """Compiles on all nodes of a cluster, and measures on those that have a device.
+
+    The device `local` is measured where a node has the resource `device:local`, `ray:NAME` where one has `device:NAME`;
+    boards (rpc://…) are reached from this process. A cluster of this machine starts here and ends with `close`.
+    """
+
+    def __init__(self, address: WorkersAddress) -> None:
+        self._turns = threading.Lock()
+        self._owns_connection = not ray.is_initialized()
+        if self._owns_connection:
+            _connect(address)
+
+    def reach(self, url: str) -> Device:
+        """See `Workers.reach`."""
+        via = parse_connection(url)
+        if not isinstance(via, Clustered):
+            return parse_device(url)
+        seats = device_seats(_nodes(), via.name)
+        if not seats:
+            raise self._no_device(via.name)
+        actor_class: Any = DeviceActor
+        actor = actor_class.options(resources=dict(seats[0].resources), num_cpus=0).remote(via.there)
+        try:
+            found: Device = ray.get(actor.describe.remote(via), timeout=_REACH_SECS)
+            return found
+        except ray.exceptions.RayError as error:
+            raise AutotuneError(
+                f"expected the device {via.name!r} of the cluster to answer, found: {str(error).strip()[-500:]}",
+                code="AT751",
+            ) from error
+        finally:
+            ray.kill(actor)
+
+    def open_builder(self, device: Device) -> Builder:
+        """See `Workers.open_builder`."""
+        crew = RayCrew(lambda: compile_seats(_nodes())[0], CompilerActor, lambda seat: (seat.slots,))
+        coordinator = Coordinator("compilers", crew, this_environment())
+        coordinator.wait_for_members()
+        return ClusterBuilder(coordinator, device.linker, turns=self._turn())
+
+    def open_runner(self, device: Device, stopwatch: Stopwatch | None = None) -> Runner:
+        """See `Workers.open_runner`."""
+        via = device.via
+        if isinstance(via, Rpc):
+            return open_runner(device, stopwatch)
+        clustered = isinstance(via, Clustered)
+        name, there = (via.name, via.there) if isinstance(via, Clustered) else (_HERE, device.connection)
+        if not device_seats(_nodes(), name):
+            raise self._no_device(name)
+        crew = RayCrew(lambda: device_seats(_nodes(), name), DeviceActor, lambda _seat: (there,))
+        coordinator = Coordinator(f"devices {name!r}", crew, this_environment(), device.fingerprint.key)
+        coordinator.wait_for_members()
+        turns = nullcontext() if clustered and not self._takes_turns() else self._turn()
+        return ClusterRunner(coordinator, device, stopwatch, turns=turns)
+
+    def close(self) -> None:
+        """Leaves the cluster, or ends it where it was started here."""
+        if self._owns_connection:
+            ray.shutdown()
+
+    def _takes_turns(self) -> bool:
+        return compile_seats(_nodes())[1]
+
+    def _turn(self) -> AbstractContextManager[Any]:
+        return self._turns if self._takes_turns() else nullcontext()
+
+    def _no_device(self, name: str) -> AutotuneError:
+        known = sorted({device for node in _nodes() for device in node.devices})
+        return AutotuneError(
+            f"expected a node of the cluster with the resource 'device:{name}', found "
+            f"{', '.join(known) or 'no devices at all'}; start one there with ray start --address=… "
+            f"--resources='{{\"device:{name}\": 1}}', or name another device as in --device ray:NAME",
+            code="AT751",
+        )
+
+
+def _connect(address: WorkersAddress) -> None:
+    """Starts a cluster of this machine, on loopback, or connects to another. Raises AutotuneError where that fails."""
+    # Neither reports of usage nor the dashboard are wanted where Ray is a means.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        if address.is_private:
+            ray.init(
+                address="local",
+                num_cpus=read_allowance().compilers,
+                resources={f"device:{_HERE}": 1},
+                object_store_memory=_STORE_BYTES,
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                namespace=_NAMESPACE,
+                log_to_driver=False,
+                configure_logging=False,
+            )
+        else:
+            ray.init(address=address.text, namespace=_NAMESPACE, log_to_driver=False, configure_logging=False)
+    # Ray raises its own errors, of the system and of grpc for clusters that do not answer.
+    except Exception as error:
+        raise AutotuneError(
+            f"expected a Ray cluster at {address.text}, found: {' '.join(str(error).split())[-500:]}; see that it runs "
+            f"there, with Ray {ray.__version__}",
+            code="AT752",
+        ) from error
+
+
+def _nodes() -> list[Node]:
+    """The nodes that are alive, in the order of their ids, so that all processes see them alike."""
+    return [
+        Node(
+            one["NodeID"],
+            one["NodeManagerAddress"],
+            int(one["Resources"].get("CPU", 0)),
+            {name: float(count) for name, count in one["Resources"].items()},
+        )
+        for one in sorted(ray.nodes(), key=lambda one: str(one["NodeID"]))
+        if one["Alive"]
+    ]
