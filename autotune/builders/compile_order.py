@@ -1,4 +1,4 @@
-"""What a process needs to compile a candidate, wherever it runs."""
+"""Orders to compile a candidate, which any process can carry out."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _THERE = re.compile(r"ray://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 
 @dataclass(frozen=True, slots=True)
 class WorkersAddress:
-    """Where candidates are compiled and measured; text: as it was given."""
+    """The address of what compiles and measures; text: as it was given."""
 
     text: str = LOCAL
 

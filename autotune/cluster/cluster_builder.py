@@ -64,7 +64,7 @@ class ClusterBuilder(Closeable):
         self._scratch.cleanup()
 
     def request(self, candidate: Candidate) -> CompileRequest:
-        """What is sent for a candidate."""
+        """The request for a candidate."""
         return CompileRequest(self._orders.order(candidate), self._timeout_secs)
 
     def unpack(self, candidate: Candidate, report: CompileReport) -> Artifact | Failure:

@@ -39,7 +39,7 @@ class Work(Protocol[T]):
     """One kind of work: how it is put, and how answers are judged."""
 
     def order(self, member: Member, places: Sequence[int]) -> Any:
-        """What is sent to a worker for the items at these places."""
+        """The order for a worker: the items at these places."""
         ...
 
     def judge(self, member: str, places: Sequence[int], value: Any, secs: float) -> Judgement[T]:

@@ -37,7 +37,7 @@ NO_TICKET: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of an order. ticket: of the order; value: the worker's result, or Lost."""
+    """The result of an order. ticket: of the order; value: the worker's result, or Lost."""
 
     member: str
     ticket: int
@@ -56,7 +56,7 @@ class Crew(Protocol):
         ...
 
     def receive(self, wait_secs: float) -> Sequence[Answer]:
-        """What has arrived, waiting so long for the first; several answers to one order may come."""
+        """Answers that have arrived, waiting so long for the first; several answers to one order may come."""
         ...
 
     def dismiss(self, member: str) -> None:

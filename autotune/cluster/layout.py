@@ -23,7 +23,7 @@ class Node:
 
     @property
     def devices(self) -> dict[str, int]:
-        """How many devices of each name it measures on."""
+        """The number of devices of each name that it measures on."""
         return {
             name.removeprefix(DEVICE): int(count)
             for name, count in self.resources.items()

@@ -93,7 +93,7 @@ class Measuring:
         return Judgement(results, again, doubted, "the device was lost")
 
     def give_up(self, place: int, reason: str) -> Outcome:
-        """What one worker claims where no other is left; else a failure that tells nothing of the candidate."""
+        """The claim of one worker where no other is left; else a failure that tells nothing of the candidate."""
         if place in self.claims:
             return self.claims[place][1]
         build_secs = self.artifacts[place].build_secs

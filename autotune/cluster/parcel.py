@@ -1,4 +1,4 @@
-"""What goes to workers and comes back: plain values that can be pickled."""
+"""Orders to workers and their reports: plain values that can be pickled."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class MeasureOrder:
 
 @dataclass(frozen=True, slots=True)
 class MeasureReport:
-    """What came of a MeasureOrder.
+    """The report on a MeasureOrder.
 
     fingerprint: the key of the device that measured; reference_secs: the last time of its reference kernel, None where
     none is timed; trouble: why the reference's outputs are not there, None where they are.
@@ -74,7 +74,7 @@ class CompileRequest:
 
 @dataclass(frozen=True, slots=True)
 class CompileReport:
-    """What came of a CompileRequest: what was compiled with the library's bytes, or a failure. secs: of compiling."""
+    """The report on a CompileRequest: a library with what else compiling gave, or a failure. secs: of compiling."""
 
     compiled: Compiled | Failure
     library: bytes

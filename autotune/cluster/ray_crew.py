@@ -112,6 +112,8 @@ class RayCrew:
 
     def _answer(self, reference: Any) -> Answer | None:
         """The answer of a call that has ended; None of an admission. An actor that a call was lost with is ended."""
+        if reference not in self._under_way:
+            return None  # of an actor that was ended for another answer
         name, incarnation, ticket = self._under_way.pop(reference)
         actor = self._actors.get(name)
         is_current = actor is not None and actor.incarnation == incarnation

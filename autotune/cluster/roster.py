@@ -1,4 +1,4 @@
-"""The standing of workers: who is given orders, who is left alone for how long, and why."""
+"""The standing of workers: at work, or left alone for a while or for good, with the reason."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FOR_GOOD = (Condition.LYING, Condition.UNLIKE, Condition.REFUSED)
 
 @dataclass(slots=True)
 class Standing:
-    """What is known of a worker. troubles: in a row; until: seconds of the clock; reason: of the condition."""
+    """The record of a worker. troubles: in a row; until: seconds of the clock; reason: of the condition."""
 
     condition: Condition = Condition.AT_WORK
     reason: str = ""
