@@ -124,12 +124,11 @@ class ClusterRunner(Closeable):
         for place in places:
             artifact = artifacts[place]
             by_task["" if artifact.is_reference else artifact.task.key].append(place)
-        workers = max(len(self.coordinator.members), 1)
-        size = min(max(math.ceil(len(places) / workers), 1), _GROUP)
+        workers = len(self.coordinator.members)
         return [
-            self._order(artifacts, of_task[first : first + size])
+            self._order(artifacts, chosen)
             for of_task in by_task.values()
-            for first in range(0, len(of_task), size)
+            for chosen in _groups(of_task, workers)
         ]
 
     def _order(self, artifacts: Sequence[Artifact], places: Sequence[int]) -> Order:
@@ -137,6 +136,17 @@ class ClusterRunner(Closeable):
         # A worker that has not measured the untuned program does so first.
         before_secs = _PATIENT * self._shelf.secs.get(artifacts[places[0]].task.key, 0.0)
         return Order(tuple(places), tuple(limits), self._limits.grace_secs + before_secs)
+
+
+def _groups(places: Sequence[int], workers: int) -> list[Sequence[int]]:
+    """Places in groups of at most eight; for several workers smaller towards the end, so that all end together."""
+    groups = []
+    first = 0
+    while first < len(places):
+        fair = math.ceil((len(places) - first) / (2 * workers)) if workers > 1 else _GROUP
+        groups.append(places[first : first + min(fair, _GROUP)])
+        first += len(groups[-1])
+    return groups
 
 
 class _Speedup:

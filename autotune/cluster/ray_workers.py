@@ -43,7 +43,8 @@ class RayWorkers(Closeable):
 
     def __init__(self, address: WorkersAddress) -> None:
         self._turns = threading.Lock()
-        self._owns_connection = not ray.is_initialized()
+        # A program that is connected already may go on in that cluster.
+        self._owns_connection = not (address.is_private and ray.is_initialized())
         if self._owns_connection:
             _connect(address)
 

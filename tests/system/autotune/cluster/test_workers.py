@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from dataclasses import replace
 
 import psutil
 import pytest
 from rpc_boards import Boards
+from thread_crew import ThreadWorkers
 
 from autotune.cluster.address import WorkersAddress
 from autotune.devices.connection import Rpc
@@ -59,7 +60,7 @@ def tuned(
         device,
         Budget(trials=_TRIALS),
         seed=3,
-        batch=5,
+        batch=2,  # of which the local builder leaves none for later
         sampler=sampler_factory(SamplerKind.RANDOM, without_prior),
         sampler_name="random",
         finals_share=0.0,
@@ -78,23 +79,26 @@ def contract(records: list[TuningRecord]) -> list[tuple[object, ...]]:
     ]
 
 
-@pytest.mark.parametrize("kind", ["ray", "rpc"])
+@pytest.mark.parametrize(
+    "kind",
+    ["crew", pytest.param("ray", marks=pytest.mark.long), pytest.param("rpc", marks=pytest.mark.long)],
+)
 def test_log_and_order_of_trials_are_those_of_a_local_run(
     kind: str, request: pytest.FixtureRequest, kernels: ForkServer
 ) -> None:
     device = local_device(1)
     local = tuned(device, LocalWorkers(kernels))
     assert len(local) == _TRIALS + 1
-    assert all(isinstance(one.measurement, Timing) for one in local[:1])
+    assert isinstance(local[0].measurement, Timing)
+    workers: Workers = LocalWorkers(kernels)
     if kind == "rpc":
         boards: Boards = request.getfixturevalue("boards")
         board = remote_device(Rpc(boards.tracker, "contract"), device.target)
-        assert contract(tuned(board, LocalWorkers(kernels))) == contract(local)
-        return
-    workers: Workers = request.getfixturevalue("cluster")
-    found = tuned(device, workers)
+        found = tuned(replace(board, fingerprint=device.fingerprint), workers)
+    else:
+        workers = request.getfixturevalue("cluster") if kind == "ray" else ThreadWorkers()
+        found = tuned(device, workers)
     assert contract(found) == contract(local)
-    assert {one.device.key for one in found} == {device.fingerprint.key}
 
 
 @pytest.mark.long
@@ -118,12 +122,3 @@ def test_a_device_of_the_cluster_is_reached_by_the_name_of_its_resource(cluster:
     assert len(tuned(device, cluster)) == _TRIALS + 1
     with pytest.raises(AutotuneError, match="resource 'device:pi4', found local"):
         cluster.reach("ray:pi4")
-
-
-@pytest.mark.long
-def test_a_cluster_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    from autotune.cluster.ray_workers import RayWorkers
-
-    with pytest.raises(AutotuneError, match=r"expected a Ray cluster at ray://127\.0\.0\.1:1") as caught:
-        RayWorkers(WorkersAddress("ray://127.0.0.1:1"))
-    assert caught.value.code == "AT752"
