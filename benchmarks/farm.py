@@ -53,6 +53,7 @@ TRIAL_SECS = 0.05
 
 
 def device(kind: int) -> Device:
+    """The device of one kind of boards."""
     return replace(DEVICE, name=f"kind-{kind}", fingerprint=DeviceFingerprint(f"kind-{kind}", {"kind": kind}))
 
 
@@ -74,18 +75,21 @@ class Compiling:
     request = CompileRequest(CompileOrder("module " * 2000, 1, DEVICE.target, "cc"), 20.0)
 
     def order(self, _member: Any, _places: Any) -> CompileRequest:
+        """See `Work.order`."""
         return self.request
 
     def judge(self, _member: str, places: Any, value: Any, _secs: float) -> Judgement[Any]:
+        """See `Work.judge`."""
         return Judgement({places[0]: value})
 
     def give_up(self, _place: int, reason: str) -> Any:
+        """See `Work.give_up`."""
         raise AssertionError(reason)
 
 
 @dataclass
 class Run:
-    """What a run of the farm took."""
+    """A run of the farm."""
 
     boards: int
     trials: int
@@ -94,6 +98,7 @@ class Run:
 
     @property
     def share(self) -> float:
+        """The ideal time over the time that it took."""
         return self.trials * TRIAL_SECS / self.boards / self.secs
 
 
@@ -153,6 +158,7 @@ def farm(boards: int, trials: int) -> Run:
 
 
 def throughput() -> dict[str, Any]:
+    """Throughput and processor time at several sizes of farm and job."""
     rows = [
         farm(boards, trials) for boards, trials in ((8, 500), (16, 1000), (32, 1000), (32, 2000), (32, 4000))
     ]
@@ -374,6 +380,7 @@ def _memory_bytes() -> int:
 
 
 def main() -> None:
+    """Runs the measurement that was asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -151,9 +151,11 @@ class SocketCrew:
             self._connect(link)
 
     def members(self) -> list[Member]:
+        """See `Crew.members`."""
         return self._members
 
     def send(self, member: str, ticket: int, order: Any) -> None:
+        """See `Crew.send`."""
         link = self._links[member]
         assert link.connection is not None
         link.tickets.add(ticket)
@@ -163,6 +165,7 @@ class SocketCrew:
             self._lose(link, str(error))
 
     def receive(self, wait_secs: float) -> list[Answer]:
+        """See `Crew.receive`."""
         answers, self._lost = self._lost, []
         for key, _ in self._selector.select(0 if answers else wait_secs):
             answers += self._read(key.data)
@@ -171,6 +174,7 @@ class SocketCrew:
         return answers
 
     def dismiss(self, member: str) -> None:
+        """See `Crew.dismiss`."""
         link = self._links[member]
         link.tickets.clear()
         self.met["hang"] = self.met.get("hang", 0) + 1
@@ -178,6 +182,7 @@ class SocketCrew:
         self._connect(link)
 
     def close(self) -> None:
+        """Closes all connections."""
         for link in self._links.values():
             self._close(link)
         self._selector.close()

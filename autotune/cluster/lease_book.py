@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 #: A lease that is not renewed for so long is over: its job was killed, or cut off.
-LEASE_SECS: Final = 15.0
+LEASE_SECS: Final = 60.0
 #: A job that others wait for keeps a device so long at least, since a change costs seconds.
 TURN_SECS: Final = 30.0
 # Use is forgotten by half in so long, so that a job pays for its past for a while only.
@@ -18,14 +18,14 @@ _HALF_LIFE_SECS: Final = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A device that is leased. unit: the device's seat; job: of its holder; since, until: seconds of the book's clock;
-    waiting: the jobs that wait for a device of that name."""
+    """A device that is leased. unit: the device's seat; job: of its holder; held_secs: since it was granted; left_secs:
+    until it ends if it is not renewed; waiting: the other jobs that ask for a device of that name."""
 
     device: str
     unit: str
     job: str
-    since: float
-    until: float
+    held_secs: float
+    left_secs: float
     waiting: tuple[str, ...] = ()
 
 
@@ -81,8 +81,16 @@ class LeaseBook:
     def bookings(self) -> list[Booking]:
         """The leases, by device and unit."""
         self._settle()
+        now = self._clock()
         return [
-            Booking(device, unit, lease.job, lease.since, lease.until, tuple(self._rivals(lease.job, device)))
+            Booking(
+                device,
+                unit,
+                lease.job,
+                now - lease.since,
+                lease.until - now,
+                tuple(self._rivals(lease.job, device)),
+            )
             for (device, unit), lease in sorted(self._leases.items())
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import ray
@@ -9,6 +10,7 @@ import ray
 from autotune.cluster.bench import Bench
 from autotune.cluster.compiler import Compiler
 from autotune.cluster.environment import Environment, this_environment
+from autotune.cluster.lease_book import Booking, LeaseBook
 from autotune.cluster.parcel import CompileReport, CompileRequest, MeasureOrder, MeasureReport, SpeedupOrder
 from autotune.devices.connection import Clustered
 from autotune.devices.device import Device, parse_device
@@ -49,3 +51,24 @@ class DeviceActor:
     def carry_out(self, order: MeasureOrder | SpeedupOrder) -> MeasureReport | float:
         """See `Bench.carry_out`."""
         return self._bench.carry_out(order)
+
+
+# What it knows is told again by those who hold devices, so that it may be started anew at any time.
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0)
+class BookActor:
+    """The lease book of a cluster."""
+
+    def __init__(self) -> None:
+        self._book = LeaseBook()
+
+    def refresh(self, job: str, device: str, units: Sequence[str], held: Sequence[str]) -> list[str]:
+        """See `LeaseBook.refresh`."""
+        return self._book.refresh(job, device, units, held)
+
+    def give_back(self, job: str) -> None:
+        """See `LeaseBook.give_back`."""
+        self._book.give_back(job)
+
+    def bookings(self) -> list[Booking]:
+        """See `LeaseBook.bookings`."""
+        return self._book.bookings()

@@ -30,12 +30,13 @@ class _Actor:
 class RayCrew:
     """Actors of one class.
 
-    seats: finds where there are to be actors now; actor: the class, whose arguments are arguments_of(seat).
+    seats: finds where there are to be actors, told where there are now; actor: the class, whose arguments are
+    arguments_of(seat).
     """
 
     def __init__(
         self,
-        seats: Callable[[], Sequence[Seat]],
+        seats: Callable[[Sequence[str]], Sequence[Seat]],
         actor: Any,
         arguments_of: Callable[[Seat], tuple[Any, ...]],
         clock: Callable[[], float] = time.monotonic,
@@ -43,13 +44,19 @@ class RayCrew:
         self._seats, self._actor, self._arguments_of, self._clock = seats, actor, arguments_of, clock
         self._actors: dict[str, _Actor] = {}
         self._incarnations: dict[str, int] = {}
+        #: Actors whose seat is not theirs any more, which finish what they have.
+        self._leaving: set[str] = set()
         self._under_way: dict[Any, tuple[str, int, int]] = {}
         self._next_look = 0.0
         self._follow()
 
     def members(self) -> list[Member]:
         """See `Crew.members`."""
-        return [actor.member for actor in self._actors.values() if actor.member is not None]
+        return [
+            actor.member
+            for name, actor in self._actors.items()
+            if actor.member is not None and name not in self._leaving
+        ]
 
     def send(self, member: str, ticket: int, order: Any) -> None:
         """See `Crew.send`."""
@@ -88,8 +95,9 @@ class RayCrew:
         if self._clock() < self._next_look:
             return
         self._next_look = self._clock() + _FOLLOW_SECS
-        seats = {seat.name: seat for seat in self._seats()}
-        for name in set(self._actors) - set(seats):
+        seats = {seat.name: seat for seat in self._seats(list(self._actors))}
+        self._leaving = set(self._actors) - set(seats)
+        for name in self._leaving:
             if not any(name == busy for busy, _, _ in self._under_way.values()):
                 self.dismiss(name)
         for name, seat in seats.items():

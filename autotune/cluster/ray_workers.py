@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from typing import Any
 
 import ray
@@ -15,8 +18,9 @@ from autotune.cluster.cluster_builder import ClusterBuilder
 from autotune.cluster.cluster_runner import ClusterRunner
 from autotune.cluster.coordinator import Coordinator
 from autotune.cluster.environment import this_environment
-from autotune.cluster.layout import Node, compile_seats, device_seats
-from autotune.cluster.ray_actors import CompilerActor, DeviceActor
+from autotune.cluster.layout import Node, Seat, compile_seats, device_seats
+from autotune.cluster.lease_book import Booking
+from autotune.cluster.ray_actors import BookActor, CompilerActor, DeviceActor
 from autotune.cluster.ray_crew import RayCrew
 from autotune.devices.connection import Clustered, Rpc, parse_connection
 from autotune.devices.device import Device, parse_device
@@ -30,6 +34,8 @@ from search_spaces.errors import AutotuneError
 _NAMESPACE = "autotune"
 _HERE = "local"
 _REACH_SECS = 120.0
+_BOOK = "autotune-bookings"
+_BOOK_SECS = 10.0
 # Artifacts are small; the rest of the memory is the candidates'.
 _STORE_BYTES = 200 << 20
 
@@ -43,6 +49,9 @@ class RayWorkers(Closeable):
 
     def __init__(self, address: WorkersAddress) -> None:
         self._turns = threading.Lock()
+        self._is_private = address.is_private
+        self._job = f"{socket.gethostname()}:{os.getpid()}"
+        self._book: Any = None
         # A program that is connected already may go on in that cluster.
         self._owns_connection = not (address.is_private and ray.is_initialized())
         if self._owns_connection:
@@ -71,7 +80,7 @@ class RayWorkers(Closeable):
 
     def open_builder(self, device: Device) -> Builder:
         """See `Workers.open_builder`."""
-        crew = RayCrew(lambda: compile_seats(_nodes())[0], CompilerActor, lambda seat: (seat.slots,))
+        crew = RayCrew(lambda _: compile_seats(_nodes())[0], CompilerActor, lambda seat: (seat.slots,))
         coordinator = Coordinator("compilers", crew, this_environment())
         coordinator.wait_for_members()
         return ClusterBuilder(coordinator, device.linker, turns=self._turn())
@@ -85,7 +94,7 @@ class RayWorkers(Closeable):
         name, there = (via.name, via.there) if isinstance(via, Clustered) else (_HERE, device.connection)
         if not device_seats(_nodes(), name):
             raise self._no_device(name)
-        crew = RayCrew(lambda: device_seats(_nodes(), name), DeviceActor, lambda _seat: (there,))
+        crew = RayCrew(partial(self._leased_seats, name), DeviceActor, lambda _seat: (there,))
         coordinator = Coordinator(f"devices {name!r}", crew, this_environment(), device.fingerprint.key)
         coordinator.wait_for_members()
         turns = nullcontext() if clustered and not self._takes_turns() else self._turn()
@@ -93,8 +102,38 @@ class RayWorkers(Closeable):
 
     def close(self) -> None:
         """Leaves the cluster, or ends it where it was started here."""
+        if self._book is not None:
+            with suppress(ray.exceptions.RayError):
+                ray.get(self._book.give_back.remote(self._job), timeout=_BOOK_SECS)
         if self._owns_connection:
             ray.shutdown()
+
+    def devices(self) -> list[tuple[str, Seat, Booking | None]]:
+        """The devices of the cluster by name, each with its seat, and its booking where a job has it."""
+        book = self._open_book()
+        bookings = {one.unit: one for one in ray.get(book.bookings.remote(), timeout=_BOOK_SECS)}
+        nodes = _nodes()
+        names = sorted({device for node in nodes for device in node.devices})
+        return [(name, seat, bookings.get(seat.name)) for name in names for seat in device_seats(nodes, name)]
+
+    def _leased_seats(self, name: str, held: Sequence[str]) -> list[Seat]:
+        """The seats of devices that this job has now; those that it had where the book does not answer."""
+        seats = device_seats(_nodes(), name)
+        if self._is_private:
+            return seats
+        try:
+            book = self._open_book()
+            units = [seat.name for seat in seats]
+            granted = ray.get(book.refresh.remote(self._job, name, units, held), timeout=_BOOK_SECS)
+        except ray.exceptions.RayError:
+            granted = held
+        return [seat for seat in seats if seat.name in granted]
+
+    def _open_book(self) -> Any:
+        if self._book is None:
+            book: Any = BookActor
+            self._book = book.options(name=_BOOK, lifetime="detached", get_if_exists=True).remote()
+        return self._book
 
     def _takes_turns(self) -> bool:
         return compile_seats(_nodes())[1]

@@ -68,7 +68,7 @@ class Roster:
         return self._standings.setdefault(member, Standing())
 
     def at_work(self, members: Sequence[Member]) -> list[Member]:
-        """Those of the workers that may be given orders now."""
+        """Filters workers: those that may be given orders now."""
         return [member for member in members if self._admits(member)]
 
     @property
