@@ -140,13 +140,14 @@ class Coordinator:
         if self._is_closed:
             raise AutotuneError(f"the {self._kind} were given up while they were waited for", code="AT754")
         secs = self._clock() - since
-        notices = self.roster.notices
-        if secs > patience_secs or (notices and self._all_refused()):
-            more = f": {'; '.join(notices[:5])}" if notices else ""
+        notices = "; ".join(self.roster.notices[:5])
+        if notices and self._all_refused():
+            raise AutotuneError(f"expected {self._kind} that fit, found none: {notices}", code="AT753")
+        if secs > patience_secs:
             raise AutotuneError(
-                f"expected one of the {self._kind} to answer, found none for {secs:.0f} s{more}; "
-                "see autotune devices --workers for what the cluster has",
-                code="AT753" if notices and self._all_refused() else "AT754",
+                f"expected one of the {self._kind} to answer, found none for {secs:.0f} s"
+                f"{f': {notices}' if notices else ''}; see autotune devices --workers for what the cluster has",
+                code="AT754",
             )
 
     def _all_refused(self) -> bool:
