@@ -36,14 +36,14 @@ from autotune.cluster.cluster_runner import ClusterRunner, OrderLimits
 from autotune.cluster.coordinator import Coordinator, Judgement
 from autotune.cluster.parcel import CompileRequest
 from autotune.devices.device import Device
-from autotune.runners.runner import TrialLimits
+from autotune.runners.runner import Outcome, TrialLimits
 from autotune.search.samplers import SamplerKind, sampler_factory, without_prior
 from autotune.testing.toy_machine import DEVICE, ToyMachine
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
 from search_spaces import ToySpace
-from tuning_logs import DeviceFingerprint, Timing, TuningLog
+from tuning_logs import DeviceFingerprint, Failure, Timing, TuningLog
 from tuning_logs.records.measurement import is_device_lost
 
 KINDS = 3
@@ -178,7 +178,8 @@ def faults(count: int) -> dict[str, Any]:
     ]
     met: Counter[str] = Counter()
     conditions: Counter[str] = Counter()
-    measured = lost = false = stray = rounds = 0
+    mistakes: Counter[str] = Counter()
+    measured = lost = stray = rounds = 0
     limits = OrderLimits(TrialLimits(0.2, 0.5), 0.5)
     while sum(met.values()) < count:
         # Boards that were set aside for good are replaced, so that faults go on.
@@ -193,11 +194,8 @@ def faults(count: int) -> dict[str, Any]:
                 assert len(outcomes) == len(batch)
                 measured += len(outcomes)
                 gone = sum(is_device_lost(one.measurement) for one in outcomes)
-                right = sum(
-                    isinstance(one.measurement, Timing) and math.isclose(one.measurement.secs, 0.0018)
-                    for one in outcomes
-                )
-                lost, false = lost + gone, false + len(outcomes) - gone - right
+                lost += gone
+                mistakes.update(_mistake(one) for one in outcomes if not is_device_lost(one.measurement))
         finally:
             met.update(crew.met)
             stray += coordinator.stray_answers
@@ -206,23 +204,29 @@ def faults(count: int) -> dict[str, Any]:
             process.kill()
         rounds += 1
     print(f"{sum(met.values())} faults over {measured} candidates: {dict(met)}")
-    print(
-        f"without an outcome: 0; false outcomes: {false}; given back as lost: {lost}; repeated answers dropped: {stray}"
-    )
+    del mistakes[""]
+    print(f"false outcomes: {dict(mistakes)}; given back as lost: {lost}; repeated answers dropped: {stray}")
     print(f"boards ended as: {dict(conditions)}")
     return {
         "faults": dict(met),
         "candidates": measured,
-        "false": false,
+        "false": dict(mistakes),
         "lost": lost,
         "conditions": dict(conditions),
     }
 
 
+def _mistake(outcome: Outcome) -> str:
+    """The kind of a false outcome, empty for a true one."""
+    if isinstance(outcome.measurement, Failure):
+        return str(outcome.measurement.kind)
+    return "" if math.isclose(outcome.measurement.secs, 0.0018) else f"{outcome.measurement.secs:.3g} s"
+
+
 def coordinate(port: int, log: str, trials: int) -> None:
     """The program that is killed: a job on the boards, which says so once its first round is in the log."""
     settings = [Setting(f"board-{number}", DEVICE.fingerprint.key, 0.01) for number in range(4)]
-    space = ToySpace(1024)
+    space = ToySpace(27720)  # so many configs that they last
     with TuningLog.open(log) as records:
         coordinator = Coordinator("boards", SocketCrew(port, settings), ENVIRONMENT, DEVICE.fingerprint.key)
         job = TuningJob(

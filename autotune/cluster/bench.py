@@ -10,6 +10,7 @@ from pathlib import Path
 
 from autotune.cluster.parcel import MeasureOrder, MeasureReport, Parcel, SpeedupOrder
 from autotune.devices.device import Device
+from autotune.devices.machine_state import MachineWatch
 from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.factory import open_runner
 from autotune.runners.local_runner import LocalRunner
@@ -34,6 +35,7 @@ class Bench(Closeable):
         self.device = device
         self._runner: _Runner | None = None
         self._stopwatch: Stopwatch | None = None
+        self._watch = MachineWatch()
         self._numbers = itertools.count()
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-bench-")
 
@@ -51,6 +53,7 @@ class Bench(Closeable):
 
     def _measure(self, order: MeasureOrder) -> MeasureReport:
         runner = self._open(order.stopwatch)
+        self._watch.look("")  # what was before does not matter
         if order.reference is not None:
             [outcome] = self._run(runner, [order.reference], math.inf)
             if isinstance(outcome.measurement, Failure):
@@ -83,4 +86,5 @@ class Bench(Closeable):
         self, outcomes: tuple[Outcome, ...], runner: _Runner, trouble: str | None = None
     ) -> MeasureReport:
         secs = runner.reference_secs if isinstance(runner, LocalRunner) else None
-        return MeasureReport(outcomes, self.device.fingerprint.key, secs, trouble)
+        busy = self._watch.look("").busy_elsewhere
+        return MeasureReport(outcomes, self.device.fingerprint.key, secs, trouble, busy)

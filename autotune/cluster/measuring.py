@@ -89,6 +89,7 @@ class Measuring:
         results, doubted, again = self._sort(member, places, value.outcomes)
         if not again:
             roster.note_truth(member)
+            roster.standing(member).busy_elsewhere = value.busy_elsewhere
             self._note_references(member, places, value.outcomes, secs)
         return Judgement(results, again, doubted, "the device was lost")
 

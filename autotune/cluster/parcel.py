@@ -50,13 +50,15 @@ class MeasureReport:
     """The report on a MeasureOrder.
 
     fingerprint: the key of the device that measured; reference_secs: the last time of its reference kernel, None where
-    none is timed; trouble: why the reference's outputs are not there, None where they are.
+    none is timed; trouble: why the reference's outputs are not there, None where they are; busy_elsewhere: processors
+    that other programs used there meanwhile.
     """
 
     outcomes: tuple[Outcome, ...]
     fingerprint: str
     reference_secs: float | None
     trouble: str | None = None
+    busy_elsewhere: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

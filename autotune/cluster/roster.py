@@ -20,6 +20,8 @@ _BACKOFF = Backoff(first_secs=1.0, longest_secs=60.0)
 # After so many false answers in a row nothing that a worker says is believed.
 _MOST_LIES = 3
 _REMEMBERED = 5
+# A system does a little all the time.
+_BUSY_PROCESSORS = 0.5
 # Of fewer others the oldest decides.
 _JURY = 3
 
@@ -40,13 +42,18 @@ _FOR_GOOD = (Condition.LYING, Condition.UNLIKE, Condition.REFUSED)
 
 @dataclass(slots=True)
 class Standing:
-    """The record of a worker. troubles: in a row; until: seconds of the clock; reason: of the condition."""
+    """The record of a worker.
+
+    troubles: in a row; until: seconds of the clock; reason: of the condition; busy_elsewhere: processors that other
+    programs used during its last order.
+    """
 
     condition: Condition = Condition.AT_WORK
     reason: str = ""
     troubles: int = 0
     lies: int = 0
     until: float = 0.0
+    busy_elsewhere: float = 0.0
     reference_secs: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
 
@@ -73,12 +80,18 @@ class Roster:
 
     @property
     def notices(self) -> list[str]:
-        """A sentence for the user of each worker that is not at work, and why."""
-        return [
+        """A sentence for the user of each worker that is not at work, and of each that is disturbed, with the reason."""
+        away = [
             f"{name} is {one.condition}: {one.reason}"
             for name, one in self._standings.items()
             if one.condition is not Condition.AT_WORK
         ]
+        busy = [
+            f"other programs use {one.busy_elsewhere:.1f} processors of {name} while it measures"
+            for name, one in self._standings.items()
+            if one.condition is Condition.AT_WORK and one.busy_elsewhere > _BUSY_PROCESSORS
+        ]
+        return away + busy
 
     def is_out(self, member: str) -> bool:
         """Whether a worker is left alone for good."""

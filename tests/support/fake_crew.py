@@ -61,6 +61,7 @@ class FakeBoard:
     trial_secs: float = 0.05
     incarnation: int = 1
     orders: int = 0
+    busy_elsewhere: float = 0.0
     is_there: bool = True
     held: set[str] = field(default_factory=set)
     measured: list[tuple[float, float]] = field(default_factory=list)
@@ -191,7 +192,7 @@ def _report(board: FakeBoard, order: MeasureOrder, fault: Fault | None, speed: f
     if fault is Fault.SHORT:
         outcomes = outcomes[:-1]
     fingerprint = "another" if fault is Fault.OTHER_DEVICE else board.fingerprint
-    return MeasureReport(tuple(outcomes), fingerprint, reference_secs)
+    return MeasureReport(tuple(outcomes), fingerprint, reference_secs, busy_elsewhere=board.busy_elsewhere)
 
 
 _SECS = {Fault.INSTANT: 0.0, Fault.ENDLESS: math.inf, Fault.CLOCK_JUMP: 1e6}

@@ -87,6 +87,7 @@ def _list_cluster(address: WorkersAddress, json: bool) -> None:
         Column("place", 9, 40),
         Column("booked by", 9, 24),
         Column("for", 5),
+        Column("ends in", 7),
         Column("waiting", 7),
     )
     table = tuple(
@@ -95,6 +96,7 @@ def _list_cluster(address: WorkersAddress, json: bool) -> None:
             seat.name,
             booking.job if booking else "–",
             show_duration(booking.held_secs) if booking else "–",
+            show_duration(booking.left_secs) if booking else "–",
             ", ".join(booking.waiting) if booking else "",
         )
         for name, seat, booking in found

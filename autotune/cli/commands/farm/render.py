@@ -40,7 +40,7 @@ def render(
     described = read_farm(farm)
     folder = output or farm.parent
     folder.mkdir(parents=True, exist_ok=True)
-    if platform is not Platform.SSH:
+    if platform in (None, Platform.KUBERNETES):
         _write(folder / f"{described.name}-kuberay.yaml", manifest(described, _ray_version()))
     if platform is Platform.SSH or (platform is None and described.head):
         _write(folder / f"{described.name}-ray-up.yaml", [ray_up(described)])

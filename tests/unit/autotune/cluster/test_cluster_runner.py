@@ -148,6 +148,13 @@ def test_a_board_that_is_not_like_the_others_is_told_within_20_trials_and_named(
         assert notice.startswith(f"odd is {condition}:")
 
 
+def test_a_board_that_is_disturbed_by_other_programs_is_named() -> None:
+    runner, crew = runner_of(FakeBoard("shared", KEY))
+    crew.boards["shared"].busy_elsewhere = 1.5
+    runner.run(artifacts(3))
+    assert runner.notices == ["other programs use 1.5 processors of shared while it measures"]
+
+
 def test_without_a_board_that_fits_the_job_ends_with_a_sentence_on_what_to_install() -> None:
     runner, _ = runner_of(FakeBoard("old", KEY, environment=replace(ENVIRONMENT, schema="1.1")))
     with pytest.raises(AutotuneError, match=r"log schema 1.1; install there") as caught:
