@@ -80,7 +80,7 @@ class Roster:
 
     @property
     def notices(self) -> list[str]:
-        """A sentence for the user of each worker that is not at work, and of each that is disturbed, with the reason."""
+        """A sentence of each worker that is not at work, and why, and of each that other programs disturb."""
         away = [
             f"{name} is {one.condition}: {one.reason}"
             for name, one in self._standings.items()
