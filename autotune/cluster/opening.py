@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ def open_workers(address: WorkersAddress) -> Iterator[Workers | None]:
     if address.is_local:
         yield None
         return
+    _prepare(address)
     workers = needing("cluster", "autotune.cluster.ray_workers", "to work on a Ray cluster").RayWorkers(
         address
     )
@@ -26,3 +28,12 @@ def open_workers(address: WorkersAddress) -> Iterator[Workers | None]:
         yield workers
     finally:
         workers.close()
+
+
+def _prepare(address: WorkersAddress) -> None:
+    """Sets what Ray reads while it is imported: no reports of usage, and its token where there is one or can be."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if address.is_private or named or os.path.exists(os.path.expanduser("~/.ray/auth_token")):
+        # Ray's clients do not use a token by themselves.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")

@@ -153,8 +153,6 @@ class RayWorkers(Closeable):
 
 def _connect(address: WorkersAddress) -> None:
     """Starts a cluster of this machine, on loopback, or connects to another. Raises AutotuneError where that fails."""
-    # Neither reports of usage nor the dashboard are wanted where Ray is a means.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         if address.is_private:
             ray.init(
