@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
@@ -36,6 +37,7 @@ _HERE = "local"
 _REACH_SECS = 120.0
 _BOOK = "autotune-bookings"
 _BOOK_SECS = 10.0
+_ATTEMPTS = 3
 # Artifacts are small; the rest of the memory is the candidates'.
 _STORE_BYTES = 200 << 20
 
@@ -167,7 +169,7 @@ def _connect(address: WorkersAddress) -> None:
                 configure_logging=False,
             )
         else:
-            ray.init(address=address.text, namespace=_NAMESPACE, log_to_driver=False, configure_logging=False)
+            _join(address.text)
     # Ray raises its own errors, of the system and of grpc for clusters that do not answer.
     except Exception as error:
         raise AutotuneError(
@@ -175,6 +177,19 @@ def _connect(address: WorkersAddress) -> None:
             f"there, with Ray {ray.__version__}",
             code="AT752",
         ) from error
+
+
+def _join(address: str) -> None:
+    """Connects to a running cluster, whose server for clients fails at times while others connect."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            ray.init(address=address, namespace=_NAMESPACE, log_to_driver=False, configure_logging=False)
+            return
+        # A refusal is raised as many types, of which a last one is told.
+        except Exception:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(1.0)
 
 
 def _nodes() -> list[Node]:
