@@ -10,22 +10,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autotune.builders.artifact import Artifact
+from autotune.builders.compile_order import CompileOrders
 from autotune.builders.cpu_build import compile_kernel
-from autotune.builders.gpu_build import KEEP_SOURCE, compile_gpu_kernel
+from autotune.builders.gpu_build import KEEP_SOURCE
 from autotune.builders.linker import check_link_fault, require_linker
 from autotune.machine.allowance import read_allowance
 from autotune.workers.closeable import Closeable
 from autotune.workers.failure import failure_of
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import CallFuture, WorkerPool
-from autotune.workers.process import Call
 from autotune.workers.reply import Reply, Returned
 from autotune.workers.room import require_storage
 from autotune.workers.threads import compiler_threads
-from search_spaces.config import Config, baseline_config
+from search_spaces.config import Config
 from search_spaces.space import Candidate
-from search_spaces.task import TuningTask
-from search_spaces.tensor_ir.modules import TensorSpec, dump, load, signature
 from tuning_logs.records.measurement import Failure, FailureKind
 
 _GIB = 1 << 30
@@ -64,8 +62,8 @@ class LocalBuilder(Closeable):
         memory_bytes = min(memory_bytes, allowance.memory_bytes)
         self._timeout_secs = timeout_secs
         self._linker = linker
+        self._orders = CompileOrders(linker)
         self._numbers = itertools.count()
-        self._signatures: dict[str, tuple[TensorSpec, ...]] = {}
         self._left: dict[tuple[str, Config], _Compilation] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-build-")
         self._pool = WorkerPool(
@@ -120,32 +118,13 @@ class LocalBuilder(Closeable):
         if (key := _key(candidate)) in self._left:
             return self._left.pop(key)
         library = Path(self._scratch.name, f"{next(self._numbers)}.so")
-        outputs = sum(spec.is_output for spec in self._signature(candidate.task))
-        module = dump(candidate.schedule.mod)
-        if candidate.task.target.is_gpu:
-            call = Call(compile_gpu_kernel, (module, candidate.task.target, library))
-        else:
-            call = Call(compile_kernel, (module, outputs, candidate.task.target, library, self._linker))
-        return _Compilation(CallFuture(call, self._timeout_secs), library)
-
-    def _signature(self, task: TuningTask) -> tuple[TensorSpec, ...]:
-        if task.key not in self._signatures:
-            self._signatures[task.key] = signature(load(task.workload.module))
-        return self._signatures[task.key]
+        return _Compilation(
+            CallFuture(self._orders.order(candidate).call(library), self._timeout_secs), library
+        )
 
     def _outcome(self, candidate: Candidate, library: Path, reply: Reply) -> Artifact | Failure:
         if isinstance(reply, Returned):
-            return Artifact(
-                candidate.task,
-                candidate.config,
-                library,
-                reply.secs,
-                self._signature(candidate.task),
-                reply.value.prepacked,
-                gpu=reply.value.gpu,
-                cubin=reply.value.cubin,
-                is_reference=candidate.config == baseline_config(candidate.task.target),
-            )
+            return self._orders.artifact(candidate, library, reply.value, reply.secs)
         for rest in (library, library.with_suffix(".o")):
             rest.unlink(missing_ok=True)
         require_storage(reply.message, library.parent)

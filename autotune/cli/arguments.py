@@ -74,6 +74,14 @@ DeviceOption = Annotated[
 DevicesOption = Annotated[
     Path | None, typer.Option("--devices", metavar="FILE.toml", help="A file that describes devices by name.")
 ]
+WorkersOption = Annotated[
+    str | None,
+    typer.Option(
+        "--workers",
+        metavar="local|ray|ray://HOST:PORT",
+        help="Where to compile and measure: this machine's processes, a Ray cluster of this machine, or another.",
+    ),
+]
 LogOption = Annotated[
     str, typer.Option("--log", metavar="LOG", help="The tuning log: a file, or the URL of a database.")
 ]

@@ -9,7 +9,7 @@ from autotune.cli.console import warn
 from autotune.cli.values import check_choice, parse_dims, parse_shapes
 from autotune.deployment.preflight import Preflight, check
 from autotune.deployment.shape_planning import load_dynamic_model, open_model
-from autotune.devices.device import Device
+from autotune.devices.device import Device, parse_device
 from autotune.devices.device_file import find_device
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.model import Model, load_model
@@ -17,6 +17,7 @@ from autotune.models.onnx_file import FixedSizes
 from autotune.models.operators import operator_task
 from autotune.models.size_range import has_ranges, largest
 from autotune.models.task_extraction import extract_tasks
+from autotune.runners.workers import Workers
 from autotune.workers.fork_server import ForkServer
 from search_spaces import Misuse, Target, TuningTask
 from tuning_logs import RecordStore, TuningLog, read_log
@@ -41,9 +42,11 @@ def read_model(path: Path, sizes: FixedSizes) -> Model:
     return _with_notices_shown(load_model(path, sizes.shapes, sizes.dims))
 
 
-def reach_device(name: str, file: Path | None) -> Device:
-    """The device of a command line; shows what limits it. Raises AutotuneError where it cannot be reached."""
-    found = find_device(name, file)
+def reach_device(name: str, file: Path | None, workers: Workers | None = None) -> Device:
+    """The device of a command line; shows what limits it. workers: reach those of a cluster.
+
+    Raises AutotuneError where it cannot be reached."""
+    found = find_device(name, file, workers.reach if workers else parse_device)
     if found.notice:
         warn(found.notice)
     return found

@@ -14,6 +14,7 @@ from autotune.jobs.engine import JobEngine
 from autotune.jobs.plan import JobPlan
 from autotune.jobs.run import JobResult, open_job
 from autotune.jobs.status import JobState, JobStatus
+from autotune.runners.workers import Workers
 from autotune.workers.fork_server import ForkServer
 from search_spaces import AutotuneError
 from tuning_logs import RecordStore
@@ -27,13 +28,15 @@ def run_with_progress(
     started: float,
     server: ForkServer | None = None,
     make_engine: Callable[..., JobEngine] = JobEngine,
+    workers: Workers | None = None,
 ) -> JobResult:
     """Runs or resumes a job, showing its rounds; the first Ctrl-C stops it politely, the second at once.
 
-    started: when the command began, on the monotonic clock; server: forks all worker processes.
+    started: when the command began, on the monotonic clock; server: forks all worker processes of this
+    machine; workers: compile and measure candidates, by default processes of this machine.
     Raises what `open_job` and `JobRun.rounds` raise.
     """
-    with open_job(plan, make_engine, started, server) as job:
+    with open_job(plan, make_engine, started, server, workers) as job:
         job.say = warn
         for notice in plan.notices:
             warn(notice)

@@ -110,6 +110,10 @@ app = command_group(
             "commands.remote_group:",
             "Submit jobs to a service, follow them, and fetch their results.",
         ),
+        "farm": Command(
+            "commands.farm_group:",
+            "Describe the machines of a Ray cluster once, for Kubernetes and for ray up.",
+        ),
         "token": Command(
             "commands.token_group:",
             "Make, list, revoke and rotate the tokens of a service.",

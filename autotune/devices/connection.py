@@ -50,7 +50,29 @@ class Rpc:
         return f"ssh://{self.route.ssh}/{self.key}?{'&'.join(options)}"
 
 
-Connection = Local | Cuda | Rpc
+@dataclass(frozen=True, slots=True)
+class Clustered:
+    """A device of a cluster's nodes.
+
+    name: of the resource `device:NAME` that they have; options: of the URL, as in `threads=4` for a processor or
+    `target=nvidia/nvidia-a100` for the first GPU of the node.
+    """
+
+    name: str
+    options: str = ""
+
+    def __str__(self) -> str:
+        return f"ray:{self.name}?{self.options}" if self.options else f"ray:{self.name}"
+
+    @property
+    def there(self) -> str:
+        """The device's URL on the node that has it."""
+        if self.options.startswith("target="):
+            return f"cuda:0?{self.options}"
+        return f"local?{self.options}" if self.options else "local"
+
+
+Connection = Local | Cuda | Rpc | Clustered
 
 
 def split_url(url: str) -> SplitResult:
@@ -64,9 +86,11 @@ def split_url(url: str) -> SplitResult:
 def parse_connection(url: str) -> Connection:
     """The connection that a device's URL names, whatever its options; everything without one is local.
 
-    Raises Misuse where a tracker's address or a GPU's number is none.
+    Raises Misuse where a tracker's address, a GPU's number or the name of a cluster's device is none.
     """
     parts = split_url(url)
+    if url.startswith("ray:"):
+        return _parse_clustered(url)
     if parts.scheme in BOARD_SCHEMES:
         return _parse_boards(url, parts)
     # Where a number alone follows the colon, urlsplit finds no scheme.
@@ -98,3 +122,14 @@ def _parse_boards(url: str, parts: SplitResult) -> Rpc:
         return Rpc(parse_address(parts.netloc), key, route)
     tracker = options["tracker"][-1] if "tracker" in options else _TRACKER
     return Rpc(parse_address(tracker), key, replace(route, ssh=check_ssh_destination(parts.netloc)))
+
+
+def _parse_clustered(url: str) -> Clustered:
+    found = re.fullmatch(r"ray:([A-Za-z0-9][A-Za-z0-9_.-]*)(?:\?((?:threads|target)=[^&#]+))?", url)
+    if found is None:
+        raise Misuse(
+            "expected a device of a cluster as in 'ray:pi4', 'ray:epyc?threads=4' or "
+            f"'ray:a100?target=nvidia/nvidia-a100', found {url!r}",
+            code="AT401",
+        )
+    return Clustered(found[1], found[2] or "")

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, parse_qs
 
-from autotune.devices.connection import BOARD_SCHEMES, Connection, Cuda, Rpc, parse_connection, split_url
+from autotune.devices.connection import (
+    BOARD_SCHEMES,
+    Clustered,
+    Connection,
+    Cuda,
+    Rpc,
+    parse_connection,
+    split_url,
+)
 from autotune.devices.gpu_facts import gpu_facts
 from autotune.devices.host import cpu_facts, cpu_target
 from autotune.devices.processor import cpu_model
@@ -57,7 +65,7 @@ class Device:
     @property
     def is_here(self) -> bool:
         """Whether it is a part of this machine, so that what is built for it runs here."""
-        return not isinstance(self.via, Rpc)
+        return not isinstance(self.via, Rpc | Clustered)
 
     @property
     def via(self) -> Connection:
@@ -97,6 +105,12 @@ def parse_device(url: str) -> Device:
     if scheme in _LATER:
         raise Misuse(
             f"{scheme!r} devices cannot be measured on yet; expected {_KNOWN}, found {url!r}", code="AT401"
+        )
+    if isinstance(via := parse_connection(url), Clustered):
+        raise AutotuneError(
+            f"expected workers that reach {str(via)!r}, a device of a cluster; found none: add --workers "
+            'ray://host:10001, or workers = "ray://host:10001" to the job file',
+            code="AT751",
         )
     if scheme == "cuda":
         return _parse_cuda(url, parts)

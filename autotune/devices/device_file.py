@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -25,12 +26,12 @@ class DeviceDescription:
     threads: int | None = None
     price_per_hour: float | None = None
 
-    def reach(self) -> Device:
-        """Connects to the device. Raises AutotuneError where it cannot be reached."""
+    def reach(self, find: Callable[[str], Device] = parse_device) -> Device:
+        """Connects to the device; find: finds that of a URL. Raises AutotuneError where it cannot be reached."""
         if self.connection == "local":
             found = local_device(self.threads)
         elif self.target is None:
-            found = parse_device(self.connection)
+            found = find(self.connection)
         else:
             via = parse_connection(self.connection)
             assert isinstance(via, Rpc)
@@ -67,16 +68,16 @@ def read_devices(path: Path) -> list[DeviceDescription]:
     return found
 
 
-def find_device(name: str, path: Path | None) -> Device:
-    """The device of a name in the file; without a file, the name is a device's URL."""
+def find_device(name: str, path: Path | None, find: Callable[[str], Device] = parse_device) -> Device:
+    """The device of a name in the file; without a file, the name is a device's URL. find: finds that of a URL."""
     if path is None:
-        return parse_device(name)
+        return find(name)
     described = {one.name: one for one in read_devices(path)}
     if name not in described:
         raise Misuse(
             f"expected one of the devices of {path}: {', '.join(described)}; found {name!r}", code="AT403"
         )
-    return described[name].reach()
+    return described[name].reach(find)
 
 
 def _describe(section: Section, folder: Path) -> DeviceDescription:

@@ -128,7 +128,8 @@ class DeviceRun:
         """A sentence for the user of the threads that are used, of a change of the machine, and of drift."""
         if self.tuner is None:
             return self._known.warning if self._known else self.plan.device.notice
-        lines = (self.plan.device.notice, self.tuner.thread_warning, self.tuner.drift_warning)
+        tuner = self.tuner
+        lines = (self.plan.device.notice, tuner.thread_warning, tuner.drift_warning, tuner.worker_warning)
         return "; ".join(line for line in lines if line) or None
 
     def task_snapshots(self) -> list[TaskStatus]:

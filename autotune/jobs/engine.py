@@ -16,8 +16,8 @@ from autotune.jobs.known_models import known_models
 from autotune.jobs.model_builds import ModelBuilds
 from autotune.jobs.plan import JobPlan
 from autotune.jobs.status import JobState, JobStatus, ModelStatus
+from autotune.runners.workers import Workers
 from autotune.tuning.execution import InBackground, Inline
-from autotune.workers.fork_server import ForkServer
 from search_spaces import AutotuneError, Misuse
 from search_spaces.errors import StorageError
 from tuning_logs import Failure, RecordStore
@@ -35,7 +35,7 @@ class JobEngine:
 
     log:        open for appending; model_builds: builds and measures models, None for a job that only searches;
     earlier:    the status that the last run of the same job left;
-    server:     starts the tuners' worker processes, by default one of each tuner's own;
+    workers:    compile and measure, by default processes of each tuner's own;
     make_tuner: the tuner of one device; find_roofline: what so many threads can do at most;
     clock:      seconds; this run began at `started`, by default now, and the earlier ones took spent_secs.
     """
@@ -50,7 +50,7 @@ class JobEngine:
     clock: Callable[[], float] = time.monotonic
     started: float | None = None
     spent_secs: float = 0.0
-    server: ForkServer | None = None
+    workers: Workers | None = None
     models: dict[tuple[str, str], ModelStatus] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
@@ -211,7 +211,7 @@ class JobEngine:
             return
         job = replace(self.plan.job_of(run.plan, secs), run_prefix=self.run_prefix or None)
         run.tuner = self.make_tuner(job, self.log, run.clock)
-        run.rounds = run.tuner.rounds(InBackground() if run.plan.is_remote else Inline(), self.server)
+        run.rounds = run.tuner.rounds(InBackground() if run.plan.is_remote else Inline(), self.workers)
         if self.is_stopping:
             run.tuner.stop()
 

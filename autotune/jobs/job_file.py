@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from autotune.cluster.address import HERE, LOCAL, WorkersAddress, parse_workers
+from autotune.devices.connection import Clustered, parse_connection
 from autotune.devices.device import Device, parse_device
 from autotune.devices.device_file import DeviceDescription, read_devices
 from autotune.devices.toml_file import Section, read_section
 from autotune.jobs.durations import parse_secs
 from autotune.models.shape_plan import ShapePlan
 from autotune.models.size_range import MOST_SIZE, Size, SizeRange, largest, parse_size
+from autotune.runners.workers import Workers
 from autotune.search.pretrained_model import NO_MODEL, SHIPPED
 from autotune.search.samplers import SamplerKind
 from autotune.tuning.budget import Budget
@@ -63,7 +66,8 @@ class JobRequest:
                wanted;
     webhook:   a URL that is told the result; dashboard: the URL of an Optuna storage that mirrors the studies;
     described: the devices of the `devices.toml` beside the job file, by name;
-    cost_model: the trained model that guides the search from the first trial on, see `load_pretrained`; None for none.
+    cost_model: the trained model that guides the search from the first trial on, see `load_pretrained`; None for none;
+    workers:    where candidates are compiled and measured.
     """
 
     name: str
@@ -78,10 +82,13 @@ class JobRequest:
     dashboard: str | None = None
     described: Mapping[str, DeviceDescription] = field(default_factory=dict)
     cost_model: Path | None = SHIPPED
+    workers: WorkersAddress = HERE
 
-    def reach(self, device: str) -> Device:
-        """The device of a name or a URL. Raises AutotuneError where it cannot be reached."""
-        return self.described[device].reach() if device in self.described else parse_device(device)
+    def reach(self, device: str, workers: Workers | None = None) -> Device:
+        """The device of a name or a URL; workers: reach those of a cluster. Raises AutotuneError where it cannot be
+        reached."""
+        find = workers.reach if workers else parse_device
+        return self.described[device].reach(find) if device in self.described else find(device)
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -117,11 +124,24 @@ def read_job_file(path: Path) -> JobRequest:
     dashboard = anchored(_text(top, "dashboard", ""), folder) if top.values.get("dashboard") else None
     budget = _budget(top.section("budget"))
     cost_model = _cost_model(top, folder)
+    workers = _workers(top)
     top.reject_unknown_keys()
     top.complaints.raise_if_any()
     assert budget is not None
     return JobRequest(
-        name, models, budget, log, output, seed, batch, sampler, webhook, dashboard, described, cost_model
+        name,
+        models,
+        budget,
+        log,
+        output,
+        seed,
+        batch,
+        sampler,
+        webhook,
+        dashboard,
+        described,
+        cost_model,
+        workers,
     )
 
 
@@ -178,7 +198,8 @@ def _devices(
     if "devices" in section.values:
         for device in set(devices) - set(described):
             try:
-                parse_device(device)
+                if not isinstance(parse_connection(device), Clustered):
+                    parse_device(device)
             except AutotuneError as error:
                 known = f"; devices.toml describes {', '.join(described)}" if described else ""
                 section.error("devices", f"{error}{known}")
@@ -250,6 +271,14 @@ def _cost_model(section: Section, folder: Path) -> Path | None:
     if not os.path.exists(path):
         section.error("cost_model", f"expected a cost model, or {NO_MODEL!r}; found nothing at {path}")
     return path
+
+
+def _workers(section: Section) -> WorkersAddress:
+    try:
+        return parse_workers(section.get("workers", str, LOCAL))
+    except Misuse as error:
+        section.error("workers", str(error))
+        return HERE
 
 
 def _url(section: Section, key: str, schemes: tuple[str, ...]) -> str | None:

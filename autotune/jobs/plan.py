@@ -13,6 +13,7 @@ from autotune.models.algorithm_choice import other_forms
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.task_extraction import extract_tasks, tasks_of_variants, tasks_together
 from autotune.runners.thread_choice import patience_secs, with_fastest_threads, with_threads
+from autotune.runners.workers import Workers
 from autotune.search.pretrained_model import PretrainedModel, load_pretrained
 from autotune.search.samplers import SamplerKind, sampler_factory, without_prior
 from autotune.tuning.budget import Budget
@@ -131,12 +132,14 @@ class JobPlan:
         return Budget(trials, secs, whole.gain_per_hour)
 
 
-def plan_job(request: JobRequest, server: ForkServer | None = None) -> JobPlan:
+def plan_job(
+    request: JobRequest, server: ForkServer | None = None, workers: Workers | None = None
+) -> JobPlan:
     """Loads the models of a request, chooses the number of threads of `local`, and extracts the models' tasks.
 
     Devices that are one and the same, whatever they are called, are one; each gets the part of the budget that the
-    priorities of its models are of all. server: forks the processes that measure threads. Raises Misuse as
-    `load_model` does, and AutotuneError where a device cannot be reached.
+    priorities of its models are of all. server: forks the processes that measure threads; workers: reach the devices of
+    a cluster. Raises Misuse as `load_model` does, and AutotuneError where a device cannot be reached.
     """
     planned: dict[tuple[str, str], tuple[Device, list[PlannedModel]]] = {}
     notices: list[str] = []
@@ -148,7 +151,7 @@ def plan_job(request: JobRequest, server: ForkServer | None = None) -> JobPlan:
         fixed = replace(wanted, shapes=module.shapes, dims={}, plan=plan)
         for url in wanted.devices:
             if url not in reached:
-                reached[url] = reach(request, url, server)
+                reached[url] = reach(request, url, server, workers)
             device = reached[url]
             notices += [device.notice] if device.notice else []
             _, models = planned.setdefault((device.fingerprint.key, str(device.target)), (device, []))
@@ -161,12 +164,14 @@ def plan_job(request: JobRequest, server: ForkServer | None = None) -> JobPlan:
     return JobPlan(request, share_out(list(planned.values())), notices=tuple(dict.fromkeys(notices)))
 
 
-def reach(request: JobRequest, url: str, server: ForkServer | None = None) -> Device:
+def reach(
+    request: JobRequest, url: str, server: ForkServer | None = None, workers: Workers | None = None
+) -> Device:
     """A device of a job; `local` with the threads of the job's earlier runs, or else those that are fastest here.
 
     Raises AutotuneError where it cannot be reached.
     """
-    device = request.reach(url)
+    device = request.reach(url, workers)
     earlier = read_status(request.output) if request.output else None
     for known in earlier.devices if earlier else ():
         if known.connection == device.connection == "local" and known.threads < device.threads:

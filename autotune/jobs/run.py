@@ -18,6 +18,7 @@ from autotune.jobs.resume import resume
 from autotune.jobs.status import JobState, JobStatus
 from autotune.jobs.status_writer import StatusWriter
 from autotune.jobs.webhook import post
+from autotune.runners.workers import LocalWorkers, Workers
 from autotune.search.dashboard import Dashboard
 from autotune.workers.fork_server import ForkServer
 from search_spaces.errors import StorageError, StorageUnreachable
@@ -131,11 +132,13 @@ def open_job(
     make_engine: Callable[..., JobEngine] = JobEngine,
     started: float | None = None,
     server: ForkServer | None = None,
+    workers: Workers | None = None,
 ) -> Iterator[JobRun]:
     """Opens a job's log and folder for one run, resuming the job whose folder says that it has run before.
 
     started: when the run began, on the monotonic clock, from which its time budget counts; by default now;
-    server:  forks all worker processes of the job; by default one for each purpose.
+    server:  forks all worker processes of the job on this machine; by default one for each purpose;
+    workers: compile and measure candidates, by default processes of this machine.
     Raises Misuse where the budget is too short for anything, and AutotuneError where the log or the folder cannot be
     written to or belongs to a running job.
     """
@@ -160,7 +163,7 @@ def open_job(
             found.earlier,
             started=started,
             spent_secs=found.spent_secs,
-            server=server,
+            workers=workers or (LocalWorkers(server) if server else None),
         )
         dashboard = None
         if request.dashboard:

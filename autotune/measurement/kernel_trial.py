@@ -138,14 +138,15 @@ def _time(artifact: Artifact, options: TrialOptions, kernel: Kernel, first_secs:
     run = kernel.timed_run(options.stopwatch.flush_bytes)
     reading = options.stopwatch.read(first_secs, run, options.best_secs)
     timing = Timing(reading.run_secs, artifact.build_secs, reading.censored)
-    least_secs = _least_secs(artifact, options.threads)
-    if not timing.secs > least_secs:
-        message = f"implausible: {timing.secs:.3g} s, where any processor needs {least_secs:.3g} s"
+    bound_secs = least_secs(artifact, options.threads)
+    if not timing.secs > bound_secs:
+        message = f"implausible: {timing.secs:.3g} s, where any processor needs {bound_secs:.3g} s"
         return Failure(FailureKind.RUN_ERROR, message, artifact.build_secs)
     return timing
 
 
-def _least_secs(artifact: Artifact, threads: int) -> float:
+def least_secs(artifact: Artifact, threads: int) -> float:
+    """Seconds that an artifact takes at least on so many processor cores, whatever they are."""
     narrow = any(np.dtype(spec.dtype).itemsize <= 2 for spec in artifact.signature)
     return artifact.task.workload.flops / (threads * (_PEAK_NARROW_FLOPS if narrow else _PEAK_FLOPS))
 

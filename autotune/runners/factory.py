@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 
 from autotune.builders.local_builder import LocalBuilder
-from autotune.devices.connection import Cuda, Local, Rpc
+from autotune.devices.connection import Clustered, Cuda, Local, Rpc
 from autotune.devices.device import Device
 from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.gpu_runner import CORES, flushing, gpu_runner
 from autotune.runners.local_runner import LocalRunner
 from autotune.runners.rpc_runner import BoardOptions, RpcRunner
-from autotune.runners.thread_scaling import best_speedup, check_threads
+from autotune.runners.runner import Runner
+from autotune.runners.thread_scaling import Scalable, best_speedup, check_threads
 from autotune.runners.thread_watch import ThreadWatch
 from autotune.workers.fork_server import ForkServer
+from search_spaces.errors import AutotuneError
 
 # How long busy processors are waited for where nothing but the speedup is asked for.
 _PATIENCE_SECS = 2.0
@@ -52,15 +53,11 @@ def open_runner(
             return gpu_runner(device, index, stopwatch, server=server)
         case Local():
             return LocalRunner(device, stopwatch, server=server)
-
-
-def enter_runner(
-    stack: ExitStack, device: Device, stopwatch: Stopwatch | None = None, server: ForkServer | None = None
-) -> LocalRunner | RpcRunner:
-    """As `open_runner`; the stack closes the runner."""
-    runner = open_runner(device, stopwatch, server)
-    stack.callback(runner.close)
-    return runner
+        case Clustered():
+            raise AutotuneError(
+                f"expected workers that reach {device.connection!r}, a device of a cluster; found none",
+                code="AT751",
+            )
 
 
 def thread_speedup(device: Device) -> float | None:
@@ -72,14 +69,12 @@ def thread_speedup(device: Device) -> float | None:
         return 1.0 if device.threads == 1 else best_speedup(runner, _PATIENCE_SECS)
 
 
-def watch_threads(
-    device: Device, runner: LocalRunner | RpcRunner, clock: Callable[[], float]
-) -> ThreadWatch | None:
+def watch_threads(device: Device, runner: Runner, clock: Callable[[], float]) -> ThreadWatch | None:
     """A watch on the threads of this machine's CPU, which has looked once; None for other devices.
 
     Raises AutotuneError where the reference kernel does not run.
     """
-    if not isinstance(device.via, Local):
+    if not isinstance(device.via, Local) or not isinstance(runner, Scalable):
         return None
     watch = ThreadWatch(device, runner, clock)
     watch.look()

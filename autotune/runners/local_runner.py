@@ -77,6 +77,8 @@ class LocalRunner(Closeable):
         self._stopwatch = stopwatch or Stopwatch()
         self._limits = limits or TrialLimits()
         self._drift = DriftMonitor()
+        #: The last time of the reference kernel, None before the first and where none is timed.
+        self.reference_secs: float | None = None
         self._references = References()
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
         memory_bytes = self._limits.memory_bytes or read_allowance().memory_bytes // 2
@@ -134,7 +136,10 @@ class LocalRunner(Closeable):
             return 1.0
         call = Call(time_reference_kernel, (self._program.reference_target,))
         [reply] = self._pool.map([(call, _REFERENCE_SECS)])
-        return self._drift.observe(reply.value) if isinstance(reply, Returned) else self._drift.slowdown
+        if not isinstance(reply, Returned):
+            return self._drift.slowdown
+        self.reference_secs = float(reply.value)
+        return self._drift.observe(self.reference_secs)
 
     def _run(self, artifact: Artifact, best: dict[str, float]) -> Outcome:
         key = artifact.task.key

@@ -62,11 +62,11 @@ class Runner(Protocol):
 
 @runtime_checkable
 class Noticing(Protocol):
-    """A runner that has something to tell the user of what it runs on."""
+    """Builders and runners that have something to tell the user of their workers, boards or devices."""
 
     @property
     def notices(self) -> list[str]:
-        """Sentences for the user."""
+        """A sentence of each that is not at work, and why."""
         ...
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from autotune.builders.artifact import Artifact
 from autotune.runners.drift import is_steady
-from autotune.runners.runner import Noticing, Outcome, Runner
+from autotune.runners.runner import Outcome, Runner
 from tuning_logs.records.measurement import Failure, Timing, is_device_lost
 
 # How long a device that is slow is given to recover.
@@ -41,11 +41,6 @@ class SteadyRunner:
         self._started = clock()
         self._spent_secs = 0.0
         self._stays_slow = False
-
-    @property
-    def notices(self) -> list[str]:
-        """Notices of the runner that it is around."""
-        return self._runner.notices if isinstance(self._runner, Noticing) else []
 
     def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
         """See `Runner.run`."""

@@ -7,7 +7,7 @@ or a busy neighbour; with such a setting every timing is wrong.
 from __future__ import annotations
 
 import time
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from autotune.devices.device import Device
 from search_spaces.errors import AutotuneError
@@ -20,6 +20,7 @@ _PATIENCE_SECS = 20.0
 _PAUSE_SECS = 0.1
 
 
+@runtime_checkable
 class Scalable(Protocol):
     """A runner that can time the reference kernel on all threads and on one."""
 

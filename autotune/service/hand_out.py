@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Row
 
+from autotune.cluster.address import HERE, WorkersAddress
 from autotune.jobs.status import JobState, JobStatus
 from autotune.service.documents import JobOrder, QueueState, Refusal
 from autotune.service.job_files import ERROR_FILE, results_of, status_of, write_job
@@ -47,12 +48,13 @@ class _Running:
 
 @dataclass(frozen=True)
 class Workplace:
-    """The places of a service that a hand-out works with."""
+    """The places of a service that a hand-out works with. workers: compile and measure the jobs' candidates."""
 
     queue: JobQueue
     shelf: ModelShelf
     folder: ServiceFolder
     usage: UsageCounter
+    workers: WorkersAddress = HERE
 
 
 class HandOut:
@@ -103,7 +105,7 @@ class HandOut:
         row = place.queue.row(claim.job)
         order = msgspec.json.decode(row.order_json, type=JobOrder)
         try:
-            write_job(place.folder, claim.job, order, place.shelf)
+            write_job(place.folder, claim.job, order, place.shelf, place.workers)
             (place.folder.job(claim.job) / ERROR_FILE).unlink(missing_ok=True)
             process = self._starter.start(place.folder.job(claim.job))
         except (AutotuneError, OSError) as error:

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from autotune.cluster.address import HERE, WorkersAddress
 from autotune.devices.connection import distinct_name
 from autotune.jobs.durations import parse_secs
 from autotune.jobs.status import JobStatus
@@ -30,13 +31,17 @@ JOB_FILE: Final = "jobs.toml"
 ERROR_FILE: Final = "error.json"
 
 
-def write_job(folder: ServiceFolder, job: str, order: JobOrder, shelf: ModelShelf) -> None:
+def write_job(
+    folder: ServiceFolder, job: str, order: JobOrder, shelf: ModelShelf, workers: WorkersAddress = HERE
+) -> None:
     """Writes the job file of an order, and the devices of the service beside it; the same order writes the same."""
     where = folder.job(job)
     where.mkdir(mode=0o700, parents=True, exist_ok=True)
     paths = [shelf.path(one.model) for one in order.models]
     with atomically(where / JOB_FILE) as scratch:
-        scratch.write_text(job_text(order, [os.path.relpath(path, where) for path in paths]), "utf-8")
+        scratch.write_text(
+            job_text(order, [os.path.relpath(path, where) for path in paths], workers), "utf-8"
+        )
     with atomically(where / WANTED) as scratch:
         scratch.write_bytes(msgspec.json.encode(order.engines))
     if os.path.exists(folder.devices_file):
@@ -44,7 +49,7 @@ def write_job(folder: ServiceFolder, job: str, order: JobOrder, shelf: ModelShel
             shutil.copyfile(folder.devices_file, scratch)
 
 
-def job_text(order: JobOrder, paths: Sequence[str]) -> str:
+def job_text(order: JobOrder, paths: Sequence[str], workers: WorkersAddress = HERE) -> str:
     """The job file of an order; paths: of its models, from the file's folder."""
     names = model_names(paths)
     top: dict[str, object] = {
@@ -53,6 +58,8 @@ def job_text(order: JobOrder, paths: Sequence[str]) -> str:
         "devices": list(order.devices),
         "seed": order.seed,
     }
+    if not workers.is_local:
+        top["workers"] = workers.text
     budget = {"time": order.time, "trials": order.trials, "gain_per_hour": order.gain_per_hour}
     lines = [*_assignments(top), "", "[budget]", *_assignments(budget)]
     for model, path, name in zip(order.models, paths, names, strict=True):

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 import uvicorn
 
+from autotune.cluster.address import HERE, WorkersAddress
 from autotune.service.application import make_application
 from autotune.service.examinations import Examinations
 from autotune.service.hand_out import HandOut, Workplace
@@ -40,7 +41,7 @@ _PROBE_SECS: Final = 120.0
 @dataclass(frozen=True)
 class ServerSettings:
     """Settings of a server. database: a URL, None for SQLite in the folder; names: further host names of requests;
-    worker: the program of jobs."""
+    worker: the program of jobs; workers: compile and measure their candidates."""
 
     folder: ServiceFolder
     host: str = "127.0.0.1"
@@ -50,6 +51,7 @@ class ServerSettings:
     allows_anonymous: bool = False
     limits: ServiceLimits = field(default_factory=ServiceLimits)
     worker: Sequence[str] = WORKER
+    workers: WorkersAddress = HERE
 
     @property
     def is_loopback(self) -> bool:
@@ -166,7 +168,7 @@ def _work(
     service: Service, settings: ServerSettings, stop: threading.Event, say: Callable[[str], None]
 ) -> None:
     """Hands out jobs and examinations until it is told to stop; a store that does not answer is asked again."""
-    place = Workplace(service.queue, service.shelf, service.folder, service.usage)
+    place = Workplace(service.queue, service.shelf, service.folder, service.usage, settings.workers)
     hand_out = HandOut(place, LocalStarter(settings.worker), settings.limits.slots)
     examinations = Examinations(service.shelf, service.folder, settings.limits.examination, service.devices)
     builds = PackageBuilds(service.packages, service.folder)

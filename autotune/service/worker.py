@@ -48,21 +48,24 @@ def main(folder: Path) -> int:
     try:
         with kernel_server() as server:
             # The server loads TVM on another core while this process does.
+            from autotune.cluster.opening import open_workers
             from autotune.jobs.job_file import read_job_file
             from autotune.jobs.plan import plan_job
             from autotune.jobs.run import open_job
 
-            plan = plan_job(read_job_file(folder / JOB_FILE), server)
-            while True:
-                try:
-                    with open_job(plan, started=started, server=server) as job:
-                        drive(job, stop)
-                    compare_finished(job, folder)
-                    return 0
-                except AutotuneError as error:
-                    if error.code not in _BUSY or time.monotonic() - started > _BUSY_SECS:
-                        raise
-                time.sleep(_PAUSE_SECS)
+            request = read_job_file(folder / JOB_FILE)
+            with open_workers(request.workers) as workers:
+                plan = plan_job(request, server, workers)
+                while True:
+                    try:
+                        with open_job(plan, started=started, server=server, workers=workers) as job:
+                            drive(job, stop)
+                        compare_finished(job, folder)
+                        return 0
+                    except AutotuneError as error:
+                        if error.code not in _BUSY or time.monotonic() - started > _BUSY_SECS:
+                            raise
+                    time.sleep(_PAUSE_SECS)
     except AutotuneError as error:
         leave_error(folder, error)
     except Exception as error:  # noqa: BLE001 - a defect ends the job, not the service; its trace is in worker.log

@@ -12,6 +12,7 @@ from autotune.builders.builder import Builder
 from autotune.devices.device import Device
 from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.runner import Runner
+from autotune.runners.workers import Workers
 from autotune.search.cost_model_sampler import CostModelSampler
 from autotune.search.sample_proposer import SampleProposer
 from autotune.search.warm_start import no_initial_configs
@@ -103,10 +104,10 @@ class Collection:
         """Asks for an end once the round under way is in the log."""
         self._tuner.stop()
 
-    def rounds(self) -> Generator[list[TuningRecord], None, None]:
+    def rounds(self, workers: Workers | None = None) -> Generator[list[TuningRecord], None, None]:
         """Yields the records of each round once they are in the log: those of the untuned programs, then of one task
-        at a time."""
-        with closing(self._tuner.rounds()) as rounds:
+        at a time. workers: see `Tuner.rounds`."""
+        with closing(self._tuner.rounds(workers=workers)) as rounds:
             for records in rounds:
                 if records:
                     yield records

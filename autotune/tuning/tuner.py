@@ -13,10 +13,11 @@ import numpy as np
 
 from autotune.builders.builder import Builder, build_most
 from autotune.runners.drift import drift_warning
-from autotune.runners.factory import enter_runner, open_builder, watch_threads
-from autotune.runners.runner import Runner
+from autotune.runners.factory import watch_threads
+from autotune.runners.runner import Noticing, Runner
 from autotune.runners.steady_runner import SteadyRunner
 from autotune.runners.thread_watch import ThreadWatch
+from autotune.runners.workers import LocalWorkers, Workers
 from autotune.search.task_study import TaskStudy
 from autotune.search.warm_start import InitialConfigs
 from autotune.tuning.execution import Execution, Inline
@@ -29,7 +30,6 @@ from autotune.tuning.task_scheduler import TaskProgress
 from autotune.tuning.trial_recorder import TrialRecorder, without_lost_devices
 from autotune.tuning.tuner_run import TunerRun
 from autotune.tuning.tuning_job import TuningJob
-from autotune.workers.fork_server import ForkServer, kernel_server
 from search_spaces import Config, TuningTask
 from tuning_logs import RecordStore, Timing, TuningRecord
 
@@ -82,6 +82,7 @@ class Tuner:
         self._runner = runner
         self._steady_runner: SteadyRunner | None = None
         self._watch: ThreadWatch | None = None
+        self._noticing: list[Noticing] = []
         self._clock = clock
         self._started = clock()
         self._is_stopping = False
@@ -98,11 +99,9 @@ class Tuner:
 
     @property
     def drift_warning(self) -> str | None:
-        """A warning for the user of a device that was slow meanwhile or whose boards were set aside; None elsewhere."""
+        """A warning for the user of a device that was slow meanwhile; None where it was not."""
         repeated = self._steady_runner.repeated if self._steady_runner else 0
-        notices = self._steady_runner.notices if self._steady_runner else []
-        lines = (*notices, drift_warning(self.slowdown, repeated, self.unsteady))
-        return "; ".join(line for line in lines if line) or None
+        return drift_warning(self.slowdown, repeated, self.unsteady)
 
     @property
     def _searched(self) -> list[TaskProgress]:
@@ -115,39 +114,52 @@ class Tuner:
         start; None elsewhere."""
         return self._watch.warning if self._watch else None
 
+    @property
+    def worker_warning(self) -> str | None:
+        """A warning for the user of workers and boards that were lost, slow, unlike the others or refused; None where none is."""
+        return "; ".join(notice for one in self._noticing for notice in one.notices) or None
+
     def stop(self) -> None:
         """Asks the tuner to end once the round under way is in the log."""
         self._is_stopping = True
 
     def rounds(
-        self, execution: Execution | None = None, server: ForkServer | None = None
+        self, execution: Execution | None = None, workers: Workers | None = None
     ) -> Generator[list[TuningRecord], None, None]:
         """Yields the records of each round once they are in the log, the baselines first.
 
         execution: where measurements run, by default in this thread; with another, empty rounds are yielded meanwhile.
-        server:    starts the processes of the builder and the runner that are made here, by default one of its own.
+        workers:   open the builder and the runner where none were given, by default this machine's processes.
         """
         execution = execution or Inline()
         with ExitStack() as stack:
             device = self.job.device
-            if server is None and (self._builder is None or self._runner is None):
-                server = stack.enter_context(kernel_server())
+            if workers is None and (self._builder is None or self._runner is None):
+                workers = stack.enter_context(LocalWorkers())
             # The builder's processes start while the runner is checked.
-            builder = self._builder or stack.enter_context(open_builder(device, server))
-            self._steady_runner = SteadyRunner(
-                self._runner or (yield from self._open_runner(stack, execution, server))
-            )
+            builder = self._builder
+            if builder is None:
+                assert workers is not None
+                builder = workers.open_builder(device)
+                stack.callback(builder.close)
+            runner = self._runner
+            if runner is None:
+                assert workers is not None
+                runner = yield from self._open_runner(stack, execution, workers)
+            self._noticing = [one for one in (builder, runner) if isinstance(one, Noticing)]
+            self._steady_runner = SteadyRunner(runner)
             run = TunerRun(builder, self._steady_runner, execution, self._watch)
             yield from self._baselines(run)
             yield from self._search(run)
             yield from self._finals(run)
 
     def _open_runner(
-        self, stack: ExitStack, execution: Execution, server: ForkServer | None
+        self, stack: ExitStack, execution: Execution, workers: Workers
     ) -> Generator[list[Any], None, Runner]:
         """The runner of the job's device, closed by the stack, with a watch on its threads."""
         device = self.job.device
-        opened = yield from execution.run(lambda: enter_runner(stack, device, self.job.stopwatch, server))
+        opened = yield from execution.run(lambda: workers.open_runner(device, self.job.stopwatch))
+        stack.callback(opened.close)
         self._watch = yield from execution.run(lambda: watch_threads(device, opened, self._clock))
         return opened
 

@@ -28,6 +28,7 @@ from repository import ROOT
 import cost_models
 from autotune.cli import lazy_commands
 from autotune.cli.main import app
+from autotune.cluster.farm_file import read_farm
 from autotune.devices.device_file import read_devices
 from autotune.jobs.job_file import read_job_file
 from tuning_logs import TuningLog
@@ -180,7 +181,11 @@ def test_what_is_replaced_is_there() -> None:
 
 @pytest.mark.parametrize("page", pages_with("toml"))
 def test_files_are_read(page: str, tmp_path: Path) -> None:
-    readers: dict[str, Any] = {"jobs.toml": read_job_file, "devices.toml": read_devices}
+    readers: dict[str, Any] = {
+        "jobs.toml": read_job_file,
+        "devices.toml": read_devices,
+        "farm.toml": read_farm,
+    }
     for block in blocks(page, "toml"):
         name = re.match(r"# ([\w.]+)", block.text)
         assert name, f"{block.place}: its first line names no file"

@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
-from autotune.cli.arguments import DevicesOption, JsonOption
+from autotune.cli.arguments import DevicesOption, JsonOption, WorkersOption
 from autotune.cli.console import print_json, warn
 from autotune.cli.tables import print_table
+from autotune.cluster.address import WorkersAddress, parse_workers
+from autotune.cluster.booked import Booked
+from autotune.cluster.opening import open_workers
 from autotune.devices.device import Device
 from autotune.devices.device_file import find_device, read_devices
+from autotune.jobs.durations import show_duration
 from autotune.jobs.table import Column, Table
 from autotune.machine.allowance import read_allowance
 from autotune.runners.factory import thread_speedup
@@ -23,10 +27,14 @@ def devices(
         list[str] | None, typer.Argument(metavar="[DEVICE]...", help="Devices; default: local.")
     ] = None,
     file: DevicesOption = None,
+    workers: WorkersOption = None,
     json: JsonOption = False,
 ) -> None:
     """List devices, their targets and what their threads bring; a device that cannot be reached, or a board whose
     threads lose, is an error."""
+    if workers and not (address := parse_workers(workers)).is_local:
+        _list_cluster(address, json)
+        return
     names = names or ([one.name for one in read_devices(file)] if file else ["local"])
     found = [find_device(name, file) for name in names]
     for device in found:
@@ -60,6 +68,40 @@ def devices(
         Column("fingerprint", 2),
     )
     print_table(Table("Devices", columns, rows))
+
+
+def _list_cluster(address: WorkersAddress, json: bool) -> None:
+    """The devices of a cluster, and the jobs that have them."""
+    with open_workers(address) as opened:
+        assert isinstance(opened, Booked)
+        found = opened.devices()
+    if json:
+        rows = [
+            {"device": name, "seat": seat.name, "booking": asdict(booking) if booking else None}
+            for name, seat, booking in found
+        ]
+        print_json(rows)
+        return
+    columns = (
+        Column("device", 6, 16),
+        Column("place", 9, 40),
+        Column("booked by", 9, 24),
+        Column("for", 5),
+        Column("ends in", 7),
+        Column("waiting", 7),
+    )
+    table = tuple(
+        (
+            f"ray:{name}",
+            seat.name,
+            booking.job if booking else "–",
+            show_duration(booking.held_secs) if booking else "–",
+            show_duration(booking.left_secs) if booking else "–",
+            ", ".join(booking.waiting) if booking else "",
+        )
+        for name, seat, booking in found
+    )
+    print_table(Table(f"Devices of {address.text}", columns, table))
 
 
 def _show(speedup: float | None) -> str:

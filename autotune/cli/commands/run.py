@@ -11,15 +11,17 @@ from typing import Annotated
 import msgspec
 import typer
 
-from autotune.cli.arguments import JsonOption
+from autotune.cli.arguments import JsonOption, WorkersOption
 from autotune.cli.console import note, print_json, tell
 from autotune.cli.job_run import check_success, run_with_progress
 from autotune.cli.job_view import print_status
 from autotune.cli.tables import print_table
+from autotune.cluster.address import parse_workers
+from autotune.cluster.opening import open_workers
 from autotune.jobs.dry_run import JobEstimate, estimate
 from autotune.jobs.durations import show_duration, show_secs
 from autotune.jobs.job_file import read_job_file
-from autotune.jobs.plan import plan_job
+from autotune.jobs.plan import JobPlan, plan_job
 from autotune.jobs.status_file import read_status
 from autotune.jobs.table import Column, Table
 from tuning_logs import TuningLog, read_log
@@ -39,6 +41,7 @@ def run(
         str | None,
         typer.Option("--dashboard", metavar="URL", help="An Optuna storage to copy the studies to."),
     ] = None,
+    workers: WorkersOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run a job: several models, on several devices, within a budget. The same command again goes on where the
@@ -47,24 +50,32 @@ def run(
     request = read_job_file(jobs)
     if dashboard:
         request = replace(request, dashboard=dashboard)
-    plan = plan_job(request, context.obj)
-    if dry_run:
-        has_log = is_url(request.log) or os.path.exists(request.log)
-        log = read_log(request.log) if has_log else TuningLog.in_memory()
-        assert request.output is not None
-        found = estimate(plan, log, read_status(request.output))
-        if json:
-            print_json(msgspec.to_builtins(found))
-        else:
-            _print(found)
-        return
-    status = run_with_progress(plan, started, context.obj).status
+    if workers:
+        request = replace(request, workers=parse_workers(workers))
+    with open_workers(request.workers) as opened:
+        plan = plan_job(request, context.obj, opened)
+        if dry_run:
+            _print_estimate(plan, json)
+            return
+        status = run_with_progress(plan, started, context.obj, workers=opened).status
     if json:
         print_json(msgspec.to_builtins(status))
     else:
         print_status(status)
         note(f"autotune report {request.output} -o report.html   shows what was found")
     check_success(status)
+
+
+def _print_estimate(plan: JobPlan, json: bool) -> None:
+    request = plan.request
+    has_log = is_url(request.log) or os.path.exists(request.log)
+    log = read_log(request.log) if has_log else TuningLog.in_memory()
+    assert request.output is not None
+    found = estimate(plan, log, read_status(request.output))
+    if json:
+        print_json(msgspec.to_builtins(found))
+    else:
+        _print(found)
 
 
 def _print(found: JobEstimate) -> None:

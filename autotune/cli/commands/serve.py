@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from autotune.cli.arguments import WorkersOption
 from autotune.cli.console import note
 from autotune.cli.service_arguments import DatabaseOption, ServiceFolderOption
+from autotune.cluster.address import LOCAL, parse_workers
 from autotune.models.extras import needing
 from autotune.service.limits import ServiceLimits
 from autotune.service.service_folder import ServiceFolder
@@ -36,6 +38,7 @@ def serve(
     slots: Annotated[
         int, typer.Option("--slots", min=1, max=64, help="Jobs that run at once; they disturb each other.")
     ] = 1,
+    workers: WorkersOption = None,
 ) -> None:
     """Serve a web interface to which models are uploaded and jobs submitted, until Ctrl-C. A server that was killed
     goes on where it was when it is started again with the same folder."""
@@ -44,6 +47,7 @@ def serve(
     settings = server.ServerSettings(
         ServiceFolder(folder), host, port, database, tuple(name or ()), allow_anonymous, limits
     )
+    settings = replace(settings, workers=parse_workers(workers or LOCAL))
     server.serve(settings, note, _tell_token)
 
 

@@ -22,11 +22,15 @@ from autotune.cli.arguments import (
     SamplesOption,
     SeedOption,
     ShapeOption,
+    WorkersOption,
 )
 from autotune.cli.console import print_json
 from autotune.cli.job_run import check_success, run_with_progress
 from autotune.cli.job_view import print_status
 from autotune.cli.values import check_choice, parse_dims, parse_shapes
+from autotune.cluster.address import LOCAL, parse_workers
+from autotune.cluster.opening import open_workers
+from autotune.devices.connection import Clustered, parse_connection
 from autotune.devices.device import parse_device
 from autotune.devices.device_file import read_devices
 from autotune.jobs.durations import parse_secs
@@ -34,6 +38,7 @@ from autotune.jobs.job_file import JobRequest, ModelRequest
 from autotune.jobs.plan import JobPlan, PlannedModel, plan_job, reach, share_out
 from autotune.jobs.status import JobStatus
 from autotune.models.operators import operator_task
+from autotune.runners.workers import Workers
 from autotune.search.pretrained_model import NO_MODEL, SHIPPED
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
@@ -99,6 +104,7 @@ def tune(
         str | None,
         typer.Option("--dashboard", metavar="URL", help="An Optuna storage to copy the studies to."),
     ] = None,
+    workers: WorkersOption = None,
     json: JsonOption = False,
 ) -> None:
     """Tune a model, or one operator, on a device. Ctrl-C stops; what was measured is in the log, and the same
@@ -110,8 +116,10 @@ def tune(
             code="AT505",
         )
     described = {one.name: one for one in read_devices(devices)} if devices else {}
+    address = parse_workers(workers or LOCAL)
     if devices is None:
-        parse_device(device)
+        if address.is_local or not isinstance(parse_connection(device), Clustered):
+            parse_device(device)
     elif device not in described:
         raise Misuse(
             f"expected one of the devices of {devices}: {', '.join(described)}; found {device!r}",
@@ -140,8 +148,11 @@ def tune(
         dashboard=dashboard,
         described=described,
         cost_model=_cost_model(cost_model, sampler),
+        workers=address,
     )
-    result = run_with_progress(_plan(request, op, device, context.obj), started, context.obj)
+    with open_workers(address) as opened:
+        plan = _plan(request, (op, device), context.obj, opened)
+        result = run_with_progress(plan, started, context.obj, workers=opened)
     if json:
         print_json(_summary(request, result.status, result.log))
     else:
@@ -162,10 +173,13 @@ def _cost_model(text: str | None, sampler: SamplerKind) -> Path | None:
     return Path(text)
 
 
-def _plan(request: JobRequest, op: str | None, device: str, server: ForkServer) -> JobPlan:
+def _plan(
+    request: JobRequest, chosen: tuple[str | None, str], server: ForkServer, workers: Workers | None
+) -> JobPlan:
+    op, device = chosen
     if op is None:
-        return plan_job(request, server)
-    where = reach(request, device, server)
+        return plan_job(request, server, workers)
+    where = reach(request, device, server, workers)
     planned = share_out([(where, [PlannedModel(op, (operator_task(op, where.target),))])])
     return JobPlan(request, planned, notices=(where.notice,) if where.notice else ())
 

@@ -17,11 +17,14 @@ from autotune.cli.arguments import (
     OptionalModelArgument,
     SeedOption,
     ShapeOption,
+    WorkersOption,
 )
 from autotune.cli.console import ERR, print_json, tell, warn
 from autotune.cli.inputs import fixed_sizes, reach_device, read_tasks
 from autotune.cli.progress import LineProgress
 from autotune.cli.stop_signal import StopSignal
+from autotune.cluster.address import LOCAL, parse_workers
+from autotune.cluster.opening import open_workers
 from autotune.jobs.durations import parse_secs, show_secs
 from autotune.tuning.budget import Budget
 from autotune.tuning.collection import Collection
@@ -54,35 +57,37 @@ def collect(
     seed: SeedOption = 0,
     shape: ShapeOption = None,
     dim: DimOption = None,
+    workers: WorkersOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure a sample of a model's tasks to train a cost model on: every task alike, slow candidates included.
 
     Ctrl-C stops; the same command goes on from there."""
-    where = reach_device(device, devices)
-    budget = Budget(trials, None if time is None else parse_secs(time))
-    tasks = read_tasks(model, op, fixed_sizes(shape, dim), where.target)
-    failures: Counter[str] = Counter()
-    with open_log(log) as records_so_far:
-        collection = Collection(tasks, where, records_so_far, budget, seed=seed, batch=batch)
-        rounds = collection.rounds()
-        try:
-            with StopSignal(collection.stop):
-                progress = LineProgress(ERR)
-                for records in rounds:
-                    failures.update(_failures(records))
-                    progress.show(_line(collection.trials, trials, records))
-        finally:
-            rounds.close()  # ends the worker processes, whatever ended the loop
-        if collection.thread_warning:
-            warn(collection.thread_warning)
-        if not collection.trials:
-            raise AutotuneError(
-                "expected at least one candidate to be measured, found that no task's untuned program ran: "
-                + ", ".join(f"{kind} {count}" for kind, count in failures.items()),
-                code="AT507",
-            )
-        found = {"tasks": len(tasks), "trials": collection.trials, "failures": dict(failures), "log": log}
+    with open_workers(parse_workers(workers or LOCAL)) as opened:
+        where = reach_device(device, devices, opened)
+        budget = Budget(trials, None if time is None else parse_secs(time))
+        tasks = read_tasks(model, op, fixed_sizes(shape, dim), where.target)
+        failures: Counter[str] = Counter()
+        with open_log(log) as records_so_far:
+            collection = Collection(tasks, where, records_so_far, budget, seed=seed, batch=batch)
+            rounds = collection.rounds(opened)
+            try:
+                with StopSignal(collection.stop):
+                    progress = LineProgress(ERR)
+                    for records in rounds:
+                        failures.update(_failures(records))
+                        progress.show(_line(collection.trials, trials, records))
+            finally:
+                rounds.close()  # ends the worker processes, whatever ended the loop
+            if collection.thread_warning:
+                warn(collection.thread_warning)
+            if not collection.trials:
+                raise AutotuneError(
+                    "expected at least one candidate to be measured, found that no task's untuned program ran: "
+                    + ", ".join(f"{kind} {count}" for kind, count in failures.items()),
+                    code="AT507",
+                )
+            found = {"tasks": len(tasks), "trials": collection.trials, "failures": dict(failures), "log": log}
     if json:
         print_json(found)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import platform
@@ -16,6 +17,7 @@ import numpy as np
 import onnx
 import pytest
 from comparison_fixtures import make_comparison, make_row
+from fake_crew import ENVIRONMENT, Clock, FakeBoard, FakeCrew
 from farm_keys import make_farm
 from literal_texts import literal_status
 from msgspec.structs import replace
@@ -38,6 +40,10 @@ from autotune.cli.error_codes import find_error_code, read_error_codes
 from autotune.cli.job_run import check_success
 from autotune.cli.main import app, refusal
 from autotune.cli.values import parse_shapes
+from autotune.cluster.address import parse_workers
+from autotune.cluster.coordinator import Coordinator
+from autotune.cluster.farm_file import Farm
+from autotune.cluster.ray_up import ray_up
 from autotune.comparison.capacity_rates import read_capacity
 from autotune.comparison.comparison import PairResult
 from autotune.deployment import isolated_build, side_by_side
@@ -676,6 +682,44 @@ def _(case: Case) -> None:
 @raises("AT743")
 def _(case: Case) -> None:
     autotune.capacity("http://localhost:1", 20.0)
+
+
+@raises("AT750")
+def _(case: Case) -> None:
+    parse_workers("ssh://elsewhere")
+
+
+@raises("AT751")
+def _(case: Case) -> None:
+    autotune.parse_device("ray:pi4")
+
+
+@raises("AT752")
+def _(case: Case) -> None:
+    ray_workers = pytest.importorskip("autotune.cluster.ray_workers")
+
+    def unreachable(**_options: object) -> None:
+        raise ConnectionError("ray client connection timeout")
+
+    case.patch.setattr(ray_workers.ray, "init", unreachable)
+    ray_workers.RayWorkers(parse_workers("ray://127.0.0.1:1"))
+
+
+@raises("AT753")
+def _(case: Case) -> None:
+    unlike = FakeBoard("board", "", environment=dataclasses.replace(ENVIRONMENT, tvm="0.1"))
+    Coordinator("boards", FakeCrew([unlike], Clock()), ENVIRONMENT).wait_for_members()
+
+
+@raises("AT754")
+def _(case: Case) -> None:
+    clock = Clock()
+    Coordinator("boards", FakeCrew([], clock), ENVIRONMENT, clock=clock).wait_for_members()
+
+
+@raises("AT755")
+def _(case: Case) -> None:
+    ray_up(Farm("farm", "image", "jobs.toml", ()))
 
 
 @raises("AT744")

@@ -15,7 +15,7 @@ import autotune
 from autotune.cli import main
 from autotune.cli.commands import cost_model_group, log_group
 
-HEAVY = ("tvm", "optuna", "xgboost", "sklearn", "pandas", "matplotlib", "scipy")
+HEAVY = ("tvm", "optuna", "xgboost", "sklearn", "pandas", "matplotlib", "scipy", "ray")
 
 
 def loaded(code: str) -> list[str]:

@@ -148,12 +148,3 @@ def test_closing_it_closes_the_runner_within() -> None:
     setting = Setting()
     setting.runner.close()
     assert setting.toy.is_closed
-
-
-def test_what_a_runner_has_to_tell_is_told() -> None:
-    class Talkative(ToyRunner):
-        notices = ("a board was set aside",)
-
-    clock = Clock()
-    assert SteadyRunner(Talkative(clock, iter([]))).notices == Talkative.notices
-    assert SteadyRunner(ToyRunner(clock, iter([]))).notices == []

@@ -1,0 +1,67 @@
+"""The worker's side of compiling: supervises worker processes, one for each order that it carries out at once."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import tempfile
+from pathlib import Path
+
+from autotune.builders.cpu_build import compile_kernel
+from autotune.builders.gpu_build import KEEP_SOURCE
+from autotune.cluster.parcel import CompileReport, CompileRequest
+from autotune.machine.allowance import read_allowance
+from autotune.workers.closeable import Closeable
+from autotune.workers.failure import failure_of
+from autotune.workers.fork_server import ForkServer, WorkerNeeds
+from autotune.workers.pool import WorkerPool
+from autotune.workers.reply import Returned
+from autotune.workers.room import require_room
+from autotune.workers.threads import compiler_threads
+from tuning_logs.records.measurement import FailureKind
+
+_GIB = 1 << 30
+
+
+class Compiler(Closeable):
+    """Compiles on this machine within limits of time and memory; several threads may call it. count: of processes."""
+
+    def __init__(self, count: int) -> None:
+        self._scratch = tempfile.TemporaryDirectory(prefix="autotune-build-")
+        self._numbers = itertools.count()
+        environment = {**compiler_threads(), **KEEP_SOURCE}
+        needs = WorkerNeeds(compile_kernel.__module__, environment, Path(self._scratch.name))
+        self._server = ForkServer(needs.module, environment)
+        memory_bytes = min(3 * _GIB, read_allowance().memory_bytes)
+        self._pools = [
+            WorkerPool(1, needs, memory_bytes, memory_bytes // 4, self._server) for _ in range(count)
+        ]
+        self._idle: queue.SimpleQueue[WorkerPool] = queue.SimpleQueue()
+        for pool in self._pools:
+            self._idle.put(pool)
+
+    def carry_out(self, request: CompileRequest) -> CompileReport:
+        """Compiles a candidate. Raises StorageError where the disk is full, AutotuneError where no process starts."""
+        library = Path(self._scratch.name, f"{next(self._numbers)}.so")
+        pool = self._idle.get()
+        try:
+            [reply] = pool.map([(request.order.call(library), request.timeout_secs)])
+        finally:
+            self._idle.put(pool)
+        try:
+            if isinstance(reply, Returned):
+                code = library.read_bytes() if library.is_file() else b""
+                return CompileReport(reply.value, code, reply.secs)
+            require_room(library.parent)
+            failure = failure_of(reply, reply.secs, FailureKind.BUILD_TIMEOUT, FailureKind.BUILD_ERROR)
+            return CompileReport(failure, b"", reply.secs)
+        finally:
+            for rest in (library, library.with_suffix(".o")):
+                rest.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Ends the worker processes."""
+        for pool in self._pools:
+            pool.close()
+        self._server.close()
+        self._scratch.cleanup()

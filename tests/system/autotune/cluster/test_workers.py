@@ -1,0 +1,124 @@
+"""One contract for all workers: this machine's processes, a Ray cluster and boards behind RPC leave the same log."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import psutil
+import pytest
+from rpc_boards import Boards
+from thread_crew import ThreadWorkers
+
+from autotune.cluster.address import WorkersAddress
+from autotune.devices.connection import Rpc
+from autotune.devices.device import Device, local_device, remote_device
+from autotune.models.operators import operator_task
+from autotune.runners.workers import LocalWorkers, Workers
+from autotune.search.samplers import SamplerKind, sampler_factory, without_prior
+from autotune.tuning.budget import Budget
+from autotune.tuning.tuner import Tuner
+from autotune.tuning.tuning_job import TuningJob
+from autotune.workers.fork_server import ForkServer
+from search_spaces.errors import AutotuneError
+from tuning_logs import Timing, TuningLog, TuningRecord
+
+pytestmark = pytest.mark.alone
+
+_TRIALS = 10
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Workers]:
+    """A Ray cluster of this machine."""
+    pytest.importorskip("ray")
+    from autotune.cluster.ray_workers import RayWorkers
+
+    with RayWorkers(WorkersAddress("ray")) as workers:
+        yield workers
+
+
+@pytest.fixture(scope="module")
+def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boards]:
+    boards = Boards(tmp_path_factory.mktemp("boards"))
+    try:
+        boards.start("contract", "--threads", "1")
+        yield boards
+    finally:
+        boards.close()
+
+
+def tuned(
+    device: Device, workers: Workers, disturb: Callable[[int], None] | None = None
+) -> list[TuningRecord]:
+    """The log of a short job with a sampler that measurements do not lead."""
+    log = TuningLog.in_memory()
+    job = TuningJob(
+        (operator_task("matmul:32,32,32", local_device(1).target),),
+        device,
+        Budget(trials=_TRIALS),
+        seed=3,
+        batch=2,  # of which the local builder leaves none for later
+        sampler=sampler_factory(SamplerKind.RANDOM, without_prior),
+        sampler_name="random",
+        finals_share=0.0,
+    )
+    for number, _ in enumerate(Tuner(job, log).rounds(workers=workers)):
+        if disturb:
+            disturb(number)
+    return list(log.where())
+
+
+def contract(records: list[TuningRecord]) -> list[tuple[object, ...]]:
+    """All of a log but its times, in order."""
+    return [
+        (one.task.key, one.config, type(one.measurement), one.check is None, one.provenance.trial)
+        for one in records
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["crew", pytest.param("ray", marks=pytest.mark.long), pytest.param("rpc", marks=pytest.mark.long)],
+)
+def test_log_and_order_of_trials_are_those_of_a_local_run(
+    kind: str, request: pytest.FixtureRequest, kernels: ForkServer
+) -> None:
+    device = local_device(1)
+    local = tuned(device, LocalWorkers(kernels))
+    assert len(local) == _TRIALS + 1
+    assert isinstance(local[0].measurement, Timing)
+    workers: Workers = LocalWorkers(kernels)
+    if kind == "rpc":
+        boards: Boards = request.getfixturevalue("boards")
+        board = remote_device(Rpc(boards.tracker, "contract"), device.target)
+        found = tuned(replace(board, fingerprint=device.fingerprint), workers)
+    else:
+        workers = request.getfixturevalue("cluster") if kind == "ray" else ThreadWorkers()
+        found = tuned(device, workers)
+    assert contract(found) == contract(local)
+
+
+@pytest.mark.long
+def test_actors_that_are_killed_cost_no_trial(cluster: Workers) -> None:
+    def kill_actors(number: int) -> None:
+        if number == 1:
+            for process in psutil.Process(os.getpid()).children(recursive=True):
+                if "Actor" in " ".join(process.cmdline()[:1]):
+                    os.kill(process.pid, signal.SIGKILL)
+
+    found = tuned(local_device(1), cluster, kill_actors)
+    assert len({one.config for one in found}) == _TRIALS + 1
+
+
+@pytest.mark.long
+def test_a_device_of_the_cluster_is_reached_by_the_name_of_its_resource(cluster: Workers) -> None:
+    device = cluster.reach("ray:local?threads=1")
+    assert device.connection == "ray:local?threads=1"
+    assert not device.is_here
+    assert device.fingerprint.key == local_device(1).fingerprint.key
+    assert len(tuned(device, cluster)) == _TRIALS + 1
+    with pytest.raises(AutotuneError, match="resource 'device:pi4', found local"):
+        cluster.reach("ray:pi4")

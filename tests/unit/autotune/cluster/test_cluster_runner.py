@@ -1,0 +1,191 @@
+"""A runner on boards that fail in every way: nothing is lost, nothing counts twice, nothing false is believed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_crew import ENVIRONMENT, Clock, FakeBoard, FakeCrew, Fault
+
+from autotune.builders.artifact import Artifact
+from autotune.cluster.cluster_runner import ClusterRunner, OrderLimits
+from autotune.cluster.coordinator import Coordinator
+from autotune.cluster.roster import Condition
+from autotune.runners.runner import Outcome, TrialLimits
+from autotune.testing.runner_laws import RunnerLaws
+from autotune.testing.toy_machine import DEVICE, ToyMachine
+from search_spaces import ToySpace
+from search_spaces.errors import AutotuneError
+from tuning_logs import Timing
+from tuning_logs.records.measurement import is_device_lost
+
+KEY = DEVICE.fingerprint.key
+LIMITS = OrderLimits(TrialLimits(timeout_secs=1.0, reference_timeout_secs=2.0), 1.0)
+
+
+def artifacts(count: int) -> list[Artifact]:
+    """Toy artifacts, the reference first; their libraries are named by their latencies."""
+    space = ToySpace(1024)
+    [reference] = ToyMachine().build([space.apply(space.default)])
+    assert isinstance(reference, Artifact)
+    rest = [
+        replace(reference, library=Path(f"{1e-3 + 1e-6 * number:.6f}"), is_reference=False)
+        for number in range(1, count)
+    ]
+    return [replace(reference, library=Path("0.009"), is_reference=True), *rest]
+
+
+def runner_of(*boards: FakeBoard) -> tuple[ClusterRunner, FakeCrew]:
+    clock = Clock()
+    crew = FakeCrew(boards, clock)
+    coordinator = Coordinator("boards", crew, ENVIRONMENT, KEY, clock)
+    return ClusterRunner(coordinator, DEVICE, limits=LIMITS), crew
+
+
+def check_true(measured: list[Artifact], outcomes: list[Outcome]) -> int:
+    """Checks each outcome against the truth, in order; returns how many were lost with their devices."""
+    assert len(outcomes) == len(measured)
+    lost = 0
+    for artifact, outcome in zip(measured, outcomes, strict=True):
+        if is_device_lost(outcome.measurement):
+            lost += 1
+            continue
+        assert isinstance(outcome.measurement, Timing), outcome
+        assert outcome.measurement.run_secs == (float(str(artifact.library)),)
+    return lost
+
+
+def once(fault: Fault, number: int = 3) -> Callable[[int], Fault | None]:
+    return lambda order: fault if order == number else None
+
+
+def always(fault: Fault) -> Callable[[int], Fault | None]:
+    return lambda order: fault if order > 1 else None
+
+
+class TestLaws(RunnerLaws):
+    @pytest.fixture
+    def runner(self) -> ClusterRunner:
+        return runner_of(FakeBoard("a", KEY), FakeBoard("b", KEY))[0]
+
+    @pytest.fixture
+    def artifacts(self) -> list[Artifact]:
+        return artifacts(5)
+
+
+@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_fault_costs_at_most_what_its_board_had(fault: Fault, count: int) -> None:
+    boards = [FakeBoard(f"board-{number}", KEY) for number in range(count)]
+    boards[0].fault = once(fault)
+    runner, crew = runner_of(*boards)
+    [reference] = runner.run(artifacts(1))
+    assert isinstance(reference.measurement, Timing)
+    if count == 1 and fault in (Fault.OTHER_DEVICE, Fault.WRONG, Fault.SLOW):
+        return  # nobody is there who could know better
+    measured = artifacts(60)[1:]
+    assert check_true(measured, runner.run(measured)) == 0
+    assert crew.faults == [fault]
+
+
+def test_one_board_measures_in_the_order_of_the_trials() -> None:
+    runner, crew = runner_of(FakeBoard("alone", KEY))
+    measured = artifacts(30)
+    check_true(measured, runner.run(measured))
+    assert runner.notices == []
+    [board] = crew.boards.values()
+    assert all(
+        end <= begin + 1e-9 for (_, end), (begin, _) in zip(board.measured, board.measured[1:], strict=False)
+    )
+
+
+def test_a_candidate_that_takes_every_board_down_is_given_up_without_a_verdict_on_it() -> None:
+    boards = [FakeBoard(f"board-{number}", KEY, fault=always(Fault.KILL)) for number in range(2)]
+    boards[0].fault = boards[1].fault = lambda order: Fault.KILL if order > 2 else None
+    runner, _ = runner_of(*boards)
+    runner.run(artifacts(1))
+    outcomes = runner.run(artifacts(40)[1:])
+    assert check_true(artifacts(40)[1:], outcomes) > 0
+
+
+@pytest.mark.parametrize(
+    ("board", "condition", "word"),
+    [
+        (FakeBoard("odd", "0000"), Condition.UNLIKE, "fingerprint"),
+        (FakeBoard("odd", KEY, speed=0.5), Condition.UNLIKE, "alike"),
+        (FakeBoard("odd", KEY, speed=3.0), Condition.SLOW, "alike"),
+        (FakeBoard("odd", KEY, fault=always(Fault.INSTANT)), Condition.LYING, "implausible"),
+        (FakeBoard("odd", KEY, fault=always(Fault.WRONG)), Condition.LYING, "right elsewhere"),
+        (
+            FakeBoard("odd", KEY, environment=replace(ENVIRONMENT, tvm="0.26.0")),
+            Condition.REFUSED,
+            "apache-tvm==0.27.0",
+        ),
+    ],
+)
+def test_a_board_that_is_not_like_the_others_is_told_within_20_trials_and_named(
+    board: FakeBoard, condition: Condition, word: str
+) -> None:
+    board = replace(board, held=set(), measured=[])
+    others = [FakeBoard(f"good-{number}", KEY) for number in range(2)]
+    runner, _ = runner_of(*others, board)
+    measured = artifacts(400)
+    outcomes = runner.run(measured[:1])
+    for first in range(1, 400, 16):
+        outcomes += runner.run(measured[first : first + 16])
+        if first == 17:
+            [notice] = runner.notices
+            assert notice.startswith(f"odd is {condition}") or condition is Condition.LYING
+    assert check_true(measured, outcomes) == 0
+    [notice] = runner.notices
+    assert notice.startswith("odd is ") and word in notice
+    if condition is not Condition.SLOW:
+        assert notice.startswith(f"odd is {condition}:")
+
+
+def test_a_board_that_is_disturbed_by_other_programs_is_named() -> None:
+    runner, crew = runner_of(FakeBoard("shared", KEY))
+    crew.boards["shared"].busy_elsewhere = 1.5
+    runner.run(artifacts(3))
+    assert runner.notices == ["other programs use 1.5 processors of shared while it measures"]
+
+
+def test_without_a_board_that_fits_the_job_ends_with_a_sentence_on_what_to_install() -> None:
+    runner, _ = runner_of(FakeBoard("old", KEY, environment=replace(ENVIRONMENT, schema="1.1")))
+    with pytest.raises(AutotuneError, match=r"log schema 1.1; install there") as caught:
+        runner.coordinator.wait_for_members()
+    assert caught.value.code == "AT753"
+
+
+def test_no_board_for_two_minutes_is_an_error() -> None:
+    board = FakeBoard("gone", KEY, is_there=False)
+    runner, _ = runner_of(board)
+    with pytest.raises(AutotuneError, match=r"found none for 1\d\d s"):
+        runner.run(artifacts(1))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_faults_lose_nothing_count_nothing_twice_and_end_in_a_known_condition(seed: int) -> None:
+    rng, kinds = np.random.default_rng(seed), list(Fault)
+
+    def fault(order: int) -> Fault | None:
+        return kinds[rng.integers(len(kinds))] if order > 2 and rng.random() < 0.2 else None
+
+    runner, crew = runner_of(*(FakeBoard(f"board-{number}", KEY, fault=fault) for number in range(8)))
+    crew.boards["board-0"].fault = lambda _order: None  # one that works has the last word
+    crew.boards["board-1"].fault = lambda _order: None
+    measured = artifacts(1600)
+    outcomes = [
+        outcome for first in range(0, 1600, 64) for outcome in runner.run(measured[first : first + 64])
+    ]
+    assert check_true(measured, outcomes) < 20
+    assert len(crew.faults) > 10
+    counts = Counter(runner.coordinator.roster.standing(name).condition for name in crew.boards)
+    assert counts[Condition.AT_WORK] >= 2
+    assert runner.coordinator.stray_answers <= len(crew.faults)
+    assert math.isfinite(sum(end for board in crew.boards.values() for _, end in board.measured))
