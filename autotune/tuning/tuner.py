@@ -116,7 +116,7 @@ class Tuner:
 
     @property
     def worker_warning(self) -> str | None:
-        """A warning for the user of workers and boards that were lost, slow, unlike the others or refused; None where none is."""
+        """A warning of workers and boards that were lost, slow, unlike the others or refused; None where none is."""
         return "; ".join(notice for one in self._noticing for notice in one.notices) or None
 
     def stop(self) -> None:
