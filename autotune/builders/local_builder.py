@@ -129,7 +129,7 @@ class LocalBuilder(Closeable):
         outputs = sum(spec.is_output for spec in self._signature(candidate.task))
         module = dump(candidate.schedule.mod)
         if candidate.task.target.is_gpu:
-            call = Call(compile_gpu_kernel, (module, candidate.task.target, library))
+            call = Call(compile_gpu_kernel, (module, candidate.task.target, library, self._linker))
         else:
             call = Call(compile_kernel, (module, outputs, candidate.task.target, library, self._linker))
         return _Compilation(CallFuture(call, self._timeout_secs), library)

@@ -26,6 +26,16 @@ class Cuda:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenCl:
+    """An OpenCL device of this machine; index: among the devices of all platforms, in the order of OpenCL's loader."""
+
+    index: int
+
+    def __str__(self) -> str:
+        return f"opencl:{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
 class Rpc:
     """The boards under a key at an RPC tracker."""
 
@@ -36,7 +46,9 @@ class Rpc:
         return f"rpc://{self.tracker}/{self.key}"
 
 
-Connection = Local | Cuda | Rpc
+Connection = Local | Cuda | OpenCl | Rpc
+
+_NUMBERED: dict[str, type[Cuda | OpenCl]] = {"cuda": Cuda, "opencl": OpenCl}
 
 
 def split_url(url: str) -> SplitResult:
@@ -57,8 +69,8 @@ def parse_connection(url: str) -> Connection:
         return Rpc(parse_address(parts.netloc), parts.path.removeprefix("/"))
     # Where a number alone follows the colon, urlsplit finds no scheme.
     scheme, _, number = (f"{parts.scheme}:{parts.path}" if parts.scheme else parts.path).partition(":")
-    if scheme != "cuda":
+    if scheme not in _NUMBERED:
         return Local()
     if not re.fullmatch("[0-9]{1,4}", number):
-        raise Misuse(f"expected the number of a GPU, as in 'cuda:0', found {url!r}", code="AT401")
-    return Cuda(int(number))
+        raise Misuse(f"expected the number of a device, as in '{scheme}:0', found {url!r}", code="AT401")
+    return _NUMBERED[scheme](int(number))
