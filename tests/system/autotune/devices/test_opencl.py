@@ -40,13 +40,13 @@ def device() -> Device:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dense layer of 16 by 16."""
-    weights = np.random.default_rng(0).standard_normal((16, 16), np.float32)
+    """A dense layer of 8 by 8."""
+    weights = np.random.default_rng(0).standard_normal((8, 8), np.float32)
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
         "dense",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [16, 16])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [16, 16])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [8, 8])],
         [numpy_helper.from_array(weights, "w")],
     )
     path = tmp_path_factory.mktemp("opencl") / "dense.onnx"
@@ -93,7 +93,7 @@ def test_a_job_tunes_resumes_and_builds_a_model(device: Device, network: Path, t
     built = compile(model, device.target, log, device.fingerprint)
     assert built.coverage.missed_share == 0.0
     run: Callable[..., np.ndarray] = load(built.save(tmp_path / "dense.so"), device.tvm_name)
-    values = np.random.default_rng(1).standard_normal((16, 16), np.float32)
+    values = np.random.default_rng(1).standard_normal((8, 8), np.float32)
     weights = numpy_helper.to_array(onnx.load(network).graph.initializer[0])
     np.testing.assert_allclose(run(values), values @ weights, rtol=1e-4, atol=1e-5)
 
