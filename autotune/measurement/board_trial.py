@@ -28,6 +28,7 @@ from autotune.measurement.inputs import Signs
 from autotune.measurement.kernel_trial import TrialOptions, try_kernel
 from autotune.workers.remote_end import find_session_end
 from autotune.workers.reply import Died, OverMemory
+from search_spaces.tensor_ir.modules import tvm_target
 from tuning_logs.records.measurement import Check, Failure, Measurement, Timing
 
 _CONNECT_SECS = 5.0
@@ -85,22 +86,25 @@ class Session:
     connection: Any
     names: Iterator[str] = field(default_factory=lambda: (f"{number}.so" for number in itertools.count()))
     _reference: BoardReference | None = None
+    _gpu_inputs: dict[str, DeviceInputs] = field(default_factory=dict)
 
     @cached_property
     def inputs(self) -> DeviceInputs:
         """The inputs of kernels for the board's processor."""
         return DeviceInputs(BoardMemory(self.connection))
 
-    @cached_property
-    def gpu_inputs(self) -> DeviceInputs:
-        """The inputs of kernels for its GPU, the first that the board's server sees."""
-        return DeviceInputs(GpuMemory(self.connection.cuda(0)))
+    def gpu_inputs(self, kind: str) -> DeviceInputs:
+        """The inputs of kernels for its GPU, the first that the board's server sees; kind: TVM's."""
+        if kind not in self._gpu_inputs:
+            self._gpu_inputs[kind] = DeviceInputs(GpuMemory(self.connection.device(kind, 0)))
+        return self._gpu_inputs[kind]
 
     def open_kernel(self, artifact: Artifact, signs: Signs) -> DeviceKernel:
         """Uploads an artifact's library and loads it on the board."""
         if artifact.cubin is not None:
             self.connection.get_function("autotune.board.gpu_code")(bytearray(artifact.cubin))
-        inputs = self.inputs if artifact.cubin is None else self.gpu_inputs
+        target = artifact.task.target
+        inputs = self.gpu_inputs(str(tvm_target(target).kind.name)) if target.is_gpu else self.inputs
         return DeviceKernel(self.load_library(artifact.library), inputs, artifact, signs)
 
     def load_library(self, library: Path) -> Any:

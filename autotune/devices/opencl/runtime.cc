@@ -170,6 +170,12 @@ class Api final : public DeviceAPI {
     return place;
   }
 
+  // Has the process see one device only, as its first; before the first look at devices.
+  void ShowOnly(int index) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    shown_ = index;
+  }
+
   ffi::String TypeOf(int index) {
     int64_t bits = Number<Flags>(At(index).id, kType);
     return bits & 2 ? "cpu" : bits & 4 ? "gpu" : "accelerator";
@@ -251,6 +257,10 @@ class Api final : public DeviceAPI {
       cl().clGetDeviceIDs(platform, kAllTypes, count, ids.data(), nullptr);
       for (Handle id : ids) places_.push_back(Place{id});
     }
+    if (shown_ < 0) return;
+    std::vector<Place> all;
+    all.swap(places_);
+    if (shown_ < static_cast<int>(all.size())) places_.push_back(all[shown_]);
   }
 
   template <typename Value>
@@ -276,6 +286,7 @@ class Api final : public DeviceAPI {
 
   std::mutex mutex_;
   bool is_known_ = false;
+  int shown_ = -1;
   std::vector<Place> places_;
 };
 
@@ -458,6 +469,7 @@ class Timer final : public TimerNode {
 TVM_FFI_STATIC_INIT_BLOCK() {
   tvm::ffi::reflection::GlobalDef()
       .def_packed("device_api.opencl", [](ffi::PackedArgs, ffi::Any* api) { *api = static_cast<void*>(Api::Get()); })
+      .def("autotune.opencl.show_only", [](int index) { Api::Get()->ShowOnly(index); })
       .def("autotune.opencl.device_type", [](int index) { return Api::Get()->TypeOf(index); })
       .def("runtime.timer.opencl",
            [](DLDevice device) { return ffi::ObjectRef(ffi::make_object<Timer>(device)); })

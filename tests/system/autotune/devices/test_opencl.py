@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from rpc_boards import Boards
 
 from autotune.deployment.compilation import compile
 from autotune.deployment.executable import load
@@ -96,6 +97,21 @@ def test_a_job_tunes_resumes_and_builds_a_model(device: Device, network: Path, t
     values = np.random.default_rng(1).standard_normal((8, 8), np.float32)
     weights = numpy_helper.to_array(onnx.load(network).graph.initializer[0])
     np.testing.assert_allclose(run(values), values @ weights, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.long
+def test_a_board_serves_its_opencl_device(device: Device, network: Path, tmp_path: Path) -> None:
+    boards = Boards(tmp_path)
+    try:
+        boards.start("cl", "--opencl", "0")
+        board = parse_device(f"rpc://{boards.tracker}/cl?target={device.target}")
+        assert board.fingerprint.key == device.fingerprint.key
+        records = tuned(TuningLog.in_memory(), board, tuple(extract_tasks(load_model(network), board.target)))
+    finally:
+        boards.close()
+    assert isinstance(records[1].measurement, Timing), records
+    assert records[1].check is not None
+    assert records[1].check.max_rel_error < 1e-4
 
 
 def tuned(log: TuningLog, device: Device, tasks: tuple[TuningTask, ...]) -> list[TuningRecord]:
