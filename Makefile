@@ -80,7 +80,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt examples/trained_models.txt b
 	touch $@
 
 # Kernels are linked with a C compiler and models with a C++ compiler; the team store is tested on a real PostgreSQL,
-# reports and the pages of jobs in a real browser, boards on an emulated ARM processor, GPU schedules as OpenCL on PoCL. Where root may install them, it does; elsewhere it says which tests are not run.
+# reports and the pages of jobs in a real browser, boards on an emulated ARM processor, GPUs as OpenCL on PoCL,
+# code for AMD's with their device libraries. Where root may install them, it does; elsewhere it says which tests are not run.
 system:
 	@missing=""; \
 	command -v cc >/dev/null && command -v c++ >/dev/null || missing="$$missing gcc g++"; \
@@ -89,6 +90,7 @@ system:
 	command -v qemu-aarch64-static >/dev/null || missing="$$missing qemu-user-static"; \
 	command -v aarch64-linux-gnu-gcc >/dev/null || missing="$$missing gcc-aarch64-linux-gnu libc6-dev-arm64-cross"; \
 	ls /etc/OpenCL/vendors/pocl.icd >/dev/null 2>&1 || missing="$$missing pocl-opencl-icd ocl-icd-libopencl1"; \
+	ls /usr/lib/*/amdgcn/bitcode/ocml.bc >/dev/null 2>&1 || missing="$$missing rocm-device-libs"; \
 	if [ -z "$$missing" ]; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
@@ -97,7 +99,7 @@ system:
 			"without postgresql the tests of PostgreSQL in tests/system/tuning_logs are not run," \
 			"without chromium the tests in a browser in tests/system/autotune/reports and tests/system/autotune/service are not run," \
 			"without qemu and the arm64 compiler tests/system/autotune/runners/test_emulated_arm.py," \
-			"without PoCL the OpenCL tests of tests/system/autotune/builders/test_cuda.py"; \
+			"without PoCL and AMD's device libraries tests/system/autotune/devices/test_opencl.py and others in tests/system/autotune/builders"; \
 	fi
 
 clean:

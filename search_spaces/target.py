@@ -10,6 +10,8 @@ from search_spaces.errors import Misuse
 AttrValue = int | str | tuple[str, ...]
 
 _ATTR = re.compile(r"^-{1,2}([A-Za-z][\w.-]*)=(.+)$")
+_GPU_KINDS = ("cuda", "metal", "opencl", "rocm", "vulkan", "webgpu")
+_GPU_TAGS = ("nvidia/", "qcom/adreno", "apple/m1-gpu", "apple/m2-gpu")
 _KIND = re.compile(r"^[a-z][\w/-]*$")
 
 
@@ -55,8 +57,8 @@ class Target:
 
     @property
     def is_gpu(self) -> bool:
-        """Whether it is an NVIDIA GPU, by its kind or by TVM's tag for it."""
-        return self.kind == "cuda" or self.kind.startswith("nvidia/")
+        """Whether it is a GPU, by its kind or by TVM's tag for it; OpenCL on a processor counts as one."""
+        return self.kind in _GPU_KINDS or self.kind.startswith(_GPU_TAGS)
 
     def with_attr(self, name: str, value: AttrValue) -> Target:
         """A copy of the target with one attribute set."""

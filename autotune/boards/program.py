@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--gpu", type=int, default=None, help="serve this NVIDIA GPU, as the driver counts them"
     )
+    parser.add_argument(
+        "--opencl", type=int, default=None, help="serve this OpenCL device, as clinfo counts them"
+    )
     parser.add_argument("--memory-mib", type=int, default=None, help="of a session; default: half of all")
     return parser
 
@@ -115,7 +118,12 @@ def main(arguments: list[str]) -> None:
         entrance, route = _entrance(entrances, listen, options)
         libraries = session.load_runtime()
         # Timings on a GPU are the GPU's, whichever machine it is in.
-        facts = _cpu_facts(processor, allowance, threads) if options.gpu is None else session.ask_for_gpu()
+        if options.opencl is not None:
+            facts = session.ask_for_opencl(options.opencl)
+        elif options.gpu is not None:
+            facts = session.ask_for_gpu()
+        else:
+            facts = _cpu_facts(processor, allowance, threads)
         served = server.BoardServer(
             connection.Rpc(tracker.parse_address(options.tracker), options.key, route),
             entrance,

@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,8 @@ from pathlib import Path
 import tvm_ffi
 
 from autotune.boards.session_functions import SessionFunctions
-from autotune.devices.gpu_facts import Facts, gpu_facts
+from autotune.devices.gpu_facts import Facts, gpu_facts, opencl_facts
+from autotune.devices.opencl.runtime import load_opencl
 from autotune.workers.child import die_with_parent
 
 _RUNTIME = ("libtvm_runtime.so", "libtvm_runtime_extra.so")
@@ -44,16 +46,36 @@ def load_runtime() -> list[ctypes.CDLL]:
 
 
 def ask_for_gpu() -> Facts:
-    """Facts of the first GPU that this process may use. Raises OSError where there is none.
+    """Facts of the first NVIDIA GPU that this process may use. Raises OSError where there is none."""
+    facts = _asked_apart(lambda: gpu_facts(0))
+    if facts is None:
+        raise OSError(
+            "expected an NVIDIA GPU, its driver and CUDA's runtime library, found none; see nvidia-smi"
+        )
+    return facts
 
-    Asked in a child, because a process that has used a GPU cannot have children that do.
+
+def ask_for_opencl(index: int) -> Facts:
+    """Facts of an OpenCL device, which is the only one of this process and its sessions from then on.
+
+    Raises OSError where there is none, and AutotuneError where TVM's OpenCL runtime cannot be compiled.
     """
+    load_opencl()
+    tvm_ffi.get_global_func("autotune.opencl.show_only")(index)
+    facts = _asked_apart(lambda: opencl_facts(0))
+    if facts is None:
+        raise OSError(f"expected an OpenCL device number {index}, found none; see clinfo")
+    return facts
+
+
+def _asked_apart(ask: Callable[[], Facts | None]) -> Facts | None:
+    """The answer of a child process, because a process that has used a GPU cannot have children that do."""
     answer, asked = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(answer)
-            os.write(asked, json.dumps(gpu_facts(0)).encode())
+            os.write(asked, json.dumps(ask()).encode())
         finally:
             os._exit(0)
     os.close(asked)
@@ -61,10 +83,6 @@ def ask_for_gpu() -> Facts:
         text = pipe.read()
     os.waitpid(child, 0)
     facts: Facts | None = json.loads(text or "null")
-    if facts is None:
-        raise OSError(
-            "expected an NVIDIA GPU, its driver and CUDA's runtime library, found none; see nvidia-smi"
-        )
     return facts
 
 

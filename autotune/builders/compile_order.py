@@ -18,7 +18,7 @@ from search_spaces.tensor_ir.modules import TensorSpec, dump, load, signature
 
 @dataclass(frozen=True, slots=True)
 class CompileOrder:
-    """A scheduled module as text. outputs: the number of trailing parameters that are written; linker: for CPUs."""
+    """A scheduled module as text. outputs: the number of trailing parameters that are written; linker: of the host."""
 
     module: str
     outputs: int
@@ -28,7 +28,7 @@ class CompileOrder:
     def call(self, library: Path) -> Call:
         """The call of a worker process that writes the library."""
         if self.target.is_gpu:
-            return Call(compile_gpu_kernel, (self.module, self.target, library))
+            return Call(compile_gpu_kernel, (self.module, self.target, library, self.linker))
         return Call(compile_kernel, (self.module, self.outputs, self.target, library, self.linker))
 
 

@@ -1,7 +1,8 @@
-"""Compilation of a scheduled TIR function for an NVIDIA GPU, on machines that may not have one (imports TVM).
+"""Compilation of a scheduled TIR function for a GPU, on machines that may not have one (imports TVM).
 
-Runs in a worker process whose environment has TVM keep the GPU's part as source, with a driver or without. The CUDA
-compiler is called here, once: a candidate counts as built when there is machine code, and that code is run.
+Runs in a worker process whose environment has TVM keep an NVIDIA GPU's part as source, with a driver or without. The
+CUDA compiler is called here, once: a candidate counts as built when there is machine code, and that code is run.
+OpenCL C and WebGPU's language travel as source and are compiled by the device's own driver.
 """
 
 from __future__ import annotations
@@ -13,26 +14,36 @@ from tvm.s_tir import dlight
 
 from autotune.builders.artifact import Compiled
 from autotune.builders.cuda_compiler import find_cuda_compiler
+from autotune.builders.rocm_libraries import use_rocm_libraries
 from search_spaces.target import Target
-from search_spaces.tensor_ir.modules import load, tvm_target
+from search_spaces.tensor_ir.modules import load, tvm_target, with_host
 
 #: Environment variables of the worker process.
 KEEP_SOURCE = {"TVM_COMPILE_FORCE_FALLBACK": "1"}
+_CUDA, _ROCM = "cuda", "rocm"
 
 
-def compile_gpu_kernel(module: str, target: Target, library: Path) -> Compiled:
-    """Compiles a module's text: the host's part into the library, the GPU's into machine code.
+def compile_gpu_kernel(module: str, target: Target, library: Path, linker: str) -> Compiled:
+    """Compiles a module's text: the host's part into the library, the GPU's into machine code or source.
 
-    target: of kind cuda, or a tag such as nvidia/nvidia-a100. An unscheduled function gets TVM's fallback schedule
-    for GPUs, so that it can run at all. Raises TVM's own exceptions for a candidate that does not compile, and
-    RuntimeError with the output of the CUDA compiler.
+    target: a GPU's kind, or a tag such as nvidia/nvidia-a100; linker: a C compiler driver for the host. An unscheduled
+    function gets TVM's fallback schedule for GPUs, so that it can run at all. Raises TVM's own exceptions for a
+    candidate that does not compile, and RuntimeError with the output of the CUDA compiler.
     """
     compiled_for = tvm_target(target)
+    kind = str(compiled_for.kind.name)
+    if kind == _ROCM:
+        use_rocm_libraries(str(compiled_for.attrs["mcpu"]))
     with compiled_for:
         scheduled = dlight.ApplyDefaultSchedule(dlight.gpu.Fallback())(load(module))
-        built = tvm.tirx.build(scheduled, target=tvm.target.Target(compiled_for, host="llvm"))
+        built = tvm.tirx.build(scheduled, target=with_host(target))
     if len(built.imports) != 1:
         raise RuntimeError(f"expected code for the GPU in one module, found {len(built.imports)}")
-    code = find_cuda_compiler().compile(built.imports[0].inspect_source(), str(compiled_for.attrs["arch"]))
-    built.export_library(str(library))
-    return Compiled((), code.resources, code.cubin)
+    compiled = Compiled()
+    if kind == _CUDA:
+        code = find_cuda_compiler().compile(
+            built.imports[0].inspect_source(), str(compiled_for.attrs["arch"])
+        )
+        compiled = Compiled((), code.resources, code.cubin)
+    built.export_library(str(library), fcompile=tvm.support.cc.cross_compiler(linker))
+    return compiled

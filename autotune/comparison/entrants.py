@@ -56,10 +56,14 @@ def enter(name: str, subject: Subject, device: Device, log: str | None, folder: 
     """Prepares an engine; a build goes into the folder. Raises StorageError where that cannot be written, or the log
     cannot be read: everything else that is wrong is the entrant's reason."""
     try:
-        if device.target.is_gpu:
-            raise Misuse(f"whole models are compared on processors, and {device.name} is a GPU", code="AT708")
+        if device.target.is_gpu and not device.is_here:
+            raise Misuse(
+                f"whole models run on GPUs of this machine, and {device.name} is another's", code="AT708"
+            )
         if name in _OURS:
             return _built(name, subject, device, log if name == AUTOTUNE else None, folder)
+        if device.target.is_gpu:
+            raise Misuse(f"{name} runs on processors here, and {device.name} is a GPU", code="AT708")
         if not device.is_here:
             raise Misuse(
                 f"{name} runs on this machine, and {device.name} is another; builds by autotune run there",
@@ -82,4 +86,6 @@ def _built(name: str, subject: Subject, device: Device, log: str | None, folder:
         subject.path, subject.shapes, device.target, device.fingerprint, log, library, linker
     )
     result = build_apart(request)
-    return Entrant(name, SavedModel(library, name, device.threads), library.stat().st_size, result)
+    return Entrant(
+        name, SavedModel(library, name, device.threads, device.tvm_name), library.stat().st_size, result
+    )

@@ -11,6 +11,7 @@ from autotune.deployment.model_runner import SEED
 from autotune.deployment.reference import find_referee, reference_for
 from autotune.deployment.samples import Sample
 from autotune.deployment.side_by_side import TimingSettings, TrialRun, trial_run
+from autotune.devices.device import Device
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.model import Model
 from search_spaces.errors import AutotuneError, StorageError
@@ -25,14 +26,18 @@ class CheckedRun:
 
 
 def checked_run(
-    network: Model | DynamicModel, saved: Path, threads: int, samples: tuple[Sample, ...] = ()
+    network: Model | DynamicModel, saved: Path, device: Device, samples: tuple[Sample, ...] = ()
 ) -> CheckedRun:
     """Runs a saved build on draws of inputs from `SEED` on, and on samples, and times it.
 
+    device: of this machine.
+
     Raises AutotuneError where its outputs are not those of the model's reference.
     """
+    threads = device.threads
     settings = TimingSettings(network.inputs, threads, rounds=5, seed=SEED)
-    trial = trial_run(SavedModel(saved.absolute(), threads=threads), settings, samples=samples)
+    engine = SavedModel(saved.absolute(), threads=threads, device=device.tvm_name)
+    trial = trial_run(engine, settings, samples=samples)
     try:
         reference = reference_for(network.path, network.shapes, threads)
         referee = find_referee(reference, network.inputs, SEED, samples=samples)

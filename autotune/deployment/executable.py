@@ -15,6 +15,7 @@ from autotune.deployment.kernel_pool import CallPlace, threads_within_quota
 from autotune.deployment.library import Array, Library, as_returned
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
 from autotune.deployment.virtual_machine import virtual_machine
+from autotune.devices.opencl.runtime import load_opencl
 from autotune.models.input_spec import InputSpec
 from autotune.models.shape_plan import MAIN, ShapePlan
 from search_spaces.errors import Misuse, last_line
@@ -56,9 +57,12 @@ def load(
 
     threads: for kernels, at most as many as this process has processors; by default what the model was tuned for,
              as far as a CPU quota pays for them.
+    device:  TVM's name of it, as in "cuda:0" or "opencl:0"; inputs and outputs of a call are copied there and back.
     place:   of the calls; in the calling thread they are faster, but forked children cannot end in order.
     The library is machine code: load only what you trust. Raises Misuse where it is not such a library.
     """
+    if device.startswith("opencl"):
+        load_opencl()
     module, found = _read(Path(path))
     wanted = threads or (threads_within_quota(found.threads) if found.threads else None)
     library = Library(module, device, wanted if device == "cpu" else None, place)
@@ -110,12 +114,13 @@ def _text(machine: tvm_ffi.Module, name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """A saved model as an engine that a worker process opens (`autotune.deployment.engine`); threads: see `load`."""
+    """A saved model as an engine that a worker process opens (`autotune.deployment.engine`); see `load`."""
 
     path: Path
     name: str = "autotune"
     threads: int | None = None
+    device: str = "cpu"
 
     def open(self) -> Executable | DynamicExecutable:
         """The model, loaded into this process."""
-        return load(self.path, threads=self.threads, place=CallPlace.CALLING_THREAD)
+        return load(self.path, self.device, self.threads, CallPlace.CALLING_THREAD)

@@ -34,6 +34,16 @@ class Cuda:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenCl:
+    """An OpenCL device of this machine; index: among the devices of all platforms, in the order of OpenCL's loader."""
+
+    index: int
+
+    def __str__(self) -> str:
+        return f"opencl:{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
 class Rpc:
     """The boards under a key at an RPC tracker, and the route to both."""
 
@@ -72,7 +82,9 @@ class Clustered:
         return f"local?{self.options}" if self.options else "local"
 
 
-Connection = Local | Cuda | Rpc | Clustered
+Connection = Local | Cuda | OpenCl | Rpc | Clustered
+
+_NUMBERED: dict[str, type[Cuda | OpenCl]] = {"cuda": Cuda, "opencl": OpenCl}
 
 
 def split_url(url: str) -> SplitResult:
@@ -95,11 +107,11 @@ def parse_connection(url: str) -> Connection:
         return _parse_boards(url, parts)
     # Where a number alone follows the colon, urlsplit finds no scheme.
     scheme, _, number = (f"{parts.scheme}:{parts.path}" if parts.scheme else parts.path).partition(":")
-    if scheme != "cuda":
+    if scheme not in _NUMBERED:
         return Local()
     if not re.fullmatch("[0-9]{1,4}", number):
-        raise Misuse(f"expected the number of a GPU, as in 'cuda:0', found {url!r}", code="AT401")
-    return Cuda(int(number))
+        raise Misuse(f"expected the number of a device, as in '{scheme}:0', found {url!r}", code="AT401")
+    return _NUMBERED[scheme](int(number))
 
 
 def distinct_name(name: str, connection: str) -> str:

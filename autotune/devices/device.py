@@ -13,12 +13,14 @@ from autotune.devices.connection import (
     Clustered,
     Connection,
     Cuda,
+    OpenCl,
     Rpc,
     parse_connection,
     split_url,
 )
-from autotune.devices.gpu_facts import gpu_facts
+from autotune.devices.gpu_facts import Facts, gpu_facts, opencl_facts
 from autotune.devices.host import cpu_facts, cpu_target
+from autotune.devices.opencl.runtime import load_opencl
 from autotune.devices.processor import cpu_model
 from autotune.devices.rpc_tracker import registered_boards
 from autotune.machine.allowance import read_allowance
@@ -27,10 +29,10 @@ from search_spaces.target import Target
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
 
 _KNOWN = (
-    "'local', 'local?threads=N', 'cuda:0?target=nvidia/nvidia-a100', 'rpc://host:port/key?target=llvm -mtriple=…', "
-    "'rpcs://…&identity=FOLDER' or 'ssh://user@host/key?target=…'"
+    "'local', 'local?threads=N', 'cuda:0?target=nvidia/nvidia-a100', 'opencl:0', "
+    "'rpc://host:port/key?target=llvm -mtriple=…', 'rpcs://…&identity=FOLDER' or 'ssh://user@host/key?target=…'"
 )
-_LATER = ("rocm", "opencl", "vulkan", "metal")
+_LATER = ("rocm", "vulkan", "metal", "webgpu")
 _RPC_OPTIONS = ("target", "linker")
 _ROUTE_OPTIONS: dict[str, tuple[str, ...]] = {
     "rpc": (),
@@ -66,6 +68,11 @@ class Device:
     def is_here(self) -> bool:
         """Whether it is a part of this machine, so that what is built for it runs here."""
         return not isinstance(self.via, Rpc | Clustered)
+
+    @property
+    def tvm_name(self) -> str:
+        """TVM's name of the device in the machine that it is a part of, as in "cpu" or "cuda:0"."""
+        return str(self.via) if isinstance(self.via, Cuda | OpenCl) else "cpu"
 
     @property
     def via(self) -> Connection:
@@ -114,6 +121,8 @@ def parse_device(url: str) -> Device:
         )
     if scheme == "cuda":
         return _parse_cuda(url, parts)
+    if scheme == "opencl":
+        return _parse_opencl(url, parts)
     if scheme in BOARD_SCHEMES:
         return _parse_rpc(url, parts)
     if parts.scheme or parts.netloc or parts.fragment or parts.path != "local":
@@ -197,6 +206,46 @@ def cuda_device(index: int, target: Target) -> Device:
             code="AT407",
         )
     return Device(str(via), target, str(via), DeviceFingerprint(str(facts["gpu_name"]), facts))
+
+
+def opencl_device(index: int, target: Target | None = None) -> Device:
+    """An OpenCL device of this machine; target: by default with the limits that the device reports.
+
+    Raises AutotuneError where there is no such device, or TVM's OpenCL runtime cannot be compiled.
+    """
+    load_opencl()
+    via, facts = OpenCl(index), opencl_facts(index)
+    if facts is None:
+        raise AutotuneError(
+            f"expected an OpenCL device number {index}, found none; install the driver of the GPU, or "
+            "pocl-opencl-icd for the processor, and see what clinfo says",
+            code="AT771",
+        )
+    fingerprint = DeviceFingerprint(str(facts["gpu_name"]), facts)
+    return Device(str(via), target or _opencl_target(facts), str(via), fingerprint)
+
+
+def _opencl_target(facts: Facts) -> Target:
+    threads = int(facts["max_work_group_size"])
+    limits = {
+        "max_num_threads": threads,
+        "max_threads_per_block": threads,
+        "max_shared_memory_per_block": int(facts["local_memory_bytes"]),
+    }
+    return Target("opencl", tuple(limits.items()))
+
+
+def _parse_opencl(url: str, parts: SplitResult) -> Device:
+    options = parse_qs(parts.query, keep_blank_values=True)
+    if set(options) - {"target"} or (parts.query and not options):
+        raise Misuse(
+            "an OpenCL device has one option, target, as in 'opencl:0?target=opencl -device=mali "
+            f"-max_threads_per_block=256'; found {url!r}",
+            code="AT401",
+        )
+    via = parse_connection(url)
+    assert isinstance(via, OpenCl)
+    return opencl_device(via.index, Target.parse(options["target"][-1]) if options else None)
 
 
 def _parse_cuda(url: str, parts: SplitResult) -> Device:

@@ -94,7 +94,10 @@ class ModelBuilds:
             coverage = self._build(build)
             place = self._open_runner(device)
             taken = place.measure(
-                SavedModel(library.absolute(), "before", device.threads), found.inputs, 1, _ROUND_SECS
+                SavedModel(library.absolute(), "before", device.threads, device.tvm_name),
+                found.inputs,
+                1,
+                _ROUND_SECS,
             )
             first_secs, secs = taken.secs, time.monotonic() - started
         self._referees[_key(request)] = found.referee
@@ -125,7 +128,7 @@ class ModelBuilds:
         coverage = self._build(self._request(request, device, new))
         referee, specs = self._referee(request), read_inputs(request.path, request.largest_shapes)
         builds = [
-            SavedModel(one.absolute(), name, device.threads)
+            SavedModel(one.absolute(), name, device.threads, device.tvm_name)
             for one, name in ((new, "after"), (old, "before"))
         ]
         slow = (status.first_secs or 0.0) > _SLOW_SECS or spare_secs() < turns * _TURN_SECS

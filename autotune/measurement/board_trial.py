@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from autotune.measurement.kernel_trial import TrialOptions, try_kernel
 from autotune.transport.bridge import BridgeRequest
 from autotune.transport.signature import REFUSED
 from autotune.workers.remote_end import find_session_end
+from search_spaces.tensor_ir.modules import tvm_target
 from tuning_logs.records.measurement import Failure, Timing
 
 _CONNECT_SECS = 5.0
@@ -60,22 +61,25 @@ class Session:
     connection: Any
     upload: Upload
     _reference: BoardReference | None = None
+    _gpu_inputs: dict[str, DeviceInputs] = field(default_factory=dict)
 
     @cached_property
     def inputs(self) -> DeviceInputs:
         """The inputs of kernels for the board's processor."""
         return DeviceInputs(BoardMemory(self.connection))
 
-    @cached_property
-    def gpu_inputs(self) -> DeviceInputs:
-        """The inputs of kernels for its GPU, the first that the board's server sees."""
-        return DeviceInputs(GpuMemory(self.connection.cuda(0)))
+    def gpu_inputs(self, kind: str) -> DeviceInputs:
+        """The inputs of kernels for its GPU, the first that the board's server sees; kind: TVM's."""
+        if kind not in self._gpu_inputs:
+            self._gpu_inputs[kind] = DeviceInputs(GpuMemory(self.connection.device(kind, 0)))
+        return self._gpu_inputs[kind]
 
     def open_kernel(self, artifact: Artifact, signs: Signs) -> DeviceKernel:
         """Uploads an artifact's library and loads it on the board."""
         if artifact.cubin is not None:
             self.upload.use_gpu_code(artifact.cubin)
-        inputs = self.inputs if artifact.cubin is None else self.gpu_inputs
+        target = artifact.task.target
+        inputs = self.gpu_inputs(str(tvm_target(target).kind.name)) if target.is_gpu else self.inputs
         return DeviceKernel(self.load_library(artifact.library), inputs, artifact, signs)
 
     def load_library(self, library: Path) -> Any:

@@ -162,7 +162,7 @@ def _checked(library: Path, request: PackageRequest, folder: Path) -> CheckedRun
         device = local_device()
         built = compile(model, device.target, TuningLog.in_memory(), device.fingerprint)
         library = built.save(folder / "here.so")
-    return checked_run(model, library, device.threads, request.samples)
+    return checked_run(model, library, device, request.samples)
 
 
 def _metadata(

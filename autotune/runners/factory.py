@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from autotune.builders.local_builder import LocalBuilder
-from autotune.devices.connection import Clustered, Cuda, Local, Rpc
+from autotune.devices.connection import Clustered, Cuda, Local, OpenCl, Rpc
 from autotune.devices.device import Device
 from autotune.measurement.stopwatch import Stopwatch
-from autotune.runners.gpu_runner import CORES, flushing, gpu_runner
+from autotune.runners.gpu_runner import CORES, flushing, gpu_runner, opencl_runner
 from autotune.runners.local_runner import LocalRunner
 from autotune.runners.rpc_runner import BoardOptions, RpcRunner
 from autotune.runners.runner import Runner
@@ -51,6 +51,8 @@ def open_runner(
             return _checked(device, RpcRunner(boards, options, stopwatch))
         case Cuda(index):
             return gpu_runner(device, index, stopwatch, server=server)
+        case OpenCl(index):
+            return opencl_runner(device, index, stopwatch, server=server)
         case Local():
             return LocalRunner(device, stopwatch, server=server)
         case Clustered():

@@ -1,11 +1,11 @@
-"""A runner for an NVIDIA GPU of this machine: caches are emptied before each timed call."""
+"""Runners for GPUs of this machine, of NVIDIA or behind OpenCL: caches are emptied before each timed call."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from autotune.devices.device import Device
-from autotune.measurement.gpu_kernel import try_on_gpu
+from autotune.measurement.gpu_kernel import OpenClTrial, try_on_gpu
 from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.local_runner import KernelProgram, LocalRunner
 from autotune.runners.runner import TrialLimits
@@ -42,3 +42,20 @@ def gpu_runner(
     }
     program = KernelProgram(try_on_gpu, environment, CORES)
     return LocalRunner(device, flushing(stopwatch), limits, program, server)
+
+
+def opencl_runner(
+    device: Device,
+    index: int,
+    stopwatch: Stopwatch | None = None,
+    limits: TrialLimits = _LIMITS,
+    server: ForkServer | None = None,
+) -> LocalRunner:
+    """A runner for an OpenCL device, by its number among those of all platforms.
+
+    A processor is timed with its caches filled, as it is without OpenCL.
+    """
+    is_processor = device.fingerprint.facts.get("device_type") == "cpu"
+    program = KernelProgram(OpenClTrial(index), kernel_threads(device.threads), CORES)
+    chosen = (stopwatch or Stopwatch()) if is_processor else flushing(stopwatch)
+    return LocalRunner(device, chosen, limits, program, server)

@@ -19,9 +19,13 @@ from search_spaces.tensor_ir.vector_unit import vector_unit
 
 # Target kinds with rules that need no tensor intrinsics: importing those takes 20 s.
 _CPU = "llvm"
-_RULES = {_CPU: "llvm", "cuda": "cuda"}
+_WEBGPU, _VULKAN = "webgpu", "vulkan"
+_GPUS = ("cuda", "opencl", "metal", "rocm")
+# The rules for NVIDIA's GPUs ask for what all kinds have: groups of threads, and memory that they share.
+_RULES = {_CPU: "llvm", **dict.fromkeys(_GPUS, "cuda")}
 # The attributes that the rules of a kind divide loops by.
-_NEEDED = {_CPU: ("num-cores",), "cuda": ("max_threads_per_block", "max_shared_memory_per_block")}
+_SHARED = "max_shared_memory_per_block"
+_NEEDED = {_CPU: ("num-cores",), **dict.fromkeys(_GPUS, ("max_threads_per_block", _SHARED))}
 
 # TVM marks pooling with rules that no target defines, and warns of it on stderr for every task.
 _UNDEFINED_RULES = ("pool_max", "pool_avg", "adaptive_pool_max", "adaptive_pool_avg")
@@ -46,6 +50,12 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
     Raises Misuse for a target kind without rules, and for a target without the attributes that they need.
     """
     kind = str(target.kind.name)
+    if kind == _VULKAN:
+        raise Misuse(
+            "expected a kind of GPU that TVM's package generates code for, found 'vulkan'; take 'opencl' for the "
+            "same device",
+            code="AT772",
+        )
     if kind not in _RULES:
         raise Misuse(
             f"expected a target of kind {' or '.join(_RULES)}, found {kind!r}: there are no rules for it",
@@ -72,6 +82,19 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
     named = [(f"sketch-{number}", trace) for number, trace in enumerate(sketches)]
     named += [(f"uneven-{number}", trace) for number, trace in enumerate(uneven)]
     return DesignSpace(dict(named), tuple(generator.postprocs))
+
+
+def scheduling_target(target: tvm.target.Target) -> tvm.target.Target:
+    """The target that schedules are made for: the rules ask WebGPU's for a limit that TVM does not let it have."""
+    if str(target.kind.name) != _WEBGPU:
+        return target
+    threads = int(target.attrs["max_num_threads"])
+    limits = {
+        "max_threads_per_block": threads,
+        "max_num_threads": threads,
+        _SHARED: int(target.attrs[_SHARED]),
+    }
+    return tvm.target.Target({"kind": "opencl", **limits})
 
 
 def _check_attributes(target: tvm.target.Target, kind: str) -> None:

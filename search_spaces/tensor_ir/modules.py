@@ -30,6 +30,8 @@ from search_spaces.tensor_ir.vector_math import register_vector_math  # noqa: E4
 register_vector_math()
 
 _PREFIX = "zlib64:"
+# The attribute of a GPU's target that names the triple of its host.
+_HOST = "host"
 _ARRAY, _FLOAT = "ffi.Array", "ir.FloatImm"
 # Fields of numbers, which are no references, and those that TVM leaves empty.
 _PLAIN = frozenset(
@@ -174,8 +176,13 @@ def _item_bytes(dtype: str) -> int:
 
 @lru_cache(maxsize=64)
 def tvm_target(target: Target) -> tvm.target.Target:
-    """TVM's own object for a target. Raises Misuse where TVM does not know its kind, tag or attributes."""
-    config = {name: list(value) if isinstance(value, tuple) else value for name, value in target.attrs}
+    """TVM's own object for a target, without its host. Raises Misuse where TVM does not know its kind, tag or
+    attributes."""
+    config = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in target.attrs
+        if name != _HOST
+    }
     try:
         if "/" in target.kind:
             return tvm.target.Target({"tag": target.kind, **config})
@@ -185,6 +192,13 @@ def tvm_target(target: Target) -> tvm.target.Target:
             f"expected a target that TVM knows, found {str(target)!r}: {last_line(error)}",
             code="AT411",
         ) from error
+
+
+def with_host(target: Target) -> tvm.target.Target:
+    """A GPU's target with that of the processor beside it: this machine's, or of the triple that -host names."""
+    triple = target.attr(_HOST)
+    host = {"kind": "llvm", **({} if triple is None else {"mtriple": str(triple)})}
+    return tvm.target.Target(tvm_target(target), host=host)
 
 
 def is_cpu(target: Target) -> bool:

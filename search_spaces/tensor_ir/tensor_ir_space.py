@@ -15,7 +15,7 @@ from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.default_schedule import scheduled_by_default
-from search_spaces.tensor_ir.design_space import design_space
+from search_spaces.tensor_ir.design_space import design_space, scheduling_target
 from search_spaces.tensor_ir.register_blocking import RegisterBlocking
 from search_spaces.tensor_ir.sketch import Sketch, read_sketches, stored_sketch
 from search_spaces.tensor_ir.vector_unit import vector_unit
@@ -43,7 +43,7 @@ class TensorIRSpace:
         """
         self._task = task
         self._module = modules.normalize(modules.load(task.workload.module))
-        self._target = modules.tvm_target(task.target)
+        self._target = scheduling_target(modules.tvm_target(task.target))
         found = design_space(self._module, self._target)
         self._postprocs = found.postprocs
         self._sketches = {sketch.name: sketch for sketch in read_sketches(self._module, found.sketches)}

@@ -86,7 +86,7 @@ def build(
     saved = built.save(output, linker)
     if max_mb is not None and saved.stat().st_size > max_mb * 1e6:
         warn(f"{saved} takes {saved.stat().st_size / 1e6:.1f} MB, more than was estimated; lower --max-mb")
-    latency = _latency(network, saved, where, given) if where.is_here and not where.target.is_gpu else None
+    latency = _latency(network, saved, where, given) if where.is_here else None
     warn_of_gaps(built.coverage, built.runtime_packs)
     if json:
         print_json(
@@ -114,7 +114,7 @@ def _latency(
     network: Model | DynamicModel, saved: Path, where: Device, samples: tuple[Sample, ...]
 ) -> EngineLatency:
     """The latency of a saved build. Raises AutotuneError where its outputs are not those of the model's reference."""
-    checked = checked_run(network, saved, where.threads, samples)
+    checked = checked_run(network, saved, where, samples)
     for notice in checked.notices:
         warn(notice)
     return checked.trial.latency

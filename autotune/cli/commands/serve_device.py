@@ -36,6 +36,10 @@ def serve_device(
     gpu: Annotated[
         int | None, typer.Option("--gpu", min=0, max=4096, help="Serve this NVIDIA GPU instead.")
     ] = None,
+    opencl: Annotated[
+        int | None,
+        typer.Option("--opencl", min=0, max=4096, help="Serve this OpenCL device instead, as clinfo counts."),
+    ] = None,
     memory_mib: Annotated[
         int | None,
         typer.Option(
@@ -57,5 +61,6 @@ def serve_device(
     options += ["--threads", str(threads)] if threads else []
     options += ["--memory-mib", str(memory_mib)] if memory_mib else []
     options += [] if gpu is None else ["--gpu", str(gpu)]
+    options += [] if opencl is None else ["--opencl", str(opencl)]
     # TVM's runtime reads its settings when it loads, so the server is a program that starts without it.
     os.execv(sys.executable, [sys.executable, "-P", program.__file__, *options])

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from ctypes.util import find_library
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +29,7 @@ from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
+from search_spaces.decision import Decision
 from search_spaces.errors import AutotuneError, IllegalSchedule, Misuse
 from search_spaces.space import Candidate
 from search_spaces.target import Target
@@ -46,8 +46,7 @@ needs_nvcc = pytest.mark.skipif(
     shutil.which("nvcc") is None, reason="not run without nvcc (the CUDA toolkit)"
 )
 needs_pocl = pytest.mark.skipif(
-    find_spec("pyopencl") is None or find_library("OpenCL") is None,
-    reason="not run without pyopencl and PoCL (pip install pyopencl; apt-get install pocl-opencl-icd)",
+    find_library("OpenCL") is None, reason="not run without OpenCL (apt-get install pocl-opencl-icd)"
 )
 
 
@@ -62,12 +61,17 @@ def space_of(gpu: str) -> TensorIRSpace:
     return TensorIRSpace(TuningTask(modules.workload(func, "matmul"), Target(gpu)))
 
 
+def is_long(decision: Decision) -> bool:
+    """Whether it unrolls loops, which PoCL's compiler takes many seconds for."""
+    return decision.name.startswith("unroll")
+
+
 def legal_candidates(space: TensorIRSpace, count: int) -> list[Candidate]:
     rng = random.Random(0)
     found: list[Candidate] = []
     while len(found) < count:
         try:
-            candidate = space.apply(lambda decision: rng.randrange(len(decision.choices)))
+            candidate = space.apply(lambda one: 0 if is_long(one) else rng.randrange(len(one.choices)))
         except IllegalSchedule:
             continue
         if candidate.config != space.default:

@@ -56,6 +56,7 @@ from autotune.devices import device as devices
 from autotune.devices import roofline_measurement
 from autotune.devices.connection import Rpc
 from autotune.devices.device_file import find_device
+from autotune.devices.opencl import runtime as opencl_runtime
 from autotune.devices.rpc_tracker import Address, registered_boards
 from autotune.jobs import folder_lock
 from autotune.jobs.durations import parse_secs
@@ -113,6 +114,7 @@ from search_spaces import AutotuneError, Config, Target, ToySpace
 from search_spaces.fork_lock import ForkLock
 from search_spaces.tabular_space import TabularSpace
 from search_spaces.tensor_ir import modules, tvm_version
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import Failure, FailureKind, Timing, TuningLog, read_log
 from tuning_logs.exchange.metaschedule_import import import_metaschedule
 from tuning_logs.file.merging import merge
@@ -448,6 +450,25 @@ def _(case: Case) -> None:
 def _(case: Case) -> None:
     case.patch.setattr(devices, "gpu_facts", lambda _index: None)
     devices.cuda_device(7, Target("cuda"))
+
+
+@raises("AT770")
+def _(case: Case) -> None:
+    case.patch.setenv("HOME", str(case.folder))
+    case.patch.setenv("PATH", str(case.folder))
+    opencl_runtime.load_opencl.__wrapped__()
+
+
+@raises("AT771")
+def _(case: Case) -> None:
+    case.patch.setattr(devices, "load_opencl", lambda: None)
+    case.patch.setattr(devices, "opencl_facts", lambda _index: None)
+    devices.opencl_device(99)
+
+
+@raises("AT772")
+def _(case: Case) -> None:
+    TensorIRSpace(operator_task("matmul:8,8,8", Target("vulkan")))
 
 
 @raises("AT408")

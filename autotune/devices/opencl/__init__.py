@@ -1,0 +1,1 @@
+"""OpenCL for TVM packages that were built without it."""

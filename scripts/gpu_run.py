@@ -1,0 +1,280 @@
+"""Runs GPU tests and benchmarks on a machine that is had for minutes: offline, most important first, each once.
+
+Where there is a registry: fetch wheels for the machine's Python, and cut them into parts that travel one by one.
+
+    python scripts/gpu_run.py fetch out/wheels --python 3.12 --without numpy scipy pandas matplotlib onnxruntime
+    python scripts/gpu_run.py cut out/wheels out/parts --mib 40
+
+On the machine with the GPU: gather the parts, one a call, then run; a call that ends early is called again.
+
+    python scripts/gpu_run.py gather out/parts/0 /tmp/wheels
+    python scripts/gpu_run.py run /tmp/wheels $OUT/results --secs 540
+
+Each step has a file in the results with its exit status, seconds and log; one that was done is not done again, and one
+that does not fit into the rest of the time waits for the next call. Standard library alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# What PyTorch's machine lacks; XGBoost's small build has no GPU part, which autotune does not use.
+PACKAGES = (
+    *(
+        "apache-tvm",
+        "apache-tvm-ffi",
+        "optuna",
+        "ml_dtypes",
+        "msgspec",
+        "onnx",
+        "onnxruntime",
+        "pandas",
+        "psutil",
+    ),
+    *(
+        "rich",
+        "typer",
+        "sqlalchemy",
+        "alembic",
+        "cmaes",
+        "scipy",
+        "scikit-learn",
+        "Jinja2",
+        "MarkupSafe",
+        "httpx",
+    ),
+    *("matplotlib", "psycopg", "psycopg-binary", "pytest", "hypothesis", "tornado", "hatchling", "editables"),
+)
+NAMED_OTHERWISE = {"xgboost": "xgboost-cpu"}
+PLATFORMS = (
+    "manylinux_2_28_x86_64",
+    "manylinux_2_27_x86_64",
+    "manylinux_2_17_x86_64",
+    "manylinux2014_x86_64",
+)
+_MIB = 1 << 20
+_LOG_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, the seconds that it may take, and the variables that it adds to the environment."""
+
+    name: str
+    command: tuple[str, ...]
+    limit_secs: float
+    needs_gpu: bool = True
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a step; status: done, failed, too long, or no GPU."""
+
+    name: str
+    status: str
+    returncode: int | None
+    secs: float
+
+
+def steps(tag: str, results: Path) -> list[Step]:
+    """All steps, the most important first; tag: TVM's for the GPU."""
+    python = sys.executable
+    test = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs")
+    gpu = (python, "benchmarks/gpu.py", "--target", tag, "--folder", str(results / "benchmarks"))
+    return [
+        Step("versions", (python, "-c", _VERSIONS), 60, needs_gpu=False),
+        Step("facts", ("nvidia-smi", "-q", "-d", "CLOCK,MEMORY,COMPUTE"), 30),
+        Step("cuda-tests", (*test, "tests/system/autotune/builders/test_cuda.py"), 400),
+        Step("small-kernels", (*gpu, "--only", "softmax", "layer_norm", "gelu", "--trials", "32"), 240),
+        Step("matmul-fp32", (*gpu, "--only", "matmul_fp32", "--trials", "100"), 300),
+        Step("matmul-fp16", (*gpu, "--only", "matmul_fp16", "--trials", "200"), 400),
+        Step("depthwise", (*gpu, "--only", "depthwise", "--trials", "64"), 240),
+        Step("search", (*gpu, "--only", "search", "--trials", "1000"), 500),
+        Step("kinds", (*test, "tests/system/autotune/builders/test_gpu_kinds.py"), 200, needs_gpu=False),
+    ]
+
+
+_VERSIONS = (
+    "import json, sys, tvm, optuna, xgboost, autotune; "
+    "print(json.dumps({'python': sys.version, 'tvm': tvm.__version__, 'optuna': optuna.__version__, "
+    "'xgboost': xgboost.__version__, 'gpu': bool(tvm.cuda(0).exist)}))"
+)
+
+
+def fetch(folder: Path, python: str, without: list[str]) -> None:
+    """Downloads wheels at the versions of constraints.txt, with what they need; not those that the machine has."""
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
+    pins = {_key(name): version for name, version in pins.items()}
+    wanted = [f"{name}=={pins[_key(name)]}" for name in PACKAGES if _key(name) in pins]
+    options = [
+        "--only-binary=:all:",
+        "--python-version",
+        python,
+        "--implementation",
+        "cp",
+        "-q",
+        "-d",
+        str(folder),
+    ]
+    options += [part for platform in PLATFORMS for part in ("--platform", platform)]
+    pip = [sys.executable, "-m", "pip", "download"]
+    subprocess.run([*pip, *options, "--constraint", str(ROOT / "constraints.txt"), *wanted], check=True)
+    for name, small in NAMED_OTHERWISE.items():
+        subprocess.run([*pip, *options, "--no-deps", f"{small}=={pins[name]}"], check=True)
+    for wheel in folder.glob("*.whl"):
+        if _key(wheel.name.split("-")[0]) in map(_key, without):
+            wheel.unlink()
+
+
+def cut(wheels: Path, parts: Path, mib: int) -> int:
+    """Copies the wheels into numbered folders of at most so many MiB, those that are larger in pieces."""
+    shutil.rmtree(parts, ignore_errors=True)
+    number, left = 0, mib * _MIB
+    for wheel in sorted(wheels.glob("*.whl")):
+        data = wheel.read_bytes()
+        for piece, start in enumerate(range(0, len(data), mib * _MIB)):
+            chunk = data[start : start + mib * _MIB]
+            if len(chunk) > left:
+                number, left = number + 1, mib * _MIB
+            left -= len(chunk)
+            folder = parts / str(number)
+            folder.mkdir(parents=True, exist_ok=True)
+            whole = len(data) <= mib * _MIB
+            (folder / (wheel.name if whole else f"{wheel.name}.{piece:02}")).write_bytes(chunk)
+    return number + 1
+
+
+def gather(part: Path, wheels: Path) -> None:
+    """Adds a part to a folder of wheels, and joins the pieces there that follow each other."""
+    wheels.mkdir(parents=True, exist_ok=True)
+    for file in part.iterdir():
+        shutil.copy2(file, wheels)
+    for first in wheels.glob("*.whl.00"):
+        pieces = sorted(wheels.glob(f"{first.name.removesuffix('.00')}.[0-9][0-9]"))
+        first.with_suffix("").write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+
+
+def install(wheels: Path, site: Path) -> None:
+    """Unpacks those wheels into a folder for the import path whose packages this interpreter lacks."""
+    if (site / "ready").exists():
+        return
+    present = {_key(found.name) for found in metadata.distributions()}
+    missing = [
+        str(one) for one in sorted(wheels.glob("*.whl")) if _key(one.name.split("-")[0]) not in present
+    ]
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--no-compile"]
+    subprocess.run([*pip, "--upgrade", "--target", str(site), *missing], check=True)
+    (site / "ready").touch()
+
+
+def environment(site: Path) -> dict[str, str]:
+    """The variables of steps: this tree and the folder of packages, and CUDA's runtime library, which TVM loads."""
+    nvidia = importlib.util.find_spec("nvidia")
+    places = list(nvidia.submodule_search_locations or ()) if nvidia else []
+    libraries = [f"{place}/cu13/lib" for place in places] + ["/usr/local/cuda/lib64"]
+    known = os.environ.get("LD_LIBRARY_PATH")
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(site)]),
+        "PYTHONUNBUFFERED": "1",
+        "LD_LIBRARY_PATH": os.pathsep.join([*libraries, *([known] if known else [])]),
+    }
+
+
+def _key(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def run(step: Step, results: Path, variables: dict[str, str]) -> Result:
+    """Runs a step in a process group of its own, which is ended at its limit; its output goes into a log."""
+    log, started = results / f"{step.name}.log", time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            step.command, cwd=ROOT, stdout=output, stderr=output, env=variables, start_new_session=True
+        )
+        try:
+            status = "done" if process.wait(step.limit_secs) == 0 else "failed"
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            status = "too long"
+    if log.stat().st_size > _LOG_BYTES:
+        log.write_bytes(log.read_bytes()[-_LOG_BYTES:])
+    return Result(step.name, status, process.returncode, round(time.monotonic() - started, 1))
+
+
+def run_all(wheels: Path, results: Path, secs: float, tag: str) -> list[Result]:
+    """Runs what is left to do within the time, and writes a summary; what failed is tried again in the next call."""
+    started = time.monotonic()
+    results.mkdir(parents=True, exist_ok=True)
+    site = wheels.parent / f"{wheels.name}-site"
+    install(wheels, site)
+    variables = environment(site)
+    has_gpu = shutil.which("nvidia-smi") is not None
+    found = []
+    for step in steps(tag, results):
+        file = results / f"{step.name}.json"
+        if file.exists() and json.loads(file.read_text())["status"] == "done":
+            found.append(Result(**json.loads(file.read_text())))
+            continue
+        if time.monotonic() - started + step.limit_secs > secs:
+            found.append(Result(step.name, "waits for the next call", None, 0.0))
+            continue
+        missing = step.needs_gpu and not has_gpu
+        result = Result(step.name, "no GPU", None, 0.0) if missing else run(step, results, variables)
+        file.write_text(json.dumps(asdict(result)))
+        found.append(result)
+    (results / "summary.json").write_text(json.dumps([asdict(one) for one in found], indent=2))
+    return found
+
+
+def main() -> int:
+    """0 where every step that ran was done."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("fetch")
+    one.add_argument("wheels", type=Path)
+    one.add_argument("--python", default="3.12")
+    one.add_argument("--without", nargs="*", default=[], help="packages that the machine has")
+    one = commands.add_parser("cut")
+    one.add_argument("wheels", type=Path)
+    one.add_argument("parts", type=Path)
+    one.add_argument("--mib", type=int, default=40)
+    one = commands.add_parser("gather")
+    one.add_argument("part", type=Path)
+    one.add_argument("wheels", type=Path)
+    one = commands.add_parser("run")
+    one.add_argument("wheels", type=Path)
+    one.add_argument("results", type=Path)
+    one.add_argument("--secs", type=float, default=540.0)
+    one.add_argument("--target", default="nvidia/nvidia-h100")
+    given = parser.parse_args()
+    if given.command == "fetch":
+        fetch(given.wheels, given.python, given.without)
+    elif given.command == "cut":
+        sys.stdout.write(f"{cut(given.wheels, given.parts, given.mib)} parts\n")
+    elif given.command == "gather":
+        gather(given.part, given.wheels)
+    else:
+        found = run_all(given.wheels.resolve(), given.results.resolve(), given.secs, given.target)
+        sys.stdout.write("".join(f"{each.status:24} {each.secs:7.1f} s  {each.name}\n" for each in found))
+        return int(any(each.status in ("failed", "too long") for each in found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
