@@ -95,6 +95,8 @@ class Client:
     def upload(self, path: str | Path) -> ModelDocument:
         """Uploads a model file, or a .zip of one with the files of its weights; returns the model, to be examined."""
         path = Path(path)
+        if path.exists() and not path.is_file():
+            raise Misuse(f"expected a model file at {path}, found no regular file", code="AT101")
         try:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
