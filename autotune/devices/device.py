@@ -113,10 +113,10 @@ def parse_device(url: str) -> Device:
         raise Misuse(
             f"{scheme!r} devices cannot be measured on yet; expected {_KNOWN}, found {url!r}", code="AT401"
         )
-    if isinstance(via := parse_connection(url), Clustered):
+    if scheme == "ray":
         raise AutotuneError(
-            f"expected workers that reach {str(via)!r}, a device of a cluster; found none: add --workers "
-            'ray://host:10001, or workers = "ray://host:10001" to the job file',
+            f"expected workers that reach {str(parse_connection(url))!r}, a device of a cluster; found none: add "
+            '--workers ray://host:10001, or workers = "ray://host:10001" to the job file',
             code="AT751",
         )
     if scheme == "cuda":

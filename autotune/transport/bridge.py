@@ -105,11 +105,12 @@ def _open(request: BridgeRequest) -> socket.socket | SecureStream:
     [magic] = struct.unpack("<i", _receive(stream, 4))
     if magic != _MAGIC:
         raise AutotuneError(
-            f"expected the board at {request.host}:{request.port} to give a session, found refusal"
+            f"expected the board at {request.host}:{request.port} to give a session, found refusal",
+            code="AT764",
         )
     [size] = struct.unpack("<i", _receive(stream, 4))
     if not 0 <= size <= _MOST_NAME_BYTES:
-        raise AutotuneError(f"expected a board's name, found one of {size} bytes")
+        raise AutotuneError(f"expected a board's name, found one of {size} bytes", code="AT764")
     _receive(stream, size)
     return opened
 

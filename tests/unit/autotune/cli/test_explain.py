@@ -92,7 +92,8 @@ def test_an_error_is_printed_with_its_code_and_where_to_read_more(
         ),
         (
             FileNotFoundError("No usable temporary directory found"),
-            "expected the system to do as asked, found: No usable temporary directory found",
+            "expected the system to do as asked, found: No usable temporary directory found; "
+            "name a folder that can be written to with the variable TMPDIR",
         ),
         (
             MemoryError(),
