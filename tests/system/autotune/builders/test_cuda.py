@@ -198,6 +198,7 @@ def test_a_job_on_a_board_with_a_gpu(tmp_path: Path) -> None:
         boards.close()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(tvm.cuda(0).exist, reason="a real GPU is here")
 def test_on_an_emulated_gpu_both_jobs_run(tmp_path: Path) -> None:
     # Processors of this generation copy to shared memory by instructions that a C++ compiler knows.
