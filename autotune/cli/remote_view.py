@@ -6,15 +6,8 @@ from autotune.cli.console import note, tell
 from autotune.cli.tables import print_table
 from autotune.jobs.durations import show_duration, show_interval, show_secs
 from autotune.jobs.table import Column, Table
-from autotune.service.documents import (
-    EngineResult,
-    JobDocument,
-    JobPage,
-    Miss,
-    ModelDocument,
-    OfferVerdict,
-    ResultDocument,
-)
+from autotune.service.documents import JobDocument, JobPage, ModelDocument
+from autotune.service.result_documents import EngineResult, Miss, OfferVerdict, ResultDocument
 
 _ENGINE_COLUMNS = (
     Column("model", 9, 20),

@@ -16,19 +16,16 @@ import msgspec
 
 from autotune.service.documents import (
     DeviceDocument,
-    HistoryEntry,
     JobDocument,
     JobOrder,
     JobPage,
     ModelDocument,
     ModelState,
-    PackageDocument,
-    PackageState,
     Problem,
     QueueState,
-    ResultDocument,
     UploadDocument,
 )
+from autotune.service.result_documents import HistoryEntry, PackageDocument, PackageState, ResultDocument
 from search_spaces.errors import AutotuneError, Misuse
 
 _PREFIX: Final = "/api/v1"

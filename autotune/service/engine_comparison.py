@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from autotune.service.documents import EngineResult, Refusal
+from autotune.service.documents import Refusal
+from autotune.service.result_documents import EngineResult
 from search_spaces.errors import AutotuneError
 from tuning_logs.atomic_file import atomically
 

@@ -10,16 +10,9 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Row, case, select
 
-from autotune.service.documents import (
-    HistoryEntry,
-    JobDocument,
-    JobOrder,
-    JobPage,
-    QueueState,
-    utc_text,
-    utc_text_or_none,
-)
+from autotune.service.documents import JobDocument, JobOrder, JobPage, QueueState, utc_text, utc_text_or_none
 from autotune.service.job_queue import JobQueue
+from autotune.service.result_documents import HistoryEntry
 from autotune.service.tables import JOB_MODELS, JOBS, RESULTS
 from tuning_logs.sql.sql_store import SqlStore
 

@@ -6,13 +6,14 @@ import msgspec
 
 from autotune.jobs.status_tables import warnings
 from autotune.packaging.forms import FORMS
-from autotune.service.documents import JobDocument, JobOrder, PackageDocument, QueueState, ResultDocument
+from autotune.service.documents import JobDocument, JobOrder, QueueState
 from autotune.service.downloads import download_names
 from autotune.service.engine_comparison import read_engines
 from autotune.service.job_files import expected_secs, needs_by_name, status_of
 from autotune.service.job_queue import Submission
 from autotune.service.orders import check_order, with_more
 from autotune.service.packages import PackageOrder
+from autotune.service.result_documents import PackageDocument, ResultDocument
 from autotune.service.service import Service
 from autotune.service.verdicts import verdicts
 from search_spaces.errors import Misuse

@@ -15,10 +15,11 @@ from typing import Final
 
 import msgspec
 
-from autotune.service.documents import PackageDocument, Refusal
+from autotune.service.documents import Refusal
 from autotune.service.job_files import ERROR_FILE
 from autotune.service.job_process import worker_environment
 from autotune.service.packages import Packages
+from autotune.service.result_documents import PackageDocument
 from autotune.service.service_folder import ServiceFolder
 
 #: The program that builds a package; its arguments are added.

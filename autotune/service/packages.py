@@ -12,7 +12,8 @@ from typing import Any, Final
 import sqlalchemy
 from sqlalchemy import Row, select
 
-from autotune.service.documents import PackageDocument, PackageState, utc_text
+from autotune.service.documents import utc_text
+from autotune.service.result_documents import PackageDocument, PackageState
 from autotune.service.service_folder import ServiceFolder
 from autotune.service.tables import PACKAGES
 from search_spaces.errors import Misuse

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from autotune.devices.connection import distinct_name
 from autotune.jobs.status import JobStatus, ModelStatus, Offer
-from autotune.service.documents import Miss, Needs, OfferVerdict
+from autotune.service.documents import Needs
+from autotune.service.result_documents import Miss, OfferVerdict
 
 
 def verdicts(status: JobStatus, needs: Mapping[str, Needs]) -> tuple[OfferVerdict, ...]:

@@ -22,7 +22,8 @@ from service_process import running_server
 import autotune
 from autotune.deployment.engine import draw
 from autotune.service.client import Client
-from autotune.service.documents import JobOrder, ModelOrder, ModelState, Needs, QueueState, ResultDocument
+from autotune.service.documents import JobOrder, ModelOrder, ModelState, Needs, QueueState
+from autotune.service.result_documents import ResultDocument
 from autotune.throughput.arrivals import poisson_arrivals
 from autotune.throughput.libraries import open_library
 from autotune.throughput.load_run import End, StopRule

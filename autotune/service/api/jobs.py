@@ -11,17 +11,11 @@ from starlette.responses import FileResponse, Response
 from autotune.service.api.access import Here, Reader, Submitter
 from autotune.service.api.json_response import json_response
 from autotune.service.api.uploads import RequestKey, own_key
-from autotune.service.documents import (
-    FORBID_UNKNOWN,
-    JobDocument,
-    JobOrder,
-    JobPage,
-    QueueState,
-    ResultDocument,
-)
+from autotune.service.documents import FORBID_UNKNOWN, JobDocument, JobOrder, JobPage, QueueState
 from autotune.service.downloads import STATUS, download
 from autotune.service.job_list import JobFilter
 from autotune.service.ordering import results, run_again, submit
+from autotune.service.result_documents import ResultDocument
 
 router = APIRouter(tags=["jobs"])
 

@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from autotune.service.api.access import Here, Reader
 from autotune.service.api.json_response import json_response
-from autotune.service.documents import DeviceDocument, HistoryEntry, ModelDocument
+from autotune.service.documents import DeviceDocument, ModelDocument
+from autotune.service.result_documents import HistoryEntry
 
 router = APIRouter(tags=["models"])
 

@@ -9,8 +9,9 @@ from starlette.responses import FileResponse, Response
 
 from autotune.service.api.access import Here, Reader, Submitter
 from autotune.service.api.json_response import json_response
-from autotune.service.documents import FORBID_UNKNOWN, PackageDocument
+from autotune.service.documents import FORBID_UNKNOWN
 from autotune.service.ordering import order_package
+from autotune.service.result_documents import PackageDocument
 
 router = APIRouter(tags=["packages"])
 

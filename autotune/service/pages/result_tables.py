@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autotune.jobs.durations import show_interval, show_secs
 from autotune.jobs.table import Column, Table
-from autotune.service.documents import EngineResult, HistoryEntry, Miss, OfferVerdict
+from autotune.service.result_documents import EngineResult, HistoryEntry, Miss, OfferVerdict
 
 _UNITS = {
     "latency_ms": "ms",

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from autotune.service.documents import (
-    DeviceDocument,
-    HistoryEntry,
-    JobDocument,
-    JobPage,
-    ModelDocument,
-    OfferVerdict,
-    ResultDocument,
-)
+from autotune.service.documents import DeviceDocument, JobDocument, JobPage, ModelDocument
 from autotune.service.pages.job_facts import JobFacts
+from autotune.service.result_documents import HistoryEntry, OfferVerdict, ResultDocument
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from starlette.datastructures import FormData, QueryParams
 
 from autotune.devices.price import price_per_million
 from autotune.jobs.status import JobStatus
-from autotune.service.documents import OfferVerdict, ResultDocument
 from autotune.service.pages.service_facts import Supposition
+from autotune.service.result_documents import OfferVerdict, ResultDocument
 from autotune.service.site.form_fields import text_of
 from autotune.service.site.order_fields import needs_of, number_of
 from autotune.service.verdicts import judged

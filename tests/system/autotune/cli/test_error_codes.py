@@ -75,17 +75,11 @@ from autotune.search import samplers
 from autotune.search.dashboard import Dashboard
 from autotune.service.application import make_application
 from autotune.service.client import Client
-from autotune.service.documents import (
-    Examination,
-    JobOrder,
-    ModelOrder,
-    PackageDocument,
-    PackageState,
-    Refusal,
-)
+from autotune.service.documents import Examination, JobOrder, ModelOrder, Refusal
 from autotune.service.job_queue import Submission
 from autotune.service.limits import ServiceLimits
 from autotune.service.ordering import submit
+from autotune.service.result_documents import PackageDocument, PackageState
 from autotune.service.server import ServerSettings, check_access
 from autotune.service.service import Service, open_service
 from autotune.service.service_folder import ServiceFolder

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from shelved_model import shelve
 
-from autotune.service.documents import JobOrder, ModelOrder, PackageState
+from autotune.service.documents import JobOrder, ModelOrder
 from autotune.service.job_queue import Submission
 from autotune.service.package_builds import PackageBuilds
 from autotune.service.packages import PackageOrder
+from autotune.service.result_documents import PackageState
 from autotune.service.service import Service, open_service
 from autotune.service.service_folder import ServiceFolder
 
