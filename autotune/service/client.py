@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 import httpx
@@ -21,22 +20,16 @@ from autotune.service.documents import (
     JobPage,
     ModelDocument,
     ModelState,
-    Problem,
     QueueState,
     UploadDocument,
 )
+from autotune.service.exchange import Exchange
 from autotune.service.result_documents import HistoryEntry, PackageDocument, PackageState, ResultDocument
 from search_spaces.errors import AutotuneError, Misuse
 
-_PREFIX: Final = "/api/v1"
 _PART_BYTES: Final = 8 << 20
 _BLOCK_BYTES: Final = 1 << 18
 _PAUSE_SECS: Final = 0.5
-#: For which a server that never answered is asked again: as long as one takes that restarts.
-FIRST_PATIENCE_SECS: Final = 2.0
-_TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
-_BUSY: Final = (502, 503, 504)
-_T = TypeVar("_T")
 
 
 class Client:
@@ -61,17 +54,8 @@ class Client:
         patience_secs: float = 30.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        try:
-            self._http = httpx.Client(
-                base_url=url.rstrip("/") + _PREFIX, headers=headers, timeout=_TIMEOUT, transport=transport
-            )
-        except (httpx.InvalidURL, UnicodeEncodeError) as error:
-            raise Misuse(
-                f"expected a URL such as http://127.0.0.1:8000, found {url!r}: {error}", code="AT908"
-            ) from error
-        self._url, self._patience_secs = url, patience_secs
-        self._has_answered = False
+        self._exchange = Exchange(url, token, patience_secs, transport)
+        self._patience_secs = patience_secs
 
     def __enter__(self) -> Self:
         return self
@@ -83,11 +67,11 @@ class Client:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._http.close()
+        self._exchange.close()
 
     def devices(self) -> tuple[DeviceDocument, ...]:
         """The devices that jobs can name."""
-        return self._get("/devices", tuple[DeviceDocument, ...])
+        return self._exchange.get("/devices", tuple[DeviceDocument, ...])
 
     def upload(self, path: str | Path) -> ModelDocument:
         """Uploads a model file, or a .zip of one with the files of its weights; returns the model, to be examined."""
@@ -101,7 +85,7 @@ class Client:
         except OSError as error:
             raise Misuse(f"expected a model file at {path}, found: {error.strerror}", code="AT101") from error
         new = {"name": path.name, "bytes": size, "sha256": digest}
-        found = self._post("/uploads", UploadDocument, new, keyed=True)
+        found = self._exchange.post("/uploads", UploadDocument, new, keyed=True)
         until = time.monotonic() + self._patience_secs
         while found.model is None:
             offset = found.offset
@@ -112,18 +96,18 @@ class Client:
                 if error.code != "AT907" or time.monotonic() > until:
                     raise
                 time.sleep(_PAUSE_SECS)
-                found = self._get(f"/uploads/{found.id}", UploadDocument)
+                found = self._exchange.get(f"/uploads/{found.id}", UploadDocument)
             if found.offset > offset:
                 until = time.monotonic() + self._patience_secs
         return self.model(found.model)
 
     def model(self, model: str) -> ModelDocument:
         """A model, and what is known of it."""
-        return self._get(f"/models/{_quoted(model)}", ModelDocument)
+        return self._exchange.get(f"/models/{_quoted(model)}", ModelDocument)
 
     def models(self) -> tuple[ModelDocument, ...]:
         """The newest models."""
-        return self._get("/models", tuple[ModelDocument, ...])
+        return self._exchange.get("/models", tuple[ModelDocument, ...])
 
     def examined(self, model: str) -> ModelDocument:
         """A model once its examination is complete, for which this waits."""
@@ -135,20 +119,22 @@ class Client:
 
     def history(self, model: str) -> tuple[HistoryEntry, ...]:
         """The results of all models of the same name."""
-        return self._get(f"/models/{_quoted(model)}/history", tuple[HistoryEntry, ...])
+        return self._exchange.get(f"/models/{_quoted(model)}/history", tuple[HistoryEntry, ...])
 
     def submit(self, order: JobOrder) -> JobDocument:
         """Queues a job. Its models have to be examined, see `examined`."""
-        return self._post("/jobs", JobDocument, msgspec.to_builtins(order), keyed=True)
+        return self._exchange.post("/jobs", JobDocument, msgspec.to_builtins(order), keyed=True)
 
     def job(self, job: str) -> JobDocument:
         """A job as it stands."""
-        return self._get(f"/jobs/{_quoted(job)}", JobDocument)
+        return self._exchange.get(f"/jobs/{_quoted(job)}", JobDocument)
 
     def jobs(self, state: QueueState | None = None, before: int | None = None, limit: int = 50) -> JobPage:
         """A page of jobs, the newest first."""
         wanted = {"state": state, "before": before, "limit": limit}
-        return self._get("/jobs", JobPage, {key: value for key, value in wanted.items() if value is not None})
+        return self._exchange.get(
+            "/jobs", JobPage, {key: value for key, value in wanted.items() if value is not None}
+        )
 
     def follow(self, job: str) -> Iterator[JobDocument]:
         """The document of a job whenever it changes, until the job is over."""
@@ -169,20 +155,20 @@ class Client:
 
     def results(self, job: str) -> ResultDocument:
         """The results of a job as far as it has come."""
-        return self._get(f"/jobs/{_quoted(job)}/results", ResultDocument)
+        return self._exchange.get(f"/jobs/{_quoted(job)}/results", ResultDocument)
 
     def status(self, job: str) -> dict[str, Any]:
         """The status of a job's engine, the same as `status.json` of `autotune run`."""
-        return self._get(f"/jobs/{_quoted(job)}/status", dict[str, Any])
+        return self._exchange.get(f"/jobs/{_quoted(job)}/status", dict[str, Any])
 
     def cancel(self, job: str) -> JobDocument:
         """Cancels a job; one that runs ends after the round under way."""
-        return self._post(f"/jobs/{_quoted(job)}/cancel", JobDocument)
+        return self._exchange.post(f"/jobs/{_quoted(job)}/cancel", JobDocument)
 
     def again(self, job: str, time: str | None = None, trials: int | None = None) -> JobDocument:
         """Queues a job that is over with more time or more trials."""
         more = {"time": time, "trials": trials}
-        return self._post(f"/jobs/{_quoted(job)}/again", JobDocument, more)
+        return self._exchange.post(f"/jobs/{_quoted(job)}/again", JobDocument, more)
 
     def package(
         self, job: str, form: str, model: str | None = None, device: str | None = None
@@ -192,18 +178,20 @@ class Client:
         model, device: names in the job, the first ones by default.
         """
         wanted = {"form": form, "model": model, "device": device}
-        return self._post(f"/jobs/{_quoted(job)}/packages", PackageDocument, wanted)
+        return self._exchange.post(f"/jobs/{_quoted(job)}/packages", PackageDocument, wanted)
 
     def packages(self, job: str) -> tuple[PackageDocument, ...]:
         """The packages of a job."""
-        return self._get(f"/jobs/{_quoted(job)}/packages", tuple[PackageDocument, ...])
+        return self._exchange.get(f"/jobs/{_quoted(job)}/packages", tuple[PackageDocument, ...])
 
     def packaged(self, package: PackageDocument) -> PackageDocument:
         """A package once it is ready, for which this waits. Raises AutotuneError where it cannot be built."""
         found = package
         while found.state.is_pending:
             time.sleep(_PAUSE_SECS)
-            found = self._get(f"/jobs/{_quoted(package.job)}/packages/{_quoted(package.id)}", PackageDocument)
+            found = self._exchange.get(
+                f"/jobs/{_quoted(package.job)}/packages/{_quoted(package.id)}", PackageDocument
+            )
         if found.state is PackageState.FAILED:
             raise AutotuneError(
                 f"the {found.form} of {found.model} was not built: {found.reason}", code="AT748"
@@ -213,27 +201,11 @@ class Client:
     def download_package(self, package: PackageDocument, folder: str | Path) -> Path:
         """Saves a package that is ready under its own name in a folder."""
         path = Path(folder) / Path(package.file or package.form).name
-        return self._save(f"/jobs/{_quoted(package.job)}/packages/{_quoted(package.id)}/file", path)
+        return self._exchange.save(f"/jobs/{_quoted(package.job)}/packages/{_quoted(package.id)}/file", path)
 
     def download(self, job: str, name: str, path: str | Path) -> Path:
         """Saves a file of a job; `results` lists their names."""
-        return self._save(f"/jobs/{_quoted(job)}/files/{_quoted(name)}", Path(path))
-
-    def _save(self, address: str, path: Path) -> Path:
-
-        def save() -> Path:
-            with self._http.stream("GET", address) as response:
-                if response.is_error:
-                    response.read()
-                    _raise(response)
-                scratch = path.with_name(f".{path.name}.part")
-                with scratch.open("wb") as file:
-                    for chunk in response.iter_bytes():
-                        file.write(chunk)
-                scratch.replace(path)
-            return path
-
-        return self._patiently(save)
+        return self._exchange.save(f"/jobs/{_quoted(job)}/files/{_quoted(name)}", Path(path))
 
     def _append(self, path: Path, upload: UploadDocument) -> UploadDocument:
         """Sends a part of a file from the upload's offset; after a lost connection it is asked how much has come."""
@@ -244,76 +216,11 @@ class Client:
             "Content-Type": "application/offset+octet-stream",
         }
         try:
-            response = self._http.patch(
-                f"/uploads/{upload.id}", content=_blocks(path, upload.offset, end), headers=headers
+            return self._exchange.patch(
+                f"/uploads/{upload.id}", UploadDocument, _blocks(path, upload.offset, end), headers
             )
         except httpx.TransportError:
-            return self._get(f"/uploads/{upload.id}", UploadDocument)
-        return _decoded(response, UploadDocument)
-
-    def _get(self, path: str, kind: type[_T], query: Mapping[str, Any] | None = None) -> _T:
-        return self._patiently(lambda: _decoded(self._http.get(path, params=query), kind))
-
-    def _post(self, path: str, kind: type[_T], body: object = None, *, keyed: bool = False) -> _T:
-        headers = {"Idempotency-Key": secrets.token_hex(16)} if keyed else {}
-        if body is None:
-            return self._patiently(lambda: _decoded(self._http.post(path, headers=headers), kind))
-        return self._patiently(lambda: _decoded(self._http.post(path, json=body, headers=headers), kind))
-
-    def _patiently(self, request: Callable[[], _T]) -> _T:
-        """Makes a request, again while the server does not answer."""
-        patience_secs = (
-            self._patience_secs if self._has_answered else min(self._patience_secs, FIRST_PATIENCE_SECS)
-        )
-        until = time.monotonic() + patience_secs
-        while True:
-            try:
-                found = request()
-                self._has_answered = True
-                return found
-            except (httpx.TransportError, _Busy) as error:
-                if time.monotonic() > until:
-                    raise AutotuneError(
-                        f"expected a service at {self._url}, found: {error or type(error).__name__}; see that autotune "
-                        "serve runs there",
-                        code="AT908",
-                    ) from error
-            time.sleep(_PAUSE_SECS)
-
-
-class _Busy(Exception):
-    """A server, or a proxy before it, that cannot answer now."""
-
-
-def _decoded(response: httpx.Response, kind: type[_T]) -> _T:
-    if response.is_error:
-        _raise(response)
-    try:
-        return msgspec.json.decode(response.content, type=kind)
-    except msgspec.MsgspecError as error:
-        raise AutotuneError(
-            f"expected an answer of autotune serve from {response.url}, found: {error}; check the URL, and that both "
-            "have the same version",
-            code="AT908",
-        ) from error
-
-
-def _raise(response: httpx.Response) -> None:
-    """Raises the error that a response tells of."""
-    try:
-        found = msgspec.json.decode(response.content, type=Problem)
-    except msgspec.MsgspecError:
-        if response.status_code in _BUSY:
-            raise _Busy(f"{response.status_code} {response.reason_phrase}") from None
-        raise AutotuneError(
-            f"expected an answer of autotune serve from {response.url}, found {response.status_code} "
-            f"{response.reason_phrase}; check the URL",
-            code="AT908",
-        ) from None
-    if found.status == 503:
-        raise _Busy(found.detail)
-    kind = Misuse if found.status in (400, 404, 409, 413, 422) else AutotuneError
-    raise kind(found.detail, code=found.code)
+            return self._exchange.get(f"/uploads/{upload.id}", UploadDocument)
 
 
 def _blocks(path: Path, start: int, end: int) -> Iterator[bytes]:

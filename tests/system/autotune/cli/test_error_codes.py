@@ -909,7 +909,7 @@ def _(case: Case) -> None:
 @raises("AT906")
 def _(case: Case) -> None:
     client = _application(case, *Scope)
-    client._http.headers["Sec-Fetch-Site"] = "cross-site"
+    client._exchange._http.headers["Sec-Fetch-Site"] = "cross-site"
     client.cancel("0123456789ab")
 
 

@@ -53,7 +53,7 @@ def try_here(line: list[str]) -> None:
         mock.patch("autotune.cli.commands.serve_tracker.serve"),
         mock.patch("uvicorn.Server.run"),
         mock.patch("webbrowser.open"),
-        mock.patch("autotune.service.client.FIRST_PATIENCE_SECS", 0.0),
+        mock.patch("autotune.service.exchange.FIRST_PATIENCE_SECS", 0.0),
     ):
         done = run_here(*line, env={VARIABLE: "1"})
     if line[0] not in _SERVING:  # says nothing before it serves
