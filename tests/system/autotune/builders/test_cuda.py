@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tvm
 from emulated_gpu import emulated_gpu
+from gpu_candidates import legal
 from rpc_boards import Boards
 from tvm import te
 from tvm.s_tir.meta_schedule.testing import te_workload
@@ -29,7 +30,6 @@ from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
-from search_spaces.decision import Decision
 from search_spaces.errors import AutotuneError, IllegalSchedule, Misuse
 from search_spaces.space import Candidate
 from search_spaces.target import Target
@@ -61,29 +61,11 @@ def space_of(gpu: str) -> TensorIRSpace:
     return TensorIRSpace(TuningTask(modules.workload(func, "matmul"), Target(gpu)))
 
 
-def is_long(decision: Decision) -> bool:
-    """Whether it unrolls loops, which PoCL's compiler takes many seconds for."""
-    return decision.name.startswith("unroll")
-
-
-def legal_candidates(space: TensorIRSpace, count: int) -> list[Candidate]:
-    rng = random.Random(0)
-    found: list[Candidate] = []
-    while len(found) < count:
-        try:
-            candidate = space.apply(lambda one: 0 if is_long(one) else rng.randrange(len(one.choices)))
-        except IllegalSchedule:
-            continue
-        if candidate.config != space.default:
-            found.append(candidate)
-    return found
-
-
 @needs_nvcc
 @pytest.mark.parametrize("gpu", GPUS)
 def test_candidates_become_machine_code_for_the_gpu(gpu: str, builder: LocalBuilder) -> None:
     space = space_of(gpu)
-    artifacts = builder.build([space.apply(space.default), *legal_candidates(space, 3)])
+    artifacts = builder.build([space.apply(space.default), *legal(space, 3)])
     for artifact in artifacts:
         assert isinstance(artifact, Artifact), artifact
         assert artifact.gpu is not None
@@ -96,7 +78,7 @@ def test_candidates_become_machine_code_for_the_gpu(gpu: str, builder: LocalBuil
 
 @pytest.mark.parametrize("gpu", GPUS)
 def test_nvrtc_makes_machine_code_without_a_toolkit(gpu: str) -> None:
-    [candidate] = legal_candidates(space_of(gpu), 1)
+    [candidate] = legal(space_of(gpu), 1)
     target = modules.tvm_target(candidate.task.target)
     with target:
         built = tvm.tirx.build(candidate.schedule.mod, target=tvm.target.Target(target, host="llvm"))
@@ -116,7 +98,7 @@ def test_without_nvcc_candidates_are_built_by_nvrtc(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", str(tmp_path))
     space = space_of(GPUS[1])
     with LocalBuilder(workers=1, timeout_secs=60.0) as builder:
-        [artifact] = builder.build(legal_candidates(space, 1))
+        [artifact] = builder.build(legal(space, 1))
     assert isinstance(artifact, Artifact), artifact
     assert artifact.cubin is not None
     assert artifact.gpu is not None
@@ -126,7 +108,7 @@ def test_without_nvcc_candidates_are_built_by_nvrtc(monkeypatch: pytest.MonkeyPa
 @needs_nvcc
 def test_what_the_cuda_compiler_refuses_is_a_build_error(builder: LocalBuilder) -> None:
     space = space_of(GPUS[0])
-    [candidate] = legal_candidates(space, 1)
+    [candidate] = legal(space, 1)
     task = TuningTask(space.task.workload, Target("cuda", (("arch", "sm_1"), ("max_num_threads", 1024))))
     [failure] = builder.build([Candidate(task, candidate.config, candidate.schedule)])
     assert isinstance(failure, Failure)
@@ -155,7 +137,7 @@ def test_the_same_schedules_compute_the_same_as_opencl(gpu: str) -> None:
     signature = modules.signature(modules.load(space.task.workload.module))
     left, right = inputs = draw_inputs(space.task.key, signature, Signs.MIXED)
     reference = np.matmul(left.astype(np.float64), right.astype(np.float64)).astype(np.float32)
-    for candidate in legal_candidates(space, 3):
+    for candidate in legal(space, 3):
         [output] = run_as_opencl(candidate.schedule.mod, signature, inputs)
         assert compare(output, reference, 128).mistake is None, candidate.config
 

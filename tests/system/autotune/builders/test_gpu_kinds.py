@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 import shutil
 from ctypes.util import find_library
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
+from gpu_candidates import legal
 from tvm import te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
@@ -19,8 +19,7 @@ from autotune.builders import rocm_libraries
 from autotune.builders.gpu_build import compile_gpu_kernel
 from autotune.measurement.inputs import Signs, draw_inputs
 from autotune.measurement.output_check import compare
-from search_spaces.decision import Decision
-from search_spaces.errors import AutotuneError, IllegalSchedule, Misuse
+from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.space import Candidate
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
@@ -44,24 +43,6 @@ needs_rocm = pytest.mark.skipif(
 def space_of(target: str) -> TensorIRSpace:
     func = te.create_prim_func(te_workload.matmul(32, 32, 32))
     return TensorIRSpace(TuningTask(modules.workload(func, "matmul"), Target.parse(target)))
-
-
-def is_long(decision: Decision) -> bool:
-    """Whether it unrolls loops, which PoCL's compiler takes many seconds for."""
-    return decision.name.startswith("unroll")
-
-
-def legal(space: TensorIRSpace, count: int) -> list[Candidate]:
-    rng = random.Random(0)
-    found: list[Candidate] = []
-    while len(found) < count:
-        try:
-            candidate = space.apply(lambda one: 0 if is_long(one) else rng.randrange(len(one.choices)))
-        except IllegalSchedule:
-            continue
-        if candidate.config != space.default:
-            found.append(candidate)
-    return found
 
 
 def threads_of(module: tvm.IRModule) -> int:
