@@ -35,6 +35,16 @@ class TaskProgress:
     is_exhausted: bool = False
     waiting: int = 0
 
+    @classmethod
+    def start(cls, task: TuningTask, default: TuningRecord, known: Sequence[TuningRecord]) -> TaskProgress:
+        """The progress at the start of a search: the known records' configs, each as one trial."""
+        progress = cls(task, default.secs)
+        # Finalists have several records: the first one counts.
+        first = {record.config: record for record in reversed(known) if record.config != default.config}
+        for record in reversed(first.values()):
+            progress.note(record)
+        return progress
+
     @property
     def trials(self) -> int:
         """Searched candidates so far, the baseline not counted."""

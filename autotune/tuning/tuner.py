@@ -9,8 +9,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from autotune.builders.builder import Builder, build_most
 from autotune.runners.drift import drift_warning
 from autotune.runners.factory import watch_threads
@@ -192,7 +190,7 @@ class Tuner:
         task, known = record.task, self._earlier(record.task)
         self.unsteady += _is_unsteady(record)
         if isinstance(record.measurement, Timing):
-            self.progress[task] = _progress(task, record, known)
+            self.progress[task] = TaskProgress.start(task, record, known)
         is_new = not any(earlier.config == record.config for earlier in known)
         is_fresh = is_new and bool(without_lost_devices([record]))
         if is_fresh:
@@ -204,7 +202,7 @@ class Tuner:
         self._space_versions[task] = space.version
         if (best := self.log.best(task, self.job.device.fingerprint)) is not None:
             self._earlier_best[task] = best.config
-        rng = _task_rng(self.job.seed, task, len(known))
+        rng = self.job.rng(task, len(known))
         sampler = self.job.sampler(space, int(rng.integers(2**31)))
         continued = self._continued(known)
         self.trials += len({one.config for one in continued} - {space.default})
@@ -292,21 +290,5 @@ class Tuner:
         return self.log.where(task=task, device=self.job.device.fingerprint)
 
 
-def _progress(task: TuningTask, default: TuningRecord, known: list[TuningRecord]) -> TaskProgress:
-    """The progress of a task at the start of a search: the known records' configs, each as one trial."""
-    progress = TaskProgress(task, default.secs)
-    # Finalists have several records: the first one counts.
-    first = {record.config: record for record in reversed(known) if record.config != default.config}
-    for record in reversed(first.values()):
-        progress.note(record)
-    return progress
-
-
 def _is_unsteady(record: TuningRecord) -> bool:
     return isinstance(record.measurement, Timing) and not record.measurement.is_steady
-
-
-def _task_rng(seed: int, task: TuningTask, known: int) -> np.random.Generator:
-    """A task's random stream, independent of the job's other tasks; known: the number of its earlier records, since a
-    continued search would otherwise propose again what it proposed at first."""
-    return np.random.default_rng([seed, int(task.key, 16) % 2**32, known])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from autotune.devices.device import Device
 from autotune.measurement.stopwatch import Stopwatch
 from autotune.search.samplers import SamplerFactory, SamplerKind, sampler_factory
@@ -71,6 +73,14 @@ class TuningJob:
                 f"every task must be for the device's target {str(self.device.target)!r}; found {sorted(unknown_keys)}",
                 code="AT602",
             )
+
+    def rng(self, task: TuningTask, known: int) -> np.random.Generator:
+        """A task's random stream, independent of the job's other tasks.
+
+        known: the number of its earlier records, since a continued search would otherwise propose again what it
+        proposed at first.
+        """
+        return np.random.default_rng([self.seed, int(task.key, 16) % 2**32, known])
 
     @property
     def objective(self) -> Objective:
