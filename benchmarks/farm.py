@@ -345,8 +345,8 @@ def postgresql(secs: float) -> dict[str, Any]:
 
     folder = postgresql_server.binaries()
     assert folder, "expected PostgreSQL to be installed"
-    with postgresql_server.server(folder) as url:
-        found = _appends(f"{url}/postgres", secs)
+    with postgresql_server.server(folder) as server:
+        found = _appends(f"{server.address}/postgres", secs)
     print(f"64 writers: {found:.0f} appends a second")
     return {"appends_per_second": found}
 
