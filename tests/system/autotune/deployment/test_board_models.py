@@ -69,11 +69,14 @@ def test_a_model_is_built_for_a_board_and_run_there_before_and_after_the_search(
 
     status, log = result.status, result.log
     assert status.state is JobState.FINISHED
-    assert not [one for one in status.warnings if "small" in one]
     assert len(list(log.iterate())) > 8
     [model] = status.models
     assert model.before is not None
     assert model.after is not None
+    # Eight random trials may win or lose: the board's clock decides, and the warning follows from what it said.
+    lost = model.after.low_secs > model.before.high_secs
+    kept = ["small: the build from before the job is faster, and is kept"] if lost else []
+    assert [one for one in status.warnings if "small" in one] == kept
     assert 0 < model.before.low_secs <= model.before.secs <= model.before.high_secs
     assert 0 < model.after.low_secs <= model.after.secs <= model.after.high_secs
     assert model.outputs_equal
