@@ -14,7 +14,7 @@ from tvm import relax
 from autotune.builders.artifact import Compiled, PrepackedWeight
 from autotune.builders.linker import link
 from search_spaces.target import Target
-from search_spaces.tensor_ir.loop_partition import with_cut_loops
+from search_spaces.tensor_ir.kernel_passes import kernel_passes
 from search_spaces.tensor_ir.modules import load, tvm_target
 
 _Split = tuple[dict[str, tvm.tirx.PrimFunc], tuple[PrepackedWeight, ...]]
@@ -27,7 +27,7 @@ def compile_kernel(module: str, outputs: int, target: Target, library: Path, lin
     Raises TVM's own exceptions for a candidate that does not compile.
     """
     functions, prepacked = _split(load(module)["main"], outputs)
-    built = tvm.tirx.build(with_cut_loops(tvm.IRModule(functions)), target=tvm_target(target))
+    built = tvm.tirx.build(kernel_passes(tvm.IRModule(functions)), target=tvm_target(target))
     code = library.with_suffix(".o")
     built.write_to_file(str(code))
     try:

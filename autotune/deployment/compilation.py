@@ -36,7 +36,7 @@ from search_spaces.errors import AutotuneError, Misuse, StorageError
 from search_spaces.fork_lock import graph_lock
 from search_spaces.space import Candidate
 from search_spaces.target import Target
-from search_spaces.tensor_ir.loop_partition import with_cut_loops
+from search_spaces.tensor_ir.kernel_passes import kernel_passes
 from search_spaces.tensor_ir.modules import is_cpu, tvm_target, with_host
 from tuning_logs.atomic_file import atomically
 from tuning_logs.exchange.metaschedule_database import database
@@ -167,7 +167,9 @@ def compile(  # noqa: PLR0913 - public since 0.1
         texts[THREADS] = str(threads_of(target))
     packed.update(_with_texts(texts))
     built = relax.build(
-        with_cut_loops(packed), target=_build_target(target), relax_pipeline=_to_executable(compiled_for)
+        kernel_passes(packed) if is_cpu(target) else packed,
+        target=_build_target(target),
+        relax_pipeline=_to_executable(compiled_for),
     )
     library = _library(built, target)
     executable = Executable(library) if plan is None else DynamicExecutable(library, plan)
@@ -184,7 +186,9 @@ def compile_any_size(path: Path, inputs: DynamicInputs, target: Target) -> Libra
     lowered = merged({FALLBACK: lower(import_any_size(path, inputs), target)})
     compiled_for = tvm_target(target)
     built = relax.build(
-        with_cut_loops(lowered), target=_build_target(target), relax_pipeline=_to_executable(compiled_for)
+        kernel_passes(lowered) if is_cpu(target) else lowered,
+        target=_build_target(target),
+        relax_pipeline=_to_executable(compiled_for),
     )
     return _library(built, target)
 

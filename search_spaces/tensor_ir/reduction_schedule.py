@@ -196,6 +196,9 @@ def _tile_loops(
     if enough and [factors[0], *outer.tasks] != [1] * (1 + len(outer.tasks)):
         schedule.parallel(task)
     _unroll(schedule, [*outer.rows, *vectors], tile)
+    if stage.is_window and stage.branches:
+        for loop in reductions[1:]:  # a condition on them is then a constant
+            schedule.unroll(loop)
     if packed is not None:
         copy = schedule.cache_read(stage.block, packed, "global")
         schedule.compute_at(copy, task)

@@ -9,7 +9,7 @@ from tvm import s_tir
 from search_spaces.tensor_ir.loop_partition import CUT
 from search_spaces.tensor_ir.partial_sums import partial_sums, vectorize_lanes
 from search_spaces.tensor_ir.spatial_schedule import is_enough, lanes_of
-from search_spaces.tensor_ir.stage import Stage, is_contiguous, is_var, read_stage, volume
+from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, is_var, read_stage, uses, volume
 from search_spaces.tensor_ir.tile_choice import row_lanes
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
@@ -58,8 +58,16 @@ def _check_worthwhile(stages: list[Stage], rows: int, unit: VectorUnit) -> None:
             raise ValueError("not one number at a time")
         if stage.reductions and len(wide) > 0 and len(operands) > 1 and _is_product(stage):
             raise ValueError("a product")
+        if stage.reductions and wide and _reads_along(stage, wide[-1]):
+            raise ValueError("results that lie together, from numbers that do")
         if rows < unit.cores and is_enough(stage):
             raise ValueError("too few rows")
+
+
+def _reads_along(stage: Stage, column: Axis) -> bool:
+    """Whether results that lie together come from numbers that do."""
+    operands = [indices for source, indices in stage.reads if not source.same_as(stage.buffer)]
+    return all(uses(each[-1], column) and is_contiguous(each, column) for each in operands if each)
 
 
 def _is_product(stage: Stage) -> bool:

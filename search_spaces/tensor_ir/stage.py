@@ -19,6 +19,8 @@ _SPATIAL, _REDUCTION = int(tirx.IterVar.DataPar), int(tirx.IterVar.CommReduce)
 _PURE = (0, 1)
 _EFFECT = "TCallEffectKind"
 _CONDITION = "prim.if_then_else"
+#: Steps of a reduction that are all unrolled, and so know whether they read padding.
+_LARGEST_WINDOW = 49
 # TVM has code for these on numbers, not on vectors.
 _SCALAR = ("tirx.cosh", "tirx.sinh")
 
@@ -82,6 +84,12 @@ class Stage:
     def buffer(self) -> Any:
         """The first buffer that it writes."""
         return self.writes[0][0]
+
+    @property
+    def is_window(self) -> bool:
+        """Whether each result comes from a few numbers, as in a depthwise convolution or a pooling."""
+        numbers = volume(self.reductions)
+        return bool(self.reductions) and numbers is not None and numbers <= _LARGEST_WINDOW
 
     def reads_of(self, buffer: Any) -> list[tuple[Any, ...]]:
         """The indices at which one step reads a buffer."""

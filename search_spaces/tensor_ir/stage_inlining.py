@@ -7,7 +7,7 @@ from typing import Any
 from tvm import s_tir
 from tvm.ir import TensorLoad
 
-from search_spaces.tensor_ir.stage import Stage, read_stage
+from search_spaces.tensor_ir.stage import Stage, is_contiguous, read_stage, uses
 
 #: How many times over a stage is computed again, where it only moves or casts numbers.
 _MOST_REPEATS = 4
@@ -35,7 +35,24 @@ def _is_cheap(schedule: s_tir.Schedule, stage: Stage) -> bool:
         return True
     if len(consumers) > 1 and (stage.calls or stage.branches):
         return False
-    return all(consumer is not None and _pays(stage, consumer) for consumer in consumers)
+    return all(
+        consumer is not None and (_pays(stage, consumer) or _skips_padding(schedule, stage, consumer))
+        for consumer in consumers
+    )
+
+
+def _skips_padding(schedule: s_tir.Schedule, stage: Stage, consumer: Stage) -> bool:
+    """Whether vectors of a window's results read vectors of nothing but the stage, all of them padding or none."""
+    wide = [axis for axis in consumer.spatial if not axis.is_unit]
+    reads = consumer.reads_of(stage.buffer)
+    return (
+        consumer.is_window
+        and bool(wide)
+        and all(uses(read[-1], wide[-1]) and is_contiguous(read, wide[-1]) for read in reads)
+        and stage.branches
+        and not stage.calls
+        and len(schedule.get_producers(consumer.block)) == 1
+    )
 
 
 def _pays(stage: Stage, consumer: Stage) -> bool:

@@ -58,11 +58,12 @@ class Columns:
 def register_tile(columns: Columns, rows: Rows, unit: VectorUnit) -> RegisterTile:
     """The tile that keeps multiply-adds and registers busiest; one without remainder where that does as well."""
     best, best_merit = RegisterTile(None, 1, 1, vector_lanes(columns.extent, unit.lanes)), (0.0, 0.0)
+    most = max(_IN_FLIGHT, (unit.registers - 2 * unit.scalar_registers) // 2)
     for place, height, whole in _heights(rows):
         for vectors, lanes, filled in _widths(columns, unit):
             sums = height * vectors
             loads = (height if lanes > 1 else 0) + vectors if rows.are_alike else sums
-            if not unit.holds(height, vectors):
+            if not unit.holds(height, vectors) or (not rows.are_alike and sums > most):
                 continue
             busy = min(1.0, sums / _IN_FLIGHT) * min(1.0, sums / loads)
             merit = (round(busy * whole * filled, 2), sums / (height + vectors))
