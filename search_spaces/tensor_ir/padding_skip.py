@@ -55,7 +55,9 @@ def _inside(value: Any) -> tuple[Any, Any] | None:
     """The condition under which a summand is not zero, and what it is then; None where there is none."""
     if _is_choice(value):
         condition, read, other = value.args
-        return (condition, read) if isinstance(other, tirx.FloatImm | tirx.IntImm) and other.value == 0 else None
+        return (
+            (condition, read) if isinstance(other, tirx.FloatImm | tirx.IntImm) and other.value == 0 else None
+        )
     if isinstance(value, tirx.Cast):
         found = _inside(value.value)
         return None if found is None else (found[0], tirx.Cast(value.ty, found[1]))

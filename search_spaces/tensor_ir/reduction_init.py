@@ -27,9 +27,7 @@ def split_off_init(schedule: s_tir.Schedule, root: Any) -> None:
         if outermost is None:
             continue
         inside = [schedule.get(loop) for loop in loops[loops.index(outermost) :]]
-        inner = [
-            int(loop.kind) for loop in inside if not any(loop.loop_var.same_as(var) for var in reduced)
-        ]
+        inner = [int(loop.kind) for loop in inside if not any(loop.loop_var.same_as(var) for var in reduced)]
         init = schedule.decompose_reduction(block, outermost)
         kinds = [kind for kind in inner if kind in (_VECTORIZED, _UNROLLED)]
         starts = list(schedule.get_loops(init))[-len(kinds) :] if kinds else []

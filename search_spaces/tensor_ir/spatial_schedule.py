@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tvm import s_tir
+from tvm import s_tir, tirx
 
-from search_spaces.tensor_ir.stage import Stage, is_var
-from search_spaces.tensor_ir.tile_choice import vector_lanes
+from search_spaces.tensor_ir.loop_partition import CUT
+from search_spaces.tensor_ir.stage import Stage, is_contiguous, is_interleaved, is_var, period
+from search_spaces.tensor_ir.tile_choice import row_lanes, vector_lanes
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
 #: Less work than this is done before the other cores have begun: steps, a call counting as many.
 _LEAST_STEPS = 1 << 14
 _STEPS_A_CALL = 16
+#: Streams whose vectors LLVM interleaves.
+_MOST_STREAMS = 8
 #: Parallel tasks for each core that keep all of them busy to the end.
 _TASKS_PER_CORE = 16
 
@@ -27,13 +30,46 @@ def schedule_spatial(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -
     if len(loops) > 1 and _is_elementwise(stage):
         loops, extents = [schedule.fuse(*loops)], [stage.steps]
     if loops and extents[-1] is not None:
-        lanes = vector_lanes(extents[-1], lanes_of(stage, unit))
-        if lanes > 1:
-            outer, inner = schedule.split(loops[-1], [None, lanes])
-            schedule.vectorize(inner)
-            loops[-1], extents[-1] = outer, extents[-1] // lanes
+        _vectorize_last(schedule, stage, loops, extents, unit)
     if is_enough(stage):
         parallelize(schedule, loops, extents, unit)
+
+
+def _vectorize_last(
+    schedule: s_tir.Schedule, stage: Stage, loops: list[Any], extents: list[int | None], unit: VectorUnit
+) -> None:
+    """Splits whole vectors off the last loop, within pieces of it where only those lie together."""
+    extent, most = extents[-1] or 1, lanes_of(stage, unit)
+    piece = _piece(stage, extent)
+    if piece < extent:
+        inner = _split_axis(schedule, stage, loops, extents, piece)
+        lanes = row_lanes(piece, most)
+        vectors, lane = schedule.split(inner, [None, lanes])
+        if piece % lanes:
+            schedule.annotate(vectors, CUT, 1)
+        schedule.vectorize(lane)
+    elif (streams := _streams(stage, extent)) > 1:
+        # LLVM loads a vector of each stream and interleaves them.
+        schedule.unroll(_split_axis(schedule, stage, loops, extents, streams))
+    elif (lanes := vector_lanes(extent, most)) > 1:
+        loops[-1], lane = schedule.split(loops[-1], [None, lanes])
+        extents[-1] = extent // lanes
+        schedule.vectorize(lane)
+
+
+def _split_axis(
+    schedule: s_tir.Schedule, stage: Stage, loops: list[Any], extents: list[int | None], piece: int
+) -> Any:
+    """Makes two axes of the block's last one, and takes the inner one's loop off the list."""
+    schedule.transform_block_layout(
+        stage.block,
+        tirx.IndexMap.from_func(
+            lambda *axes: [*axes[:-1], axes[-1] // piece, axes[-1] % piece], ndim=len(stage.axes)
+        ),
+    )
+    *loops[:], inner = schedule.get_loops(stage.block)
+    extents[-1] = (extents[-1] or piece) // piece
+    return inner
 
 
 def schedule_parallel(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> None:
@@ -72,6 +108,28 @@ def lanes_of(stage: Stage, unit: VectorUnit) -> int:
     """The numbers of a vector register, by the width of what the stage writes; at least of 32 bits."""
     bits = int(stage.buffer.dtype.bits)
     return max(unit.lanes * 32 // max(bits, 32), 1)
+
+
+def _piece(stage: Stage, extent: int) -> int:
+    """The length of pieces of the innermost loop within which neighbours are read together, as in a slice of groups."""
+    piece = _period(stage, extent)
+    is_together = all(is_contiguous(indices, stage.axes[-1], piece) for _, indices in stage.reads if indices)
+    return piece if is_together else extent
+
+
+def _streams(stage: Stage, extent: int) -> int:
+    """The number of places that neighbours are read from in turns, as in a shuffle of channels; 1 for no such order."""
+    streams = _period(stage, extent)
+    is_in_turns = streams <= _MOST_STREAMS and all(
+        is_interleaved(indices, stage.axes[-1], streams) for _, indices in stage.reads if indices
+    )
+    return streams if is_in_turns else 1
+
+
+def _period(stage: Stage, extent: int) -> int:
+    axis = stage.axes[-1]
+    found = period([index for _, indices in stage.reads for index in indices], axis)
+    return found if axis.extent == extent and found > 0 else extent
 
 
 def _is_elementwise(stage: Stage) -> bool:

@@ -13,6 +13,10 @@ from tvm import s_tir, tirx
 from tvm.sym import Analyzer, detect_linear_equation
 from tvm.tirx.analysis import undefined_vars
 
+from search_spaces.tensor_ir.index_simplification import within
+
+#: Buffers with the indices of the first element that one step reads or writes in each dimension.
+_Accesses = tuple[tuple[Any, tuple[Any, ...]], ...]
 _REALIZE = tvm_ffi.get_global_func("s_tir.schedule.GetSBlockRealize")
 _SPATIAL, _REDUCTION = int(tirx.IterVar.DataPar), int(tirx.IterVar.CommReduce)
 # TVM's CallEffectKind: what has no effect but its value.
@@ -53,8 +57,8 @@ class Stage:
 
     block: Any
     axes: tuple[Axis, ...]
-    reads: tuple[tuple[Any, tuple[Any, ...]], ...]
-    writes: tuple[tuple[Any, tuple[Any, ...]], ...]
+    reads: _Accesses
+    writes: _Accesses
     value: Any
     calls: int
     branches: bool
@@ -133,7 +137,7 @@ def read_stage(schedule: s_tir.Schedule, block: Any) -> Stage | None:
     return Stage(
         block,
         axes,
-        _starts(found.reads),
+        _simplified(_starts(found.reads), found.iter_vars),
         writes,
         found.body.value if isinstance(found.body, tirx.BufferStore) else None,
         sum(name != _CONDITION for name in names),
@@ -182,16 +186,33 @@ def is_contiguous(indices: tuple[Any, ...], axis: Axis, piece: int = 0) -> bool:
 
     piece: only within pieces of so many steps; 0 for the whole axis.
     """
-    var = axis.var
-    if piece:
-        kind = str(var.ty.dtype)
-        start, step = tirx.Var("start", kind), tirx.Var("step", kind)
-        size, zero = tirx.const(piece, kind), tirx.const(0, kind)
-        analyzer = Analyzer()
-        analyzer.bind(step, tvm.ir.Range(zero, size))
-        analyzer.bind(var, start * size + step)
-        indices = tuple(analyzer.simplify(index) for index in indices)
-        var = step
+    if not piece:
+        return _is_next(indices, axis.var)
+    indices, _, step = _in_pieces(indices, axis, piece)
+    return _is_next(indices, step)
+
+
+def is_interleaved(indices: tuple[Any, ...], axis: Axis, streams: int) -> bool:
+    """Whether the step along the axis after so many others reads the next element in memory, or the same one."""
+    indices, turn, _ = _in_pieces(indices, axis, streams)
+    return _is_next(indices, turn)
+
+
+def _in_pieces(indices: tuple[Any, ...], axis: Axis, piece: int) -> tuple[tuple[Any, ...], Any, Any]:
+    """The indices in terms of a piece of the axis and of a step within it, and both variables."""
+    kind = str(axis.var.ty.dtype)
+    start, step = tirx.Var("start", kind), tirx.Var("step", kind)
+    size, zero = tirx.const(piece, kind), tirx.const(0, kind)
+    analyzer = Analyzer()
+    analyzer.bind(step, tvm.ir.Range(zero, size))
+    if axis.extent is not None:
+        analyzer.bind(start, tvm.ir.Range(zero, tirx.const(axis.extent // piece, kind)))
+    analyzer.bind(axis.var, start * size + step)
+    return tuple(analyzer.simplify(index) for index in indices), start, step
+
+
+def _is_next(indices: tuple[Any, ...], var: Any) -> bool:
+    """Whether the next value of a variable reads the next element in memory, or the same one."""
     dependent = [any(var.same_as(one) for one in undefined_vars(index)) for index in indices]
     if not any(dependent):
         return True
@@ -218,8 +239,14 @@ def _axis(iter_var: Any) -> Axis:
     )
 
 
-def _starts(regions: Any) -> tuple[tuple[Any, tuple[Any, ...]], ...]:
+def _starts(regions: Any) -> _Accesses:
     return tuple((each.source, tuple(part.min for part in each.region)) for each in regions)
+
+
+def _simplified(reads: _Accesses, iter_vars: Any) -> _Accesses:
+    """Indices without the quotients and remainders of reshapes that the extents of the axes decide."""
+    analyzer = within(iter_vars)
+    return tuple((source, tuple(analyzer.simplify(index) for index in indices)) for source, indices in reads)
 
 
 def _is_one_to_one(spatial: list[Axis], region: Any) -> bool:
