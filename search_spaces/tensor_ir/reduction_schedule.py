@@ -22,7 +22,16 @@ from search_spaces.tensor_ir.reduction_operands import (
     transpose_operands,
 )
 from search_spaces.tensor_ir.spatial_schedule import is_enough, lanes_of
-from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, is_var, read_stage, uses, volume
+from search_spaces.tensor_ir.stage import (
+    Axis,
+    Stage,
+    depends_within,
+    is_contiguous,
+    is_var,
+    read_stage,
+    uses,
+    volume,
+)
 from search_spaces.tensor_ir.tile_choice import Columns, RegisterTile, Rows, divisors, register_tile
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 from search_spaces.tensor_ir.weight_packing import pack_weights
@@ -104,7 +113,8 @@ def _tile(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
     if column is None or column.extent is None:
         return RegisterTile(None, 1, 1, 1)
     operands = [indices for source, indices in stage.reads if not is_own(stage, source)]
-    with_columns = [each for each in operands if each and uses(each[-1], column)]
+    piece = piece_of(stage, column)
+    with_columns = [each for each in operands if each and depends_within(each, column, piece)]
     rows = [
         (place, axis.extent)
         for place, axis in enumerate(stage.spatial)
@@ -115,7 +125,6 @@ def _tile(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
         for place, extent in rows
         if not any(uses(index, stage.spatial[place]) for each in with_columns for index in each)
     ]
-    piece = piece_of(stage, column)
     lanes = replace(unit, lanes=lanes_of(stage, unit))
     return register_tile(
         Columns(piece, piece == column.extent and _keeps_busy(prod(extent for _, extent in rows), unit)),

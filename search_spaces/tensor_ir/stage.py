@@ -192,6 +192,12 @@ def is_contiguous(indices: tuple[Any, ...], axis: Axis, piece: int = 0) -> bool:
     return _is_next(indices, step)
 
 
+def depends_within(indices: tuple[Any, ...], axis: Axis, piece: int) -> bool:
+    """Whether what is read depends on the place within a piece of the axis."""
+    indices, _, step = _in_pieces(indices, axis, piece)
+    return any(step.same_as(var) for index in indices for var in undefined_vars(index))
+
+
 def is_interleaved(indices: tuple[Any, ...], axis: Axis, streams: int) -> bool:
     """Whether the step along the axis after so many others reads the next element in memory, or the same one."""
     indices, turn, _ = _in_pieces(indices, axis, streams)
