@@ -16,6 +16,7 @@ from autotune.devices.device import local_device
 from autotune.models.operators import operator_task
 from search_spaces.target import Target
 from search_spaces.tensor_ir.default_schedule import default_schedule
+from search_spaces.tensor_ir.kernel_passes import kernel_passes
 from search_spaces.tensor_ir.modules import load, tvm_target
 
 HERE = local_device().target
@@ -230,6 +231,48 @@ def _reshape() -> tirx.PrimFunc:
     return of(x, topi.transpose(topi.reshape(x, (1, 64, 12, 32)), (0, 2, 1, 3)))
 
 
+def _depthwise(size: int, channels: int, kernel: int, stride: int) -> tirx.PrimFunc:
+    x, w = placeholder(1, size, size + 1, channels), placeholder(kernel, kernel, channels, 1, name="w")
+    return of(x, w, topi.nn.depthwise_conv2d_nhwc(x, w, (stride, stride), (kernel // 2, kernel // 2), (1, 1)))
+
+
+def _depthwise_of_a_row() -> tirx.PrimFunc:
+    return _depthwise(14, 32, 3, 1)
+
+
+def _depthwise_of_large_steps() -> tirx.PrimFunc:
+    return _depthwise(23, 24, 5, 2)
+
+
+def _max_pool() -> tirx.PrimFunc:
+    x = placeholder(1, 17, 19, 24)
+    return of(x, topi.nn.pool2d(x, (3, 3), (2, 2), (1, 1), (1, 1, 1, 1), "max", layout="NHWC"))
+
+
+def _average_pool() -> tirx.PrimFunc:
+    x = placeholder(1, 18, 18, 40)
+    pooled = topi.nn.pool2d(x, (3, 3), (2, 2), (1, 1), (1, 1, 1, 1), "avg", False, "NHWC", False)
+    return of(x, topi.nn.relu(pooled))
+
+
+def _mean_of_an_image() -> tirx.PrimFunc:
+    x = placeholder(1, 14, 14, 72)
+    return of(x, topi.divide(topi.sum(x, axis=(1, 2), keepdims=True), 196.0))
+
+
+def _slice_of_groups() -> tirx.PrimFunc:
+    """34 of the 48 channels of each group, and a residual."""
+    x, y = placeholder(1, 7, 9, 192), placeholder(1, 7, 9, 136, name="y")
+    kept = topi.strided_slice(topi.reshape(x, (1, 7, 9, 4, 48)), [0] * 5, [1, 7, 9, 4, 34], [1] * 5)
+    return of(x, y, topi.nn.relu(topi.add(topi.reshape(kept, (1, 7, 9, 136)), y)))
+
+
+def _shuffle_of_channels() -> tirx.PrimFunc:
+    x = placeholder(1, 7, 9, 136)
+    groups = topi.transpose(topi.reshape(x, (1, 7, 9, 4, 34)), (0, 1, 2, 4, 3))
+    return of(x, topi.reshape(groups, (1, 7, 9, 136)))
+
+
 FUNCTIONS: list[Callable[[], tirx.PrimFunc]] = [
     _elementwise,
     _hyperbolic,
@@ -259,6 +302,13 @@ FUNCTIONS: list[Callable[[], tirx.PrimFunc]] = [
     _scatter,
     _sort,
     _reshape,
+    _depthwise_of_a_row,
+    _depthwise_of_large_steps,
+    _max_pool,
+    _average_pool,
+    _mean_of_an_image,
+    _slice_of_groups,
+    _shuffle_of_channels,
 ]
 
 
@@ -289,7 +339,9 @@ def arguments(func: tirx.PrimFunc, seed: int = 0) -> list[np.ndarray[Any, Any]]:
 def run(
     func: tirx.PrimFunc, target: Target, inputs: list[np.ndarray[Any, Any]]
 ) -> list[np.ndarray[Any, Any]]:
-    built = tvm.compile(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}), tvm_target(target))
+    module = tvm.IRModule({"main": func.with_attr("global_symbol", "main")})
+    is_scheduled = "tirx.is_scheduled" in (func.attrs or {})
+    built = tvm.compile(kernel_passes(module) if is_scheduled else module, tvm_target(target))
     passed = [tvm.runtime.tensor(each) for each in inputs]
     built["main"](*passed)
     return [each.numpy() for each in passed]
@@ -317,6 +369,23 @@ def test_operators_compute_the_same(name: str) -> None:
 @pytest.mark.parametrize("make", FUNCTIONS, ids=lambda make: make.__name__.strip("_"))
 def test_functions_of_all_kinds_compute_the_same(make: Callable[[], tirx.PrimFunc]) -> None:
     check(make())
+
+
+@pytest.mark.parametrize("make", [_depthwise_of_a_row, _max_pool, _average_pool])
+def test_windows_read_their_image_where_it_lies(make: Callable[[], tirx.PrimFunc]) -> None:
+    scheduled = default_schedule(make(), tvm_target(HERE))
+    module = kernel_passes(tvm.IRModule({"main": scheduled.with_attr("global_symbol", "main")}))
+
+    text = module["main"].script()
+    assert "pad_temp" not in text.lower()
+    assert "if_then_else" not in text
+    assert "T.vectorized" in text
+
+
+def test_shuffled_channels_are_read_as_streams() -> None:
+    text = default_schedule(_shuffle_of_channels(), tvm_target(HERE)).script()
+
+    assert "T.unroll" in text
 
 
 def test_constant_weights_are_packed_in_the_order_of_the_loops() -> None:
