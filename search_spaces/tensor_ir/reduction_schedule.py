@@ -198,10 +198,15 @@ def _tile_loops(
         within = blocks  # one task has all columns, so that only its last block is cut off
     factors = [blocks // within, within, tile.vectors, tile.lanes]
     first, panel, *vectors = schedule.split(loops[column.var], factors)
-    schedule.reorder(first, *outer.even, *outer.uneven, panel, *reductions, *outer.rows, *vectors)
+    if packed is None and _shares_rows(stage, column):
+        shared = _rows_by_core(schedule, outer, unit)
+        tasks = [*shared, first, *outer.even]
+    else:
+        tasks = [first, *outer.even]
+    schedule.reorder(*tasks, *outer.uneven, panel, *reductions, *outer.rows, *vectors)
     for loop in (*outer.uneven, *([] if is_even else [panel])):
         schedule.annotate(loop, CUT, 1)
-    task = _fused(schedule, [first] if packed is not None else [first, *outer.even])
+    task = _fused(schedule, [first] if packed is not None else tasks)
     if enough and [factors[0], *outer.tasks] != [1] * (1 + len(outer.tasks)):
         schedule.parallel(task)
     _unroll(schedule, [*outer.rows, *vectors], tile)
@@ -213,6 +218,34 @@ def _tile_loops(
         schedule.compute_at(copy, task)
         _vectorize(schedule, [schedule.get_loops(copy)[-1]], tile)
     return panel
+
+
+def _shares_rows(stage: Stage, column: Axis) -> bool:
+    """Whether cores had better share the rows than the columns: those of other kernels read less from each other."""
+    by_columns = sum(
+        _elements(source) for source, read in stage.reads if any(uses(each, column) for each in read)
+    )
+    by_rows = sum(
+        _elements(source)
+        for source, read in stage.reads
+        if any(uses(each, axis) for each in read for axis in stage.spatial if axis is not column)
+    )
+    return by_rows + (stage.points or 0) > by_columns
+
+
+def _elements(buffer: Any) -> int:
+    return prod(int(size) for size in buffer.shape if hasattr(size, "value"))
+
+
+def _rows_by_core(schedule: s_tir.Schedule, outer: _Loops, unit: VectorUnit) -> list[Any]:
+    """Splits a loop over rows so that each core has its part of them; nothing where there is no equal part."""
+    for place, extent in enumerate(outer.tasks):
+        if extent is not None and extent > 1:
+            if extent % unit.cores:
+                return []
+            part, outer.even[place] = schedule.split(outer.even[place], [unit.cores, None])
+            return [part]
+    return []
 
 
 def _is_cut_off(schedule: s_tir.Schedule, stage: Stage) -> bool:
