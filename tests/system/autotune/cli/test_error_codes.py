@@ -343,6 +343,12 @@ def _(case: Case) -> None:
     autotune.open_log("sqlite:////nowhere/at/all/log.db").append([])
 
 
+@raises("AT809")
+def _(case: Case) -> None:
+    service = open_service(ServiceFolder(case.folder / "service"))
+    service.queue.submit(Submission("a name that is no text: \ud800", JobOrder((ModelOrder("m1"),)), None))
+
+
 @raises("AT211")
 def _(case: Case) -> None:
     case.command("log", "best", case.log(), "--task", "none")
