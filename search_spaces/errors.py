@@ -28,6 +28,11 @@ class StorageUnreachable(StorageError):
     """A database does not answer, as while it restarts or the network is gone: it may, later."""
 
 
+class StorageRefused(StorageError):
+    """A database refuses values, as text that is no Unicode or a number out of its range: it would do so again, while
+    other values may be stored."""
+
+
 class IllegalSchedule(AutotuneError):
     """The config answers every question, yet no program can be built from it; the message is the reason."""
 

@@ -14,6 +14,7 @@ from autotune.throughput.capacity_result import CapacityResult
 from autotune.throughput.load_point import LoadPoint
 from autotune.throughput.load_run import End
 from search_spaces.errors import Misuse
+from search_spaces.text_file import read_text
 
 # A study is of a build by this package.
 _ENGINES = ("autotune", "untuned")
@@ -22,14 +23,14 @@ _ENGINES = ("autotune", "untuned")
 def read_capacity(path: str | Path) -> CapacityResult:
     """The capacity in a file. Raises Misuse where there is none."""
     try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=CapacityResult)
+        return msgspec.json.decode(read_text(Path(path)), type=CapacityResult)
     except OSError as error:
         raise Misuse(
             f"expected a capacity at {path}; found: {error.strerror}. Write one: autotune capacity MODEL "
             f"--p99-ms 20 --output {path}",
             code="AT735",
         ) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Misuse(
             f"expected a document that autotune capacity wrote; {path} is none: {error}. Study the model again with "
             "--output",

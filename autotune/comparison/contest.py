@@ -22,7 +22,7 @@ _FEWEST_ROUNDS = 3
 _MOST_SHARES = 5.0
 _MOST_REASON_CHARS = 400
 # Types of errors that say all there is to say in their text.
-_OWN_ERRORS = ("Misuse: ", "AutotuneError: ", "StorageError: ")
+_OWN_ERRORS = ("Misuse: ", "AutotuneError: ", "StorageError: ", "StorageRefused: ")
 
 
 @dataclass(frozen=True, slots=True)

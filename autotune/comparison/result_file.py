@@ -8,6 +8,7 @@ import msgspec
 
 from autotune.comparison.result import Comparison
 from search_spaces.errors import Misuse, StorageError
+from search_spaces.text_file import read_text
 from tuning_logs.atomic_file import atomically
 
 
@@ -25,14 +26,14 @@ def write_comparison(path: str | Path, comparison: Comparison) -> None:
 def read_comparison(path: str | Path) -> Comparison:
     """The comparison in a file. Raises Misuse where there is none."""
     try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=Comparison)
+        return msgspec.json.decode(read_text(Path(path)), type=Comparison)
     except OSError as error:
         raise Misuse(
             f"expected a comparison at {path}; found: {error.strerror}. "
             f"Write one: autotune compare MODEL --output {path}",
             code="AT720",
         ) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Misuse(
             f"expected a comparison that autotune compare wrote; {path} is none: {error}. Compare again with --output",
             code="AT720",

@@ -16,6 +16,7 @@ import onnxruntime
 from onnx import TensorProto, numpy_helper
 
 from autotune.deployment.onnxruntime_engine import Optimizations, session_of
+from autotune.deployment.other_precision import open_other
 from autotune.deployment.referee import Expected, epsilon_of, expected
 from autotune.deployment.rounding import RUNS, is_grid, rounded
 from autotune.models import onnx_file
@@ -33,6 +34,8 @@ _EXACT = frozenset({
     "Clip", "CumSum", "DequantizeLinear", "NonMaxSuppression", "OneHot", "Pad", "Pow", "QuantizeLinear", "Range",
     "Resize", "RoiAlign", "Upsample",
 })  # fmt: skip
+
+_FED = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class OnnxSessions:
         narrow = narrow_dtype(model)
         self._epsilon = epsilon_of(narrow or ("float64" if "float64" in self._dtypes else "float32"))
         wide = with_exact_sigmoids(with_wide_floats(model))
+        self._other = open_other(model, wide, threads, self._stack)
         rng = np.random.default_rng(seed)
         self._exact = self._open(wide, threads)
         self._rounded = [
@@ -87,10 +91,9 @@ class OnnxSessions:
             except AutotuneError:
                 # A rounded constant was a size after all: this run says nothing.
                 continue
-        others = list(zip(*perturbed, strict=True)) or [()] * len(values)
-        return tuple(
-            expected(value, other, self._epsilon) for value, other in zip(values, others, strict=True)
-        )
+        rounded_runs = list(zip(*perturbed, strict=True)) or [()] * len(values)
+        runs = zip(values, rounded_runs, self._in_other_precision(inputs, len(values)), strict=True)
+        return tuple(expected(value, off, self._epsilon, other) for value, off, other in runs)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """The outputs alone."""
@@ -99,6 +102,16 @@ class OnnxSessions:
             value.astype(np.dtype(dtype)) if dtype else value
             for value, dtype in zip(found, self._dtypes, strict=True)
         ]
+
+    def _in_other_precision(self, inputs: Sequence[Array], outputs: int) -> Sequence[Array | None]:
+        """The outputs of the run in the other precision; None for each where it says nothing."""
+        if self._other is None:
+            return [None] * outputs
+        try:
+            return self._run(self._other, inputs)
+        except AutotuneError:
+            # A size that is computed from floats, or an operator that takes no such type after all.
+            return [None] * outputs
 
     def _open(self, model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSession:
         try:
@@ -129,8 +142,9 @@ def _opened(reference: OnnxReference) -> OnnxSessions:
 
 
 def _as_fed(onnx_type: str, array: Array) -> Array:
-    """The array as the widened model takes it."""
-    return array.astype(np.float32) if onnx_type == "tensor(float)" else array
+    """The array as a model of another precision takes it."""
+    dtype = _FED.get(onnx_type)
+    return array if dtype is None else array.astype(dtype)
 
 
 def _dtype(value: onnx.ValueInfoProto) -> str:

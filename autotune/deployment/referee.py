@@ -20,6 +20,8 @@ Array = npt.NDArray[Any]
 # Correct builds of networks of all kinds stayed below a quarter of these.
 _MARGIN, _MARGIN_OF_HALVES = 256.0, 64.0
 _COARSE_EPSILON = 1e-5
+# Of the error of the reference itself, which another run has as well: the largest of many is some times the mean.
+_MARGIN_OF_OWN_ERROR = 16.0
 # Units in the last place of an element itself, for what its last operation rounds.
 _ULPS = 16.0
 _TINIEST = float(np.finfo(np.float32).tiny)
@@ -81,15 +83,21 @@ def _peer_bounds(values: Array) -> npt.NDArray[np.float64]:
     return _TOLERANCE.get(str(values.dtype), 0.0) * np.maximum(magnitude, scale)
 
 
-def expected(values: Array, perturbed: Sequence[Array], epsilon: float) -> Expected:
+def expected(
+    values: Array, perturbed: Sequence[Array], epsilon: float, other: Array | None = None
+) -> Expected:
     """An output with its bounds, from the same output of runs whose inputs and weights were rounded otherwise.
 
     epsilon: the unit roundoff of the type that the model computes in. Elements are bounded by their own sensitivity
     or that of the slice they are in, along the axis where it is smallest: scores of a detector are judged as scores
     though they share a tensor with boxes in pixels. Perturbed runs of another shape, or with NaN where the
     reference has none, are left out.
+    other: the same output computed in another precision; how far it is off is what roundings inside of the model do,
+    as where a sum cancels out that the inputs alone do not explain.
     """
     usable = [one for one in perturbed if one.shape == values.shape]
+    if other is not None and other.shape == values.shape and not is_float(str(values.dtype)):
+        usable.append(other)
     wide = _wide(values)
     with np.errstate(invalid="ignore"):
         errors = [np.abs(_wide(one) - wide) for one in usable]
@@ -98,15 +106,25 @@ def expected(values: Array, perturbed: Sequence[Array], epsilon: float) -> Expec
         decided = ~np.any(flipped, axis=0) if flipped else np.ones(values.shape, bool)
         most = max((int(one.sum()) for one in flipped), default=0)
         return Expected(values, np.where(decided, 0.0, np.inf), _FLIPS * most)
-    squares = [np.square(error) for error in errors if np.isfinite(error[np.isfinite(wide)]).all()]
-    mean = np.mean(squares, axis=0) if squares else np.zeros(values.shape)
-    mean = np.where(np.isfinite(mean), mean, 0.0)
-    scale = np.sqrt(np.maximum(mean, _slice_means(mean)))
     magnitude = np.where(np.isfinite(wide), np.abs(wide), 0.0)
     floor = _ULPS * epsilon * np.maximum(magnitude, np.sqrt(_slice_means(np.square(magnitude))))
     margin = _MARGIN if epsilon < _COARSE_EPSILON else _MARGIN_OF_HALVES
+    bounds = margin * _scale(errors, wide) + floor
+    if other is not None and other.shape == values.shape:
+        with np.errstate(invalid="ignore"):
+            own = _scale([np.abs(_wide(other) - wide)], wide)
+        bounds = np.maximum(bounds, _MARGIN_OF_OWN_ERROR * own + floor)
     # What is smaller than any normal number may be flushed to zero.
-    return Expected(values, margin * scale + floor + _TINIEST)
+    return Expected(values, bounds + _TINIEST)
+
+
+def _scale(errors: Sequence[Array], wide: Array) -> npt.NDArray[np.float64]:
+    """The root mean square error of each element over several runs, or of its slice where that is larger."""
+    squares = [np.square(error) for error in errors if np.isfinite(error[np.isfinite(wide)]).all()]
+    mean = np.mean(squares, axis=0) if squares else np.zeros(wide.shape)
+    mean = np.where(np.isfinite(mean), mean, 0.0)
+    scale: npt.NDArray[np.float64] = np.sqrt(np.maximum(mean, _slice_means(mean)))
+    return scale
 
 
 def judge(outputs: Sequence[Array], references: Sequence[Expected]) -> Verdict:

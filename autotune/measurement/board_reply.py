@@ -8,6 +8,9 @@ from autotune.devices.rpc_tracker import Address
 from autotune.workers.reply import Died, OverMemory
 from tuning_logs.records.measurement import Check, Measurement
 
+#: In the message of a trial whose library the board could not store.
+NO_ROOM = "no room on the board"
+
 
 @dataclass(frozen=True, slots=True)
 class Tried:

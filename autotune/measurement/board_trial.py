@@ -21,7 +21,7 @@ from autotune.devices.rpc_tracker import Address, TrackerConnection, Turn
 from autotune.measurement.board_bridge import open_bridge
 from autotune.measurement.board_memory import BoardMemory
 from autotune.measurement.board_reference import BoardReference, ReferenceKernel
-from autotune.measurement.board_reply import Ended, Lost, Tried
+from autotune.measurement.board_reply import NO_ROOM, Ended, Lost, Tried
 from autotune.measurement.board_upload import PlainUpload, SignedUpload, Upload
 from autotune.measurement.device_kernel import DeviceInputs, DeviceKernel
 from autotune.measurement.gpu_memory import GpuMemory
@@ -30,6 +30,8 @@ from autotune.measurement.kernel_trial import TrialOptions, try_kernel
 from autotune.transport.bridge import BridgeRequest
 from autotune.transport.signature import REFUSED
 from autotune.workers.remote_end import find_session_end
+from autotune.workers.room import is_storage_fault, words_of_storage
+from search_spaces.errors import AutotuneError
 from search_spaces.tensor_ir.modules import tvm_target
 from tuning_logs.records.measurement import Failure, Timing
 
@@ -83,8 +85,22 @@ class Session:
         return DeviceKernel(self.load_library(artifact.library), inputs, artifact, signs)
 
     def load_library(self, library: Path) -> Any:
-        """Uploads a shared library and loads it on the board, as a TVM module."""
-        return self.upload.load_library(library.read_bytes())
+        """Uploads a shared library and loads it on the board, as a TVM module.
+
+        Raises AutotuneError where the board has no room for it.
+        """
+        content = library.read_bytes()
+        try:
+            return self.upload.load_library(content)
+        except Exception as error:
+            if not is_storage_fault(str(error)):
+                raise
+            raise AutotuneError(
+                f"expected the board at {self.address} to store {len(content):,} bytes, found {NO_ROOM}: "
+                f"{words_of_storage(str(error))}; make room there, or name another folder for its server with the "
+                "variable TMPDIR",
+                code="AT810",
+            ) from error
 
     def reference(self, kernel: ReferenceKernel) -> BoardReference:
         """The reference kernel on the board, loaded once."""
@@ -117,8 +133,10 @@ def try_on_board(artifact: Artifact, options: TrialOptions, request: BoardReques
     if request.note is not None:
         request.note.write_text(str(session.address))
     measurement, check = try_kernel(artifact, options, session.open_kernel)
-    if isinstance(measurement, Failure) and REFUSED in measurement.message:
-        # What arrived is not what was sent: no candidate is to blame.
+    if isinstance(measurement, Failure) and (
+        REFUSED in measurement.message or NO_ROOM in measurement.message
+    ):
+        # What arrived is not what was sent, or could not be stored: no candidate is to blame.
         _held.clear()
         return Lost(session.address, measurement.message)
     if isinstance(measurement, Failure) and not session.is_alive:

@@ -16,6 +16,7 @@ from autotune.runners.drift import DriftMonitor
 from autotune.runners.runner import Outcome, failed
 from autotune.runners.second_opinions import SecondOpinions
 from autotune.workers.reply import Died, Reply, Returned, TimedOut
+from autotune.workers.room import is_storage_fault
 from tuning_logs.records.measurement import Failure, FailureKind
 
 # So often a candidate is tried on another board before it is given up for now.
@@ -145,7 +146,9 @@ class BoardJudge:
         self._reason = lost.message[-300:]
         if lost.address is not None:
             self.backoff.record_failure(lost.address)
-            attempts.losses.append(lost.address)
+            # For want of room on the board no candidate is to blame, however often.
+            if not is_storage_fault(lost.message):
+                attempts.losses.append(lost.address)
         elif attempts.doubted is not None:
             # No other board was free for a second opinion.
             return attempts.doubted[1]

@@ -95,6 +95,16 @@ class Exchange:
                         "serve runs there",
                         code="AT908",
                     ) from error
+            except httpx.InvalidURL as error:
+                raise Misuse(
+                    f"expected a name or an id that fits into a URL, found: {error}", code="AT908"
+                ) from error
+            except httpx.RequestError as error:  # neither a lost connection nor an answer that means anything
+                raise AutotuneError(
+                    f"expected an answer of autotune serve from {self._url}, found: {error or type(error).__name__}; "
+                    "check the URL",
+                    code="AT908",
+                ) from error
             time.sleep(_PAUSE_SECS)
 
 
@@ -107,7 +117,7 @@ def _decoded(response: httpx.Response, kind: type[_T]) -> _T:
         _raise(response)
     try:
         return msgspec.json.decode(response.content, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise AutotuneError(
             f"expected an answer of autotune serve from {response.url}, found: {error}; check the URL, and that both "
             "have the same version",
@@ -119,7 +129,7 @@ def _raise(response: httpx.Response) -> None:
     """Raises the error that a response tells of."""
     try:
         found = msgspec.json.decode(response.content, type=Problem)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         if response.status_code in _BUSY:
             raise _Busy(f"{response.status_code} {response.reason_phrase}") from None
         raise AutotuneError(

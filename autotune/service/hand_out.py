@@ -24,7 +24,8 @@ from autotune.service.job_queue import Claim, JobQueue, Progress
 from autotune.service.model_shelf import ModelShelf
 from autotune.service.service_folder import ServiceFolder
 from autotune.service.usage import UsageCounter
-from search_spaces.errors import AutotuneError
+from search_spaces.errors import AutotuneError, StorageError, StorageRefused
+from search_spaces.printable_text import printable
 
 #: Of a claim; it is renewed three times as often, so that a server may be stopped for a while.
 LEASE_SECS: Final = 15.0
@@ -72,7 +73,11 @@ class HandOut:
         self._running: dict[str, _Running] = {}
 
     def step(self) -> None:
-        """Watches what runs, settles what has ended, and starts what waits. Raises StorageError of the store."""
+        """Watches what runs, settles what has ended, and starts what waits.
+
+        Raises StorageError of the store: what has ended is settled at the next step then. A job whose results the store
+        refuses has failed.
+        """
         for running in list(self._running.values()):
             code = running.process.returncode()
             if code is None:
@@ -93,23 +98,25 @@ class HandOut:
         while self._running and self._clock() < until:
             for running in list(self._running.values()):
                 if (code := running.process.returncode()) is not None:
-                    self._settle(running, code)
+                    with suppress(StorageError):  # the lease ends, and the next server settles it
+                        self._settle(running, code)
             time.sleep(0.02)
         for running in list(self._running.values()):
             running.process.kill()
-            self._place.queue.give_back(running.claim)
+            with suppress(StorageError):
+                self._place.queue.give_back(running.claim)
         self._running.clear()
 
     def _start(self, claim: Claim) -> None:
         place = self._place
         row = place.queue.row(claim.job)
-        order = msgspec.json.decode(row.order_json, type=JobOrder)
         try:
+            order = msgspec.json.decode(row.order_json, type=JobOrder)
             write_job(place.folder, claim.job, order, place.shelf, place.workers)
             (place.folder.job(claim.job) / ERROR_FILE).unlink(missing_ok=True)
             process = self._starter.start(place.folder.job(claim.job))
-        except (AutotuneError, OSError) as error:
-            place.queue.finish(claim, QueueState.FAILED, f"the job could not be started: {error}")
+        except (AutotuneError, OSError, msgspec.MsgspecError) as error:
+            self._fail(claim, f"the job could not be started: {error}")
             return
         now = self._clock()
         self._running[claim.job] = _Running(claim, process, row.token, now, row.run_secs, now)
@@ -135,14 +142,25 @@ class HandOut:
         if status is None:
             return
         progress = Progress(status.secs, status.trials, status.eta_secs, status.activity)
-        self._place.queue.note(running.claim, progress)
+        with suppress(StorageRefused):
+            self._place.queue.note(running.claim, progress)
         self._place.usage.count(running.token, run_secs=max(0.0, status.secs - running.spent_secs))
         running.spent_secs = max(status.secs, running.spent_secs)
 
     def _settle(self, running: _Running, code: int) -> None:
         """Ends a job, or gives it back, by how its process ended and by what it has left in its folder."""
-        del self._running[running.claim.job]
         running.process.kill()
+        try:
+            self._store(running, code)
+        except StorageRefused as error:
+            self._fail(running.claim, f"its results could not be stored: {error} ({error.code})")
+        except StorageError:
+            raise
+        except (AutotuneError, msgspec.MsgspecError) as error:
+            self._fail(running.claim, f"its results could not be read: {error}")
+        del self._running[running.claim.job]
+
+    def _store(self, running: _Running, code: int) -> None:
         place, claim = self._place, running.claim
         status = status_of(place.folder.output(claim.job))
         self._note(running, status)
@@ -153,7 +171,10 @@ class HandOut:
             return
         order = msgspec.json.decode(row.order_json, type=JobOrder)
         results = results_of(status, order, place.shelf) if status else []
-        place.queue.finish(claim, state, reason, results)
+        place.queue.finish(claim, state, None if reason is None else printable(reason), results)
+
+    def _fail(self, claim: Claim, reason: str) -> None:
+        self._place.queue.finish(claim, QueueState.FAILED, printable(reason))
 
 
 def _verdict(

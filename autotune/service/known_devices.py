@@ -29,7 +29,7 @@ def read_known(path: Path) -> tuple[KnownDevice, ...]:
     """The devices that an earlier server found; none where there is no such file, or no readable one."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=tuple[KnownDevice, ...])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, RecursionError):
         return ()
 
 

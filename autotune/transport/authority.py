@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -29,6 +30,7 @@ from autotune.transport.identity import (
     secrets_text,
 )
 from search_spaces.errors import Misuse
+from search_spaces.text_file import read_text
 
 _TOKEN_BYTES = 32
 # Clocks of boards are not exact.
@@ -124,12 +126,20 @@ def read_authority(folder: Path) -> CertificateAuthority:
     try:
         key = serialization.load_pem_private_key((folder / KEY).read_bytes(), None)
         certificate = x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
-        tokens = json.loads((folder / SECRETS).read_text())
+        tokens = json.loads(read_text(folder / SECRETS))
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         return CertificateAuthority(
             key, certificate, bytes.fromhex(tokens["tracker"]), bytes.fromhex(tokens["farm"])
         )
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AssertionError,
+        RecursionError,
+        UnsupportedAlgorithm,
+    ) as error:
         raise Misuse(
             f"expected the farm's authority in {folder}, found {error}; make one with autotune keys authority",
             code="AT760",

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import Misuse
+from search_spaces.text_file import read_text
 
 #: Names of the files in an identity's folder.
 AUTHORITY, CERTIFICATE, KEY, SECRETS = "ca.pem", "certificate.pem", "key.pem", "identity.json"
 _URI = "autotune"
+# The first second of the year 10000.
+_LATEST = 253_402_300_800.0
 
 
 class Role(Enum):
@@ -115,8 +118,8 @@ def read_validity(folder: Path) -> Identity:
     """The identity of a folder, usable or not. Raises Misuse where its file is not as it was written."""
     path = folder / SECRETS
     try:
-        return _identity(folder, json.loads(path.read_text()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return _identity(folder, json.loads(read_text(path)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise Misuse(
             f"expected {path} to be as autotune keys writes it, found {error}; make it anew", code="AT760"
         ) from error
@@ -125,7 +128,10 @@ def read_validity(folder: Path) -> Identity:
 def _identity(folder: Path, fields: dict[str, Any]) -> Identity:
     tokens = Tokens(*(bytes.fromhex(fields[name]) for name in ("own", "tracker", "farm")))
     subject = Subject(Role(fields["role"]), str(fields["name"]))
-    return Identity(folder, subject, float(fields["expires"]), tokens)
+    expires = float(fields["expires"])
+    if not 0 <= expires < _LATEST:
+        raise ValueError(f"the time {expires:g}")
+    return Identity(folder, subject, expires, tokens)
 
 
 def secrets_text(subject: Subject, expires: float, tokens: Tokens) -> str:

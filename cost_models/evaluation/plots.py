@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cost_models.evaluation.metrics import top_k_score
 from cost_models.record_table import RecordTable
 from search_spaces.printable_text import one_line
+
+# Where it cannot write to a home, it says on import that it keeps its fonts elsewhere.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
+from matplotlib.figure import Figure  # noqa: E402
 
 Floats = NDArray[np.float64]
 _SIZE = (5.2, 4.0)

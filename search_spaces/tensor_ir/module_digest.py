@@ -25,6 +25,8 @@ _COSMETIC_ATTRS = frozenset(
 _COSMETIC_ANNOTATIONS = frozenset({"schedule_rule"})
 # TVM renames node types between versions; the digest keeps the first name it knew.
 _ALIASES = {"TensorLoad": "BufferLoad", "TensorRegion": "BufferRegion"}
+# Arithmetic that TVM folds where an operand is 0 or 1.
+_FOLDED = frozenset({"Add", "Sub", "Mul", "Div"})
 # The two operands of arithmetic and comparisons.
 _OPERANDS = {"a": "b", "b": "a"}
 _LOADS = frozenset({"BufferLoad", "ProducerLoad"})
@@ -50,7 +52,10 @@ def digest(func: tvm.tirx.PrimFunc) -> str:
 
 def structure(func: tvm.tirx.PrimFunc) -> tuple[str, tuple[int, ...]]:
     """A digest of a function without its sizes: the same for every shape of one operator, and
-    the sizes, strides and offsets it is blind to, in the order in which they occur."""
+    the sizes, strides and offsets it is blind to, in the order in which they occur.
+
+    It has no arithmetic of data with scalars either, which TVM leaves out where the scalar is 0 or 1.
+    """
     walk = _SizelessWalk()
     walk.visit(func)
     return walk.sha.hexdigest()[:32], tuple(walk.sizes)
@@ -188,7 +193,7 @@ def _inner_expressions(node: Any) -> Iterator[Any]:
 
 
 class _SizelessWalk(_Walk):
-    """A traversal that keeps the numbers in the program out of the hash."""
+    """A traversal that keeps the numbers in the program out of the hash, and what is done to data with one of them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -197,3 +202,20 @@ class _SizelessWalk(_Walk):
     def integer(self, value: int) -> None:
         self.emit("int")
         self.sizes.append(value)
+
+    def _scalar(self, node: Any) -> None:
+        self.emit("scalar")
+
+    def _fields(self, node: Any) -> None:
+        data = self._beside_scalar(node)
+        super()._fields(node) if data is None else self.visit(data)
+
+    def _beside_scalar(self, node: Any) -> Any:
+        """The other operand of arithmetic of data with a scalar, None where a node is anything else."""
+        if _kind(node) not in _FOLDED:
+            return None
+        for scalar, data in ((node.a, node.b), (node.b, node.a)):
+            is_float = isinstance(scalar, tvm.tirx.FloatImm) and self._reads_data(data)
+            if is_float or self._is_data(scalar, data):
+                return data
+        return None

@@ -25,9 +25,7 @@ class SimilarTasks:
         """The trial counts of tasks with the same structure that have records that ran, the nearest sizes first."""
         digest, sizes = self._structure(task)
         alike = []
-        for each in sorted(among, key=lambda each: _off(each.task.workload.flops, task.workload.flops))[
-            :_LOOKED_INTO
-        ]:
+        for each in _of_similar_work(task, among):
             found, others = self._structure(each.task)
             if found == digest and len(others) == len(sizes) and each.counts.get("ok"):
                 alike.append((sum(map(_off, sizes, others)), each))
@@ -36,14 +34,11 @@ class SimilarTasks:
     def equal(self, task: TuningTask, among: Sequence[TrialCounts]) -> Iterator[TrialCounts]:
         """The trial counts of tasks with the same structure and sizes: the same operator under another key.
 
-        Before scalars were left out of them, keys changed with every training run.
+        Before scalars were left out of them, keys changed with every training run; they still do where a scalar
+        becomes 0 or 1, and TVM folds what is computed with it.
         """
         own = self._structure(task)
-        return (
-            each
-            for each in among
-            if each.task.workload.flops == task.workload.flops and self._structure(each.task) == own
-        )
+        return (each for each in _of_similar_work(task, among) if self._structure(each.task) == own)
 
     def _structure(self, task: TuningTask) -> tuple[str, tuple[int, ...]]:
         if task.key not in self._structures:
@@ -53,6 +48,10 @@ class SimilarTasks:
                 # A log may hold operators that this version of TVM cannot read: they are like no other.
                 self._structures[task.key] = (task.key, ())
         return self._structures[task.key]
+
+
+def _of_similar_work(task: TuningTask, among: Sequence[TrialCounts]) -> list[TrialCounts]:
+    return sorted(among, key=lambda each: _off(each.task.workload.flops, task.workload.flops))[:_LOOKED_INTO]
 
 
 def _off(one: float, other: float) -> float:

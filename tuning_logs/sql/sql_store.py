@@ -16,9 +16,17 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
-from search_spaces.errors import AutotuneError, Misuse, StorageError, StorageUnreachable
+from search_spaces.errors import AutotuneError, Misuse, StorageError, StorageRefused, StorageUnreachable
 
 #: What a database is asked by, by what the address starts with.
 _DRIVERS: Final = {
@@ -34,6 +42,8 @@ _CONNECT_SECS: Final = 10
 #: SQLSTATEs of PostgreSQL: connections, operators that stop it, too many clients.
 _AWAY: Final = ("08", "57P", "53300")
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
+#: Of values; those without a class of SQLAlchemy come from the drivers: numbers out of range, text that is no Unicode.
+_REFUSED: Final = (DataError, IntegrityError, OverflowError, UnicodeEncodeError)
 _T = TypeVar("_T")
 
 
@@ -41,8 +51,8 @@ class SqlStore:
     """A database with the tables of a folder of migrations, those of `sql_tables` by default.
 
     version_table: where the database keeps which of the migrations were made.
-    Every error comes out without the password: as StorageUnreachable where the database may answer later, else as
-    StorageError.
+    Every error comes out without the password: as StorageUnreachable where the database may answer later, as
+    StorageRefused where it takes these values at no time, else as StorageError.
     """
 
     def __init__(
@@ -128,7 +138,7 @@ class SqlStore:
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
-        """Turns what the database complains of into StorageError, StorageUnreachable where that may pass."""
+        """Turns what the database complains of into StorageError, or into what it is of its kinds."""
         if self._opened is not None and not _is_there(*self._opened):
             raise StorageError(
                 f"expected {self.name} to be the database that was opened, found that the file was removed or "
@@ -137,7 +147,11 @@ class SqlStore:
             )
         try:
             yield
-        except (SQLAlchemyError, OverflowError) as error:
+        except _REFUSED as error:
+            raise StorageRefused(
+                f"expected {self.name} to keep what it was given, found: {_reason(error)}", code="AT809"
+            ) from error
+        except SQLAlchemyError as error:
             kind = StorageUnreachable if _may_pass(error) else StorageError
             raise kind(
                 f"expected {self.name} to do as asked, found: {_reason(error)}; see that it is running, that it "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +22,7 @@ from autotune.cli.arguments import (
 from autotune.cli.console import ERR, print_json, tell, warn
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
 from autotune.cli.inputs import log_to_read, reach_device, read_sized_model
+from autotune.cli.output_place import require_file_place
 from autotune.cli.tables import TableView, print_table
 from autotune.deployment.checked_run import checked_run
 from autotune.deployment.compilation import compile
@@ -32,7 +32,7 @@ from autotune.devices.device import Device
 from autotune.jobs.durations import show_secs
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.model import Model
-from search_spaces import AutotuneError, Misuse
+from search_spaces import AutotuneError
 from search_spaces.printable_text import counted
 from tuning_logs.selection.schedule_choice import OtherDevices
 
@@ -68,8 +68,7 @@ def build(
     """Build a model with the best schedules of a log, or default ones, say which operators the log covers, and measure
     the result where the device is of this machine."""
     where = reach_device(device, devices)
-    if os.path.isdir(output):
-        raise Misuse(f"--output is the file of the library; found the folder {output}", code="AT803")
+    require_file_place(output, "--output")
     records = log_to_read(log)
     network = read_sized_model(model, shape, dim, max_mb)
     given = read_samples(samples, network.inputs) if samples else ()

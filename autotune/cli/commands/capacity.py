@@ -19,6 +19,7 @@ from autotune.cli.arguments import (
 )
 from autotune.cli.console import note, print_json, tell, warn
 from autotune.cli.inputs import fixed_sizes, log_to_read, reach_device, read_model
+from autotune.cli.output_place import require_file_place
 from autotune.cli.tables import print_table
 from autotune.jobs.document import encode_document
 from autotune.jobs.durations import parse_secs, show_secs
@@ -95,6 +96,8 @@ def capacity(
         subject = read_model(Path(model), fixed_sizes(shape, dim))
     elif shape or dim or log:
         raise Misuse(f"--shape, --dim and --log are for builds; found {model}, which is built", code="AT805")
+    if output is not None:
+        require_file_place(output, "--output")
     result = find_capacity(subject, p99_ms, price_per_hour, parse_secs(time), options)
     document = result_document(result)
     if output is not None:

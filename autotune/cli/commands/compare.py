@@ -30,6 +30,7 @@ from autotune.cli.comparison_tables import (
 )
 from autotune.cli.console import note, print_json, tell, warn
 from autotune.cli.inputs import fixed_sizes, reach_device
+from autotune.cli.output_place import require_file_place
 from autotune.cli.tables import print_table
 from autotune.comparison.comparison import ComparisonSettings, PairResult, collect, compare_each
 from autotune.comparison.fastest import fastest
@@ -102,6 +103,8 @@ def compare(
     where = [reach_device(name, device_file) for name in split_names(devices or ["local"])]
     with_prices({}, prices, (distinct_name(one.name, one.connection) for one in where))
     settings = ComparisonSettings(rounds, timeout_secs=timeout_secs)
+    if output is not None:
+        require_file_place(output, "--output")
     results: list[PairResult] = []
     for result in compare_each(files, where, split_names(engines or ()), log, settings):
         _show_progress(result, results)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +21,7 @@ from autotune.cli.arguments import (
 from autotune.cli.console import print_json, tell, warn
 from autotune.cli.coverage_table import coverage_json, coverage_table, warn_of_gaps
 from autotune.cli.inputs import log_to_read, reach_device, read_sized_model
+from autotune.cli.output_place import require_folder_place
 from autotune.cli.tables import print_table
 from autotune.deployment.samples import read_samples
 from autotune.packaging.assembly import PackageRequest, assembled, check_forms, write_packages
@@ -61,8 +61,7 @@ def package(
 ) -> None:
     """Build a model, and package it with what running needs: a Python wheel, a C++ archive, a server."""
     forms = [_form(name) for name in dict.fromkeys(form)]
-    if os.path.exists(output) and not os.path.isdir(output):
-        raise Misuse(f"--output is a folder; found the file {output}", code="AT803")
+    require_folder_place(output, "--output")
     where = reach_device(device, devices)
     records = log_to_read(log)
     network = read_sized_model(model, shape, dim, max_mb)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from autotune.cli.arguments import JsonOption
 from autotune.cli.console import note, print_json, tell, warn
 from autotune.cli.cost_model_arguments import LogsArgument, ModelArgument, read_table
+from autotune.cli.output_place import require_file_place, require_folder_place
 from autotune.cli.tables import print_table
 from autotune.jobs.table import Column, Table
 from cost_models.boosters.xgboost_cost_model import Loss, XGBoostCostModel
@@ -51,6 +52,10 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Judge a model by the tasks in logs that it did not learn from, beside others trained on the same logs."""
+    if report is not None:
+        require_file_place(report, "--report")
+    if plots is not None:
+        require_folder_place(plots, "--plots")
     loaded = load_program_model(model)
     known = read_table(logs)
     judged = _unseen(loaded, known)

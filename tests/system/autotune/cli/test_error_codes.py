@@ -65,6 +65,7 @@ from autotune.jobs.job_file import JobRequest, ModelRequest, read_job_file
 from autotune.jobs.plan import JobPlan, PlannedModel, share_out
 from autotune.jobs.run import open_job
 from autotune.jobs.status_file import read_status, write_status
+from autotune.measurement.board_trial import Session
 from autotune.models.operators import operator_task
 from autotune.packaging.package import stored_arrays
 from autotune.packaging.runtime_files import runtime_in
@@ -341,6 +342,20 @@ def _(case: Case) -> None:
 @raises("AT210")
 def _(case: Case) -> None:
     autotune.open_log("sqlite:////nowhere/at/all/log.db").append([])
+
+
+@raises("AT809")
+def _(case: Case) -> None:
+    service = open_service(ServiceFolder(case.folder / "service"))
+    service.queue.submit(Submission("a name that is no text: \ud800", JobOrder((ModelOrder("m1"),)), None))
+
+
+@raises("AT810")
+def _(case: Case) -> None:
+    def refuse(_content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Session(Address("127.0.0.1", 1), None, SimpleNamespace(load_library=refuse)).load_library(case.log())
 
 
 @raises("AT211")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -207,6 +209,35 @@ def test_several_boards_share_the_work_and_a_lost_one_costs_nothing(
         outcomes = runner.run(artifacts)
     assert all(isinstance(outcome.measurement, Timing) for outcome in outcomes), outcomes
     assert second.poll() is None
+
+
+def test_a_full_disk_of_a_board_is_no_fault_of_the_candidates(
+    boards: Boards,
+    builder: LocalBuilder,
+    space: TensorIRSpace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        (disk / "filler").write_bytes(bytes(60 << 10))
+        with monkeypatch.context() as patched:
+            patched.setenv("TMPDIR", str(disk))
+            boards.start("full")
+        monkeypatch.setattr(rpc_runner, "_WAIT_SECS", 1.0)
+        with RpcRunner(Rpc(boards.tracker, "full"), BoardOptions(1, patience_secs=0.1)) as runner:
+            artifacts = built(builder, space)
+            with pytest.raises(AutotuneError, match="No space left on device"):
+                runner.run(artifacts)
+            (disk / "filler").unlink()
+            runner._options = replace(runner._options, patience_secs=60.0)
+            assert all(isinstance(one.measurement, Timing) for one in runner.run(artifacts))
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
 
 
 def test_a_tracker_that_comes_back_finds_its_boards_again(tmp_path: Path) -> None:

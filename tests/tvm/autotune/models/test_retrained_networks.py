@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -199,3 +200,35 @@ def test_a_record_under_a_key_of_an_earlier_version_is_found(tmp_path: Path) -> 
     assert choice.record in log.iterate()
     [other] = tasks(network("scalar factor", "1", tmp_path))
     assert ScheduleChooser(log, DEVICE).choose(other).record is None
+
+
+#: Networks with a scalar, and values of it for which TVM folds what is computed with it.
+FOLDED = [
+    *((name, 1.0) for name in ("scalar factor", "scalar divisor", "gate", "swish", "chain")),
+    *((name, 0.0) for name in ("scalar summand", "padding", "learned threshold")),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), FOLDED)
+def test_a_scalar_that_was_0_or_1_before_training_costs_no_record(
+    name: str, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = max(tasks(network(name, "1", tmp_path)), key=lambda task: len(task.workload.module))
+    monkeypatch.setattr(f"{__name__}.drawn", with_scalars(value))
+    fresh = max(tasks(network(name, "1", tmp_path)), key=lambda task: len(task.workload.module))
+    for logged, built in ((trained, fresh), (fresh, trained)):
+        log = log_of(logged, logged.key)
+        choice = ScheduleChooser(log, DEVICE).choose(built)
+        assert choice.origin is Origin.OWN
+        assert choice.record in log.iterate()
+
+
+def with_scalars(value: float) -> Callable[[str, tuple[int, ...], str], Array]:
+    """`drawn`, with this value for all scalars."""
+    as_drawn = drawn
+
+    def found(name: str, shape: tuple[int, ...], draw: str) -> Array:
+        array = as_drawn(name, shape, draw)
+        return array if shape else np.full_like(array, value)
+
+    return found

@@ -79,3 +79,12 @@ def test_wrong_outputs_win_nothing() -> None:
     rows[1] = Row("net", "local", "wrong", rows[1].measured, mistake="output 0 is off", is_checked=True)
     [found] = fastest(make_comparison(rows))
     assert (found.engine, found.next_engine) == ("autotune", None)
+
+
+def test_an_edited_comparison_is_read_and_a_file_without_an_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "comparison.json"
+    write_comparison(path, COMPARISON)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b",", b",\r\n"))
+    assert read_comparison(path) == COMPARISON
+    with pytest.raises(Misuse, match="more than 16 MiB"):
+        read_comparison("/dev/zero")

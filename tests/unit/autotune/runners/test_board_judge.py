@@ -25,6 +25,7 @@ from tuning_logs.records.measurement import Failure, FailureKind, Timing
 TASK = make_record().task
 KERNEL_SECS = 1e-3
 TIMEOUT_SECS = 30.0
+ARTIFACT = Artifact(TASK, Config((("name", "sound"),)), Path("sound"), 0.0, ())
 BOARDS = tuple(Address("10.0.0.7", port) for port in (1, 2, 3))
 WRONG = Failure(FailureKind.WRONG_RESULT, "1 of 16 output elements are off", 0.0)
 IMPLAUSIBLE = Failure(FailureKind.RUN_ERROR, "implausible: 1e-12 s, where any processor needs 1e-9 s", 0.0)
@@ -208,3 +209,16 @@ def test_without_another_board_a_wrong_result_is_the_candidates() -> None:
     fleet = Fleet({BOARDS[0]: sound})
     assert _kinds(fleet.run(["wrong", "good"])) == [FailureKind.WRONG_RESULT, None]
     assert fleet.trials.total() == 2
+
+
+def test_a_full_disk_of_a_board_is_never_held_against_a_candidate() -> None:
+    clock = [0.0]
+    judge, attempts = BoardJudge(lambda _: True, lambda: clock[0]), Attempts()
+    for number in range(20):
+        clock[0] = 60.0 * number
+        full = Lost(BOARDS[0], "OSError: [Errno 28] No space left on device")
+        place = TrialPlace(BOARDS[0], frozenset(BOARDS[:1]))
+        assert judge.judge(ARTIFACT, Returned(full, 0.1), attempts, place) is None
+    assert judge.avoid == {BOARDS[0]}
+    assert judge.silent_secs == clock[0]
+    assert "No space left" in judge.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -78,3 +79,14 @@ def test_beyond_loopback_an_identity_is_asked_for(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_on_loopback_none_is_asked_for(host: str) -> None:
     require_protection(Address(host, 9090), None, "--insecure")
+
+
+@pytest.mark.parametrize("expires", ["1e999", "-1", "9" * 400, "NaN", "null", "[" * 100_000])
+def test_secrets_of_strangers_are_refused_in_a_sentence(expires: str, farm: FarmKeys, tmp_path: Path) -> None:
+    folder = tmp_path / "me"
+    shutil.copytree(farm.me, folder)
+    path = folder / "identity.json"
+    path.write_text(path.read_text().replace(str(read_identity(folder).expires), expires))
+    with pytest.raises(Misuse) as caught:
+        read_identity(folder)
+    assert caught.value.code == "AT760"
