@@ -70,7 +70,7 @@ def _inside(value: Any) -> tuple[Any, Any] | None:
 
 
 def _inside_lowest(value: Any) -> tuple[Any, Any] | None:
-    """The same for an operand of a maximum, whose padding is the lowest number of its type."""
+    """The condition and the operand of a maximum whose padding is the lowest number of its type; None for others."""
     if not _is_choice(value):
         return None
     condition, read, other = value.args
