@@ -25,12 +25,13 @@ PATIENCE_SECS: Final = 120.0
 class Judgement(Generic[T]):
     """The coordinator's opinion of an answer.
 
-    results: of places, believed; again: places whose result is not; doubted: places that another worker is to carry
-    out as well; reason: of `again`.
+    results: of places, believed; disbelieved: places whose result is not; lost: places that the device was lost with;
+    doubted: places that another worker is to carry out as well; reason: of `disbelieved` and `lost`.
     """
 
     results: Mapping[int, T] = field(default_factory=dict)
-    again: tuple[int, ...] = ()
+    disbelieved: tuple[int, ...] = ()
+    lost: tuple[int, ...] = ()
     doubted: tuple[int, ...] = ()
     reason: str = ""
 
@@ -75,6 +76,10 @@ class Coordinator:
     def members(self) -> list[Member]:
         """The workers that may be given orders now."""
         return self.roster.at_work(self._crew.members())
+
+    def has_others(self, name: str) -> bool:
+        """Whether there is another worker that is not left alone for good."""
+        return any(one.name != name and not self.roster.is_out(one.name) for one in self._crew.members())
 
     def wait_for_members(self, patience_secs: float = PATIENCE_SECS) -> list[Member]:
         """The workers at work, once there is one. Raises AutotuneError where there is none in time."""
@@ -131,8 +136,10 @@ class Coordinator:
             order, secs = taken
             opinion = work.judge(answer.member, order.places, answer.value, secs)
             found |= opinion.results
-            if opinion.again:
-                batch.again(order.part(opinion.again), answer.member, opinion.reason)
+            if opinion.disbelieved:
+                batch.disbelieve(order.part(opinion.disbelieved), answer.member, opinion.reason)
+            if opinion.lost:
+                batch.lost(order.part(opinion.lost), answer.member, opinion.reason)
             for place in reversed(opinion.doubted):
                 batch.second_opinion(order.part([place]), answer.member)
 

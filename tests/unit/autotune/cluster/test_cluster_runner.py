@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_crew import ENVIRONMENT, Clock, FakeBoard, FakeCrew, Fault
+from fake_crew import ENVIRONMENT, WRONG, Clock, FakeBoard, FakeCrew, Fault
 
 from autotune.builders.artifact import Artifact
 from autotune.cluster.cluster_runner import ClusterRunner, OrderLimits
@@ -91,6 +91,32 @@ def test_a_fault_costs_at_most_what_its_board_had(fault: Fault, count: int) -> N
     measured = artifacts(60)[1:]
     assert check_true(measured, runner.run(measured)) == 0
     assert crew.faults == [fault]
+
+
+def test_boards_that_agree_on_a_false_claim_are_not_believed() -> None:
+    liars = [FakeBoard(f"liar-{number}", KEY, fault=always(Fault.WRONG)) for number in range(6)]
+    runner, _ = runner_of(FakeBoard("good-0", KEY), *liars, FakeBoard("good-1", KEY))
+    measured = artifacts(200)
+    outcomes = [one for first in range(0, 200, 40) for one in runner.run(measured[first : first + 40])]
+    assert check_true(measured, outcomes) == 0
+    standings = [runner.coordinator.roster.standing(one.name) for one in (*liars, FakeBoard("good-0", KEY))]
+    assert [one.condition for one in standings] == [Condition.LYING] * 6 + [Condition.AT_WORK]
+
+
+def test_a_wrong_result_is_believed_where_another_board_finds_it_too() -> None:
+    boards = [FakeBoard(f"board-{number}", KEY) for number in range(3)]
+    runner, crew = runner_of(*boards)
+    measured = artifacts(40)
+    measured[20:24] = [replace(one, library=Path(WRONG)) for one in measured[20:24]]
+    outcomes = runner.run(measured)
+    assert [place for place, one in enumerate(outcomes) if not isinstance(one.measurement, Timing)] == [
+        20,
+        21,
+        22,
+        23,
+    ]
+    assert sum(len(board.measured) for board in crew.boards.values()) < 40
+    assert runner.notices == []
 
 
 def test_one_board_measures_in_the_order_of_the_trials() -> None:
