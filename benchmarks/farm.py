@@ -118,7 +118,9 @@ def farm(boards: int, trials: int) -> Run:
             )
             for kind in range(kinds)
         ]
-        wanted = [artifacts(len(range(kind, trials, kinds))) for kind in range(kinds)]
+        # As many for each board, so that the kinds end together.
+        counts = Counter(trial % boards % kinds for trial in range(trials))
+        wanted = [artifacts(counts[kind]) for kind in range(kinds)]
         lock = threading.Lock()
 
         def work(kind: int) -> None:
@@ -200,7 +202,8 @@ def faults(count: int) -> dict[str, Any]:
     print(f"{sum(met.values())} faults over {measured} candidates: {dict(met)}")
     del mistakes[""]
     print(
-        f"false outcomes: {dict(mistakes)}; tried again later: {tried_again}; lost: {lost}; repeated answers dropped: {stray}"
+        f"false outcomes: {dict(mistakes)}; tried again later: {tried_again}; lost: {lost}; "
+        f"repeated answers dropped: {stray}"
     )
     print(f"boards ended as: {dict(conditions)}")
     return {

@@ -159,4 +159,4 @@ class Coordinator:
 
     def _all_refused(self) -> bool:
         members = self._crew.members()
-        return bool(members) and all(self.roster.is_out(member.name) for member in members)
+        return bool(members) and not any(map(self.roster.fits, members))

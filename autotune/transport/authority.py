@@ -21,6 +21,7 @@ from autotune.transport.identity import (
     AUTHORITY,
     CERTIFICATE,
     KEY,
+    REVOKED,
     SECRETS,
     Role,
     Subject,
@@ -28,6 +29,7 @@ from autotune.transport.identity import (
     board_token,
     secrets_text,
 )
+from autotune.transport.issued import note_issued
 from search_spaces.errors import Misuse
 
 _TOKEN_BYTES = 32
@@ -53,6 +55,7 @@ class Issue:
 class CertificateAuthority:
     """An authority that was read."""
 
+    folder: Path
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
     tracker_token: bytes
@@ -74,6 +77,9 @@ class CertificateAuthority:
         _write(folder / CERTIFICATE, certificate.public_bytes(pem))
         _write(folder / KEY, _private_pem(key))
         _write(folder / SECRETS, secrets_text(request.subject, expires.timestamp(), tokens).encode())
+        if (revoked := self.folder / REVOKED).is_file():
+            _write(folder / REVOKED, revoked.read_bytes())
+        note_issued(self.folder, folder.name, certificate)
         return expires
 
     def _tokens(self, role: Role, fingerprint: bytes) -> Tokens:
@@ -127,7 +133,7 @@ def read_authority(folder: Path) -> CertificateAuthority:
         tokens = json.loads((folder / SECRETS).read_text())
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         return CertificateAuthority(
-            key, certificate, bytes.fromhex(tokens["tracker"]), bytes.fromhex(tokens["farm"])
+            folder, key, certificate, bytes.fromhex(tokens["tracker"]), bytes.fromhex(tokens["farm"])
         )
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise Misuse(

@@ -15,6 +15,8 @@ from search_spaces.errors import Misuse
 
 #: Names of the files in an identity's folder.
 AUTHORITY, CERTIFICATE, KEY, SECRETS = "ca.pem", "certificate.pem", "key.pem", "identity.json"
+#: Name of the list of revoked certificates, which may lie beside them.
+REVOKED = "revoked.pem"
 _URI = "autotune"
 
 

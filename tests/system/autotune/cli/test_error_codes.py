@@ -947,3 +947,9 @@ def _(case: Case) -> None:
 @raises("AT911")
 def _(case: Case) -> None:
     _application(case, Scope.SUBMIT).submit(JobOrder((), trials=1))
+
+
+@raises("AT773")
+def _(case: Case) -> None:
+    case.command("keys", "authority", "--folder", case.folder / "keys")
+    case.command("keys", "revoke", "client-nobody", "--folder", case.folder / "keys")
