@@ -79,7 +79,7 @@ def revoke(
     copies = revocation.spread(place)
     tell(
         f"{place / REVOKED}: {len(revoked)} certificates, copied to {len(copies)} identities in {folder}; copy it to "
-        "the folders of identities on the tracker's machine, the boards and the clients, which read it at each connection"
+        "the folders of identities of the tracker, the boards and the clients, which read it at each connection"
     )
 
 
