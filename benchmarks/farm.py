@@ -43,6 +43,7 @@ KINDS = 3
 BUILDERS = 4
 BUILD_SECS = 0.002
 TRIAL_SECS = 0.05
+BATCH = 64
 
 
 def device(kind: int) -> Device:
@@ -105,7 +106,7 @@ def farm(boards: int, trials: int) -> Run:
     builders = [Setting(f"builder-{number}", "", BUILD_SECS) for number in range(BUILDERS)]
     process, port = start_program([*settings, *builders])
     try:
-        builder = Coordinator("builders", SocketCrew(port, builders), ENVIRONMENT)
+        builder = Coordinator("builders", SocketCrew(port, builders, slots=2), ENVIRONMENT)
         runners = [
             ClusterRunner(
                 Coordinator(
@@ -125,8 +126,8 @@ def farm(boards: int, trials: int) -> Run:
 
         def work(kind: int) -> None:
             mine = wanted[kind]
-            # The first are few, so that boards start soon; what follows is built while these are measured.
-            chunks = [mine[:48], mine[48:240], mine[240:]]
+            # While one batch is measured the next is built, which must not keep other kinds' batches waiting.
+            chunks = [mine[first : first + BATCH] for first in range(0, len(mine), BATCH)]
             built = threading.Thread(target=build, args=(len(chunks[0]),))
             built.start()
             for chunk, following in zip(chunks, [*chunks[1:], []], strict=True):

@@ -113,6 +113,7 @@ class Coordinator:
                     found.update((place, work.give_up(place, reason)) for place in order.places)
                 batch.given_up.clear()
                 if batch.is_stalled:
+                    self.roster.readmit(self._crew.members())
                     self._give_up_waiting(moved, patience_secs)
                 else:
                     moved = self._clock()

@@ -47,8 +47,8 @@ _FOR_GOOD = (Condition.LYING, Condition.UNLIKE, Condition.REFUSED)
 class Standing:
     """The record of a worker.
 
-    troubles: in a row; until: seconds of the clock; reason: of the condition; busy_elsewhere: processors that other
-    programs used during its last order.
+    troubles: in a row; until: seconds of the clock; reason: of the condition; is_unlike_by_clock: whether its speed
+    alone is unlike the others'; busy_elsewhere: processors that other programs used during its last order.
     """
 
     condition: Condition = Condition.AT_WORK
@@ -56,6 +56,7 @@ class Standing:
     troubles: int = 0
     lies: int = 0
     until: float = 0.0
+    is_unlike_by_clock: bool = False
     busy_elsewhere: float = 0.0
     reference_secs: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
@@ -145,7 +146,23 @@ class Roster:
         self._set_aside(member, Condition.FAST if secs < usual else Condition.SLOW, reason)
         if self.standing(member).troubles >= _MOST_TROUBLES:
             self.note_unlike(member, reason)
+            self.standing(member).is_unlike_by_clock = True
         return False
+
+    def readmit(self, members: Sequence[Member]) -> None:
+        """Lets workers in again whose speed alone was unlike the others', where no other is there.
+
+        Those who are away have no say any more: they may have been the disturbed ones.
+        """
+        present = [member.name for member in members if self.fits(member)]
+        if not all(map(self.is_out, present)):
+            return
+        for name, standing in self._standings.items():
+            if name not in present:
+                standing.reference_secs.clear()
+        for name in present:
+            if self.standing(name).is_unlike_by_clock:
+                self._standings[name] = Standing()
 
     def _usual_secs(self, member: str) -> tuple[float | None, str]:
         """The usual time of the reference kernel on the other workers' devices, and the worker that speaks for it."""

@@ -175,6 +175,20 @@ def test_a_board_that_is_not_like_the_others_is_told_within_20_trials_and_named(
         assert notice.startswith(f"odd is {condition}:")
 
 
+def test_the_last_board_is_used_though_a_lost_one_was_slower() -> None:
+    runner, crew = runner_of(FakeBoard("disturbed", KEY, speed=3.0), FakeBoard("good", KEY))
+    measured = artifacts(400)
+    outcomes = runner.run(measured[:1])
+    for first in range(1, 201, 20):
+        outcomes += runner.run(measured[first : first + 20])
+    assert runner.coordinator.roster.standing("good").condition is Condition.UNLIKE
+    crew.boards["disturbed"].is_there = False
+    crew.boards["disturbed"].incarnation += 1
+    found = runner.run(measured[201:])
+    assert check_true(measured[201:], found) == 0
+    assert runner.coordinator.roster.standing("good").condition is Condition.AT_WORK
+
+
 def test_a_board_that_is_disturbed_by_other_programs_is_named() -> None:
     runner, crew = runner_of(FakeBoard("shared", KEY))
     crew.boards["shared"].busy_elsewhere = 1.5
