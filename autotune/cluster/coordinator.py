@@ -160,4 +160,5 @@ class Coordinator:
 
     def _all_refused(self) -> bool:
         members = self._crew.members()
-        return bool(members) and not any(map(self.roster.fits, members))
+        are_out = bool(members) and all(self.roster.is_out(member.name) for member in members)
+        return are_out and not any(map(self.roster.fits, members))

@@ -154,8 +154,8 @@ class Roster:
 
         Those who are away have no say any more: they may have been the disturbed ones.
         """
-        present = [member.name for member in members if self.fits(member)]
-        if not all(map(self.is_out, present)):
+        present = {member.name for member in members}
+        if not present or not all(map(self.is_out, present)):
             return
         for name, standing in self._standings.items():
             if name not in present:
