@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ KINDS = 3
 BUILDERS = 4
 BUILD_SECS = 0.002
 TRIAL_SECS = 0.05
+BATCH = 64
 
 
 def device(kind: int) -> Device:
@@ -104,7 +106,7 @@ def farm(boards: int, trials: int) -> Run:
     builders = [Setting(f"builder-{number}", "", BUILD_SECS) for number in range(BUILDERS)]
     process, port = start_program([*settings, *builders])
     try:
-        builder = Coordinator("builders", SocketCrew(port, builders), ENVIRONMENT)
+        builder = Coordinator("builders", SocketCrew(port, builders, slots=2), ENVIRONMENT)
         runners = [
             ClusterRunner(
                 Coordinator(
@@ -117,13 +119,15 @@ def farm(boards: int, trials: int) -> Run:
             )
             for kind in range(kinds)
         ]
-        wanted = [artifacts(len(range(kind, trials, kinds))) for kind in range(kinds)]
+        # As many for each board, so that the kinds end together.
+        counts = Counter(trial % boards % kinds for trial in range(trials))
+        wanted = [artifacts(counts[kind]) for kind in range(kinds)]
         lock = threading.Lock()
 
         def work(kind: int) -> None:
             mine = wanted[kind]
-            # The first are few, so that boards start soon; what follows is built while these are measured.
-            chunks = [mine[:48], mine[48:240], mine[240:]]
+            # While one batch is measured the next is built, which must not keep other kinds' batches waiting.
+            chunks = [mine[first : first + BATCH] for first in range(0, len(mine), BATCH)]
             built = threading.Thread(target=build, args=(len(chunks[0]),))
             built.start()
             for chunk, following in zip(chunks, [*chunks[1:], []], strict=True):
@@ -171,7 +175,7 @@ def faults(count: int) -> dict[str, Any]:
     met: Counter[str] = Counter()
     conditions: Counter[str] = Counter()
     mistakes: Counter[str] = Counter()
-    measured = lost = stray = rounds = 0
+    measured = tried_again = lost = stray = rounds = 0
     limits = OrderLimits(TrialLimits(0.2, 0.5), 0.5)
     while sum(met.values()) < count:
         # Boards that were set aside for good are replaced, so that faults go on.
@@ -182,9 +186,10 @@ def faults(count: int) -> dict[str, Any]:
         try:
             for _ in range(6):
                 batch = artifacts(400)
-                outcomes = runner.run(batch)
+                outcomes, again = _measure(runner, batch)
                 assert len(outcomes) == len(batch)
                 measured += len(outcomes)
+                tried_again += again
                 gone = sum(is_device_lost(one.measurement) for one in outcomes)
                 lost += gone
                 mistakes.update(_mistake(one) for one in outcomes if not is_device_lost(one.measurement))
@@ -197,15 +202,30 @@ def faults(count: int) -> dict[str, Any]:
         rounds += 1
     print(f"{sum(met.values())} faults over {measured} candidates: {dict(met)}")
     del mistakes[""]
-    print(f"false outcomes: {dict(mistakes)}; given back as lost: {lost}; repeated answers dropped: {stray}")
+    print(
+        f"false outcomes: {dict(mistakes)}; tried again later: {tried_again}; lost: {lost}; "
+        f"repeated answers dropped: {stray}"
+    )
     print(f"boards ended as: {dict(conditions)}")
     return {
         "faults": dict(met),
         "candidates": measured,
         "false": dict(mistakes),
+        "tried_again": tried_again,
         "lost": lost,
         "conditions": dict(conditions),
     }
+
+
+def _measure(runner: ClusterRunner, batch: Sequence[Artifact]) -> tuple[list[Outcome], int]:
+    """Measures a batch with the attempts that a job gives a candidate whose device is lost; how many came again."""
+    outcomes, again = runner.run(batch), 0
+    for _ in range(2):
+        gone = [place for place, one in enumerate(outcomes) if is_device_lost(one.measurement)]
+        again += len(gone)
+        for place, outcome in zip(gone, runner.run([batch[place] for place in gone]), strict=True):
+            outcomes[place] = outcome
+    return outcomes, again
 
 
 def _mistake(outcome: Outcome) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from autotune.cluster.crew import Answer, Lost, Member
@@ -12,6 +12,9 @@ from autotune.cluster.roster import Roster
 
 #: So many workers may be lost with one order before it is given up for now.
 MOST_LOSSES: Final = 3
+#: So many answers to one order may be disbelieved before it is given up for now. These tell nothing of its items, so
+#: that the bound only keeps an order from going round for ever.
+MOST_DISBELIEVED: Final = 12
 
 
 @dataclass(eq=False, slots=True)
@@ -20,14 +23,15 @@ class Order:
 
     places: of the items in the batch; limits_secs: of each, after the sum of which and grace_secs a worker is taken to
     hang;
-    losses: workers that were lost with it, or whose answer was not believed; refused: names of those, and of workers
-    whose answer needs a second opinion.
+    losses: workers that were lost with it; disbelieved: answers to it that were not believed; refused: names of the
+    workers of both, and of those whose answer needs a second opinion.
     """
 
     places: tuple[int, ...]
     limits_secs: tuple[float, ...]
     grace_secs: float = 0.0
     losses: int = 0
+    disbelieved: int = 0
     refused: set[str] = field(default_factory=set)
 
     @property
@@ -39,7 +43,7 @@ class Order:
         """An order for some of the items."""
         limits = dict(zip(self.places, self.limits_secs, strict=True))
         chosen = tuple(limits[place] for place in places)
-        return Order(tuple(places), chosen, self.grace_secs, self.losses, set(self.refused))
+        return replace(self, places=tuple(places), limits_secs=chosen, refused=set(self.refused))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +135,15 @@ class Assignments:
             self._lose(ticket, f"no answer for {self._sent[ticket].order.limit_secs:.3g} s")
         return list(dict.fromkeys(member for _, member in late))
 
-    def again(self, order: Order, member: str, reason: str) -> None:
-        """Has an order carried out again whose answer by a worker is not believed, by others if there are any."""
+    def lost(self, order: Order, member: str, reason: str) -> None:
+        """Has an order carried out again that a worker or its device was lost with, by others if there are any."""
         order.losses += 1
+        order.refused.add(member)
+        self._requeue(order, reason)
+
+    def disbelieve(self, order: Order, member: str, reason: str) -> None:
+        """Has an order carried out again whose answer by a worker is not believed, by others if there are any."""
+        order.disbelieved += 1
         order.refused.add(member)
         self._requeue(order, reason)
 
@@ -166,11 +176,11 @@ class Assignments:
     def _lose(self, ticket: int, reason: str) -> None:
         sent = self._forget(ticket)
         self._roster.note_loss(sent.member, reason)
-        self.again(sent.order, sent.member, reason)
+        self.lost(sent.order, sent.member, reason)
 
     def _requeue(self, order: Order, reason: str) -> None:
         """Puts an order first, its items apart, so that one that takes workers down takes no other with it."""
-        if order.losses >= MOST_LOSSES:
+        if order.losses >= MOST_LOSSES or order.disbelieved >= MOST_DISBELIEVED:
             self.given_up.append((order, reason))
         else:
             self._waiting.extendleft(order.part([place]) for place in reversed(order.places))

@@ -95,7 +95,7 @@ class _Compiling:
         if not isinstance(value, CompileReport):
             reason = f"expected a compiled candidate, found {type(value).__name__}"
             roster.note_lie(member, reason)
-            return Judgement(again=(place,), reason=reason)
+            return Judgement(disbelieved=(place,), reason=reason)
         roster.note_truth(member)
         return Judgement({place: self.builder.unpack(self.candidates[place], value)})
 

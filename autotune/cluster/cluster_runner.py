@@ -164,7 +164,7 @@ class _Speedup:
         if isinstance(value, float) and 0 < value < math.inf:
             return Judgement({places[0]: value})
         self._coordinator.roster.note_lie(member, "no speedup")
-        return Judgement(again=tuple(places), reason="no speedup")
+        return Judgement(disbelieved=tuple(places), reason="no speedup")
 
     def give_up(self, _place: int, _reason: str) -> float | None:
         return None

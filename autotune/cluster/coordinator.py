@@ -25,12 +25,13 @@ PATIENCE_SECS: Final = 120.0
 class Judgement(Generic[T]):
     """The coordinator's opinion of an answer.
 
-    results: of places, believed; again: places whose result is not; doubted: places that another worker is to carry
-    out as well; reason: of `again`.
+    results: of places, believed; disbelieved: places whose result is not; lost: places that the device was lost with;
+    doubted: places that another worker is to carry out as well; reason: of `disbelieved` and `lost`.
     """
 
     results: Mapping[int, T] = field(default_factory=dict)
-    again: tuple[int, ...] = ()
+    disbelieved: tuple[int, ...] = ()
+    lost: tuple[int, ...] = ()
     doubted: tuple[int, ...] = ()
     reason: str = ""
 
@@ -76,6 +77,10 @@ class Coordinator:
         """The workers that may be given orders now."""
         return self.roster.at_work(self._crew.members())
 
+    def has_others(self, name: str) -> bool:
+        """Whether there is another worker that is not left alone for good."""
+        return any(one.name != name and not self.roster.is_out(one.name) for one in self._crew.members())
+
     def wait_for_members(self, patience_secs: float = PATIENCE_SECS) -> list[Member]:
         """The workers at work, once there is one. Raises AutotuneError where there is none in time."""
         started = self._clock()
@@ -108,6 +113,7 @@ class Coordinator:
                     found.update((place, work.give_up(place, reason)) for place in order.places)
                 batch.given_up.clear()
                 if batch.is_stalled:
+                    self.roster.readmit(self._crew.members())
                     self._give_up_waiting(moved, patience_secs)
                 else:
                     moved = self._clock()
@@ -131,8 +137,10 @@ class Coordinator:
             order, secs = taken
             opinion = work.judge(answer.member, order.places, answer.value, secs)
             found |= opinion.results
-            if opinion.again:
-                batch.again(order.part(opinion.again), answer.member, opinion.reason)
+            if opinion.disbelieved:
+                batch.disbelieve(order.part(opinion.disbelieved), answer.member, opinion.reason)
+            if opinion.lost:
+                batch.lost(order.part(opinion.lost), answer.member, opinion.reason)
             for place in reversed(opinion.doubted):
                 batch.second_opinion(order.part([place]), answer.member)
 
@@ -152,4 +160,5 @@ class Coordinator:
 
     def _all_refused(self) -> bool:
         members = self._crew.members()
-        return bool(members) and all(self.roster.is_out(member.name) for member in members)
+        are_out = bool(members) and all(self.roster.is_out(member.name) for member in members)
+        return are_out and not any(map(self.roster.fits, members))

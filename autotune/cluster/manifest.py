@@ -71,7 +71,11 @@ def _pod(farm: Farm, role: str, limits: dict[str, str]) -> dict[str, Any]:
         "name": f"ray-{role}",
         "image": farm.image,
         "resources": {"requests": dict(limits), "limits": dict(limits)},
-        "env": [{"name": "RAY_USAGE_STATS_ENABLED", "value": "0"}],
+        "env": [
+            {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"},
+            # Ray's server for clients forks while its threads are in gRPC, which gRPC's own handlers make worse.
+            {"name": "GRPC_ENABLE_FORK_SUPPORT", "value": "0"},
+        ],
         "volumeMounts": [{"name": "work", "mountPath": _FOLDER}],
     }
     volume = {"name": "work", "persistentVolumeClaim": {"claimName": farm.volume}}

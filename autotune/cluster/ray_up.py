@@ -31,8 +31,9 @@ def ray_up(farm: Farm) -> dict[str, Any]:
         "setup_commands": list(farm.setup),
         "head_start_ray_commands": [
             "ray stop",
-            "RAY_AUTH_MODE=token ray start --head --num-cpus=0 --port=6379 --ray-client-server-port=10001 "
-            "--autoscaling-config=~/ray_bootstrap_config.yaml --disable-usage-stats",
+            # See the manifest for gRPC's variable.
+            "RAY_AUTH_MODE=token GRPC_ENABLE_FORK_SUPPORT=0 ray start --head --num-cpus=0 --port=6379 "
+            "--ray-client-server-port=10001 --autoscaling-config=~/ray_bootstrap_config.yaml --disable-usage-stats",
         ],
         "worker_start_ray_commands": [
             "ray stop",

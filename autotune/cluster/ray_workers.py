@@ -111,12 +111,28 @@ class RayWorkers(Closeable):
             ray.shutdown()
 
     def devices(self) -> list[tuple[str, Seat, Booking | None]]:
-        """The devices of the cluster by name, each with its seat, and its booking where a job has it."""
-        book = self._open_book()
-        bookings = {one.unit: one for one in ray.get(book.bookings.remote(), timeout=_BOOK_SECS)}
+        """The devices of the cluster by name, each with its seat, and its booking where a job has it.
+
+        Raises AutotuneError where the book does not answer.
+        """
+        bookings = {one.unit: one for one in self._bookings()}
         nodes = _nodes()
         names = sorted({device for node in nodes for device in node.devices})
         return [(name, seat, bookings.get(seat.name)) for name in names for seat in device_seats(nodes, name)]
+
+    def _bookings(self) -> list[Booking]:
+        """The leases of the book, which is started anew elsewhere where its node was lost."""
+        reason = ""
+        for _ in range(_ATTEMPTS):
+            try:
+                found: list[Booking] = ray.get(self._open_book().bookings.remote(), timeout=_BOOK_SECS)
+                return found
+            except ray.exceptions.RayError as error:
+                reason = str(error).strip()[-500:]
+                time.sleep(1.0)
+        raise AutotuneError(
+            f"expected the cluster's book of leases to answer, found: {reason}; ask again", code="AT752"
+        )
 
     def _leased_seats(self, name: str, held: Sequence[str]) -> list[Seat]:
         """The seats of devices that this job has now; those that it had where the book does not answer."""

@@ -19,6 +19,8 @@ ALIKE: Final = 1.5
 _BACKOFF = Backoff(first_secs=1.0, longest_secs=60.0)
 # After so many false answers in a row nothing that a worker says is believed.
 _MOST_LIES = 3
+# After so many times in a row a device whose reference kernel takes another time is another device.
+_MOST_TROUBLES = 3
 _REMEMBERED = 5
 # A system does a little all the time.
 _BUSY_PROCESSORS = 0.5
@@ -27,11 +29,12 @@ _JURY = 3
 
 
 class Condition(StrEnum):
-    """The condition of a worker; the first two may change back to AT_WORK."""
+    """The condition of a worker; LOST, SLOW and FAST may change back to AT_WORK."""
 
     AT_WORK = "at work"
     LOST = "lost"
     SLOW = "slow"
+    FAST = "fast"
     LYING = "lying"
     UNLIKE = "unlike the others"
     REFUSED = "refused"
@@ -44,8 +47,8 @@ _FOR_GOOD = (Condition.LYING, Condition.UNLIKE, Condition.REFUSED)
 class Standing:
     """The record of a worker.
 
-    troubles: in a row; until: seconds of the clock; reason: of the condition; busy_elsewhere: processors that other
-    programs used during its last order.
+    troubles: in a row; until: seconds of the clock; reason: of the condition; is_unlike_by_clock: whether its speed
+    alone is unlike the others'; busy_elsewhere: processors that other programs used during its last order.
     """
 
     condition: Condition = Condition.AT_WORK
@@ -53,6 +56,7 @@ class Standing:
     troubles: int = 0
     lies: int = 0
     until: float = 0.0
+    is_unlike_by_clock: bool = False
     busy_elsewhere: float = 0.0
     reference_secs: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
@@ -97,6 +101,12 @@ class Roster:
         """Whether a worker is left alone for good."""
         return self.standing(member).condition in _FOR_GOOD
 
+    def fits(self, member: Member) -> bool:
+        """Whether a worker has the versions and the device that are wanted, however it has behaved."""
+        return (
+            self._environment.refusal(member.environment) is None and member.fingerprint == self._fingerprint
+        )
+
     def note_loss(self, member: str, reason: str) -> None:
         """Leaves a worker alone that was lost or hung, longer each time."""
         self._set_aside(member, Condition.LOST, reason)
@@ -116,13 +126,14 @@ class Roster:
         """Takes in an answer that is believed."""
         standing = self.standing(member)
         standing.troubles = standing.lies = 0
-        if standing.condition in (Condition.LOST, Condition.SLOW):
+        if standing.condition in (Condition.LOST, Condition.SLOW, Condition.FAST):
             standing.condition, standing.reason = Condition.AT_WORK, ""
 
     def note_reference(self, member: str, secs: float) -> bool:
-        """Takes in a time of the reference kernel; False where the worker's device is slow or unlike the others'.
+        """Takes in a time of the reference kernel; False where the worker's device is slow or fast beside the others'.
 
-        The others are those at work, of which the oldest decides where two disagree.
+        The others are those at work, of which the oldest decides where two disagree. Whoever is disturbed, the times
+        cannot be compared; a device of which that is found three times is unlike the others.
         """
         usual, witness = self._usual_secs(member)
         self.standing(member).reference_secs.append(secs)
@@ -132,13 +143,26 @@ class Roster:
             f"its reference kernel took {1e6 * secs:.0f} µs, that of {witness} takes {1e6 * usual:.0f} µs; "
             "boards under one name must be alike: give it another name, or see what disturbs it"
         )
-        if secs < usual:
+        self._set_aside(member, Condition.FAST if secs < usual else Condition.SLOW, reason)
+        if self.standing(member).troubles >= _MOST_TROUBLES:
             self.note_unlike(member, reason)
-        else:
-            self._set_aside(member, Condition.SLOW, reason)
-            if self.standing(member).troubles >= _MOST_LIES:
-                self.note_unlike(member, reason)
+            self.standing(member).is_unlike_by_clock = True
         return False
+
+    def readmit(self, members: Sequence[Member]) -> None:
+        """Lets workers in again whose speed alone was unlike the others', where no other is there.
+
+        Those who are away have no say any more: they may have been the disturbed ones.
+        """
+        present = {member.name for member in members}
+        if not present or not all(map(self.is_out, present)):
+            return
+        for name, standing in self._standings.items():
+            if name not in present:
+                standing.reference_secs.clear()
+        for name in present:
+            if self.standing(name).is_unlike_by_clock:
+                self._standings[name] = Standing()
 
     def _usual_secs(self, member: str) -> tuple[float | None, str]:
         """The usual time of the reference kernel on the other workers' devices, and the worker that speaks for it."""

@@ -19,6 +19,8 @@ from search_spaces.errors import AutotuneError
 
 # The report is written before the session begins: it is there, or never.
 _REPORT_SECS = 5.0
+# Bridges of this process that were not waited for: TVM starts them, ends them, and waits for none.
+_bridges: set[int] = set()
 
 
 def open_bridge(request: BridgeRequest) -> tuple[RPCSession, SessionKey | None]:
@@ -26,6 +28,7 @@ def open_bridge(request: BridgeRequest) -> tuple[RPCSession, SessionKey | None]:
 
     Raises AutotuneError where the board does not let this side in, or is another one.
     """
+    reap_bridges()
     ours, theirs = socket.socketpair()
     with ours, theirs:
         os.set_inheritable(theirs.fileno(), True)
@@ -39,12 +42,25 @@ def open_bridge(request: BridgeRequest) -> tuple[RPCSession, SessionKey | None]:
             failure = error
         theirs.close()
         report = _report(ours, failure)
+        if "pid" in report:
+            _bridges.add(report["pid"])
         if "error" in report or failure is not None:
             raise AutotuneError(report.get("error") or str(failure), code="AT764") from failure
-    return session, parse_session(report) if report else None
+    return session, parse_session(report) if "session" in report else None
 
 
-def _report(channel: socket.socket, failure: Exception | None) -> dict[str, str]:
+def reap_bridges() -> None:
+    """Waits for the bridges that have ended, which would stay zombies as long as this process lives."""
+    for pid in list(_bridges):
+        try:
+            ended, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            ended = pid
+        if ended:
+            _bridges.discard(pid)
+
+
+def _report(channel: socket.socket, failure: Exception | None) -> dict[str, Any]:
     try:
         return receive_message(channel, time.monotonic() + _REPORT_SECS)
     except OSError:

@@ -9,11 +9,12 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from autotune.service.api import events, jobs, models, packages, tokens, uploads
+from autotune.service.api import bookings, events, jobs, models, packages, tokens, uploads
 from autotune.service.api.guards import BodyLimit, OriginGuard, SafeHeaders
 from autotune.service.api.problems import MEDIA_TYPE, answer_problems
 from autotune.service.documents import Problem
 from autotune.service.service import Service
+from autotune.service.site import bookings as booking_pages
 from autotune.service.site import jobs as job_pages
 from autotune.service.site import models as model_pages
 from autotune.service.site import sign_in
@@ -76,9 +77,12 @@ def make_application(service: Service) -> FastAPI:
     app.state.watched = WatchedJobs(app)
     answer_problems(app, answer_problem)
     problems: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 401, 403, 404, 409, 413, 422), _PROBLEM)
-    for router in (health, *(module.router for module in (uploads, models, events, jobs, packages, tokens))):
+    for router in (
+        health,
+        *(module.router for module in (uploads, models, bookings, events, jobs, packages, tokens)),
+    ):
         app.include_router(router, prefix=PREFIX, responses=problems)
-    for module in (sign_in, model_pages, job_pages):
+    for module in (sign_in, model_pages, job_pages, booking_pages):
         app.include_router(module.router, include_in_schema=False)
     app.router.routes += asset_routes()
     app.mount("/jobs/{job}/watch", app.state.watched)

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from autotune.service.bookings import BookingDocument
 from autotune.service.documents import (
     DeviceDocument,
     JobDocument,
@@ -72,6 +73,10 @@ class Client:
     def devices(self) -> tuple[DeviceDocument, ...]:
         """The devices that jobs can name."""
         return self._exchange.get("/devices", tuple[DeviceDocument, ...])
+
+    def bookings(self) -> tuple[BookingDocument, ...]:
+        """The devices of the cluster that jobs run on, and the jobs that have them."""
+        return self._exchange.get("/bookings", tuple[BookingDocument, ...])
 
     def upload(self, path: str | Path) -> ModelDocument:
         """Uploads a model file, or a .zip of one with the files of its weights; returns the model, to be examined."""

@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ import uvicorn
 
 from autotune.cluster.address import HERE, WorkersAddress
 from autotune.service.application import make_application
+from autotune.service.bookings import bookings_of
 from autotune.service.examinations import Examinations
 from autotune.service.hand_out import HandOut, Workplace
 from autotune.service.job_process import WORKER, LocalStarter, worker_environment
@@ -115,6 +116,7 @@ def serve(settings: ServerSettings, say: Callable[[str], None], told_token: Call
         hosts = ("127.0.0.1", "localhost", "[::1]", settings.host, *settings.names)
         access = Access(tuple(dict.fromkeys(hosts)), settings.allows_anonymous)
         service = open_service(settings.folder, settings.database, settings.limits, access, devices)
+        service = replace(service, bookings=bookings_of(settings.workers))
         check_tokens(settings, service, told_token)
         service.uploads.recover()
         recovered = service.queue.recover(settings.folder.owner())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from autotune.service.bookings import BookingDocument, no_bookings
 from autotune.service.database import open_database
 from autotune.service.job_list import JobList
 from autotune.service.job_queue import JobQueue
@@ -34,7 +35,10 @@ class Access:
 
 @dataclass(frozen=True)
 class Service:
-    """A service: its folder and store, and what is kept in them. devices: of which jobs can name each."""
+    """A service: its folder and store, and what is kept in them.
+
+    devices: of which jobs can name each; bookings: of those of the cluster that jobs share.
+    """
 
     folder: ServiceFolder
     store: SqlStore
@@ -49,6 +53,7 @@ class Service:
     packages: Packages
     access: Access = field(default_factory=Access)
     devices: Callable[[], tuple[KnownDevice, ...]] = _no_devices
+    bookings: Callable[[], tuple[BookingDocument, ...]] = no_bookings
 
 
 def open_service(

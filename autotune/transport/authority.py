@@ -22,6 +22,7 @@ from autotune.transport.identity import (
     AUTHORITY,
     CERTIFICATE,
     KEY,
+    REVOKED,
     SECRETS,
     Role,
     Subject,
@@ -29,6 +30,7 @@ from autotune.transport.identity import (
     board_token,
     secrets_text,
 )
+from autotune.transport.issued import note_issued
 from search_spaces.errors import Misuse
 from search_spaces.text_file import read_text
 
@@ -55,6 +57,7 @@ class Issue:
 class CertificateAuthority:
     """An authority that was read."""
 
+    folder: Path
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
     tracker_token: bytes
@@ -76,6 +79,9 @@ class CertificateAuthority:
         _write(folder / CERTIFICATE, certificate.public_bytes(pem))
         _write(folder / KEY, _private_pem(key))
         _write(folder / SECRETS, secrets_text(request.subject, expires.timestamp(), tokens).encode())
+        if (revoked := self.folder / REVOKED).is_file():
+            _write(folder / REVOKED, revoked.read_bytes())
+        note_issued(self.folder, folder.name, certificate)
         return expires
 
     def _tokens(self, role: Role, fingerprint: bytes) -> Tokens:
@@ -129,7 +135,7 @@ def read_authority(folder: Path) -> CertificateAuthority:
         tokens = json.loads(read_text(folder / SECRETS))
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         return CertificateAuthority(
-            key, certificate, bytes.fromhex(tokens["tracker"]), bytes.fromhex(tokens["farm"])
+            folder, key, certificate, bytes.fromhex(tokens["tracker"]), bytes.fromhex(tokens["farm"])
         )
     except (
         OSError,

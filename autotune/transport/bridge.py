@@ -1,11 +1,13 @@
 """The program between a process that speaks plain RPC through pipes and a board that is reached along a route.
 
-The process sends the request on a socket, and gets the report there once the board has let it in, or has not.
+The process sends the request on a socket, and gets the report there once the board has let it in, or has not, with the
+number of this program's process, which it has to wait for in the end.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import struct
@@ -81,12 +83,12 @@ def main(arguments: list[str]) -> None:
         try:
             opened = _open(request)
         except (AutotuneError, OSError) as error:
-            send_message(channel, {"error": str(error) or type(error).__name__})
+            send_message(channel, {"pid": os.getpid(), "error": str(error) or type(error).__name__})
             return
-        report = {}
+        report: dict[str, Any] = {"pid": os.getpid()}
         if isinstance(opened, SecureStream):
             key = opened.session_key
-            report = {"session": key.session.hex(), "key": key.key.hex()}
+            report |= {"session": key.session.hex(), "key": key.key.hex()}
         send_message(channel, report)
     try:
         pump(opened.stream if isinstance(opened, SecureStream) else opened, Descriptors(source, sink))

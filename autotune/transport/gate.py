@@ -56,7 +56,7 @@ class Gate:
     ) -> None:
         self._listener, self._identity, self._behind, self._say = listener, identity, behind, say
         self._proof_secs = proof_secs
-        self._context = server_context(identity)
+        server_context(identity)  # so that unreadable files are an error now
         self._strangers = threading.BoundedSemaphore(_MOST_STRANGERS)
         self._peers = threading.BoundedSemaphore(_MOST_PEERS)
 
@@ -86,9 +86,7 @@ class Gate:
         with suppress(OSError), client:
             try:
                 keep_alive(client)
-                secured = accept_securely(
-                    client, self._identity, self._context, self._behind.roles, self._proof_secs
-                )
+                secured = accept_securely(client, self._identity, self._behind.roles, self._proof_secs)
             except Exception as error:  # noqa: BLE001 - a stranger must not end the gate, whatever it sends
                 self._say(f"refused {address}: {_reason(error)}")
                 return

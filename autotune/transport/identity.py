@@ -16,6 +16,8 @@ from search_spaces.text_file import read_text
 
 #: Names of the files in an identity's folder.
 AUTHORITY, CERTIFICATE, KEY, SECRETS = "ca.pem", "certificate.pem", "key.pem", "identity.json"
+#: Name of the list of revoked certificates, which may lie beside them.
+REVOKED = "revoked.pem"
 _URI = "autotune"
 # The first second of the year 10000.
 _LATEST = 253_402_300_800.0

@@ -18,7 +18,16 @@ from autotune.transport.handshake import (
     prove_to_server,
     send,
 )
-from autotune.transport.identity import AUTHORITY, CERTIFICATE, KEY, Identity, Role, Subject, parse_subject
+from autotune.transport.identity import (
+    AUTHORITY,
+    CERTIFICATE,
+    KEY,
+    REVOKED,
+    Identity,
+    Role,
+    Subject,
+    parse_subject,
+)
 from search_spaces.errors import Misuse
 
 
@@ -32,7 +41,10 @@ class SecureStream:
 
 
 def server_context(identity: Identity) -> ssl.SSLContext:
-    """TLS for a server that demands certificates of its own authority. Raises Misuse for unreadable files."""
+    """TLS for a server that demands certificates of its own authority, none of them revoked by now.
+
+    Raises Misuse for unreadable files.
+    """
     context = _context(identity, ssl.PROTOCOL_TLS_SERVER)
     # Nothing is resumed: each connection shows its certificates.
     context.num_tickets = 0
@@ -40,7 +52,10 @@ def server_context(identity: Identity) -> ssl.SSLContext:
 
 
 def client_context(identity: Identity) -> ssl.SSLContext:
-    """TLS for a client that trusts its own authority alone. Raises Misuse for unreadable files."""
+    """TLS for a client that trusts its own authority alone, and no certificate that it has revoked by now.
+
+    Raises Misuse for unreadable files.
+    """
     context = _context(identity, ssl.PROTOCOL_TLS_CLIENT)
     # Boards are reached at any address: the role and the key in the certificate are compared instead.
     context.check_hostname = False
@@ -55,6 +70,9 @@ def _context(identity: Identity, protocol: int) -> ssl.SSLContext:
     try:
         context.load_verify_locations(folder / AUTHORITY)
         context.load_cert_chain(folder / CERTIFICATE, folder / KEY)
+        if (folder / REVOKED).exists():
+            context.load_verify_locations(folder / REVOKED)
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     except (OSError, ValueError) as error:
         raise Misuse(
             f"expected a certificate and its key in {folder}, found {error}; make them anew with autotune keys",
@@ -88,15 +106,17 @@ def connect_securely(
 
 
 def accept_securely(
-    stream: socket.socket, identity: Identity, context: ssl.SSLContext, roles: Collection[Role], secs: float
+    stream: socket.socket, identity: Identity, roles: Collection[Role], secs: float
 ) -> SecureStream:
     """Takes the server's part on a connection within so many seconds.
 
-    Raises Refusal for peers of other roles or without the token, and OSError, which TLS's and time's are.
+    Raises Refusal for peers of other roles or without the token, OSError, which TLS's and time's are, and Misuse for
+    unreadable files of the identity's.
     """
     deadline = time.monotonic() + secs
     stream.settimeout(secs)
-    secured = context.wrap_socket(stream, server_side=True)
+    # A new context each time: certificates are revoked while servers run.
+    secured = server_context(identity).wrap_socket(stream, server_side=True)
     with _closed_unless_good(secured):
         peer = _peer(secured)
         if peer.role not in roles:

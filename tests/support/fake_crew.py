@@ -18,6 +18,8 @@ from tuning_logs import Check, Failure, FailureKind, Timing
 
 ENVIRONMENT = Environment("3.11", "0.2.0", "0.27.0", "0.1.14", "1.3")
 REFERENCE_SECS = 1e-4
+#: The library of an artifact whose results are wrong.
+WRONG = "wrong"
 _RESTART_SECS = 2.0
 
 
@@ -74,7 +76,9 @@ class FakeBoard:
 
 
 def truth(parcel: Parcel) -> Outcome:
-    """What a board that works finds: toy artifacts say how long they take."""
+    """What a board that works finds: toy artifacts say how long they take, or that they are wrong."""
+    if str(parcel.artifact.library) == WRONG:
+        return Outcome(Failure(FailureKind.WRONG_RESULT, "numbers", 0.1), None)
     return Outcome(
         Timing((float(str(parcel.artifact.library)),), parcel.artifact.build_secs), Check(0.0, 0.0)
     )
@@ -186,7 +190,9 @@ def _report(board: FakeBoard, order: MeasureOrder, fault: Fault | None, speed: f
         outcomes = [Outcome(Timing((_SECS[fault],), 0.1), Check(0.0, 0.0)) for _ in outcomes]
     elif speed != 1.0:
         outcomes = [
-            replace(one, measurement=Timing((speed * one.measurement.secs,), 0.1))  # type: ignore[union-attr]
+            replace(one, measurement=Timing((speed * one.measurement.secs,), 0.1))
+            if isinstance(one.measurement, Timing)
+            else one
             for one in outcomes
         ]
     if fault is Fault.SHORT:

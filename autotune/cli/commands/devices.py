@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from autotune.cli.arguments import DevicesOption, JsonOption, WorkersOption
+from autotune.cli.booking_table import BookingRow, booking_table
 from autotune.cli.console import print_json, warn
 from autotune.cli.tables import print_table
 from autotune.cluster.address import WorkersAddress, parse_workers
@@ -15,7 +16,6 @@ from autotune.cluster.booked import Booked
 from autotune.cluster.opening import open_workers
 from autotune.devices.device import Device
 from autotune.devices.device_file import find_device, read_devices
-from autotune.jobs.durations import show_duration
 from autotune.jobs.table import Column, Table
 from autotune.machine.allowance import read_allowance
 from autotune.runners.factory import thread_speedup
@@ -76,32 +76,20 @@ def _list_cluster(address: WorkersAddress, json: bool) -> None:
         assert isinstance(opened, Booked)
         found = opened.devices()
     if json:
-        rows = [
-            {"device": name, "seat": seat.name, "booking": asdict(booking) if booking else None}
-            for name, seat, booking in found
-        ]
-        print_json(rows)
-        return
-    columns = (
-        Column("device", 6, 16),
-        Column("place", 9, 40),
-        Column("booked by", 9, 24),
-        Column("for", 5),
-        Column("ends in", 7),
-        Column("waiting", 7),
-    )
-    table = tuple(
-        (
-            f"ray:{name}",
-            seat.name,
-            booking.job if booking else "–",
-            show_duration(booking.held_secs) if booking else "–",
-            show_duration(booking.left_secs) if booking else "–",
-            ", ".join(booking.waiting) if booking else "",
+        print_json(
+            [
+                {"device": name, "seat": seat.name, "booking": asdict(booking) if booking else None}
+                for name, seat, booking in found
+            ]
         )
+        return
+    rows = [
+        BookingRow(name, seat.name, booking.job, booking.held_secs, booking.left_secs, booking.waiting)
+        if booking
+        else BookingRow(name, seat.name, None, None, None, ())
         for name, seat, booking in found
-    )
-    print_table(Table(f"Devices of {address.text}", columns, table))
+    ]
+    print_table(booking_table(f"Devices of {address.text}", rows))
 
 
 def _show(speedup: float | None) -> str:

@@ -15,6 +15,10 @@ app = command_group(
         "client": Command(
             "commands.keys.identities:client", "Make the identity of a user or machine that tunes on boards."
         ),
+        "revoke": Command(
+            "commands.keys.identities:revoke",
+            "Revoke the certificates of an identity: nobody lets it in any more.",
+        ),
         "list": Command(
             "commands.keys.identities:list_", "List the identities in a folder, and when they expire."
         ),

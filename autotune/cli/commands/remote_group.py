@@ -11,6 +11,9 @@ app = command_group(
             "commands.remote.submit:submit", "Upload models, show what is known of them, and queue a job."
         ),
         "status": Command("commands.remote.jobs:status", "Show the newest jobs, or where one job stands."),
+        "bookings": Command(
+            "commands.remote.bookings:bookings", "Show which job has which device of the service's cluster."
+        ),
         "wait": Command("commands.remote.jobs:wait", "Wait for a job, and show its results."),
         "results": Command("commands.remote.jobs:results", "Show what a job has found so far."),
         "package": Command(

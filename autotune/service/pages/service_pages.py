@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from autotune.reports.charts import curve_chart
 from autotune.reports.tables import operator_table
+from autotune.service.bookings import BookingDocument
 from autotune.service.documents import JobPage, ModelDocument, Problem, QueueState
 from autotune.service.pages.job_facts import Frame
 from autotune.service.pages.rendering import narrow_operators, render
@@ -41,6 +42,11 @@ def order_page(frame: Frame, order: OrderForm) -> str:
 def jobs_page(frame: Frame, jobs: JobPage, state: QueueState | None) -> str:
     """The page of jobs, the newest first. state: of all that are shown."""
     return render("jobs.html.j2", frame, jobs=jobs, state=state, states=tuple(QueueState))
+
+
+def bookings_page(frame: Frame, bookings: tuple[BookingDocument, ...]) -> str:
+    """The page of the devices of the cluster, and the jobs that have them."""
+    return render("bookings.html.j2", frame, bookings=bookings)
 
 
 def result_page(frame: Frame, facts: ResultFacts) -> str:

@@ -15,7 +15,7 @@ from autotune.service.pages.job_facts import Frame
 from autotune.service.pages.service_pages import refusal_page
 from autotune.service.site.visitor import COOKIE, Visitor, give_cookie
 
-MENU: Final = (("Models", "/models"), ("Jobs", "/jobs"))
+MENU: Final = (("Models", "/models"), ("Jobs", "/jobs"), ("Bookings", "/bookings"))
 _API: Final = "/api/"
 
 

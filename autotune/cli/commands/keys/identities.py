@@ -17,7 +17,15 @@ from autotune.cli.tables import print_table
 from autotune.jobs.durations import parse_secs, show_duration
 from autotune.jobs.table import Column, Table
 from autotune.models.extras import needing
-from autotune.transport.identity import SECRETS, Identity, Role, Subject, read_identity, read_validity
+from autotune.transport.identity import (
+    REVOKED,
+    SECRETS,
+    Identity,
+    Role,
+    Subject,
+    read_identity,
+    read_validity,
+)
 from search_spaces.errors import Misuse
 
 _AUTHORITY = "authority"
@@ -58,6 +66,21 @@ def client(
 ) -> None:
     """Make the identity of a user or machine that tunes on boards, for rpcs://…?identity=."""
     _issue(Subject(Role.CLIENT, _checked(name)), folder, f"client-{name}", valid)
+
+
+def revoke(
+    name: Annotated[str, typer.Argument(help="The folder that the identity was issued in: client-me.")],
+    folder: FolderOption = Path("keys"),
+) -> None:
+    """Revoke the certificates of an identity: whoever has the new list lets it in no more, nor connects to it."""
+    revocation = needing("farm", "autotune.transport.revocation", "to revoke keys")
+    place = folder / _AUTHORITY
+    revoked = revocation.revoke(_authorities().read_authority(place), name)
+    copies = revocation.spread(place)
+    tell(
+        f"{place / REVOKED}: {len(revoked)} certificates, copied to {len(copies)} identities in {folder}; copy it to "
+        "the folders of identities of the tracker, the boards and the clients, which read it at each connection"
+    )
 
 
 def list_(folder: FolderOption = Path("keys"), json: JsonOption = False) -> None:

@@ -40,7 +40,7 @@ from autotune.cli.error_codes import find_error_code, read_error_codes
 from autotune.cli.job_run import check_success
 from autotune.cli.main import app, refusal
 from autotune.cli.values import parse_shapes
-from autotune.cluster.address import parse_workers
+from autotune.cluster.address import WorkersAddress, parse_workers
 from autotune.cluster.coordinator import Coordinator
 from autotune.cluster.farm_file import Farm
 from autotune.cluster.ray_up import ray_up
@@ -75,6 +75,7 @@ from autotune.runners.references import References
 from autotune.search import samplers
 from autotune.search.dashboard import Dashboard
 from autotune.service.application import make_application
+from autotune.service.bookings import bookings_of
 from autotune.service.client import Client
 from autotune.service.documents import Examination, JobOrder, ModelOrder, Refusal
 from autotune.service.job_queue import Submission
@@ -962,3 +963,14 @@ def _(case: Case) -> None:
 @raises("AT911")
 def _(case: Case) -> None:
     _application(case, Scope.SUBMIT).submit(JobOrder((), trials=1))
+
+
+@raises("AT773")
+def _(case: Case) -> None:
+    case.command("keys", "authority", "--folder", case.folder / "keys")
+    case.command("keys", "revoke", "client-nobody", "--folder", case.folder / "keys")
+
+
+@raises("AT774")
+def _(_case: Case) -> None:
+    bookings_of(WorkersAddress("ray://256.0.0.1:1"))()

@@ -12,6 +12,7 @@ import pytest
 from rpc_boards import Boards
 from thread_crew import ThreadWorkers
 
+from autotune.builders.builder import Builder
 from autotune.cluster.address import WorkersAddress
 from autotune.devices.connection import Rpc
 from autotune.devices.device import Device, local_device, remote_device
@@ -28,6 +29,21 @@ from tuning_logs import Timing, TuningLog, TuningRecord
 pytestmark = pytest.mark.alone
 
 _TRIALS = 10
+
+
+class PatientBuilder:
+    """A builder that leaves no slow candidate for the next round, which would let the clock decide on the order."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.build = builder.build
+        self.close = builder.close
+
+
+class PatientWorkers(LocalWorkers):
+    """This machine's processes with patient builders."""
+
+    def open_builder(self, device: Device) -> Builder:
+        return PatientBuilder(super().open_builder(device))
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +76,7 @@ def tuned(
         device,
         Budget(trials=_TRIALS),
         seed=3,
-        batch=2,  # of which the local builder leaves none for later
+        batch=5,
         sampler=sampler_factory(SamplerKind.RANDOM, without_prior),
         sampler_name="random",
         finals_share=0.0,
@@ -71,10 +87,15 @@ def tuned(
     return list(log.where())
 
 
+def _kind(record: TuningRecord) -> str:
+    measured = record.measurement
+    return "timing" if isinstance(measured, Timing) else measured.kind
+
+
 def contract(records: list[TuningRecord]) -> list[tuple[object, ...]]:
-    """All of a log but its times, in order."""
+    """All of a log but its times, in order: also what is wrong with those that failed."""
     return [
-        (one.task.key, one.config, type(one.measurement), one.check is None, one.provenance.trial)
+        (one.task.key, one.config, _kind(one), one.check is None, one.provenance.trial, one.trace)
         for one in records
     ]
 
@@ -87,10 +108,10 @@ def test_log_and_order_of_trials_are_those_of_a_local_run(
     kind: str, request: pytest.FixtureRequest, kernels: ForkServer
 ) -> None:
     device = local_device(1)
-    local = tuned(device, LocalWorkers(kernels))
+    local = tuned(device, PatientWorkers(kernels))
     assert len(local) == _TRIALS + 1
     assert isinstance(local[0].measurement, Timing)
-    workers: Workers = LocalWorkers(kernels)
+    workers: Workers = PatientWorkers(kernels)
     if kind == "rpc":
         boards: Boards = request.getfixturevalue("boards")
         board = remote_device(Rpc(boards.tracker, "contract"), device.target)
@@ -99,6 +120,7 @@ def test_log_and_order_of_trials_are_those_of_a_local_run(
         workers = request.getfixturevalue("cluster") if kind == "ray" else ThreadWorkers()
         found = tuned(device, workers)
     assert contract(found) == contract(local)
+    assert {one.device.key for one in found} == {device.fingerprint.key}
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from farm_keys import FarmKeys, make_farm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from autotune.transport.authority import Issue, read_authority
 from autotune.transport.gate import Behind, Gate
 from autotune.transport.handshake import Refusal
-from autotune.transport.identity import SECRETS, Role, Subject, read_identity
+from autotune.transport.identity import REVOKED, SECRETS, Role, Subject, read_identity
+from autotune.transport.revocation import revoke, spread
 from autotune.transport.route import Destination, Route, open_stream
 from autotune.transport.tls import SecureStream
 from autotune.workers.child import resident_bytes
@@ -180,6 +183,41 @@ def test_an_expired_certificate_is_refused(gate: Besieged, farm: FarmKeys) -> No
     with pytest.raises(Misuse, match="found one that expired on") as caught:
         gate.enter(farm.late)
     assert caught.value.code == "AT762"
+
+
+def test_a_revoked_certificate_is_refused_from_the_next_handshake_on(
+    gate: Besieged, farm: FarmKeys, tmp_path: Path
+) -> None:
+    authority = read_authority(farm.authority)
+    issue = Issue(Subject(Role.CLIENT, "leaver"), farm.folder / "leaver", timedelta(days=1))
+    authority.issue(issue)
+    gate.expect_service(farm.leaver)
+    revoke(authority, "leaver")
+    spread(authority.folder)
+    _attack(gate, _context(farm.me, farm.leaver))
+    gate.expect_reason("certificate verify failed")
+    with pytest.raises(Refusal, match="alert certificate revoked"):
+        gate.enter(farm.leaver)
+    gate.expect_service(farm.me)
+    # A list of another farm, or garbage, lets nobody in, rather than everybody.
+    good = (farm.pi4 / REVOKED).read_bytes()
+    for bad in (b"garbage", good.replace(b"A", b"B")):
+        (farm.pi4 / REVOKED).write_bytes(bad)
+        _attack(gate, _context(farm.me, farm.leaver))
+        gate.expect_reason("certificate")
+    (farm.pi4 / REVOKED).write_bytes(good)
+
+
+def test_a_revoked_board_is_not_connected_to(farm: FarmKeys, tmp_path: Path) -> None:
+    authority = read_authority(farm.authority)
+    authority.issue(Issue(PI4, farm.folder / "stolen", timedelta(days=1)))
+    with besieged(farm.stolen, tmp_path) as made:
+        made.expect_service(farm.me)
+        made.through.clear()
+        revoke(authority, "stolen")
+        spread(authority.folder)
+        with pytest.raises(Refusal, match="certificate revoked"):
+            made.enter(farm.me)
 
 
 def test_a_board_is_no_client(gate: Besieged, farm: FarmKeys) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from farm_keys import FarmKeys, make_farm
 from faulty_kernels import add_one, built, faulty
@@ -18,7 +20,7 @@ from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.connection import Rpc
 from autotune.devices.device import local_device, parse_device, remote_device
 from autotune.devices.rpc_tracker import TrackerConnection, registered_boards
-from autotune.measurement.board_bridge import open_bridge
+from autotune.measurement.board_bridge import open_bridge, reap_bridges
 from autotune.measurement.board_reply import Lost
 from autotune.measurement.board_trial import BoardRequest, Session, held_session
 from autotune.runners.rpc_runner import BoardOptions, RpcRunner
@@ -118,6 +120,26 @@ def _session(boards: Boards) -> Iterator[tuple[Session, Signer]]:
 
 
 session = pytest.fixture(_session)
+
+
+def _zombies() -> int:
+    return sum(child.status() == psutil.STATUS_ZOMBIE for child in psutil.Process().children())
+
+
+def test_sessions_leave_no_zombies_but_the_last_one(boards: Boards) -> None:
+    reap_bridges()
+    before = _zombies()
+    for _ in range(3):
+        for connection, _ in _session(boards):
+            assert connection.get_function("runtime.GetDeviceAttr") is not None
+            del connection
+    deadline = time.monotonic() + 5.0
+    while _zombies() == before:  # the last bridge ends in its own time
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert _zombies() == before + 1
+    reap_bridges()
+    assert _zombies() == before
 
 
 def test_nothing_is_loaded_without_a_signature(

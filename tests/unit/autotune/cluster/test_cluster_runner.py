@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_crew import ENVIRONMENT, Clock, FakeBoard, FakeCrew, Fault
+from fake_crew import ENVIRONMENT, WRONG, Clock, FakeBoard, FakeCrew, Fault
 
 from autotune.builders.artifact import Artifact
 from autotune.cluster.cluster_runner import ClusterRunner, OrderLimits
@@ -93,6 +93,32 @@ def test_a_fault_costs_at_most_what_its_board_had(fault: Fault, count: int) -> N
     assert crew.faults == [fault]
 
 
+def test_boards_that_agree_on_a_false_claim_are_not_believed() -> None:
+    liars = [FakeBoard(f"liar-{number}", KEY, fault=always(Fault.WRONG)) for number in range(6)]
+    runner, _ = runner_of(FakeBoard("good-0", KEY), *liars, FakeBoard("good-1", KEY))
+    measured = artifacts(200)
+    outcomes = [one for first in range(0, 200, 40) for one in runner.run(measured[first : first + 40])]
+    assert check_true(measured, outcomes) == 0
+    standings = [runner.coordinator.roster.standing(one.name) for one in (*liars, FakeBoard("good-0", KEY))]
+    assert [one.condition for one in standings] == [Condition.LYING] * 6 + [Condition.AT_WORK]
+
+
+def test_a_wrong_result_is_believed_where_another_board_finds_it_too() -> None:
+    boards = [FakeBoard(f"board-{number}", KEY) for number in range(3)]
+    runner, crew = runner_of(*boards)
+    measured = artifacts(40)
+    measured[20:24] = [replace(one, library=Path(WRONG)) for one in measured[20:24]]
+    outcomes = runner.run(measured)
+    assert [place for place, one in enumerate(outcomes) if not isinstance(one.measurement, Timing)] == [
+        20,
+        21,
+        22,
+        23,
+    ]
+    assert sum(len(board.measured) for board in crew.boards.values()) < 40
+    assert runner.notices == []
+
+
 def test_one_board_measures_in_the_order_of_the_trials() -> None:
     runner, crew = runner_of(FakeBoard("alone", KEY))
     measured = artifacts(30)
@@ -117,7 +143,7 @@ def test_a_candidate_that_takes_every_board_down_is_given_up_without_a_verdict_o
     ("board", "condition", "word"),
     [
         (FakeBoard("odd", "0000"), Condition.UNLIKE, "fingerprint"),
-        (FakeBoard("odd", KEY, speed=0.5), Condition.UNLIKE, "alike"),
+        (FakeBoard("odd", KEY, speed=0.5), Condition.FAST, "alike"),
         (FakeBoard("odd", KEY, speed=3.0), Condition.SLOW, "alike"),
         (FakeBoard("odd", KEY, fault=always(Fault.INSTANT)), Condition.LYING, "implausible"),
         (FakeBoard("odd", KEY, fault=always(Fault.WRONG)), Condition.LYING, "right elsewhere"),
@@ -144,8 +170,23 @@ def test_a_board_that_is_not_like_the_others_is_told_within_20_trials_and_named(
     assert check_true(measured, outcomes) == 0
     [notice] = runner.notices
     assert notice.startswith("odd is ") and word in notice
-    if condition is not Condition.SLOW:
+    # Those whose speed alone is another are unlike at the third try.
+    if condition not in (Condition.SLOW, Condition.FAST):
         assert notice.startswith(f"odd is {condition}:")
+
+
+def test_the_last_board_is_used_though_a_lost_one_was_slower() -> None:
+    runner, crew = runner_of(FakeBoard("disturbed", KEY, speed=3.0), FakeBoard("good", KEY))
+    measured = artifacts(400)
+    outcomes = runner.run(measured[:1])
+    for first in range(1, 201, 20):
+        outcomes += runner.run(measured[first : first + 20])
+    assert runner.coordinator.roster.standing("good").condition is Condition.UNLIKE
+    crew.boards["disturbed"].is_there = False
+    crew.boards["disturbed"].incarnation += 1
+    found = runner.run(measured[201:])
+    assert check_true(measured[201:], found) == 0
+    assert runner.coordinator.roster.standing("good").condition is Condition.AT_WORK
 
 
 def test_a_board_that_is_disturbed_by_other_programs_is_named() -> None:

@@ -11,9 +11,11 @@ import pytest
 from literal_texts import literal_status
 from starlette.testclient import TestClient
 
+from autotune.cluster.address import WorkersAddress
 from autotune.jobs.status_file import write_status
 from autotune.service.application import make_application
 from autotune.service.archive import unpack
+from autotune.service.bookings import FRESH_SECS, ClusterBookings, bookings_of, no_bookings
 from autotune.service.documents import DeviceDocument, Examination, JobOrder, ModelOrder, Needs, QueueState
 from autotune.service.job_files import job_text
 from autotune.service.job_queue import Claim, Progress
@@ -340,3 +342,45 @@ def test_archives_stay_in_their_folder_and_within_limits(
         unpack(path, tmp_path / "out", replace(ExaminationLimits(), members=10, unpacked_bytes=1 << 22))
     outside = list(tmp_path.rglob("evil"))
     assert outside == []
+
+
+def test_bookings_are_those_of_the_cluster_and_asked_for_seldom(service: Service) -> None:
+    asked: list[float] = []
+    now = [0.0]
+
+    def look() -> list[dict[str, object]]:
+        asked.append(now[0])
+        lease = {
+            "job": HOSTILE,
+            "held_secs": 5.0,
+            "left_secs": 55.0,
+            "waiting": ["b:2"],
+            "device": "pi4",
+            "unit": "u",
+        }
+        return [
+            {"device": "pi4", "seat": "10.0.0.4/pi4-0", "booking": lease},
+            {"device": "pi4", "seat": "10.0.0.5/pi4-0", "booking": None},
+        ]
+
+    client = browse(replace(service, bookings=ClusterBookings(look, lambda: now[0])), *Scope)
+    held, free = client.get("/api/v1/bookings").json()
+    assert (held["device"], held["job"], held["left_secs"], held["waiting"]) == (
+        "pi4",
+        HOSTILE,
+        55.0,
+        ["b:2"],
+    )
+    assert (free["place"], free["job"]) == ("10.0.0.5/pi4-0", None)
+    now[0] = FRESH_SECS - 1
+    client.get("/api/v1/bookings")
+    now[0] = FRESH_SECS + 1
+    client.get("/api/v1/bookings")
+    assert asked == [0.0, FRESH_SECS + 1]
+    assert browse(service, *Scope).get("/api/v1/bookings").json() == []
+    assert browse(service, Scope.SUBMIT).get("/api/v1/bookings").status_code == 403
+
+
+def test_only_a_cluster_that_jobs_share_has_bookings() -> None:
+    assert bookings_of(WorkersAddress("local")) is bookings_of(WorkersAddress("ray")) is no_bookings
+    assert isinstance(bookings_of(WorkersAddress("ray://127.0.0.1:1")), ClusterBookings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from starlette.testclient import TestClient
 from autotune.jobs.device_choice import compare_devices
 from autotune.jobs.status_file import write_status
 from autotune.service.application import make_application
+from autotune.service.bookings import BookingDocument
 from autotune.service.documents import (
     DeviceDocument,
     Examination,
@@ -106,13 +108,28 @@ def ordered(service: Service, browser: TestClient, **values: object) -> str:
 
 def test_nobody_sees_anything_before_signing_in(service: Service) -> None:
     browser = browse(service)
-    for path in ("/models", "/jobs", "/order", "/jobs/0123456789ab", "/jobs/0123456789ab/watch/"):
+    for path in (
+        "/models",
+        "/jobs",
+        "/bookings",
+        "/order",
+        "/jobs/0123456789ab",
+        "/jobs/0123456789ab/watch/",
+    ):
         found = browser.get(path, follow_redirects=False)
         assert found.status_code == 303
         assert found.headers["location"].startswith("/sign-in?next=/")
     csrf = fields(browser.get("/sign-in").text)["csrf"]
     assert browser.post("/jobs", data={"csrf": csrf}).status_code == 401
     assert send(browser, "/sign-in", "/sign-in", token="at_0123456789_" + "A" * 43).status_code == 401
+
+
+def test_the_page_of_bookings_shows_names_as_text(service: Service) -> None:
+    booked = BookingDocument("pi4", "10.0.0.4/pi4-0", "<b>me</b>:1", 5.0, 55.0, ("other:2",))
+    browser = browse(replace(service, bookings=lambda: (booked,)), Scope.READ)
+    text = browser.get("/bookings").text
+    assert "&lt;b&gt;me&lt;/b&gt;:1" in text and "other:2" in text and "<b>" not in text
+    assert "share no devices" in browse(service, Scope.READ).get("/bookings").text
 
 
 def test_a_session_is_a_new_cookie_out_of_reach_of_scripts_and_of_the_store(service: Service) -> None:
