@@ -57,7 +57,7 @@ class Nvcc:
         with tempfile.TemporaryDirectory(prefix="autotune-nvcc-") as folder:
             code, cubin = Path(folder, "kernel.cu"), Path(folder, "kernel.cubin")
             code.write_text(source)
-            command = [self.path, "-cubin", f"-arch={arch}", "-O3", "--resource-usage"]
+            command = [self.path, "-cubin", f"-arch={arch}", "-O3", "-w", "--resource-usage"]
             done = subprocess.run(
                 [*command, "-o", str(cubin), str(code)], capture_output=True, text=True, check=False
             )
