@@ -19,7 +19,7 @@ _REGISTERS = re.compile(r"Used (\d+) registers")
 _SHARED = re.compile(r"(\d+) bytes smem")
 _SPILLS = re.compile(r"(\d+) bytes spill (?:stores|loads)")
 #: What `pip install autotune[cuda]` brings: the compiler, and the headers that TVM's code includes.
-_PACKAGES = ("cuda_nvrtc", "cuda_cccl", "cuda_runtime")
+_PACKAGES = ("cuda_nvrtc", "cuda_cccl", "cuda_runtime", "cuda_nvcc")
 _WORDS = 1500
 
 

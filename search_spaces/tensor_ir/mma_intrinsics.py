@@ -66,9 +66,10 @@ def register_mma_intrinsics() -> None:
                 )
 
 
-def lowering() -> tvm.transform.PassContext:
-    """The context in which TVM generates CUDA code of schedules with the intrinsics, and asynchronous copies."""
-    return tvm.transform.PassContext(config={"tirx.use_async_copy": True})
+def code_generation(target: tvm.target.Target) -> tvm.transform.PassContext:
+    """The context to generate code for a target in: on GPUs of NVIDIA with asynchronous copies to shared memory."""
+    is_cuda = str(target.kind.name) == "cuda"
+    return tvm.transform.PassContext(config={"tirx.use_async_copy": True} if is_cuda else {})
 
 
 def _register_loads(dtype: str) -> None:

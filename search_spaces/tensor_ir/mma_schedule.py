@@ -45,7 +45,16 @@ _LEAST_SIZE = 16
 _MOST_GROUP = 8
 _LEAST_ARCH = 80
 #: Bytes of shared memory that a launch may ask for, by compute capability; TVM's tags know the 48 KiB before that.
-_SHARED_BYTES = {80: 166912, 86: 101376, 87: 166912, 89: 101376, 90: 232448, 100: 232448, 103: 232448, 120: 101376}
+_SHARED_BYTES = {
+    80: 166912,
+    86: 101376,
+    87: 166912,
+    89: 101376,
+    90: 232448,
+    100: 232448,
+    103: 232448,
+    120: 101376,
+}
 
 
 def mma_sketches(module: tvm.IRModule, target: tvm.target.Target) -> dict[str, Any]:
@@ -125,7 +134,9 @@ class _Sketching:
         block = schedule.get_sblock(product.block)
         inlined = [schedule.get_sblock(name) for name in product.producers]
         self._pad(block)
-        inlined += [one for one in schedule.get_producers(block) if not self._is_known(one, product.producers)]
+        inlined += [
+            one for one in schedule.get_producers(block) if not self._is_known(one, product.producers)
+        ]
         output = self._output(block)
         schedule.set_scope(block, 0, _SHARED)
         sums = schedule.cache_write(block, 0, _LOCAL)
