@@ -34,7 +34,7 @@ def load_name(dtype: str, *, is_left: bool, is_transposed: bool) -> str:
     return f"{PREFIX}load_{dtype}_{'left' if is_left else 'right'}{'_transposed' if is_transposed else ''}"
 
 
-def multiply_name(dtype: str, left_transposed: bool, right_transposed: bool) -> str:
+def multiply_name(dtype: str, *, left_transposed: bool, right_transposed: bool) -> str:
     """The intrinsic that adds the product of two fragments to a third."""
     return f"{PREFIX}multiply_{dtype}_{'t' if left_transposed else 'n'}{'t' if right_transposed else 'n'}"
 
@@ -54,7 +54,7 @@ def register_mma_intrinsics() -> None:
         for left in (False, True):
             for right in (False, True):
                 _register(
-                    multiply_name(dtype, left, right),
+                    multiply_name(dtype, left_transposed=left, right_transposed=right),
                     _MULTIPLY_DESCRIPTION,
                     _MULTIPLY,
                     {

@@ -155,8 +155,7 @@ class _Sketching:
         self._copy(output, loops, self._output_lanes(output))
         fill = schedule.decompose_reduction(block, loops.step)
         schedule.tensorize(schedule.get_loops(fill)[-2], FILL)
-        name = multiply_name(product.in_dtype, product.left_transposed, product.right_transposed)
-        schedule.tensorize(loops.tile, name)
+        schedule.tensorize(loops.tile, self._multiply())
         count = len(self.tile.stages)
         stages = schedule.sample_categorical(list(self.tile.stages), [1.0 / count] * count)
         schedule.annotate(loops.step, STAGES, stages)
@@ -252,6 +251,14 @@ class _Sketching:
         product = self.product
         transposed = product.right_transposed if place else product.left_transposed
         return load_name(product.in_dtype, is_left=place == 0, is_transposed=transposed)
+
+    def _multiply(self) -> str:
+        product = self.product
+        return multiply_name(
+            product.in_dtype,
+            left_transposed=product.left_transposed,
+            right_transposed=product.right_transposed,
+        )
 
     def _operand_lanes(self, place: int) -> int:
         product = self.product

@@ -170,9 +170,7 @@ def test_sources_use_the_instructions_for_tensor_cores() -> None:
     assert "ldmatrix.sync.aligned.m8n8.x4" in source
     assert "cp.async.cg.shared.global" in source
     barriers = [found.start() for found in re.finditer("__syncthreads", source)]
-    assert source.rindex("mma.sync") < barriers[-2], (
-        "sums are stored where operands lie: after all warps have read them"
-    )
+    assert source.rindex("mma.sync") < barriers[-2], "sums are stored where others read operands"
 
 
 def test_stored_traces_give_the_same_programs() -> None:
