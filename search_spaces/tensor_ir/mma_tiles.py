@@ -67,7 +67,7 @@ class BlockTile:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What a block of threads may use; shared_bytes: including what a launch has to ask for."""
+    """The limits of a block of threads; shared_bytes: with those that a launch has to ask for."""
 
     shared_bytes: int
     threads: int = _MOST_THREADS

@@ -144,7 +144,12 @@ CASES: dict[str, tuple[Callable[[], tvm.tirx.PrimFunc], Callable[[], list[Array]
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = ("rows do not divide", "right transposed")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(one, marks=() if one in QUICK else pytest.mark.long) for one in CASES]
+)
 def test_the_cuda_source_of_random_answers_computes_the_product(case: str, tmp_path: Path) -> None:
     func, inputs, formula = CASES[case]
     arrays = inputs()
