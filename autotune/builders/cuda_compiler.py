@@ -19,7 +19,7 @@ _REGISTERS = re.compile(r"Used (\d+) registers")
 _SHARED = re.compile(r"(\d+) bytes smem")
 _SPILLS = re.compile(r"(\d+) bytes spill (?:stores|loads)")
 #: What `pip install autotune[cuda]` brings: the compiler, and the headers that TVM's code includes.
-_PACKAGES = ("cuda_nvrtc", "cuda_cccl", "cuda_runtime")
+_PACKAGES = ("cuda_nvrtc", "cuda_cccl", "cuda_runtime", "cuda_nvcc")
 _WORDS = 1500
 
 
@@ -57,7 +57,7 @@ class Nvcc:
         with tempfile.TemporaryDirectory(prefix="autotune-nvcc-") as folder:
             code, cubin = Path(folder, "kernel.cu"), Path(folder, "kernel.cubin")
             code.write_text(source)
-            command = [self.path, "-cubin", f"-arch={arch}", "-O3", "--resource-usage"]
+            command = [self.path, "-cubin", f"-arch={arch}", "-O3", "-w", "--resource-usage"]
             done = subprocess.run(
                 [*command, "-o", str(cubin), str(code)], capture_output=True, text=True, check=False
             )

@@ -16,6 +16,7 @@ from autotune.builders.artifact import Compiled
 from autotune.builders.cuda_compiler import find_cuda_compiler
 from autotune.builders.rocm_libraries import use_rocm_libraries
 from search_spaces.target import Target
+from search_spaces.tensor_ir.mma_intrinsics import code_generation
 from search_spaces.tensor_ir.modules import load, tvm_target, with_host
 
 #: Environment variables of the worker process.
@@ -34,7 +35,7 @@ def compile_gpu_kernel(module: str, target: Target, library: Path, linker: str) 
     kind = str(compiled_for.kind.name)
     if kind == _ROCM:
         use_rocm_libraries(str(compiled_for.attrs["mcpu"]))
-    with compiled_for:
+    with compiled_for, code_generation(compiled_for):
         scheduled = dlight.ApplyDefaultSchedule(dlight.gpu.Fallback())(load(module))
         built = tvm.tirx.build(scheduled, target=with_host(target))
     if len(built.imports) != 1:

@@ -37,6 +37,7 @@ from search_spaces.fork_lock import graph_lock
 from search_spaces.space import Candidate
 from search_spaces.target import Target
 from search_spaces.tensor_ir.kernel_passes import kernel_passes
+from search_spaces.tensor_ir.mma_intrinsics import code_generation
 from search_spaces.tensor_ir.modules import is_cpu, tvm_target, with_host
 from tuning_logs.atomic_file import atomically
 from tuning_logs.exchange.metaschedule_database import database
@@ -166,11 +167,12 @@ def compile(  # noqa: PLR0913 - public since 0.1
     if is_cpu(target):
         texts[THREADS] = str(threads_of(target))
     packed.update(_with_texts(texts))
-    built = relax.build(
-        kernel_passes(packed) if is_cpu(target) else packed,
-        target=_build_target(target),
-        relax_pipeline=_to_executable(compiled_for),
-    )
+    with code_generation(compiled_for):
+        built = relax.build(
+            kernel_passes(packed) if is_cpu(target) else packed,
+            target=_build_target(target),
+            relax_pipeline=_to_executable(compiled_for),
+        )
     library = _library(built, target)
     executable = Executable(library) if plan is None else DynamicExecutable(library, plan)
     to_pack, left = _count_packs(split), _count_packs(packed)

@@ -15,9 +15,11 @@ from search_spaces.config import Config
 from search_spaces.decision import Answer, Decision
 from search_spaces.errors import IllegalSchedule
 from search_spaces.factorization import factorizations
-from search_spaces.tensor_ir.trace_text import is_tiling, pack, unpack
+from search_spaces.tensor_ir.mma_intrinsics import register_mma_intrinsics
+from search_spaces.tensor_ir.trace_text import TENSORIZE, is_tiling, pack, unpack
 
 _TILES = ("SamplePerfectTile", "SamplePartitionedTile")
+_USES = ("unroll", "stages")
 _SAMPLING = (*_TILES, "SampleCategorical", "SampleComputeLocation")
 
 
@@ -51,6 +53,11 @@ class Sketch:
             for decision, each in zip(self.decisions, sampled, strict=True)
             if each.kind.name in _TILES and each.inputs[0] in pieces
         }
+
+    @cached_property
+    def is_tensorized(self) -> bool:
+        """Whether it computes with tensor cores."""
+        return any(each.kind.name == TENSORIZE for each in self.trace.insts)
 
     @cached_property
     def text(self) -> str:
@@ -116,6 +123,8 @@ def stored_sketch(module: tvm.IRModule, text: str, config: Config) -> Sketch:
     sketch asks other questions than those that the config answers; what TVM raises where it cannot apply the text.
     """
     value = unpack(text)
+    if any(each[0] == TENSORIZE for each in value[0]):
+        register_mma_intrinsics()
     schedule = s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
     s_tir.schedule.Trace.apply_json_to_schedule(value, schedule)
     answers = dict(config.answers)
@@ -245,11 +254,12 @@ def _candidates(instruction: Any) -> list[Answer]:
 
 
 def _use(later: list[Any], sample: Any) -> str:
-    """The use of a sampled number: "unroll" where it annotates an unrolling, else "categorical"."""
+    """The use of a sampled number: "unroll" or "stages" where it annotates an unrolling or a pipeline, else
+    "categorical"."""
     drawn = sample.outputs[0]
     for instruction in later:
         if instruction.kind.name == "Annotate" and any(drawn.same_as(value) for value in instruction.inputs):
-            return "unroll" if "unroll" in str(instruction.attrs[0]) else "categorical"
+            return next((use for use in _USES if use in str(instruction.attrs[0])), "categorical")
     return "categorical"
 
 

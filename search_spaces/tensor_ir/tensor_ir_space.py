@@ -16,6 +16,7 @@ from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.default_schedule import scheduled_by_default
 from search_spaces.tensor_ir.design_space import design_space, scheduling_target
+from search_spaces.tensor_ir.mma_schedule import Pipelining
 from search_spaces.tensor_ir.register_blocking import RegisterBlocking
 from search_spaces.tensor_ir.sketch import Sketch, read_sketches, stored_sketch
 from search_spaces.tensor_ir.vector_unit import vector_unit
@@ -149,7 +150,7 @@ class TensorIRSpace:
         try:
             with self._target:
                 taken = sketch.replay(schedule, config.by_name)
-                for postproc in self._postprocs:
+                for postproc in (Pipelining(),) if sketch.is_tensorized else self._postprocs:
                     if not postproc.apply(schedule):
                         raise IllegalSchedule(f"{type(postproc).__name__} turns the schedule down")
         except (RuntimeError, ValueError, TypeError) as error:

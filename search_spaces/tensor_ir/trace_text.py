@@ -45,9 +45,17 @@ _Kind = (
         "RFactor",
         "SetScope",
         "StorageAlign",
+        "PadEinsum",
+        "DecomposeReduction",
+        "Unroll",
+        "Vectorize",
+        "Tensorize",
     ]
 )
 _ANNOTATIONS: Final = ("meta_schedule.", "software_pipeline_", CUT)
+#: The kind of instruction that names an intrinsic: one of ours.
+TENSORIZE: Final = "Tensorize"
+_INTRINSICS: Final = "autotune_mma_"
 _SAMPLING: Final = get_args(_Sampling)
 
 _Number = Annotated[int, Meta(ge=-(2**31), lt=2**31)] | float | bool | None
@@ -110,6 +118,8 @@ def _check(instructions: list[_Instruction], decided: dict[int, int | list[int]]
         named = each.kind in ("Annotate", "Unannotate")
         if named and not str(each.attrs[:1]).startswith(tuple(f"['{name}" for name in _ANNOTATIONS)):
             raise ValueError(f"sketches have no annotation {str(each.attrs)[:100]}")
+        if each.kind == TENSORIZE and not str(each.attrs[:1]).startswith(f"['{_INTRINSICS}"):
+            raise ValueError(f"sketches have no intrinsic {str(each.attrs)[:100]}")
 
 
 def is_tiling(factors: list[int] | tuple[int, ...]) -> bool:

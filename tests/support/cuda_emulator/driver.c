@@ -16,21 +16,23 @@ typedef struct { unsigned x, y, z; } Dim;
 typedef struct { unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, shared; void* stream; } Launch;
 typedef void (*Kernel)(void*, void*, void*, void*, void*, void*, void*, void*);
 typedef struct { Kernel run; int count; } Function;
-enum { STACK = 64 << 10, MOST_THREADS = 1024, MOST_ARGUMENTS = 8 };
+enum { STACK = 256 << 10, MOST_THREADS = 1024, MOST_ARGUMENTS = 8, MOST_SHARED = 232448 };
 
 Dim threadIdx, blockIdx, blockDim, gridDim;
 static ucontext_t scheduler, threads[MOST_THREADS];
 static char* stacks;
-static int current, finished[MOST_THREADS];
+int emulated_thread;
+unsigned char emulated_shared[MOST_SHARED] __attribute__((aligned(128)));
+static int finished[MOST_THREADS];
 static Kernel running;
 static void* arguments[MOST_ARGUMENTS];
 
-void __syncthreads(void) { swapcontext(&threads[current], &scheduler); }
+void __syncthreads(void) { swapcontext(&threads[emulated_thread], &scheduler); }
 
 static void thread_main(void) {
   running(arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5], arguments[6],
           arguments[7]);
-  finished[current] = 1;
+  finished[emulated_thread] = 1;
 }
 
 static void run_block(int count) {
@@ -45,7 +47,7 @@ static void run_block(int count) {
   for (int left = count; left > 0;) {
     for (int i = 0; i < count; ++i) {
       if (finished[i]) continue;
-      current = i;
+      emulated_thread = i;
       threadIdx = (Dim){i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
       swapcontext(&scheduler, &threads[i]);
       left -= finished[i];
@@ -56,7 +58,7 @@ static void run_block(int count) {
 int cuLaunchKernelEx(const Launch* launch, Function* function, void** given, void** extra) {
   (void)extra;
   int count = launch->blockX * launch->blockY * launch->blockZ;
-  if (count > MOST_THREADS || function->count > MOST_ARGUMENTS) return 1;
+  if (count > MOST_THREADS || function->count > MOST_ARGUMENTS || launch->shared > MOST_SHARED) return 1;
   if (!stacks) stacks = malloc((size_t)MOST_THREADS * STACK);
   running = function->run;
   for (int i = 0; i < function->count; ++i) arguments[i] = *(void**)given[i];

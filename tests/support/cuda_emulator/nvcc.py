@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ptx import with_calls
+
 KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\(\d+\) )?(\w+)\(([^)]*)\)\s*\{')
 
 SHARED = re.compile(r"__shared__ (alignas\(\d+\))")
+DYNAMIC = re.compile(r"extern __shared__ __align__\(\d+\) uchar (\w+)\[\];")
 
 
 def main(arguments: list[str]) -> int:
@@ -15,6 +18,7 @@ def main(arguments: list[str]) -> int:
     output, source = Path(arguments[arguments.index("-o") + 1]), Path(arguments[-1])
     # A C++ compiler wants an alignment first.
     text = SHARED.sub(r"\1 static", source.read_text())
+    text = with_calls(DYNAMIC.sub(r"uchar* \1 = emulated_shared;", text))
     for name, parameters in KERNEL.findall(text):
         text += f'\nextern "C" {{ extern const int {name}_parameters = {len(parameters.split(","))}; }}\n'
         sys.stderr.write(f"ptxas info    : Compiling entry function '{name}'\n")

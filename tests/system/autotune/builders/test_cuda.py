@@ -165,6 +165,19 @@ def test_a_job_on_a_gpu() -> None:
     tuned(parse_device(f"cuda:0?target={TEST_GPU}"))
 
 
+def test_a_job_on_a_gpu_with_tensor_cores() -> None:
+    if not tvm.cuda(0).exist:
+        pytest.skip("no GPU here: products of halves were run by a CPU, instruction by instruction")
+    device = parse_device(f"cuda:0?target={TEST_GPU}")
+    func = te.create_prim_func(te_workload.matmul(512, 512, 512, "float16", "float32"))
+    task = TuningTask(modules.workload(func, "matmul"), device.target)
+    log = TuningLog.in_memory()
+    job = TuningJob((task,), device, Budget(trials=8), sampler=sampler_factory(SamplerKind.RANDOM), batch=8)
+    records = [record for found in Tuner(job, log).rounds() for record in found]
+    assert all(isinstance(record.measurement, Timing) for record in records), records
+    assert any(str(record.config.by_name["sketch"]).startswith("mma-") for record in records)
+
+
 def test_a_job_on_a_board_with_a_gpu(tmp_path: Path) -> None:
     if not tvm.cuda(0).exist:
         pytest.skip("no GPU here: boards with one were played by an emulated one only")
