@@ -146,9 +146,9 @@ def test_runs_find_a_load_where_slow_calls_make_the_simulation_expect_none() -> 
 
 
 def test_a_load_far_below_the_one_that_met_the_limit_once_is_made_sure() -> None:
-    target = SimulatedTarget(stalls=tuple(range(5)))
+    target = SimulatedTarget(stalls=tuple(range(3)))
     confirmation = Confirmation(target, RunSettings(2, LIMIT, 0.0, 60.0), np.random.default_rng(0))
     setup = ServingSetup(1, 2, 1)
     confirmation.make_sure(setup, 286.0, lambda: 120.0)
     assert confirmation.held_per_second(setup) == pytest.approx(0.5 * 286.0, rel=0.01)
-    assert len(confirmation.points) == 6
+    assert len(confirmation.points) == 4
