@@ -85,8 +85,7 @@ def save_index(file: LogFile, contents: Contents, size: int) -> None:
 class IndexCheck(Protocol):
     """Tells whether an index of a size within the file belongs to it."""
 
-    def __call__(self, header: _Header, file: LogFile) -> bool:
-        ...
+    def __call__(self, header: _Header, file: LogFile) -> bool: ...
 
 
 def is_same(header: _Header, file: LogFile) -> bool:
