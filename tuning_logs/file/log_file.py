@@ -35,7 +35,7 @@ class FileStamp(msgspec.Struct, frozen=True):
     device: int
     inode: int
     size: int
-    changed_ns: int
+    mtime_ns: int
 
 
 def index_path(log: Path) -> Path:
