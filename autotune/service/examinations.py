@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Final
@@ -21,7 +22,7 @@ import msgspec
 from autotune.service.documents import Examination, Refusal
 from autotune.service.examiner import IN, OUT, READY
 from autotune.service.job_process import worker_environment
-from autotune.service.known_devices import KnownDevice, write_known
+from autotune.service.known_devices import KnownDevice
 from autotune.service.limits import ExaminationLimits
 from autotune.service.model_shelf import ARCHIVE, ModelShelf
 from autotune.service.service_folder import ServiceFolder
@@ -104,10 +105,8 @@ class Examinations:
         if os.geteuid() == 0:
             # The process becomes a user without rights, who needs a place to write.
             (folder / OUT).chmod(0o777)
-        known = self._folder.examining / "devices.json"
-        write_known(known, self._devices())
         process = subprocess.Popen(
-            [*_COMMAND, str(known)],
+            _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -119,6 +118,8 @@ class Examinations:
         assert process.stdout is not None
         reader = threading.Thread(target=_read, args=(process.stdout, answers), daemon=True)
         reader.start()
+        # Of a new folder the devices are known later: the process starts meanwhile.
+        _write(process, msgspec.json.encode(self._devices()))
         return _Examiner(process, folder, answers, reader, self._clock())
 
     def _assign(self, one: _Examiner, model: str) -> None:
@@ -128,12 +129,7 @@ class Examinations:
         source.chmod(0o644)
         os.link(source, one.folder / IN / name)
         one.model, one.began = model, self._clock()
-        assert one.process.stdin is not None
-        try:
-            one.process.stdin.write(f"{name}\n".encode())
-            one.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended, which the next step sees
+        _write(one.process, name.encode())
 
     def _take(self, one: _Examiner) -> None:
         newest = None
@@ -220,6 +216,14 @@ def _reason(code: int) -> str:
     return _SIGNALS.get(
         signal.Signals(-code), f"the process that read it was ended by {signal.Signals(-code).name}"
     )
+
+
+def _write(process: subprocess.Popen[bytes], line: bytes) -> None:
+    """Sends a line to a process; one that has ended is seen by the next step."""
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):
+        process.stdin.write(line + b"\n")
+        process.stdin.flush()
 
 
 def _read(stream: IO[bytes], answers: queue.SimpleQueue[bytes]) -> None:

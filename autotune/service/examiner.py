@@ -1,11 +1,12 @@
 """The program that reads an uploaded model: a process without rights to the store, used once and ended.
 
-    python -m autotune.service.examiner DEVICES.json   examines one model
+    python -m autotune.service.examiner   examines one model
     python -m autotune.service.examiner --probe DEVICES.toml   prints the devices of a service, and readies estimates
 
 It confines itself to its working directory before anything is imported that reads files or starts threads: `in` is
-readable, `out` is writable. Then it readies what takes long, and waits for a line with the name of a file in `in`. Its
-answers are lines of JSON on stdout. It ends when its stdin is closed: with the server.
+readable, `out` is writable. Then it readies what takes long, for the devices in the first line of stdin, as JSON, and
+waits for a line with the name of a file in `in`. Its answers are lines of JSON on stdout. It ends when its stdin is
+closed: with the server.
 """
 
 from __future__ import annotations
@@ -45,13 +46,13 @@ _SYSTEM: Final = (
 
 def main(arguments: list[str]) -> None:
     """Examines one model, or probes the devices of a service."""
-    if arguments[0] == "--probe":
+    if arguments:
         _probe(Path(arguments[1]))
     else:
-        _examine(Path(arguments[0]).read_bytes())
+        _examine()
 
 
-def _examine(known: bytes) -> None:
+def _examine() -> None:
     from autotune.service.limits import ExaminationLimits
 
     limits = ExaminationLimits()
@@ -64,12 +65,13 @@ def _examine(known: bytes) -> None:
     from autotune.service.examination import examine
     from autotune.service.known_devices import KnownDevice
 
+    known = sys.stdin.buffer.readline()
     devices = [
         (one.document.name, estimator_of(one))
         for one in msgspec.json.decode(known, type=tuple[KnownDevice, ...])
     ]
     _answer(READY)
-    name = sys.stdin.readline().strip()
+    name = sys.stdin.buffer.readline().decode().strip()
     for found in examine(Path(IN) / name, Path(OUT), devices, limits):
         _answer(msgspec.json.encode(found) + b"\n")
     os._exit(0)

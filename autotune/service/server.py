@@ -64,7 +64,10 @@ class ServerSettings:
 
 
 class Devices:
-    """The devices of a service: those that an earlier server found, until a process has looked again."""
+    """The devices of a service: those that an earlier server found, until a process has looked again.
+
+    The process looks while the server starts; of a new folder, who asks for devices waits for it.
+    """
 
     def __init__(self, folder: ServiceFolder) -> None:
         self._folder = folder
@@ -72,11 +75,11 @@ class Devices:
         self._found = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         threading.Thread(target=self._probe, daemon=True).start()
-        if not self._known:
-            self._found.wait(_PROBE_SECS)
 
     def __call__(self) -> tuple[KnownDevice, ...]:
         """The devices that are known now."""
+        if not self._known:
+            self._found.wait(_PROBE_SECS)
         return self._known
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Steps away from the first guess, until there is a load that holds and one that does not.
 _UP, _DOWN = 1.12, 0.85
@@ -21,6 +21,10 @@ class Bracket:
     def is_within(self, ratio: float) -> bool:
         """Whether the two are as close as that."""
         return self.fails_per_second is not None and self.fails_per_second <= ratio * self.holds_per_second
+
+    def with_held(self, per_second: float) -> Bracket:
+        """The bracket with a load that was found to hold by another test."""
+        return replace(self, holds_per_second=max(self.holds_per_second, per_second))
 
 
 def largest_holding(

@@ -19,12 +19,13 @@ from autotune.throughput.target import Target
 
 # Of one load; as soon as most of them agree there are no more.
 _MOST_RUNS = 3
-# Loads by the one whose percentile is at the limit, tried until the interval of one is within the limit.
-_SURE = (0.95, 0.88, 0.8)
-# A run is worth its time where it has these parts of the time that is left.
+# Loads by the one whose percentile is at the limit, tried until the interval of one is within the limit: on a machine
+# that does other work as well, the load that holds for sure may be a small part of the one that met the limit once.
+_SURE = (0.95, 0.85, 0.7, 0.5, 0.3, 0.15)
+# Of the time that is left, for one run; longer where it would have too few requests.
 _PART = 0.5
-# Of the fewest requests that bound the percentile.
-_SURE_MARGIN = 1.4
+# Requests of such a run by the fewest that bound the percentile: wanted, and without which there is none.
+_WANTED, _LEAST = 1.4, 1.1
 # Requests of the shortest run, of which one may be over the limit.
 _FEWEST = 150
 
@@ -82,10 +83,15 @@ class Confirmation:
     def make_sure(
         self, setup: ServingSetup, expected_per_second: float, spare_secs: Callable[[], float]
     ) -> None:
-        """Long runs a little below the load that meets the limit, until one holds it for sure."""
+        """Long runs below the load that meets the limit, down to a part of it, until one holds it for sure.
+
+        A load that does not hold ends its run early, so that most of the time is left for the next.
+        """
         for share in _SURE:
-            load, secs = share * expected_per_second, _PART * spare_secs()
-            if load * secs < _SURE_MARGIN * least_requests(TAIL) or self.run(setup, load, secs).holds:
+            load, spare = share * expected_per_second, spare_secs()
+            fewest_secs = least_requests(TAIL) / load
+            secs = min(max(_PART * spare, _WANTED * fewest_secs), spare)
+            if secs < _LEAST * fewest_secs or self.run(setup, load, secs).holds:
                 return
 
     def run(self, setup: ServingSetup, per_second: float, secs: float | None = None) -> LoadPoint:

@@ -21,6 +21,8 @@ _MOST_SAMPLED = 400
 # Setups that are predicted as they are served, beside one request after the other, and the time by that of calls.
 _MOST_SERVED = 4
 _SERVED_CALLS = 3
+# Of the saturated rate: no run starts from less.
+_LEAST_GUESS = 0.3
 # Threads of all instances by processors.
 _CROWDING = 2
 
@@ -39,6 +41,17 @@ class Screened(msgspec.Struct, frozen=True):
     predicted_per_second: float | None
     reason: str = ""
     served_per_second: float | None = None
+
+    @property
+    def guess_per_second(self) -> float:
+        """A load to start runs from: the expected one, and no less than a part of the saturated rate.
+
+        A few slow calls, as on a busy machine, make the simulation expect next to nothing; runs tell better.
+        """
+        if self.predicted_per_second is None:
+            return 0.0
+        saturated = self.served_per_second or self.saturated_per_second
+        return max(self.predicted_per_second, _LEAST_GUESS * saturated)
 
 
 @dataclass(frozen=True)
@@ -103,7 +116,7 @@ class Screening:
         What stands before the instances takes its share of the processors, so that calls are slower beside it.
         """
         baseline = self.settings.one_after_the_other
-        first = [one.setup for one in _ranked(self.found) if one.predicted_per_second][:_MOST_SERVED]
+        first = [one.setup for one in _ranked(self.found) if one.guess_per_second][:_MOST_SERVED]
         served: list[ServingSetup] = []
         for setup in dict.fromkeys([*first[:1], baseline, *first[1:]]):
             if self.found[setup].saturated_per_second == 0.0:
@@ -172,7 +185,7 @@ def _ranked(found: Mapping[ServingSetup, Screened]) -> tuple[Screened, ...]:
     """The most promising first."""
 
     def key(one: Screened) -> tuple[bool, float, ServingSetup]:
-        return one.predicted_per_second is None, -(one.predicted_per_second or 0.0), one.setup
+        return one.predicted_per_second is None, -one.guess_per_second, one.setup
 
     return tuple(sorted(found.values(), key=key))
 

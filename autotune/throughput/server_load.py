@@ -66,10 +66,16 @@ class Connection:
         self._http.connect()
 
     def call(self, _: int = 1) -> bool:
-        """One request; False where the server is too busy for it. Raises AutotuneError for any other answer but 200."""
-        self._http.request("POST", f"{self.address.path}/infer", self.body, self.headers)
-        reply = self._http.getresponse()
-        text = reply.read()
+        """One request; False where the server is too busy for it. Raises AutotuneError for any other answer but 200.
+
+        A server closes connections that were idle for a while, as most are at a small load: such a request is sent
+        again over a new one, and its latency counts from its arrival all the same.
+        """
+        try:
+            reply, text = self._exchange()
+        except ConnectionError:
+            self._http.close()
+            reply, text = self._exchange()
         if reply.status not in (_OK, *_BUSY):
             raise AutotuneError(
                 f"expected an answer with status 200; found {reply.status}: "
@@ -77,6 +83,11 @@ class Connection:
                 code="AT744",
             )
         return reply.status == _OK
+
+    def _exchange(self) -> tuple[http.client.HTTPResponse, bytes]:
+        self._http.request("POST", f"{self.address.path}/infer", self.body, self.headers)
+        reply = self._http.getresponse()
+        return reply, reply.read()
 
     def timed_calls(self, secs: float, together: Barrier) -> list[float]:
         """Latencies in seconds of calls one after another, for so long, from when all connections are open."""

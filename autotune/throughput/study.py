@@ -112,7 +112,7 @@ def study(target: Target, settings: StudySettings, tell: Callable[[str], None]) 
     if alone.holds_per_second > bracket.holds_per_second:
         best, bracket = baseline.setup, alone
     held = runs.end(best, bracket)
-    return Findings(best, bracket, held, baseline.setup, alone, tuple(runs.points), screened)
+    return Findings(best, bracket.with_held(held), held, baseline.setup, alone, tuple(runs.points), screened)
 
 
 def study_server(target: ServerTarget, settings: StudySettings, tell: Callable[[str], None]) -> Findings:
@@ -132,6 +132,7 @@ def study_server(target: ServerTarget, settings: StudySettings, tell: Callable[[
     runs = _Runs(target, settings, clock.rest(_LEAST_FOR_RUNS), tell)
     bracket = runs.bracket(screened, _RATIO, _COMPARED)
     held = runs.end(setup, bracket)
+    bracket = bracket.with_held(held)
     return Findings(setup, bracket, held, setup, bracket, tuple(runs.points), (screened,))
 
 
@@ -154,7 +155,7 @@ class _Runs:
     def bracket(self, screened: Screened, ratio: float, until: float) -> Bracket:
         """The load of a setup that meets the limit, from the load that is expected of it."""
         found = self._confirmation.bracket(
-            screened.setup, screened.predicted_per_second or 0.0, ratio, lambda: self._clock.left(until)
+            screened.setup, screened.guess_per_second, ratio, lambda: self._clock.left(until)
         )
         self._tell(f"{screened.setup} meets the limit at {found.holds_per_second:.0f} requests a second")
         return found
@@ -165,7 +166,7 @@ class _Runs:
         best, bracket = first.setup, self.bracket(first, _RATIO, _FOUND)
         for one in others[:_MOST_CHALLENGERS]:
             load = bracket.holds_per_second * _BETTER
-            if load == 0.0 or (one.predicted_per_second or 0.0) < _CHALLENGE * bracket.holds_per_second:
+            if load == 0.0 or one.guess_per_second < _CHALLENGE * bracket.holds_per_second:
                 break
             if self._clock.left(_FOUND) > self._confirmation.test_secs(load) and self._confirmation.meets(
                 one.setup, load
@@ -178,8 +179,9 @@ class _Runs:
 
     def end(self, best: ServingSetup, bracket: Bracket) -> float:
         """Makes sure that a load holds, and draws the curve; that load."""
-        if bracket.holds_per_second > 0.0:
-            expected = bracket.holds_per_second
+        # Where short runs met the limit at no load, long ones at smaller loads may.
+        expected = bracket.holds_per_second or bracket.fails_per_second or 0.0
+        if expected > 0.0:
             self._confirmation.make_sure(best, expected, lambda: self._clock.left(_SURE))
             for share in _CURVE:
                 load = share * expected

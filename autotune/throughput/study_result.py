@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from autotune.throughput.capacity_result import CapacityResult
 from autotune.throughput.load_point import is_disturbed
+from autotune.throughput.prediction import TAIL
+from autotune.throughput.quantiles import least_requests
 from autotune.throughput.study import Findings, StudySettings
 
 # Of the processors, that other programs used in the middle of the runs.
@@ -76,6 +78,11 @@ def _notices(findings: Findings, settings: StudySettings) -> list[str]:
     )
     if late:
         found.append(f"{late} of {len(findings.runs)} runs were disturbed; the throughput is a lower bound")
+    if findings.held_per_second == 0.0:
+        found.append(
+            f"no load held the limit for sure, which takes {least_requests(TAIL)} requests in one run at least: "
+            "give it more time, a larger limit, or a machine that does nothing else"
+        )
     if findings.bracket.fails_per_second is None and findings.bracket.holds_per_second > 0.0:
         found.append(
             "the time was over before a load failed; the throughput is a lower bound: give it more time"

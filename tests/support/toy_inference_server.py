@@ -11,13 +11,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @contextmanager
-def toy_server(service_secs: float, at_once: int = 1) -> Iterator[str]:
-    """The URL of a model that takes so long, as many requests at once."""
+def toy_server(service_secs: float, at_once: int = 1, idle_secs: float | None = None) -> Iterator[str]:
+    """The URL of a model that takes so long, as many requests at once; idle_secs: closes connections after."""
     slots = threading.Semaphore(at_once)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
+        timeout = idle_secs
 
         def do_GET(self) -> None:
             inputs = [{"name": "x", "datatype": "FP32", "shape": [-1, 3]}]

@@ -25,6 +25,10 @@ class Source(Protocol):
         """The size bytes at an offset, fewer where it ends before."""
         ...
 
+    def distrust(self) -> None:
+        """Forgets what was kept to spare reading the lines."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PlacedLine:
@@ -97,6 +101,7 @@ class Contents:
         except UnreadableLine:
             line = None
         if not isinstance(line, RecordLine):
+            self.source.distrust()
             raise StorageError(
                 f"expected the record that was at byte {offset} when the log was opened, found that the file "
                 f"was changed since; open the log again",

@@ -12,6 +12,7 @@ import msgspec
 from search_spaces.decision import Answer
 from search_spaces.errors import StorageError
 from tuning_logs.file.follower import FileTail
+from tuning_logs.file.index_file import looks_same
 from tuning_logs.file.log import TuningLog
 from tuning_logs.file.log_file import LogFile
 from tuning_logs.selection.record_rows import Rows
@@ -51,11 +52,11 @@ class FollowedLog(TuningLog):
 
     @classmethod
     def follow(cls, path: str | os.PathLike[str]) -> Self:
-        """Opens a log and reads no more than its index, if there is one.
+        """Opens a log and reads no more than its index, if there is one that looks like the log's.
 
         Raises Misuse where there is no such file.
         """
-        return cls(FileTail(LogFile.for_reading(Path(path))))
+        return cls(FileTail(LogFile.for_reading(Path(path)), looks_same))
 
     def catch_up(self, most_bytes: int) -> None:
         """Reads on for about so many bytes; keeps an index beside the file once all of it was read.
@@ -100,6 +101,7 @@ class FollowedLog(TuningLog):
             try:
                 yield decoder.decode(self._contents.source.at(offset, size))
             except msgspec.MsgspecError as error:
+                self._contents.source.distrust()
                 raise StorageError(
                     f"expected the record that was at byte {offset} when the log was opened, found that the file "
                     "was changed since; open the log again",

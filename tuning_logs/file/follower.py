@@ -7,13 +7,15 @@ from typing import Final
 
 from search_spaces.errors import AutotuneError, StorageError
 from tuning_logs.file.contents import Contents
-from tuning_logs.file.index_file import load_index, save_index
+from tuning_logs.file.index_file import IndexCheck, is_same, load_index, save_index
 from tuning_logs.file.log_file import LogFile
 from tuning_logs.format.line import SCHEMA_MAJOR, NewerSchema, has_valid_crc
 from tuning_logs.format.raw_lines import RawLine, raw_lines
 
 #: How much of a log may be read anew at every opening before an index is kept beside it, in bytes.
 _WORTH_AN_INDEX: Final = 8 << 20
+#: How much a writer adds at least before it keeps the index again, in bytes.
+_GROWN: Final = 32 << 20
 
 
 class FileTail:
@@ -23,10 +25,11 @@ class FileTail:
     writing, or a whole line that lacks only its newline.
     """
 
-    def __init__(self, file: LogFile) -> None:
+    def __init__(self, file: LogFile, belongs: IndexCheck = is_same) -> None:
+        """belongs: checks an index against the file."""
         self.file = file
         # size: how many bytes of the file the contents account for.
-        self.contents, self.size = load_index(file) or (Contents(file), 0)
+        self.contents, self.size = load_index(file, belongs) or (Contents(file), 0)
         self._indexed = self.size
         self._tail: RawLine | None = None
 
@@ -64,6 +67,11 @@ class FileTail:
         if self.size - self._indexed >= _WORTH_AN_INDEX and not self.file.is_compressed:
             save_index(self.file, self.contents, self.size)
             self._indexed = self.size
+
+    def keep_grown_index(self) -> None:
+        """Keeps the index again where the file grew by an eighth since: whoever opens it next reads the rest alone."""
+        if self.size - self._indexed >= max(_GROWN, self.size // 8):
+            self.keep_index()
 
     def take_tail(self) -> None:
         """Reads the tail where it is whole, and reports it otherwise; changes nothing in the file."""

@@ -5,34 +5,38 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
-from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import numpy as np
 
 from tuning_logs.atomic_file import atomically
 from tuning_logs.file.contents import Contents
-from tuning_logs.file.log_file import LogFile
+from tuning_logs.file.log_file import FileStamp, LogFile, index_path
 from tuning_logs.file.record_index import RecordIndex
 from tuning_logs.format.line import SCHEMA, UnreadableLine, bare, decode_line
 from tuning_logs.records.damage import Damage
 from tuning_logs.records.record import TaskKey
 from tuning_logs.selection.record_rows import ROW, STATUSES, Rows
 
-_FORMAT: Final = "autotune-log-index-1"
+_FORMAT: Final = "autotune-log-index-2"
 _LONGEST_HEADER: Final = 64 << 20
 _BLOCK: Final = 1 << 20
+# Bytes before the end of what is indexed, by which a log that grew is told from another one.
+_TAIL: Final = 1 << 20
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True):
-    """size and crc: of the part of the log that the index accounts for; rows_crc: of the rows behind the header."""
+    """size and crc: of the part of the log that the index accounts for; tail_crc: of its end; stamp: of the file when
+    it was read; rows_crc: of the rows behind the header."""
 
     format: str
     schema: str
     statuses: tuple[str, ...]
     size: int
     crc: int
+    tail_crc: int
+    stamp: FileStamp
     lines: int
     readable: int
     tasks: tuple[TaskKey, ...]
@@ -47,14 +51,16 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
 
 def save_index(file: LogFile, contents: Contents, size: int) -> None:
     """Writes what is known of the first size bytes of a log beside it, where the folder takes it."""
-    index = contents.index
+    index, stamp = contents.index, file.stamp
     rows = np.ascontiguousarray(index.rows)
     header = _Header(
         format=_FORMAT,
         schema=SCHEMA,
         statuses=STATUSES,
         size=size,
-        crc=_crc_of(file, size),
+        crc=_crc_of(file, 0, size),
+        tail_crc=_crc_of(file, max(size - _TAIL, 0), size),
+        stamp=stamp,
         lines=contents.lines,
         readable=contents.readable,
         tasks=index.tasks,
@@ -76,14 +82,38 @@ def save_index(file: LogFile, contents: Contents, size: int) -> None:
         out.write(rows.data)
 
 
-def load_index(file: LogFile) -> tuple[Contents, int] | None:
+class IndexCheck(Protocol):
+    """Tells whether an index of a size within the file belongs to it."""
+
+    def __call__(self, header: _Header, file: LogFile) -> bool: ...
+
+
+def is_same(header: _Header, file: LogFile) -> bool:
+    """Whether the log holds every byte that was indexed."""
+    return header.crc == _crc_of(file, 0, header.size)
+
+
+def looks_same(header: _Header, file: LogFile) -> bool:
+    """Whether the log is the very file, not written to since, or only longer; any other is looked at as a whole.
+
+    A gigabyte takes no second then. Each line has a checksum of its own, by which a change is found when it is read.
+    """
+    found = file.stamp
+    if found == header.stamp:
+        return True
+    if found.inode == header.stamp.inode and found.size > header.stamp.size >= header.size:
+        return header.tail_crc == _crc_of(file, max(header.size - _TAIL, 0), header.size)
+    return is_same(header, file)
+
+
+def load_index(file: LogFile, belongs: IndexCheck = is_same) -> tuple[Contents, int] | None:
     """The contents in an index file, and the bytes of the log that they cover; None where there is no index, or it
-    belongs to another log."""
+    belongs to another log. belongs: `is_same` or `looks_same`."""
     try:
         with index_path(file.path).open("rb") as stream:
             header = msgspec.json.decode(stream.readline(_LONGEST_HEADER), type=_Header)
             held = os.fstat(stream.fileno()).st_size // ROW.itemsize
-            if header.rows > held or not _fits(header, file):
+            if header.rows > held or not (_fits(header, file) and belongs(header, file)):
                 return None
             rows: Rows = np.fromfile(stream, ROW, header.rows)
     except (OSError, UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
@@ -105,17 +135,11 @@ def load_index(file: LogFile) -> tuple[Contents, int] | None:
     return contents, header.size
 
 
-def index_path(log: Path) -> Path:
-    """The path of a log's index."""
-    return log.with_name(log.name + ".idx")
-
-
 def _fits(header: _Header, file: LogFile) -> bool:
     return (
         (header.format, header.schema, header.statuses) == (_FORMAT, SCHEMA, STATUSES)
         and 0 <= header.size <= file.size
         and 0 <= header.rows <= header.lines
-        and header.crc == _crc_of(file, header.size)
     )
 
 
@@ -132,11 +156,11 @@ def _are_whole(rows: Rows, header: _Header) -> bool:
     )
 
 
-def _crc_of(file: LogFile, size: int) -> int:
-    """The checksum of the first size bytes: a gigabyte takes well under a second."""
+def _crc_of(file: LogFile, start: int, end: int) -> int:
+    """The checksum of a part of the log: a gigabyte takes about a second."""
     crc = 0
-    with file.reader(0) as stream:
-        while size > 0 and (block := stream.read(min(_BLOCK, size))):
+    with file.reader(start) as stream:
+        while start < end and (block := stream.read(min(_BLOCK, end - start))):
             crc = zlib.crc32(block, crc)
-            size -= len(block)
+            start += len(block)
     return crc

@@ -133,6 +133,8 @@ class TuningLog:
         if data:
             self._sink.append(b"".join(data))
         self._contents.add(definitions, placed)
+        if isinstance(self._sink, FileTail):
+            self._sink.keep_grown_index()
 
     def iterate(self) -> Iterator[TuningRecord]:
         """The records in the order of the file, read one at a time."""
@@ -206,9 +208,11 @@ class TuningLog:
 
     def close(self) -> None:
         """Gives up the file and the right to append. What was read can still be looked up."""
-        self._accepts = False
         if isinstance(self._sink, FileTail):
+            if self._accepts:
+                self._sink.keep_index()
             self._sink.file.close()
+        self._accepts = False
 
     def __len__(self) -> int:
         return len(self._contents.index)

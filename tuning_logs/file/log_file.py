@@ -14,6 +14,8 @@ import zlib
 from pathlib import Path
 from typing import IO, BinaryIO, Final
 
+import msgspec
+
 from search_spaces.errors import Misuse, StorageError
 from tuning_logs.file.lock import WriterLock
 from tuning_logs.format.line import LINE_START, bare
@@ -25,6 +27,20 @@ _MOST_PACKED: Final = 200
 _MOST_UNPACKED: Final = 1 << 24
 _BLOCK: Final = 1 << 20
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class FileStamp(msgspec.Struct, frozen=True):
+    """The identity of a file, and its size and time of change in nanoseconds."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+def index_path(log: Path) -> Path:
+    """The path of a log's index."""
+    return log.with_name(log.name + ".idx")
 
 
 class LogFile:
@@ -102,6 +118,12 @@ class LogFile:
         return self.path.suffix == COMPRESSED
 
     @property
+    def stamp(self) -> FileStamp:
+        """Tells this file from another, and from what it was before it was written to."""
+        found = os.fstat(self._descriptor)
+        return FileStamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+    @property
     def size(self) -> int:
         """Bytes in the file now."""
         return os.fstat(self._descriptor).st_size
@@ -115,6 +137,11 @@ class LogFile:
     def at(self, offset: int, size: int) -> bytes:
         """The size bytes at an offset, fewer where the file ends before."""
         return os.pread(self._lookups, size, offset)
+
+    def distrust(self) -> None:
+        """Removes the index beside the file, so that the next opening reads every line."""
+        with contextlib.suppress(OSError):
+            index_path(self.path).unlink()
 
     def append(self, data: bytes, size: int) -> None:
         """Adds data behind the first size bytes, and returns when it is on disk.

@@ -21,3 +21,6 @@ class MemorySource:
     def at(self, offset: int, size: int) -> bytes:
         """The size bytes at an offset."""
         return bytes(self._data[offset : offset + size])
+
+    def distrust(self) -> None:
+        """Does nothing: there is no index."""

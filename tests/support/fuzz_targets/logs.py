@@ -14,7 +14,7 @@ from fuzz_targets.edits import edited
 from search_spaces.errors import AutotuneError
 from tuning_logs import TuningLog
 from tuning_logs.file import follower
-from tuning_logs.file.index_file import index_path
+from tuning_logs.file.log_file import index_path
 from tuning_logs.file.merging import merge
 
 # So that a small log has an index to be forged.

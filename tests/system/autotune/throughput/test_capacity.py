@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import msgspec
@@ -14,8 +15,12 @@ from onnx import TensorProto, helper, numpy_helper
 from toy_inference_server import toy_server
 
 import autotune
+from autotune.deployment.engine import draw
+from autotune.models.input_spec import InputSpec
 from autotune.throughput.capacity_result import CapacityResult
+from autotune.throughput.inference_protocol import infer_request, parse_url
 from autotune.throughput.libraries import build_libraries, open_library
+from autotune.throughput.server_load import Connection
 from search_spaces import AutotuneError
 
 pytestmark = pytest.mark.alone
@@ -120,6 +125,19 @@ def test_the_capacity_of_a_known_server_is_found(at_once: int) -> None:
 def test_a_server_without_the_model_is_an_error() -> None:
     with toy_server(0.0) as url, pytest.raises(AutotuneError, match="404"):
         autotune.capacity(f"{url}-2", 10.0, time_secs=2.0)
+
+
+def test_a_connection_that_the_server_closed_is_opened_again() -> None:
+    inputs = (InputSpec("x", (1, 3), "float32"),)
+    with toy_server(0.0, idle_secs=0.1) as url:
+        body, headers = infer_request(inputs, draw(inputs, 0))
+        connection = Connection(parse_url(url), body, headers)
+        try:
+            assert connection.call()
+            time.sleep(0.5)
+            assert connection.call()
+        finally:
+            connection.close()
 
 
 @pytest.mark.long

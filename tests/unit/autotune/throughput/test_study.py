@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from simulated_target import SimulatedTarget
 
+from autotune.throughput.arrivals import Seconds
 from autotune.throughput.capacity_result import CapacityResult, result_document
 from autotune.throughput.confirmation import Confirmation, RunSettings
 from autotune.throughput.screening import Screening, SearchSettings, setups
@@ -128,3 +129,26 @@ def test_a_result_is_a_document_with_its_price() -> None:
     assert document["gain"] == result.gain
     assert result.notices == ("a notice",)
     assert msgspec.json.decode(msgspec.json.encode(result), type=CapacityResult) == result
+
+
+def test_runs_find_a_load_where_slow_calls_make_the_simulation_expect_none() -> None:
+    class Busy(SimulatedTarget):
+        def saturated_secs(self, setup: ServingSetup, secs: float) -> Seconds:
+            """One call in eight is slower than the limit, as beside other programs."""
+            found = super().saturated_secs(setup, secs)
+            found[0] = 2 * LIMIT
+            return found
+
+    findings = study(Busy(sizes=(1,)), StudySettings(LIMIT, 200.0, 2), lambda _: None)
+    assert findings.predicted_per_second == 0.0
+    assert findings.bracket.holds_per_second > 200.0
+    assert findings.held_per_second > 150.0
+
+
+def test_a_load_far_below_the_one_that_met_the_limit_once_is_made_sure() -> None:
+    target = SimulatedTarget(stalls=tuple(range(3)))
+    confirmation = Confirmation(target, RunSettings(2, LIMIT, 0.0, 60.0), np.random.default_rng(0))
+    setup = ServingSetup(1, 2, 1)
+    confirmation.make_sure(setup, 286.0, lambda: 120.0)
+    assert confirmation.held_per_second(setup) == pytest.approx(0.5 * 286.0, rel=0.01)
+    assert len(confirmation.points) == 4

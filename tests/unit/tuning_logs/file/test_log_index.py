@@ -7,7 +7,8 @@ import pytest
 
 from search_spaces.errors import AutotuneError
 from tuning_logs import Damage, Failure, FailureKind, TuningLog
-from tuning_logs.file.index_file import index_path
+from tuning_logs.file.followed_log import FollowedLog
+from tuning_logs.file.log_file import index_path
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +60,8 @@ def test_records_added_since_are_found(path, record):
     old = index_path(path).read_bytes()
     with TuningLog.open(path) as log:
         log.append([record(5, workload="softmax")])
-    assert index_path(path).read_bytes() == old
+    assert index_path(path).read_bytes() != old
+    index_path(path).write_bytes(old)  # as of a writer that was killed
     log = TuningLog.read(path)
     assert [each.provenance.trial for each in log.iterate()] == [0, 1, 2, 3, 5]
     assert log.best(record(5, workload="softmax").task) == record(5, workload="softmax")
@@ -126,3 +128,46 @@ def test_a_record_overwritten_while_the_log_is_open_is_an_error(path):
         file.write(b"x" * path.stat().st_size)
     with pytest.raises(AutotuneError, match="open the log again"):
         list(log.iterate())
+
+
+def followed(path):
+    """The log as far as its index goes."""
+    log = FollowedLog.follow(path)
+    return log, len(log)
+
+
+def test_a_follower_knows_a_log_that_was_not_written_to_or_grew(path, record):
+    _, known = followed(path)
+    assert known == 4
+    old = index_path(path).read_bytes()
+    with TuningLog.open(path) as log:
+        log.append([record(5, workload="softmax")])
+    index_path(path).write_bytes(old)
+    log, known = followed(path)
+    assert (known, log.is_behind) == (4, True)
+    log.catch_up(1 << 20)
+    assert len(log) == 5
+
+
+def test_a_follower_leaves_the_index_of_a_file_put_in_its_place_or_changed_at_its_end(path, record):
+    text = path.read_bytes()
+    other = path.with_name("other")
+    other.write_bytes(text.replace(b'"trial":0', b'"trial":7'))
+    other.rename(path)
+    assert followed(path)[1] == 0
+    TuningLog.read(path)
+    with path.open("r+b") as file:
+        file.write(text + b"more\n")
+    assert followed(path)[1] == 0
+
+
+def test_an_index_that_led_to_a_changed_line_is_removed(path):
+    log, _ = followed(path)
+    row = log.rows[0]
+    with path.open("r+b") as file:
+        file.seek(int(row["offset"]))
+        file.write(b"x" * 20)
+    with pytest.raises(AutotuneError, match="open the log again"):
+        log.record(row)
+    assert not index_path(path).exists()
+    assert len(TuningLog.read(path)) == 3

@@ -8,7 +8,7 @@ import pytest
 
 from tuning_logs import Damage, TuningLog
 from tuning_logs.file.compacting import compact
-from tuning_logs.file.index_file import index_path
+from tuning_logs.file.log_file import index_path
 from tuning_logs.file.merging import merge
 
 
