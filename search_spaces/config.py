@@ -69,6 +69,11 @@ UNTOUCHED = Config((("sketch", "default"),))
 DEFAULT_SCHEDULE = Config((("sketch", "default-schedule-3"),))
 
 
+def is_default_schedule(config: Config) -> bool:
+    """Whether it is a default schedule, of these rules or of earlier ones."""
+    return str(config.by_name.get("sketch", "")).startswith("default-schedule")
+
+
 def baseline_config(target: Target) -> Config:
     """The config of an operator that was not tuned, as builds run it: the latency to beat."""
     return UNTOUCHED if target.is_gpu else DEFAULT_SCHEDULE

@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Final
 
-from search_spaces.config import UNTOUCHED, Config, baseline_config
+from search_spaces.config import UNTOUCHED, Config, baseline_config, is_default_schedule
 from search_spaces.config_transfer import transferred
 from search_spaces.errors import IllegalSchedule
 from search_spaces.space import Candidate
@@ -72,6 +72,7 @@ class Miss:
 
 _NO_RECORD: Final = Miss(Cause.NO_RECORD, "no record of this operator")
 _ONLY_UNTOUCHED: Final = Miss(Cause.NO_RECORD, "only its naive loops were measured")
+_EARLIER_DEFAULT: Final = Miss(Cause.SCHEMA, "the default schedule of an earlier version was its best")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +120,13 @@ class ScheduleChooser:
         record = self._log.best(task, self._device)
         if record is not None:
             own = self._own(space, record)
-            if own.candidate is None:
+            if own.candidate is None and own.miss is not _EARLIER_DEFAULT:
                 own = self._next_own(space, record) or own
             if own.candidate is not None:
                 return own
             miss = own.miss
+            if miss is _EARLIER_DEFAULT:
+                return own
         else:
             miss = self._why_missing(task)
         return (
@@ -152,6 +155,8 @@ class ScheduleChooser:
             record = default
         if default is None and _is_naive(record, space):
             return Choice(space.default, miss=_ONLY_UNTOUCHED)
+        if is_default_schedule(record.config) and record.config != space.default:
+            return Choice(space.default, miss=_EARLIER_DEFAULT)
         try:
             if record.config != space.default and other_version:
                 raise IllegalSchedule(other_version)

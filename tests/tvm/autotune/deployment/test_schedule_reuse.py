@@ -168,6 +168,20 @@ def test_naive_loops_of_an_older_log_give_way_to_the_default_schedule(target: Ta
     assert "naive loops" in row.reason
 
 
+def test_the_default_schedule_of_an_earlier_version_gives_way_to_the_present_one(target: Target) -> None:
+    task = only_task(32, target)
+    earlier = Config((("sketch", "default-schedule-1"),))
+    log = log_of(record(task, earlier, 0.001), record(task, scheduled(task), 0.002))
+
+    choice = ScheduleChooser(log, HERE).choose(task)
+
+    assert choice.record is None
+    assert choice.candidate is None
+    assert choice.default == DEFAULT_SCHEDULE
+    assert choice.miss is not None
+    assert "earlier version" in choice.miss.reason
+
+
 def test_naive_loops_and_the_default_schedule_have_times_of_their_own(target: Target) -> None:
     task = only_task(32, target)
     log = log_of(
