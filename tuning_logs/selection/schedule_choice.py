@@ -120,13 +120,13 @@ class ScheduleChooser:
         record = self._log.best(task, self._device)
         if record is not None:
             own = self._own(space, record)
-            if own.candidate is None and own.miss is not _EARLIER_DEFAULT:
+            if own.miss is _EARLIER_DEFAULT:
+                return own
+            if own.candidate is None:
                 own = self._next_own(space, record) or own
             if own.candidate is not None:
                 return own
             miss = own.miss
-            if miss is _EARLIER_DEFAULT:
-                return own
         else:
             miss = self._why_missing(task)
         return (
