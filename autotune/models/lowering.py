@@ -12,6 +12,7 @@ from autotune.models.dynamic_model import DynamicModel
 from autotune.models.isolation import failing_node
 from autotune.models.merging import merged
 from autotune.models.model import Model
+from autotune.models.passes.broadcast_constants import with_broadcast_constants
 from autotune.models.passes.channel_padding import with_full_vectors
 from autotune.models.passes.channel_shuffles import with_channels_last_shuffles
 from autotune.models.passes.channels_last import with_channels_last
@@ -78,7 +79,7 @@ def _lowered(module: tvm.IRModule, target: Target, choice: Choice) -> tvm.IRModu
         canonical = relax.transform.CanonicalizeBindings()(decomposed)
         if is_cpu(target):
             legal = with_channels_last(
-                with_maxima_and_minima(canonical),
+                with_broadcast_constants(with_maxima_and_minima(canonical)),
                 lambda laid_out: _legalized_for_cpu(laid_out, compiled_for, choice),
             )
         else:

@@ -13,8 +13,12 @@ _FOLDER = "issued"
 def note_issued(authority: Path, name: str, certificate: x509.Certificate) -> None:
     """Keeps a certificate that was issued under a name, so that it can be revoked."""
     folder = authority / _FOLDER / name
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / f"{certificate.serial_number:x}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    # Parents that `mkdir` makes on the way are open to all.
+    for each in (folder.parent, folder):
+        each.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{certificate.serial_number:x}.pem"
+    path.touch(mode=0o600)
+    path.write_bytes(certificate.public_bytes(Encoding.PEM))
 
 
 def issued(authority: Path, name: str) -> list[x509.Certificate]:

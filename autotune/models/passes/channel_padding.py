@@ -1,12 +1,13 @@
-"""Convolutions whose output channels do not fill a CPU's vectors, with channels of zeros added (imports TVM)."""
+"""Convolutions and products whose columns do not fill a CPU's vectors, with columns of zeros added (imports TVM)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import tvm
-from tvm import relax
+from tvm import relax, tirx
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from autotune.models.passes.rewriting import has_channels_last, is_call, is_constant, rewritten
@@ -20,11 +21,12 @@ _MOST_ADDED = 0.1
 _LITTLE_ADDED = 0.03
 # However much is added, where whole vectors take that part of the steps of narrower ones.
 _FEWER_STEPS = 0.7
-_CHANNELS = 3
+# A product of fewer rows reads its weights hardly more than once, and is as fast as these come.
+_LEAST_ROWS = 8
 
 
 def with_full_vectors(module: tvm.IRModule, unit: VectorUnit) -> tvm.IRModule:
-    """The module with NHWC convolutions that compute a whole number of vectors of channels, cut off as late as can be.
+    """The module with NHWC convolutions and products that compute whole vectors of channels, cut off as late as can be.
 
     The classifier of many networks has 1000 channels: 62 and a half vectors of 16, and TVM's tilings are perfect
     only. Biases, activations and means over the image are computed with the added channels in place, which are few.
@@ -69,10 +71,12 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         call = self.visit_expr_post_order(call)
         if is_call(call, "relax.nn.conv2d"):
             return self._padded(call)
+        if is_call(call, "relax.matmul"):
+            return self._padded_product(call)
         found = self._whole(call.args[0]) if call.args else None
         if found is None:
             return call
-        whole, channels = found.value, int(call.args[0].ty.shape[_CHANNELS])
+        whole, channels = found.value, int(call.args[0].ty.shape[-1])
         if is_call(call, "relax.nn.relu"):
             return self._cut(relax.op.nn.relu(whole), channels, found.groups)
         if is_call(call, "relax.sigmoid"):
@@ -80,9 +84,9 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         if is_call(call, "relax.mean") and call.attrs.keepdims and _axes(call) == [1, 2]:
             return self._cut(relax.op.mean(whole, [1, 2], keepdims=True), channels, found.groups)
         if is_call(call, "relax.add") and is_constant(call.args[1], self.lookup_binding):
-            shape = [int(size) for size in call.args[1].ty.shape]
-            if shape == [1, 1, 1, channels]:
-                bias = self._with_zeros(call.args[1], int(whole.ty.shape[_CHANNELS]), found.groups)
+            shape = _sizes(call.args[1])
+            if shape[-1:] == [channels] and prod(shape) == channels:
+                bias = self._with_zeros(call.args[1], int(whole.ty.shape[-1]), found.groups)
                 return self._cut(relax.op.add(whole, bias), channels, found.groups)
         return call
 
@@ -111,6 +115,22 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
             out_dtype=attrs.out_dtype,
         )
         return self._cut(whole, made, groups)
+
+    def _padded_product(self, call: Any) -> Any:
+        data, weight = call.args
+        is_fit = is_constant(weight, self.lookup_binding) and len(weight.ty.shape) == 2
+        *rows, columns = call.ty.shape
+        if not is_fit or not all(isinstance(size, int | tirx.IntImm) for size in (*rows, columns)):
+            return call
+        padded = padded_channels(int(columns), self._lanes)
+        if (
+            padded == int(columns)
+            or prod(map(int, rows)) < _LEAST_ROWS
+            or int(weight.ty.shape[0]) < _LEAST_DEPTH
+        ):
+            return call
+        whole = relax.op.matmul(data, self._with_zeros(weight, padded, 1), call.attrs.out_dtype)
+        return self._cut(whole, int(columns), 1)
 
     def _cut(self, whole: Any, channels: int, groups: int) -> Any:
         whole = self.builder_.emit(whole)

@@ -124,7 +124,7 @@ def test_a_code_survives_the_way_between_processes() -> None:
     assert IllegalSchedule("too large").code == "AT601"
 
 
-ERRORS = ("AutotuneError", "Misuse", "StorageError", "StorageUnreachable")
+ERRORS = ("AutotuneError", "Misuse", "StorageError", "StorageRefused", "StorageUnreachable")
 
 
 def raise_sites() -> dict[str, str | None]:

@@ -83,3 +83,38 @@ def test_a_cut_before_a_mean_over_the_image_comes_after_it(tmp_path: Path, targe
 )
 def test_channels_are_added_where_they_are_few(channels: int, lanes: int, padded: int) -> None:
     assert padded_channels(channels, lanes) == padded
+
+
+def product(path: Path, rows: int, columns: int) -> Path:
+    """A product with constant weights, and a bias."""
+    rng = np.random.default_rng(0)
+    weight = numpy_helper.from_array(rng.standard_normal((64, columns)).astype(np.float32), "w")
+    bias = numpy_helper.from_array(rng.standard_normal(columns).astype(np.float32), "b")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["p"]), helper.make_node("Add", ["p", "b"], ["y"])],
+        "odd",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, rows, 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, rows, columns])],
+        [weight, bias],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize(("rows", "columns", "computed"), [(40, 625, 640), (40, 640, 640), (1, 625, 625)])
+def test_products_of_enough_rows_compute_whole_vectors_of_columns(
+    rows: int, columns: int, computed: int, tmp_path: Path
+) -> None:
+    avx512 = Target.parse("llvm -mcpu=skylake-avx512 -num-cores=2")
+    [task] = extract_tasks(load_model(product(tmp_path / "odd.onnx", rows, columns)), avx512)
+    _, weight, *_ = modules.signature(modules.load(task.workload.module))
+    assert weight.shape == (64, computed)
+
+
+def test_a_product_with_columns_added_is_the_same(tmp_path: Path, target: Target) -> None:
+    model = load_model(product(tmp_path / "odd.onnx", 40, 625))
+    inputs = draw(model.inputs, 0)
+    ours = compile(model, target, TuningLog.in_memory())(*inputs)
+    theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    verdict = judge(ours if isinstance(ours, tuple) else (ours,), of_peer(theirs))
+    assert verdict.mistake is None, verdict
