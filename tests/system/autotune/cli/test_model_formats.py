@@ -24,6 +24,7 @@ NEEDS_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is 
 
 
 @NEEDS_TFLITE
+@pytest.mark.long
 def test_an_int8_file_is_tuned_and_built(tmp_path: Path) -> None:
     file, log, library = MODELS / "int8.tflite", tmp_path / "log.jsonl", tmp_path / "int8.so"
     tasks = json.loads(run_here("tasks", file, "--json").stdout)

@@ -106,6 +106,7 @@ class VanishingBoard(BoardModelRunner):
         return super().side_by_side(builds, inputs, rounds, referee, switch_off)
 
 
+@pytest.mark.long
 def test_a_board_that_vanishes_while_a_model_runs_there_is_a_warning(
     boards: Boards, small_network: Path, tmp_path: Path
 ) -> None:

@@ -87,28 +87,40 @@ def test_samples_are_compared_beside_random_inputs(
         autotune.check(autotune.load_model(small_network), samples=[sample])
 
 
+def job_with_samples(folder: Path, model: Path, samples: str) -> Path:
+    """A job file of two trials, in the folder that the samples' names are relative to."""
+    job = folder / "jobs.toml"
+    model_table = f'[[models]]\npath = "{model}"\nsamples = ["{samples}"]'
+    job.write_text(f"budget = {{ trials = 2 }}\n{model_table}")
+    return job
+
+
+@pytest.mark.long
+def test_tune_and_run_go_on_where_samples_agree(small_network: Path, sample: Path, tmp_path: Path) -> None:
+    tuned = run_here(
+        "tune", small_network, "--trials", 2, "--log", tmp_path / "log.jsonl", "--samples", sample
+    )
+    assert tuned.returncode == 0, tuned.stderr
+    assert run_here("run", job_with_samples(tmp_path, small_network, "samples")).returncode == 0
+
+
 def test_every_command_that_compares_takes_samples(small_network: Path, sample: Path, tmp_path: Path) -> None:
-    job = tmp_path / "jobs.toml"
-    model = f'path = "{small_network}"\nsamples = ["samples"]'
-    job.write_text(f"budget = {{ trials = 2 }}\n[[models]]\n{model}")
     log, library = tmp_path / "log.jsonl", tmp_path / "small.so"
-    commands = {
-        "check": ("check", small_network),
-        "build": ("build", small_network, "-o", library),
-        "bench": ("bench", small_network),
-        "tune": ("tune", small_network, "--trials", 2, "--log", log),
-    }
-    for command in (commands["build"], commands["tune"]):
-        ended = run_here(*command, "--samples", sample)
-        assert ended.returncode == 0, ended.stderr
-    assert run_here("run", job).returncode == 0
+    build = ("build", small_network, "-o", library)
+    commands = (
+        ("check", small_network),
+        build,
+        ("bench", small_network),
+        ("tune", small_network, "--trials", 2, "--log", log),
+    )
+    ended = run_here(*build, "--samples", sample)
+    assert ended.returncode == 0, ended.stderr
     np.savez(sample, np.ones((1, 16, 8, 9), np.float32))
-    for command in [(*one, "--samples", sample) for one in commands.values()]:
+    for command in [(*one, "--samples", sample) for one in commands]:
         ended = run_here(*command)
         assert ended.returncode == 2
         assert "found float32 (1, 16, 8, 9)" in " ".join(ended.stderr.split())
-    job.write_text(job.read_text().replace('["samples"]', '["others"]'))
-    ended = run_here("run", job)
+    ended = run_here("run", job_with_samples(tmp_path, small_network, "others"))
     assert ended.returncode == 2
     assert "expected files of inputs; found nothing at" in " ".join(ended.stderr.split())
 

@@ -158,6 +158,7 @@ def test_a_limit_without_a_range_is_refused(tmp_path: Path) -> None:
     assert "found no range" in ended.stderr.replace("\n", " ")
 
 
+@pytest.mark.long
 def test_a_job_tunes_a_few_sizes_and_builds_one_library(tmp_path: Path) -> None:
     path = pooling(tmp_path / "m.onnx")
     ended = run_here(

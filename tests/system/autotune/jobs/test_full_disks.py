@@ -43,6 +43,7 @@ def autotune(*arguments: object, **environment: str) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.long
 def test_a_full_disk_under_the_log_ends_tune_and_room_lets_it_go_on(small_disk: Path) -> None:
     log, filler = small_disk / "log.jsonl", small_disk / "filler"
     filler.write_bytes(bytes(392 << 10))

@@ -71,6 +71,7 @@ def test_more_threads_than_processors_are_obeyed_with_a_warning(tmp_path: Path) 
     assert "2 threads" in json.loads(done.stdout)["machine"]
 
 
+@pytest.mark.long
 def test_a_job_under_a_quota_files_its_records_apart(tmp_path: Path) -> None:
     with limited(processors=0.5) as enter:
         done = tune(tmp_path, "local", enter)
