@@ -10,6 +10,8 @@ from tvm import s_tir, tirx
 from tvm.ir import TensorLoad
 from tvm.sym import Analyzer
 
+from search_spaces.tensor_ir.module_map import with_mapped
+
 
 def with_simple_indices(module: tvm.IRModule) -> tvm.IRModule:
     """The module with each block's indices simplified by the extents of its axes.
@@ -18,13 +20,7 @@ def with_simple_indices(module: tvm.IRModule) -> tvm.IRModule:
 
     TVM binds an axis to its loops first: where a loop has a remainder, its bounds say less than the axis did.
     """
-    found = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
-    for name, func in module.functions.items():
-        if isinstance(func, tirx.PrimFunc):
-            body = tvm_ffi.structural_map(func.body, (s_tir.SBlock, _simplified), order="post")
-            if not body.same_as(func.body):
-                found.update_func(name, func.with_body(body))
-    return found
+    return with_mapped(module, s_tir.SBlock, _simplified)
 
 
 def within(axes: Any) -> Analyzer:

@@ -9,6 +9,8 @@ import tvm_ffi
 from tvm import tirx
 from tvm.ir import TensorLoad
 
+from search_spaces.tensor_ir.module_map import with_mapped
+
 _CONDITION = "prim.if_then_else"
 
 
@@ -21,13 +23,7 @@ def with_skipped_padding(module: tvm.IRModule) -> tvm.IRModule:
     A condition of a statement is decided once for all steps that share it, and is nothing where loops are unrolled.
     Products of padding with infinite weights are left out like others, as ONNX Runtime does.
     """
-    found = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
-    for name, func in module.functions.items():
-        if isinstance(func, tirx.PrimFunc):
-            body = tvm_ffi.structural_map(func.body, (tirx.BufferStore, _without_padding), order="post")
-            if not body.same_as(func.body):
-                found.update_func(name, func.with_body(body))
-    return found
+    return with_mapped(module, tirx.BufferStore, _without_padding)
 
 
 def _without_padding(store: Any) -> Any:

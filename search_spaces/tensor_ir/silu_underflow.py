@@ -8,6 +8,8 @@ import tvm
 import tvm_ffi
 from tvm import tirx
 
+from search_spaces.tensor_ir.module_map import with_mapped
+
 _SIGMOID = "tirx.sigmoid"
 #: Of sigmoids that are normal numbers of 32 bits.
 _LEAST = -87.0
@@ -20,13 +22,7 @@ def with_normal_silu(module: tvm.IRModule) -> tvm.IRModule:
 
     A convolution that reads the results multiplies by thousands of subnormal numbers otherwise.
     """
-    found = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
-    for name, func in module.functions.items():
-        if isinstance(func, tirx.PrimFunc):
-            body = tvm_ffi.structural_map(func.body, (tirx.Mul, _normal), order="post")
-            if not body.same_as(func.body):
-                found.update_func(name, func.with_body(body))
-    return found
+    return with_mapped(module, tirx.Mul, _normal)
 
 
 def _normal(product: Any) -> Any:
