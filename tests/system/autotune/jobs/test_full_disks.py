@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from small_disks import mounted_disk
 
 from autotune.testing.toy_job import SPACES, run_toy_job
 from tuning_logs import TuningLog
@@ -20,15 +21,8 @@ TUNE = ("tune", "--op", "matmul:32,32,32", "--trials", "6", "--device", "local?t
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 400 kB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system needs root")
-    try:
+    with mounted_disk(tmp_path / "small", 400) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def autotune(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from faulty_kernels import GROWTH_LIMIT_BYTES, RUN_FAULTS, add_one, built, faulty
 from rpc_boards import TRACKER, Boards, footprint
+from small_disks import mounted_disk
 from tvm import te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
@@ -218,12 +218,7 @@ def test_a_full_disk_of_a_board_is_no_fault_of_the_candidates(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system needs root")
-    try:
+    with mounted_disk(tmp_path / "disk", 64) as disk:
         (disk / "filler").write_bytes(bytes(60 << 10))
         with monkeypatch.context() as patched:
             patched.setenv("TMPDIR", str(disk))
@@ -236,8 +231,6 @@ def test_a_full_disk_of_a_board_is_no_fault_of_the_candidates(
             (disk / "filler").unlink()
             runner._options = replace(runner._options, patience_secs=60.0)
             assert all(isinstance(one.measurement, Timing) for one in runner.run(artifacts))
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
 
 
 def test_a_tracker_that_comes_back_finds_its_boards_again(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from repository import ROOT, SUPPORT
+from small_disks import mounted_disk
 
 from search_spaces.errors import AutotuneError, Misuse
 from tuning_logs import TuningLog
@@ -78,13 +79,8 @@ def test_a_full_disk_stops_the_job_and_leaves_what_was_there(tmp_path):
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of its own that holds 128 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a small file system can be mounted by root only")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with mounted_disk(tmp_path / "disk", 128) as folder:
+        yield folder
 
 
 def test_a_small_file_system_that_runs_full_loses_nothing(small_disk):
