@@ -97,9 +97,9 @@ def _register(name: str, description: str, implementation: str, values: dict[str
     TensorIntrin.register(name, *parsed, override=True)
 
 
-_COPY = """
+_MOVED = """
 @T.prim_func(s_tir=True)
-def copy(source: T.handle, destination: T.handle) -> None:
+def move(source: T.handle, destination: T.handle) -> None:
     s0 = T.int32()
     s1 = T.int32()
     d0 = T.int32()
@@ -111,26 +111,21 @@ def copy(source: T.handle, destination: T.handle) -> None:
     with T.sblock("root"):
         T.reads(S[0:16, 0:16])
         T.writes(D[0:16, 0:16])
+"""
+
+_COPY = (
+    _MOVED
+    + """\
         for i, j in T.grid(16, 16):
             with T.sblock("copy"):
                 vi, vj = T.axis.remap("SS", [i, j])
                 D[vi, vj] = S[vi, vj]
 """
+)
 
-_LOAD = """
-@T.prim_func(s_tir=True)
-def load(source: T.handle, destination: T.handle) -> None:
-    s0 = T.int32()
-    s1 = T.int32()
-    d0 = T.int32()
-    d1 = T.int32()
-    S = T.match_buffer(source, (16, 16), "@dtype@", align=64, offset_factor=8, scope="@source@", strides=[s0, s1])
-    D = T.match_buffer(
-        destination, (16, 16), "@dtype@", align=64, offset_factor=8, scope="@destination@", strides=[d0, d1]
-    )
-    with T.sblock("root"):
-        T.reads(S[0:16, 0:16])
-        T.writes(D[0:16, 0:16])
+_LOAD = (
+    _MOVED
+    + """\
         for lane in T.thread_binding(0, 32, "threadIdx.x"):
             T.evaluate(
                 T.ptx_legacy.ldmatrix(
@@ -138,21 +133,11 @@ def load(source: T.handle, destination: T.handle) -> None:
                 )
             )
 """
+)
 
-_STORE = """
-@T.prim_func(s_tir=True)
-def store(source: T.handle, destination: T.handle) -> None:
-    s0 = T.int32()
-    s1 = T.int32()
-    d0 = T.int32()
-    d1 = T.int32()
-    S = T.match_buffer(source, (16, 16), "@dtype@", align=64, offset_factor=8, scope="@source@", strides=[s0, s1])
-    D = T.match_buffer(
-        destination, (16, 16), "@dtype@", align=64, offset_factor=8, scope="@destination@", strides=[d0, d1]
-    )
-    with T.sblock("root"):
-        T.reads(S[0:16, 0:16])
-        T.writes(D[0:16, 0:16])
+_STORE = (
+    _MOVED
+    + """\
         for lane in T.thread_binding(0, 32, "threadIdx.x"):
             # The sums may lie where other warps still read operands: TVM merges memory after it adds barriers.
             if S.elem_offset == 0:
@@ -161,8 +146,9 @@ def store(source: T.handle, destination: T.handle) -> None:
                 for place in T.unroll(2):
                     D[lane // 4 + part % 2 * 8, part // 2 * 8 + lane % 4 * 2 + place] = S[0, part * 2 + place]
 """
+)
 
-_FILL_DESCRIPTION = """
+_FILLED = """
 @T.prim_func(s_tir=True)
 def fill(sums: T.handle) -> None:
     c0 = T.int32()
@@ -171,26 +157,27 @@ def fill(sums: T.handle) -> None:
     with T.sblock("root"):
         T.reads()
         T.writes(C[0:16, 0:16])
+"""
+
+_FILL_DESCRIPTION = (
+    _FILLED
+    + """\
         for i, j in T.grid(16, 16):
             with T.sblock("fill"):
                 vi, vj = T.axis.remap("SS", [i, j])
                 C[vi, vj] = T.float32(0)
 """
+)
 
-_FILL = """
-@T.prim_func(s_tir=True)
-def fill(sums: T.handle) -> None:
-    c0 = T.int32()
-    c1 = T.int32()
-    C = T.match_buffer(sums, (16, 16), "float32", align=64, offset_factor=8, scope="local", strides=[c0, c1])
-    with T.sblock("root"):
-        T.reads()
-        T.writes(C[0:16, 0:16])
+_FILL = (
+    _FILLED
+    + """\
         for lane in T.thread_binding(0, 32, "threadIdx.x"):
             T.evaluate(T.cuda.mma_fill_legacy(8, C.data, C.elem_offset, dtype="float32"))
 """
+)
 
-_MULTIPLY_DESCRIPTION = """
+_MULTIPLIED = """
 @T.prim_func(s_tir=True)
 def multiply(left: T.handle, right: T.handle, sums: T.handle) -> None:
     a0 = T.int32()
@@ -205,27 +192,21 @@ def multiply(left: T.handle, right: T.handle, sums: T.handle) -> None:
     with T.sblock("root"):
         T.reads(C[0:16, 0:16], A[0:16, 0:16], B[0:16, 0:16])
         T.writes(C[0:16, 0:16])
+"""
+
+_MULTIPLY_DESCRIPTION = (
+    _MULTIPLIED
+    + """\
         for i, j, k in T.grid(16, 16, 16):
             with T.sblock("multiply"):
                 vi, vj, vk = T.axis.remap("SSR", [i, j, k])
                 C[vi, vj] = C[vi, vj] + T.Cast("float32", A[@left@]) * T.Cast("float32", B[@right@])
 """
+)
 
-_MULTIPLY = """
-@T.prim_func(s_tir=True)
-def multiply(left: T.handle, right: T.handle, sums: T.handle) -> None:
-    a0 = T.int32()
-    a1 = T.int32()
-    b0 = T.int32()
-    b1 = T.int32()
-    c0 = T.int32()
-    c1 = T.int32()
-    A = T.match_buffer(left, (16, 16), "@dtype@", align=64, offset_factor=8, scope="local", strides=[a0, a1])
-    B = T.match_buffer(right, (16, 16), "@dtype@", align=64, offset_factor=8, scope="local", strides=[b0, b1])
-    C = T.match_buffer(sums, (16, 16), "float32", align=64, offset_factor=8, scope="local", strides=[c0, c1])
-    with T.sblock("root"):
-        T.reads(C[0:16, 0:16], A[0:16, 0:16], B[0:16, 0:16])
-        T.writes(C[0:16, 0:16])
+_MULTIPLY = (
+    _MULTIPLIED
+    + """\
         for lane in T.thread_binding(0, 32, "threadIdx.x"):
             T.evaluate(
                 T.ptx_legacy.mma(
@@ -240,3 +221,4 @@ def multiply(left: T.handle, right: T.handle, sums: T.handle) -> None:
                 )
             )
 """
+)
