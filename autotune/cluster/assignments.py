@@ -57,6 +57,7 @@ class _Sent:
 class Assignments:
     """The orders of one batch.
 
+    busy: the orders that each worker has, of this batch and of the others that are under way;
     tickets: numbers for what is sent, never used twice, so that late and repeated answers are told from those that are
     waited for; clock: seconds. An order that was lost too often is in `given_up`, with the last reason.
     """
@@ -65,15 +66,14 @@ class Assignments:
         self,
         orders: Sequence[Order],
         roster: Roster,
+        busy: Counter[str],
         tickets: Callable[[], int],
         clock: Callable[[], float],
     ) -> None:
         self._waiting = deque(orders)
-        self._roster, self._tickets, self._clock = roster, tickets, clock
+        self._roster, self._busy, self._tickets, self._clock = roster, busy, tickets, clock
         self._sent: dict[int, _Sent] = {}
-        self._busy: Counter[str] = Counter()
         self.given_up: list[tuple[Order, str]] = []
-        self.stray_answers = 0
 
     @property
     def is_done(self) -> bool:
@@ -81,9 +81,19 @@ class Assignments:
         return not self._waiting and not self._sent
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether there is an order to hand out."""
+        return bool(self._waiting)
+
+    @property
     def is_stalled(self) -> bool:
         """Whether something waits, and no worker has anything."""
-        return bool(self._waiting) and not self._sent
+        return bool(self._waiting) and not self._busy.total()
+
+    def waits_for(self, answer: Answer) -> bool:
+        """Whether an answer is to an order of this batch, and neither late nor repeated."""
+        sent = self._sent.get(answer.ticket)
+        return sent is not None and sent.member == answer.member
 
     def hand_out(self, members: Sequence[Member]) -> list[tuple[Member, int, Order]]:
         """Assigns waiting orders to free workers; the caller sends them.
@@ -111,16 +121,14 @@ class Assignments:
         return found
 
     def take(self, answer: Answer) -> tuple[Order, float] | None:
-        """The order of an answer, and the seconds that it took; None where the answer is late or repeated, or the
-        worker was lost, whose order then waits again."""
-        sent = self._sent.get(answer.ticket)
-        if sent is None or sent.member != answer.member:
-            self.stray_answers += 1
-            return None
+        """The order of an answer that is waited for, and the seconds that it took.
+
+        None where the worker was lost; its order waits again.
+        """
         if isinstance(answer.value, Lost):
             self._lose(answer.ticket, answer.value.reason)
             return None
-        self._forget(answer.ticket)
+        sent = self._forget(answer.ticket)
         return sent.order, self._clock() - sent.since
 
     def overdue(self) -> list[str]:
@@ -151,6 +159,12 @@ class Assignments:
         """Has an order carried out by another worker as well, without counting anything against it."""
         order.refused.add(member)
         self._waiting.appendleft(order)
+
+    def abandon(self) -> None:
+        """Forgets all orders; answers to those under way will be late."""
+        self._waiting.clear()
+        for ticket in list(self._sent):
+            self._forget(ticket)
 
     def _find_restarts(self, members: Sequence[Member]) -> None:
         if not self._sent:

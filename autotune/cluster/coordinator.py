@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from autotune.cluster.assignments import Assignments, Order
-from autotune.cluster.crew import NO_TICKET, Crew, Lost, Member
+from autotune.cluster.crew import NO_TICKET, Answer, Crew, Lost, Member
 from autotune.cluster.environment import Environment
 from autotune.cluster.roster import Roster
 from search_spaces.errors import AutotuneError
@@ -17,6 +19,8 @@ from search_spaces.errors import AutotuneError
 T = TypeVar("T")
 
 _WATCH_SECS = 0.2
+# Where a worker is free and no order waits: another batch may come.
+_IDLE_WATCH_SECS = 0.02
 #: How long no worker may be there before that is an error.
 PATIENCE_SECS: Final = 120.0
 
@@ -52,8 +56,43 @@ class Work(Protocol[T]):
         ...
 
 
+@dataclass(eq=False, slots=True)
+class _Batch(Generic[T]):
+    """A batch under way. results: by place; moved: seconds of the clock when any worker last had an order."""
+
+    orders: Assignments
+    work: Work[T]
+    patience_secs: float
+    moved: float
+    results: dict[int, T] = field(default_factory=dict)
+
+    def settle(self, answer: Answer) -> None:
+        """Takes in the answer to one of the orders."""
+        taken = self.orders.take(answer)
+        if taken is None:
+            return
+        order, secs = taken
+        opinion = self.work.judge(answer.member, order.places, answer.value, secs)
+        self.results |= opinion.results
+        if opinion.disbelieved:
+            self.orders.disbelieve(order.part(opinion.disbelieved), answer.member, opinion.reason)
+        if opinion.lost:
+            self.orders.lost(order.part(opinion.lost), answer.member, opinion.reason)
+        for place in reversed(opinion.doubted):
+            self.orders.second_opinion(order.part([place]), answer.member)
+
+    def give_up(self) -> None:
+        """Settles the orders that too many workers were lost with."""
+        for order, reason in self.orders.given_up:
+            self.results.update((place, self.work.give_up(place, reason)) for place in order.places)
+        self.orders.given_up.clear()
+
+
 class Coordinator:
     """Carries out batches of work by a crew.
+
+    Several threads may have a batch under way: workers that one batch has no order for get those of the next, in the
+    order in which the batches came. One of the threads at a time speaks with the crew, for all of them.
 
     kind: of the crew, for messages; clock: seconds. The crew is closed with the coordinator.
     """
@@ -70,6 +109,10 @@ class Coordinator:
         self.stray_answers = 0
         self._kind, self._crew, self._clock = kind, crew, clock
         self._tickets = itertools.count(1)
+        self._busy: Counter[str] = Counter()
+        self._batches: list[_Batch[Any]] = []
+        self._changed = threading.Condition()
+        self._is_led = False
         self._is_closed = False
 
     @property
@@ -98,51 +141,71 @@ class Coordinator:
 
         Raises AutotuneError where no worker is left for so long.
         """
-        batch = Assignments(orders, self.roster, lambda: next(self._tickets), self._clock)
-        found: dict[int, T] = {}
-        moved = self._clock()
+        assigned = Assignments(orders, self.roster, self._busy, lambda: next(self._tickets), self._clock)
+        batch = _Batch(assigned, work, patience_secs, self._clock())
+        with self._changed:
+            self._batches.append(batch)
         try:
-            while not batch.is_done:
-                for member, ticket, order in batch.hand_out(self._crew.members()):
-                    moved = self._clock()
-                    self._crew.send(member.name, ticket, work.order(member, order.places))
-                self._receive(batch, work, found)
-                for name in batch.overdue():
-                    self._crew.dismiss(name)
-                for order, reason in batch.given_up:
-                    found.update((place, work.give_up(place, reason)) for place in order.places)
-                batch.given_up.clear()
-                if batch.is_stalled:
-                    self.roster.readmit(self._crew.members())
-                    self._give_up_waiting(moved, patience_secs)
-                else:
-                    moved = self._clock()
+            while self._leads(batch):
+                try:
+                    self._move()
+                finally:
+                    self._step_down()
         finally:
-            self.stray_answers += batch.stray_answers
-        return found
+            with self._changed:
+                self._batches.remove(batch)
+                assigned.abandon()
+        return batch.results
 
     def close(self) -> None:
         """Closes the crew."""
         self._is_closed = True
         self._crew.close()
 
-    def _receive(self, batch: Assignments, work: Work[T], found: dict[int, T]) -> None:
-        for answer in self._crew.receive(_WATCH_SECS):
-            if isinstance(answer.value, Lost) and answer.ticket == NO_TICKET:
+    def _leads(self, batch: _Batch[Any]) -> bool:
+        """Waits until this thread is to speak with the crew; False once its batch is done."""
+        with self._changed:
+            self._changed.wait_for(lambda: batch.orders.is_done or not self._is_led)
+            if batch.orders.is_done:
+                return False
+            self._is_led = True
+            return True
+
+    def _step_down(self) -> None:
+        with self._changed:
+            self._is_led = False
+            self._changed.notify_all()
+
+    def _move(self) -> None:
+        """Hands out orders of all batches, and takes in what has been answered."""
+        batches = tuple(self._batches)
+        members = self._crew.members()
+        for batch in batches:
+            for member, ticket, order in batch.orders.hand_out(members):
+                batch.moved = self._clock()
+                self._crew.send(member.name, ticket, batch.work.order(member, order.places))
+        self._receive(batches, members)
+        for batch in batches:
+            for name in batch.orders.overdue():
+                self._crew.dismiss(name)
+            batch.give_up()
+            if batch.orders.is_stalled:
+                self.roster.readmit(self._crew.members())
+                self._give_up_waiting(batch.moved, batch.patience_secs)
+            else:
+                batch.moved = self._clock()
+
+    def _receive(self, batches: Sequence[_Batch[Any]], members: Sequence[Member]) -> None:
+        has_room = any(self._busy[member.name] < member.slots for member in members)
+        is_idle = has_room and not any(batch.orders.is_waiting for batch in batches)
+        for answer in self._crew.receive(_IDLE_WATCH_SECS if is_idle else _WATCH_SECS):
+            batch = next((one for one in batches if one.orders.waits_for(answer)), None)
+            if batch is not None:
+                batch.settle(answer)
+            elif isinstance(answer.value, Lost) and answer.ticket == NO_TICKET:
                 self.roster.note_loss(answer.member, answer.value.reason)
-                continue
-            taken = batch.take(answer)
-            if taken is None:
-                continue
-            order, secs = taken
-            opinion = work.judge(answer.member, order.places, answer.value, secs)
-            found |= opinion.results
-            if opinion.disbelieved:
-                batch.disbelieve(order.part(opinion.disbelieved), answer.member, opinion.reason)
-            if opinion.lost:
-                batch.lost(order.part(opinion.lost), answer.member, opinion.reason)
-            for place in reversed(opinion.doubted):
-                batch.second_opinion(order.part([place]), answer.member)
+            else:
+                self.stray_answers += 1
 
     def _give_up_waiting(self, since: float, patience_secs: float) -> None:
         if self._is_closed:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from fake_crew import ENVIRONMENT, WRONG, Clock, FakeBoard, FakeCrew, Fault
 
 from autotune.builders.artifact import Artifact
+from autotune.cluster.assignments import Order
 from autotune.cluster.cluster_runner import ClusterRunner, OrderLimits
-from autotune.cluster.coordinator import Coordinator
+from autotune.cluster.coordinator import Coordinator, Judgement
+from autotune.cluster.crew import Answer, Member
 from autotune.cluster.roster import Condition
 from autotune.runners.runner import Outcome, TrialLimits
 from autotune.testing.runner_laws import RunnerLaws
@@ -230,3 +235,53 @@ def test_random_faults_lose_nothing_count_nothing_twice_and_end_in_a_known_condi
     assert counts[Condition.AT_WORK] >= 2
     assert runner.coordinator.stray_answers <= len(crew.faults)
     assert math.isfinite(sum(end for board in crew.boards.values() for _, end in board.measured))
+
+
+class _Meeting(FakeCrew):
+    """A crew whose boards begin once a third order has been sent."""
+
+    sent = 0
+
+    def send(self, member: str, ticket: int, order: Any) -> None:
+        self.sent += 1
+        super().send(member, ticket, order)
+
+    def receive(self, wait_secs: float) -> list[Answer]:
+        if self.sent < 3:
+            time.sleep(0.001)
+            return []
+        return super().receive(wait_secs)
+
+
+def test_boards_that_one_batch_leaves_free_measure_the_next() -> None:
+    clock = Clock()
+    crew = _Meeting([FakeBoard(f"board-{number}", KEY) for number in range(3)], clock)
+    runner = ClusterRunner(Coordinator("boards", crew, ENVIRONMENT, KEY, clock), DEVICE, limits=LIMITS)
+    batches = [[replace(one, is_reference=True) for one in artifacts(count)] for count in (2, 1)]
+    with ThreadPoolExecutor() as threads:
+        found = list(threads.map(runner.run, batches))
+    for batch, outcomes in zip(batches, found, strict=True):
+        assert check_true(batch, outcomes) == 0
+    assert [len(board.measured) for board in crew.boards.values()] == [1, 1, 1]
+    assert clock.now == pytest.approx(0.05)
+
+
+def test_a_batch_that_ends_in_an_error_leaves_its_workers_to_the_next() -> None:
+    runner, _ = runner_of(FakeBoard("board", KEY))
+    coordinator = runner.coordinator
+
+    class Refusing:
+        """Work whose orders cannot be put."""
+
+        def order(self, _member: Member, _places: Sequence[int]) -> Any:
+            raise OSError("the disk is full")
+
+        def judge(self, *_: object) -> Judgement[Any]:
+            raise AssertionError
+
+        def give_up(self, *_: object) -> Any:
+            raise AssertionError
+
+    with pytest.raises(OSError, match="full"):
+        coordinator.carry_out([Order((0,), (1.0,))], Refusing())
+    assert check_true(artifacts(5), runner.run(artifacts(5))) == 0
