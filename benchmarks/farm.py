@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ BUILDERS = 4
 BUILD_SECS = 0.002
 TRIAL_SECS = 0.05
 BATCH = 64
+ROUNDS_AT_ONCE = 2
 
 
 def device(kind: int) -> Device:
@@ -122,25 +124,24 @@ def farm(boards: int, trials: int) -> Run:
         # As many for each board, so that the kinds end together.
         counts = Counter(trial % boards % kinds for trial in range(trials))
         wanted = [artifacts(counts[kind]) for kind in range(kinds)]
-        lock = threading.Lock()
 
         def work(kind: int) -> None:
-            mine = wanted[kind]
-            # While one batch is measured the next is built, which must not keep other kinds' batches waiting.
-            chunks = [mine[first : first + BATCH] for first in range(0, len(mine), BATCH)]
-            built = threading.Thread(target=build, args=(len(chunks[0]),))
-            built.start()
-            for chunk, following in zip(chunks, [*chunks[1:], []], strict=True):
-                built.join()
-                built = threading.Thread(target=build, args=(len(following),))
-                built.start()
-                outcomes = runners[kind].run(chunk)
-                assert all(isinstance(one.measurement, Timing) for one in outcomes)
-            built.join()
+            untuned, *rest = wanted[kind]
+            chunks = [rest[first : first + BATCH] for first in range(0, len(rest), BATCH)]
+            # As a tuner of several tasks does, whose next round begins before the last boards are done with one.
+            with ThreadPoolExecutor(ROUNDS_AT_ONCE) as rounds:
+                rounds.submit(build, len(chunks[0]))
+                runners[kind].run([untuned])
+                for outcomes in rounds.map(lambda chunk: measured(kind, chunk), chunks):
+                    assert all(isinstance(one.measurement, Timing) for one in outcomes)
+
+        def measured(kind: int, chunk: Sequence[Artifact]) -> list[Outcome]:
+            if chunk[0] is not wanted[kind][1]:  # the first round is built while the untuned program runs
+                build(len(chunk))
+            return runners[kind].run(chunk)
 
         def build(count: int) -> None:
-            with lock:
-                builder.carry_out([Order((place,), (20.0,)) for place in range(count)], Compiling())
+            builder.carry_out([Order((place,), (20.0,)) for place in range(count)], Compiling())
 
         threads = [threading.Thread(target=work, args=(kind,)) for kind in range(kinds)]
         started, cpu = time.monotonic(), time.process_time()

@@ -40,8 +40,9 @@ class OrderLimits:
 class ClusterRunner(Closeable):
     """Measures by a crew: on as many devices as there are, one trial at a time on each.
 
-    coordinator: closed with the runner; turns: held while anything is measured. With one device the order of trials,
-    and the times of the reference kernel between them, are those of a runner on that machine.
+    coordinator: closed with the runner; turns: held while anything is measured, None where nothing is compiled on the
+    devices' machines; overlaps: see `autotune.runners.runner.Overlapping`. With one device the order of trials, and the
+    times of the reference kernel between them, are those of a runner on that machine.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class ClusterRunner(Closeable):
         self.coordinator = coordinator
         self._device, self._stopwatch = device, stopwatch
         self._limits = limits or OrderLimits()
+        self.overlaps = turns is None
         self._turns = turns or nullcontext()
         self._references = References()
         self._shelf = ReferenceShelf()

@@ -58,12 +58,17 @@ class Work(Protocol[T]):
 
 @dataclass(eq=False, slots=True)
 class _Batch(Generic[T]):
-    """A batch under way. results: by place; moved: seconds of the clock when any worker last had an order."""
+    """A batch under way.
+
+    moved: seconds of the clock when any worker last had an order; is_done: whether every place has a result;
+    results: by place.
+    """
 
     orders: Assignments
     work: Work[T]
     patience_secs: float
     moved: float
+    is_done: bool
     results: dict[int, T] = field(default_factory=dict)
 
     def settle(self, answer: Answer) -> None:
@@ -142,15 +147,12 @@ class Coordinator:
         Raises AutotuneError where no worker is left for so long.
         """
         assigned = Assignments(orders, self.roster, self._busy, lambda: next(self._tickets), self._clock)
-        batch = _Batch(assigned, work, patience_secs, self._clock())
+        batch = _Batch(assigned, work, patience_secs, self._clock(), assigned.is_done)
         with self._changed:
             self._batches.append(batch)
         try:
-            while self._leads(batch):
-                try:
-                    self._move()
-                finally:
-                    self._step_down()
+            if self._comes_to_lead(batch):
+                self._lead(batch)
         finally:
             with self._changed:
                 self._batches.remove(batch)
@@ -158,27 +160,41 @@ class Coordinator:
         return batch.results
 
     def close(self) -> None:
-        """Closes the crew."""
+        """Closes the crew, once no thread speaks with it; batches under way end in an error."""
         self._is_closed = True
-        self._crew.close()
-
-    def _leads(self, batch: _Batch[Any]) -> bool:
-        """Waits until this thread is to speak with the crew; False once its batch is done."""
         with self._changed:
-            self._changed.wait_for(lambda: batch.orders.is_done or not self._is_led)
-            if batch.orders.is_done:
+            self._changed.wait_for(lambda: not self._is_led)
+            self._crew.close()
+
+    def _comes_to_lead(self, batch: _Batch[Any]) -> bool:
+        """Waits until no other thread speaks with the crew, as this one does then; False where its batch is done."""
+        with self._changed:
+            self._changed.wait_for(lambda: batch.is_done or not self._is_led)
+            if batch.is_done:
                 return False
             self._is_led = True
             return True
 
-    def _step_down(self) -> None:
-        with self._changed:
-            self._is_led = False
-            self._changed.notify_all()
+    def _lead(self, batch: _Batch[Any]) -> None:
+        """Moves all batches on until this one is done."""
+        try:
+            while not batch.is_done:
+                if self._is_closed:
+                    raise self._closed()
+                batches = tuple(self._batches)
+                self._move(batches)
+                with self._changed:
+                    for one in batches:
+                        one.is_done = one.orders.is_done
+                    if any(one.is_done for one in batches):
+                        self._changed.notify_all()
+        finally:
+            with self._changed:
+                self._is_led = False
+                self._changed.notify_all()
 
-    def _move(self) -> None:
+    def _move(self, batches: Sequence[_Batch[Any]]) -> None:
         """Hands out orders of all batches, and takes in what has been answered."""
-        batches = tuple(self._batches)
         members = self._crew.members()
         for batch in batches:
             for member, ticket, order in batch.orders.hand_out(members):
@@ -209,7 +225,7 @@ class Coordinator:
 
     def _give_up_waiting(self, since: float, patience_secs: float) -> None:
         if self._is_closed:
-            raise AutotuneError(f"the {self._kind} were given up while they were waited for", code="AT754")
+            raise self._closed()
         secs = self._clock() - since
         notices = "; ".join(self.roster.notices[:5])
         if notices and self._all_refused():
@@ -220,6 +236,9 @@ class Coordinator:
                 f"{f': {notices}' if notices else ''}; see autotune devices --workers for what the cluster has",
                 code="AT754",
             )
+
+    def _closed(self) -> AutotuneError:
+        return AutotuneError(f"the {self._kind} were given up while they were waited for", code="AT754")
 
     def _all_refused(self) -> bool:
         members = self._crew.members()

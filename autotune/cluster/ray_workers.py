@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import Any
 
@@ -92,15 +92,13 @@ class RayWorkers(Closeable):
         via = device.via
         if isinstance(via, Rpc):
             return open_runner(device, stopwatch)
-        clustered = isinstance(via, Clustered)
         name, there = (via.name, via.there) if isinstance(via, Clustered) else (_HERE, device.connection)
         if not device_seats(_nodes(), name):
             raise self._no_device(name)
         crew = RayCrew(partial(self._leased_seats, name), DeviceActor, lambda _seat: (there,))
         coordinator = Coordinator(f"devices {name!r}", crew, this_environment(), device.fingerprint.key)
         coordinator.wait_for_members()
-        turns = nullcontext() if clustered and not self._takes_turns() else self._turn()
-        return ClusterRunner(coordinator, device, stopwatch, turns=turns)
+        return ClusterRunner(coordinator, device, stopwatch, turns=self._turn())
 
     def close(self) -> None:
         """Leaves the cluster, or ends it where it was started here."""
@@ -153,11 +151,10 @@ class RayWorkers(Closeable):
             self._book = book.options(name=_BOOK, lifetime="detached", get_if_exists=True).remote()
         return self._book
 
-    def _takes_turns(self) -> bool:
-        return compile_seats(_nodes())[1]
-
-    def _turn(self) -> AbstractContextManager[Any]:
-        return self._turns if self._takes_turns() else nullcontext()
+    def _turn(self) -> AbstractContextManager[Any] | None:
+        """Held while anything is compiled or measured, where nodes do both; None elsewhere."""
+        _, takes_turns = compile_seats(_nodes())
+        return self._turns if takes_turns else None
 
     def _no_device(self, name: str) -> AutotuneError:
         known = sorted({device for node in _nodes() for device in node.devices})

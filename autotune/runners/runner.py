@@ -61,6 +61,16 @@ class Runner(Protocol):
 
 
 @runtime_checkable
+class Overlapping(Protocol):
+    """Runners that several threads may call at once."""
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether devices that one batch leaves free measure the next, and neither disturbs what is compiled."""
+        ...
+
+
+@runtime_checkable
 class Noticing(Protocol):
     """Builders and runners that have something to tell the user of their workers, boards or devices."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from autotune.builders.artifact import Artifact
 from autotune.runners.drift import is_steady
-from autotune.runners.runner import Outcome, Runner
+from autotune.runners.runner import Outcome, Overlapping, Runner
 from tuning_logs.records.measurement import Failure, Timing, is_device_lost
 
 # How long a device that is slow is given to recover.
@@ -41,6 +41,11 @@ class SteadyRunner:
         self._started = clock()
         self._spent_secs = 0.0
         self._stays_slow = False
+
+    @property
+    def overlaps(self) -> bool:
+        """See `Overlapping.overlaps`."""
+        return isinstance(self._runner, Overlapping) and self._runner.overlaps
 
     def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
         """See `Runner.run`."""

@@ -47,6 +47,13 @@ class Proposals:
         if choice is not None and affordable > count:
             self._ahead = self._propose(choice[0], min(choice[1], affordable - count))
 
+    def take_ahead(self) -> Proposal | None:
+        """Removes and returns what `look_ahead` proposed; None where that is nothing."""
+        if self._ahead is None or not self._ahead[1]:
+            return None
+        proposal, self._ahead = self._ahead, None
+        return proposal
+
     def _propose(self, progress: TaskProgress, count: float) -> Proposal:
         again = self._retries.take(progress.task)
         return progress, again + self._studies[progress.task].ask(max(int(count) - len(again), 0))

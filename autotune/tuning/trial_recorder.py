@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from autotune.builders.artifact import Artifact, discard
 from autotune.builders.builder import Builder
 from autotune.devices.device import Device
 from autotune.runners.drift import is_steady
 from autotune.runners.runner import Outcome, Runner
-from autotune.tuning.execution import BackgroundCall
 from autotune.tuning.provenance import utc_now
 from search_spaces import Candidate, TuningTask
 from tuning_logs import Failure, GpuResources, Job, Measurement, Provenance, TuningRecord
 from tuning_logs.records.measurement import is_device_lost
 
-#: Builds candidates; None where one is not ready yet.
-Build = Callable[[Sequence[Candidate]], Sequence[Artifact | Failure | None]]
-#: Measures artifacts; yields empty lists while that is under way elsewhere.
-Run = Callable[[Sequence[Artifact]], Generator[list[Any], None, list[Outcome]]]
 # The largest slowdown that a log takes.
 _MOST_SLOWDOWN = 1e3
 
@@ -48,33 +42,21 @@ class TrialRecorder:
         """Builds in parallel, then runs; one record per candidate, in order."""
         built = builder.build(candidates)
         try:
-            outcomes = runner.run(_artifacts(built), best_secs)
+            outcomes = runner.run([one for one in built if isinstance(one, Artifact)], best_secs)
         finally:
             discard(built)
-        return self._records(candidates, built, outcomes)
+        return self.records(candidates, built, outcomes)
 
-    def measure_on(
-        self, candidates: Sequence[Candidate], build: Build, run: Run, meanwhile: Callable[[], None]
-    ) -> Generator[list[TuningRecord], None, list[TuningRecord]]:
-        """As `measure`, without the candidates that were not built in time; yields whatever `run` yields.
-
-        meanwhile: called in this thread while workers compile, never while anything is measured here.
-        """
-        building = BackgroundCall(lambda: build(candidates))
-        meanwhile()
-        built = building.result()
-        try:
-            outcomes = yield from run(_artifacts(built))
-        finally:
-            discard(built)
-        return self._records(candidates, built, outcomes)
-
-    def _records(
+    def records(
         self,
         candidates: Sequence[Candidate],
         built: Sequence[Artifact | Failure | None],
         found: Sequence[Outcome],
     ) -> list[TuningRecord]:
+        """The next records: of all candidates but those that were not built in time, in order.
+
+        found: the outcomes of the artifacts among what was built.
+        """
         outcomes = iter(found)
         return [
             self.record(candidate, Outcome(one, None))
@@ -106,10 +88,6 @@ def _measurement(outcome: Outcome) -> Measurement:
     if isinstance(outcome.measurement, Failure) or is_steady(outcome.slowdown):
         return outcome.measurement
     return replace(outcome.measurement, reference_slowdown=min(outcome.slowdown, _MOST_SLOWDOWN))
-
-
-def _artifacts(built: Sequence[Artifact | Failure | None]) -> list[Artifact]:
-    return [one for one in built if isinstance(one, Artifact)]
 
 
 def without_lost_devices(records: Sequence[TuningRecord]) -> list[TuningRecord]:

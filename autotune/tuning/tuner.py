@@ -26,7 +26,7 @@ from autotune.tuning.provenance import new_job
 from autotune.tuning.retries import RetryQueue
 from autotune.tuning.task_scheduler import TaskProgress
 from autotune.tuning.trial_recorder import TrialRecorder, without_lost_devices
-from autotune.tuning.tuner_run import TunerRun
+from autotune.tuning.tuner_run import Trials, TunerRun
 from autotune.tuning.tuning_job import TuningJob
 from search_spaces import Config, TuningTask
 from tuning_logs import RecordStore, Timing, TuningRecord
@@ -177,9 +177,10 @@ class Tuner:
             spaces = [run.studies[task].space for task in tasks[first : first + size]]
             defaults = [space.apply(space.default) for space in spaces]
             following = tasks[first + size : first + 2 * size]
-            records = yield from self._recorder.measure_on(
-                defaults, run.builder.build, partial(run.measure, math.inf), partial(begin, following)
-            )
+            trials = run.begin(defaults, run.builder.build, math.inf)
+            begin(following)
+            built, outcomes = yield from run.finish(trials)
+            records = self._recorder.records(defaults, built, outcomes)
             fresh = [record for record in records if self._note_baseline(run, record)]
             self.log.append(fresh)
             if fresh:
@@ -214,22 +215,27 @@ class Tuner:
         retries = RetryQueue()
         proposals = Proposals(self.job.scheduler(progress, self.job.batch, objective), run.studies, retries)
         started, before = self.elapsed_secs, self.trials
-        while (affordable := self._affordable(started, self.trials - before)) > 0:
+        build = partial(build_most, run.builder)
+        ahead: Trials | None = None
+        while (affordable := self._affordable(started, self.trials - before)) > 0 or ahead:
             value = objective.value({one.task.key: one.best for one in progress})
             self.forecast.note(self.elapsed_secs - started, value)
-            proposal = proposals.next_round(affordable)
-            if proposal is None:
-                return
-            one, candidates = proposal
-            if not candidates:
-                one.is_exhausted = True
-                continue
-            build = partial(build_most, run.builder)
-            look_ahead = partial(proposals.look_ahead, one, len(candidates), affordable)
-            measured = yield from self._recorder.measure_on(
-                candidates, build, partial(run.measure, one.best), look_ahead
-            )
-            retries.note(candidates, measured)
+            trials, ahead = ahead, None
+            if trials is None:
+                if (proposal := proposals.next_round(affordable)) is None:
+                    return
+                one, candidates = proposal
+                if not candidates:
+                    one.is_exhausted = True
+                    continue
+                trials = run.begin(candidates, build, one.best)
+            one = self.progress[trials.candidates[0].task]
+            proposals.look_ahead(one, len(trials.candidates), affordable)
+            if run.runner.overlaps and (following := proposals.take_ahead()):
+                ahead = run.begin(following[1], build, following[0].best)
+            built, outcomes = yield from run.finish(trials)
+            measured = self._recorder.records(trials.candidates, built, outcomes)
+            retries.note(trials.candidates, measured)
             records = without_lost_devices(measured)
             self.log.append(records)
             run.studies[one.task].tell(records)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import psutil
@@ -20,6 +21,7 @@ from autotune.models.operators import operator_task
 from autotune.runners.workers import LocalWorkers, Workers
 from autotune.search.samplers import SamplerKind, sampler_factory, without_prior
 from autotune.tuning.budget import Budget
+from autotune.tuning.task_scheduler import round_robin
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
 from autotune.workers.fork_server import ForkServer
@@ -29,6 +31,7 @@ from tuning_logs import Timing, TuningLog, TuningRecord
 pytestmark = pytest.mark.alone
 
 _TRIALS = 10
+_TASKS = ("matmul:32,32,32", "matmul:32,32,48")
 
 
 class PatientBuilder:
@@ -69,10 +72,10 @@ def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boards]:
 def tuned(
     device: Device, workers: Workers, disturb: Callable[[int], None] | None = None
 ) -> list[TuningRecord]:
-    """The log of a short job with a sampler that measurements do not lead."""
+    """The log of a short job with a sampler and turns of tasks that measurements do not lead."""
     log = TuningLog.in_memory()
     job = TuningJob(
-        (operator_task("matmul:32,32,32", local_device(1).target),),
+        tuple(operator_task(one, local_device(1).target) for one in _TASKS),
         device,
         Budget(trials=_TRIALS),
         seed=3,
@@ -80,6 +83,7 @@ def tuned(
         sampler=sampler_factory(SamplerKind.RANDOM, without_prior),
         sampler_name="random",
         finals_share=0.0,
+        scheduler=round_robin,
     )
     for number, _ in enumerate(Tuner(job, log).rounds(workers=workers)):
         if disturb:
@@ -109,7 +113,7 @@ def test_log_and_order_of_trials_are_those_of_a_local_run(
 ) -> None:
     device = local_device(1)
     local = tuned(device, PatientWorkers(kernels))
-    assert len(local) == _TRIALS + 1
+    assert len(local) == _TRIALS + len(_TASKS)
     assert isinstance(local[0].measurement, Timing)
     workers: Workers = PatientWorkers(kernels)
     if kind == "rpc":
@@ -128,11 +132,12 @@ def test_actors_that_are_killed_cost_no_trial(cluster: Workers) -> None:
     def kill_actors(number: int) -> None:
         if number == 1:
             for process in psutil.Process(os.getpid()).children(recursive=True):
-                if "Actor" in " ".join(process.cmdline()[:1]):
-                    os.kill(process.pid, signal.SIGKILL)
+                with suppress(psutil.ZombieProcess):
+                    if "Actor" in " ".join(process.cmdline()[:1]):
+                        os.kill(process.pid, signal.SIGKILL)
 
     found = tuned(local_device(1), cluster, kill_actors)
-    assert len({one.config for one in found}) == _TRIALS + 1
+    assert len({(one.task, one.config) for one in found}) == _TRIALS + len(_TASKS)
 
 
 @pytest.mark.long
@@ -141,6 +146,6 @@ def test_a_device_of_the_cluster_is_reached_by_the_name_of_its_resource(cluster:
     assert device.connection == "ray:local?threads=1"
     assert not device.is_here
     assert device.fingerprint.key == local_device(1).fingerprint.key
-    assert len(tuned(device, cluster)) == _TRIALS + 1
+    assert len(tuned(device, cluster)) == _TRIALS + len(_TASKS)
     with pytest.raises(AutotuneError, match="resource 'device:pi4', found local"):
         cluster.reach("ray:pi4")

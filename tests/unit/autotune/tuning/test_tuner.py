@@ -1,8 +1,10 @@
 """The loop: what is measured, what is logged, when it stops, and how it goes on."""
 
 import math
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -13,6 +15,7 @@ from autotune.runners.runner import Outcome
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.testing.toy_machine import DEVICE, ToyMachine
 from autotune.tuning.budget import Budget
+from autotune.tuning.task_scheduler import round_robin
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
 from search_spaces import Candidate, Choose, Config, Misuse, Target, ToySpace, TuningTask
@@ -181,6 +184,52 @@ def test_the_next_task_is_asked_while_the_first_is_being_compiled() -> None:
     records = run(tuning, TuningLog.in_memory(), Patient())
     assert len(records) == 18
     assert any(looked_ahead[1:]), "the first build is that of both baselines"
+
+
+class _Farm(ToyMachine):
+    """A machine whose boards measure two rounds at once; met: rounds that ran while another did."""
+
+    overlaps = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met = 0
+        self._both = threading.Barrier(2)
+
+    def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
+        if not artifacts[0].is_reference:
+            with suppress(threading.BrokenBarrierError):
+                self._both.wait(2.0)
+                self.met += 1
+            self._both.reset()
+        return super().run(artifacts, best_secs)
+
+
+@pytest.mark.parametrize("kind", [SamplerKind.RANDOM, SamplerKind.TPE])
+def test_rounds_that_overlap_leave_the_log_of_those_that_do_not(kind: SamplerKind) -> None:
+    def content(record: TuningRecord) -> tuple[object, ...]:
+        return record.task.key, record.config, record.measurement, record.provenance.trial
+
+    tuning = replace(job(64, 256, budget=Budget(trials=32), kind=kind, batch=4), scheduler=round_robin)
+    farm, alone, together = _Farm(), TuningLog.in_memory(), TuningLog.in_memory()
+    run(tuning, alone)
+    run(tuning, together, farm)
+    assert list(map(content, together.iterate())) == list(map(content, alone.iterate()))
+    assert len(together) == 32 + 2
+    assert farm.met >= 6
+
+
+def test_a_stop_leaves_the_round_that_has_begun_in_the_log() -> None:
+    log = TuningLog.in_memory()
+    tuning = replace(job(64, 256, budget=Budget(trials=60), batch=4), scheduler=round_robin)
+    tuner = tuner_in_no_time(tuning, log, _Farm())
+    rounds = tuner.rounds()
+    while len(log) < 12:
+        next(rounds)
+    tuner.stop()
+    before = len(log)
+    assert sum(map(len, rounds)) == 4
+    assert len(log) == before + 4 == tuner.trials + 2
 
 
 def test_a_task_for_another_target_is_misuse() -> None:
