@@ -29,7 +29,7 @@ def ray_job(repeats: int) -> dict[str, Any]:
     from autotune.models.operators import operator_task
     from autotune.runners.workers import LocalWorkers
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     before, started = _memory_bytes(), time.monotonic()
     store = {"object_store_memory": 200 << 20}
     head = {"num_cpus": 1, "resources": {"device:local": 1}, "include_dashboard": False, **store}

@@ -73,6 +73,8 @@ def _pod(farm: Farm, role: str, limits: dict[str, str]) -> dict[str, Any]:
         "resources": {"requests": dict(limits), "limits": dict(limits)},
         "env": [
             {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"},
+            # By default workers give way to Ray's own processes, also while they measure.
+            {"name": "RAY_worker_niceness", "value": "0"},
             # Ray's server for clients forks while its threads are in gRPC, which gRPC's own handlers make worse.
             {"name": "GRPC_ENABLE_FORK_SUPPORT", "value": "0"},
         ],

@@ -31,8 +31,10 @@ def open_workers(address: WorkersAddress) -> Iterator[Workers | None]:
 
 
 def _prepare(address: WorkersAddress) -> None:
-    """Sets what Ray reads while it is imported: no reports of usage, and its token where there is one or can be."""
+    """Sets what Ray reads while it is imported or starts: no reports of usage, no lower priority for workers than for
+    Ray's own processes, which would disturb measurements, and its token where there is one or can be."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
     named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
     if address.is_private or named or os.path.exists(os.path.expanduser("~/.ray/auth_token")):
         # Ray's clients do not use a token by themselves.

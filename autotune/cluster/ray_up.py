@@ -31,14 +31,14 @@ def ray_up(farm: Farm) -> dict[str, Any]:
         "setup_commands": list(farm.setup),
         "head_start_ray_commands": [
             "ray stop",
-            # See the manifest for gRPC's variable.
+            # See the manifest for gRPC's variable and the workers' priority.
             "RAY_AUTH_MODE=token GRPC_ENABLE_FORK_SUPPORT=0 ray start --head --num-cpus=0 --port=6379 "
             "--ray-client-server-port=10001 --autoscaling-config=~/ray_bootstrap_config.yaml --disable-usage-stats",
         ],
         "worker_start_ray_commands": [
             "ray stop",
-            f'{_resources(farm)}; RAY_AUTH_MODE=token ray start --address="$RAY_HEAD_IP:6379" --resources="$RESOURCES" '
-            "--disable-usage-stats",
+            f"{_resources(farm)}; RAY_AUTH_MODE=token RAY_worker_niceness=0 ray start "
+            '--address="$RAY_HEAD_IP:6379" --resources="$RESOURCES" --disable-usage-stats',
         ],
     }
 

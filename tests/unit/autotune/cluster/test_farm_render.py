@@ -68,6 +68,7 @@ def test_the_manifest_keeps_to_the_schema_and_reserves_devices(rendered: tuple[l
         "autotune:compile": 4,
     }
     [container] = gpus["template"]["spec"]["containers"]
+    assert {"name": "RAY_worker_niceness", "value": "0"} in container["env"]
     assert container["resources"]["limits"] == container["resources"]["requests"]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert job["spec"]["clusterSelector"] == {"ray.io/cluster": cluster["metadata"]["name"]}
@@ -89,6 +90,7 @@ def test_the_file_for_ray_up_keeps_to_rays_schema(rendered: tuple[list[Any], Any
     jsonschema.validate(rendered[1], schema)
     assert rendered[1]["provider"]["worker_ips"] == ["10.0.0.2", "10.0.0.3", "10.0.0.4"]
     assert "device:a100" in rendered[1]["worker_start_ray_commands"][1]
+    assert "RAY_worker_niceness=0 ray start" in rendered[1]["worker_start_ray_commands"][1]
 
 
 def test_mistakes_are_named_with_their_lines(tmp_path: Path) -> None:
