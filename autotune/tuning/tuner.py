@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -162,25 +163,27 @@ class Tuner:
         return opened
 
     def _baselines(self, run: TunerRun) -> Generator[list[TuningRecord], None, None]:
-        """Runs every task's default schedule: the reference for numerics, and the latency to beat. The studies of the
-        next tasks begin while these are compiled."""
+        """Runs every task's default schedule, again where the device is lost with it: the reference for numerics, and
+        the latency to beat. The studies of the next tasks begin while these are compiled."""
         initial_configs = self.job.initial_configs(self.log, self.job.device.fingerprint)
 
-        def begin(tasks: Sequence[TuningTask]) -> None:
-            run.studies.update((task, self._study(task, initial_configs)) for task in tasks)
+        def begin(tasks: Iterable[TuningTask]) -> None:
+            fresh = (task for task in tasks if task not in run.studies)
+            run.studies.update((task, self._study(task, initial_configs)) for task in fresh)
 
-        tasks, size = self.job.tasks, _BASELINES_AT_ONCE
-        begin(tasks[:size])
-        for first in range(0, len(tasks), size):
+        waiting, size, retries = deque(self.job.tasks), _BASELINES_AT_ONCE, RetryQueue()
+        begin(self.job.tasks[:size])
+        while waiting:
             if self._is_stopping or self.job.budget.secs_left(self.elapsed_secs) <= 0:
                 return
-            spaces = [run.studies[task].space for task in tasks[first : first + size]]
-            defaults = [space.apply(space.default) for space in spaces]
-            following = tasks[first + size : first + 2 * size]
+            tasks = [waiting.popleft() for _ in range(min(size, len(waiting)))]
+            defaults = [one for task in tasks for one in retries.take(task) or [run.default(task)]]
             trials = run.begin(defaults, run.builder.build, math.inf)
-            begin(following)
+            begin(list(waiting)[:size])
             built, outcomes = yield from run.finish(trials)
             records = self._recorder.records(defaults, built, outcomes)
+            retries.note(defaults, records)
+            waiting.extend(task for task in tasks if retries.waiting(task))
             fresh = [record for record in records if self._note_baseline(run, record)]
             self.log.append(fresh)
             if fresh:
@@ -273,17 +276,14 @@ class Tuner:
 
     def _affordable(self, started: float, trials: int) -> float:
         """The number of candidates that fit into the budget, at the rate of the trials since the search started."""
-        secs_left = self.job.budget.secs_left(self.elapsed_secs)
-        if self.job.budget.secs is not None:
-            finals_secs = _FINAL_SECS * len(self.progress)
-            secs_left -= min(self.job.finals_share * self.job.budget.secs, finals_secs)
-        trials_left = self.job.budget.trials_left(self.trials)
-        hope = self.job.budget.gain_per_hour or 0.0
-        if self._is_stopping or secs_left <= 0 or self.forecast.per_hour < hope:
+        budget, elapsed = self.job.budget, self.elapsed_secs
+        finals_secs = min(self.job.finals_share * (budget.secs or 0.0), _FINAL_SECS * len(self.progress))
+        secs_left, trials_left = budget.secs_left(elapsed) - finals_secs, budget.trials_left(self.trials)
+        if self._is_stopping or secs_left <= 0 or self.forecast.per_hour < (budget.gain_per_hour or 0.0):
             return 0
         if not trials:
             return trials_left
-        secs_per_trial = (self.elapsed_secs - started) / trials
+        secs_per_trial = (elapsed - started) / trials
         return min(trials_left, max(secs_left // max(secs_per_trial, 1e-6), 1))
 
     def _continued(self, known: list[TuningRecord]) -> list[TuningRecord]:

@@ -42,6 +42,11 @@ class TunerRun:
     watch: ThreadWatch | None
     studies: dict[TuningTask, TaskStudy] = field(default_factory=dict)
 
+    def default(self, task: TuningTask) -> Candidate:
+        """The default schedule of a task that was begun."""
+        space = self.studies[task].space
+        return space.apply(space.default)
+
     def begin(self, candidates: Sequence[Candidate], build: Build, best_secs: float) -> Trials:
         """Starts building in the background, and measuring thereafter where the runner takes several batches at once.
 

@@ -19,7 +19,7 @@ from autotune.tuning.task_scheduler import round_robin
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
 from search_spaces import Candidate, Choose, Config, Misuse, Target, ToySpace, TuningTask
-from tuning_logs import Failure, TuningLog, TuningRecord
+from tuning_logs import Failure, FailureKind, TuningLog, TuningRecord
 
 SPACES = {space.task: space for space in (ToySpace(64), ToySpace(256), ToySpace(2))}
 
@@ -230,6 +230,24 @@ def test_a_stop_leaves_the_round_that_has_begun_in_the_log() -> None:
     before = len(log)
     assert sum(map(len, rounds)) == 4
     assert len(log) == before + 4 == tuner.trials + 2
+
+
+@pytest.mark.parametrize(("losses", "trials"), [(2, 8), (3, 0)])
+def test_a_default_schedule_that_its_device_is_lost_with_is_run_three_times(losses: int, trials: int) -> None:
+    class Losing(ToyMachine):
+        """Loses its device in the first runs."""
+
+        runs = 0
+
+        def run(self, artifacts: Sequence[Artifact], best_secs: float = math.inf) -> list[Outcome]:
+            self.runs += 1
+            if self.runs <= losses:
+                return [Outcome(Failure(FailureKind.DEVICE_LOST, "gone", 0.1), None) for _ in artifacts]
+            return super().run(artifacts, best_secs)
+
+    log = TuningLog.in_memory()
+    records = run(job(64, budget=Budget(trials=8)), log, Losing())
+    assert len(records) == len(log) == (trials + 1 if trials else 0)
 
 
 def test_a_task_for_another_target_is_misuse() -> None:
