@@ -26,6 +26,8 @@ from autotune.tuning.tuning_job import TuningJob
 from search_spaces import ToySpace
 from tuning_logs import TuningLog
 
+WITHIN_SECS = 5.0
+
 
 def coordinate(port: int, log: str, trials: int) -> None:
     """The program that is killed: a job on the boards, which says so once its first round is in the log."""
@@ -72,6 +74,7 @@ def kills(count: int) -> dict[str, Any]:
                 "kills": count,
                 "longest_secs": max(secs),
                 "median_secs": statistics.median(secs),
+                "late": sum(one > WITHIN_SECS for one in secs),
                 "records": len(records),
                 "twice": sum(number > 1 for number in configs.values()),
                 "damage": len(records.damage),
@@ -80,7 +83,8 @@ def kills(count: int) -> dict[str, Any]:
         process.kill()
     print(
         f"{count} kills: the next first round after {found['median_secs']:.2f} s (median), "
-        f"{found['longest_secs']:.2f} s (longest), {found['records']} records, {found['twice']} configs twice, "
+        f"{found['longest_secs']:.2f} s (longest), {found['late']} after more than {WITHIN_SECS:g} s, "
+        f"{found['records']} records, {found['twice']} configs twice, "
         f"{found['damage']} damaged lines"
     )
     return found
