@@ -7,7 +7,7 @@ were measured with.
 from __future__ import annotations
 
 import tvm
-import tvm.support.nvcc  # noqa: F401 - registers its own compiler, and may do so once only
+import tvm.support.nvcc
 import tvm_ffi
 
 from autotune.builders.cuda_compiler import find_cuda_compiler
