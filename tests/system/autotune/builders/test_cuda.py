@@ -23,8 +23,9 @@ from rpc_boards import Boards
 from tvm import te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
+from autotune.builders import gpu_build
 from autotune.builders.artifact import Artifact
-from autotune.builders.cuda_compiler import Nvrtc
+from autotune.builders.cuda_compiler import MachineCode, Nvrtc
 from autotune.builders.local_builder import LocalBuilder
 from autotune.deployment.compilation import compile
 from autotune.deployment.coverage import Status
@@ -34,11 +35,13 @@ from autotune.measurement.inputs import Signs, draw_inputs
 from autotune.measurement.output_check import compare
 from autotune.models.model import load_model
 from autotune.models.task_extraction import extract_tasks
+from autotune.runners.factory import open_runner
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
 from search_spaces.config import Config, baseline_config
+from search_spaces.decision import Decision
 from search_spaces.errors import AutotuneError, IllegalSchedule, Misuse
 from search_spaces.space import Candidate
 from search_spaces.target import Target
@@ -46,6 +49,7 @@ from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs.file.log import TuningLog
+from tuning_logs.records.gpu_resources import GpuResources
 from tuning_logs.records.measurement import Failure, FailureKind, Timing
 from tuning_logs.records.record import TuningRecord
 
@@ -124,6 +128,21 @@ def test_what_the_cuda_compiler_refuses_is_a_build_error(builder: LocalBuilder) 
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.BUILD_ERROR
     assert "sm_1" in failure.message
+
+
+def test_what_spills_more_than_its_registers_is_no_candidate(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Spilling:
+        def compile(self, _source: str, _arch: str) -> MachineCode:
+            return MachineCode(b"", GpuResources(registers=255, spill_bytes=1024, shared_bytes=0))
+
+    monkeypatch.setattr(gpu_build, "find_cuda_compiler", Spilling)
+    monkeypatch.setenv("TVM_COMPILE_FORCE_FALLBACK", "1")
+    [candidate] = legal(space_of(GPUS[0]), 1)
+    module = modules.dump(candidate.schedule.mod)
+    with pytest.raises(RuntimeError, match="a thread spills 1024 bytes"):
+        gpu_build.compile_gpu_kernel(module, candidate.task.target, tmp_path / "kernel.so", "cc")
 
 
 def test_what_a_gpu_cannot_hold_is_illegal() -> None:
@@ -243,6 +262,28 @@ def test_a_job_on_a_gpu_with_tensor_cores_builds_a_model(tmp_path: Path) -> None
     np.testing.assert_allclose(run(values), expected_of(path, values), rtol=1e-2, atol=1e-2)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "int8", "float32"])
+def test_a_job_on_a_gpu_splits_long_sums(dtype: str, builder: LocalBuilder) -> None:
+    if not tvm.cuda(0).exist:
+        pytest.skip("no GPU here: sums in parts were run by an emulated one only")
+    device = parse_device(f"cuda:0?target={TEST_GPU}")
+    total = "int32" if dtype == "int8" else "float32"
+    func = te.create_prim_func(te_workload.matmul(32, 24, 2048, dtype, total))
+    space = TensorIRSpace(TuningTask(modules.workload(func, "matmul"), device.target))
+    split = next(sketch for sketch in space.sketches if "split" in sketch.name)
+    rng = random.Random(1)
+
+    def choose(decision: Decision) -> int:
+        first = decision.name == "sketch"
+        return decision.choices.index(split.name) if first else rng.randrange(len(decision.choices))
+
+    with open_runner(device) as runner:
+        found = runner.run(builder.build([space.apply(space.default), space.apply(choose)]))
+    assert isinstance(found[1].measurement, Timing), found
+    assert found[1].check is not None
+    assert found[1].check.max_rel_error < 1e-4
+
+
 def test_a_job_on_a_board_with_a_gpu(tmp_path: Path) -> None:
     if not tvm.cuda(0).exist:
         pytest.skip("no GPU here: boards with one were played by an emulated one only")
@@ -270,7 +311,7 @@ def test_on_an_emulated_gpu_the_jobs_run(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "3 passed" in done.stdout
+    assert "6 passed" in done.stdout
 
 
 @pytest.mark.parametrize("url", ["cuda:x?target=nvidia/nvidia-a100", "cuda:0", "cuda:0?arch=sm_80"])

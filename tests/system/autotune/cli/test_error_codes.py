@@ -31,8 +31,8 @@ from tables import table
 import autotune
 from autotune.boards import tracker
 from autotune.boards.entrance import PlainEntrance
-from autotune.builders.linker import check_link_fault
 from autotune.builders.cuda_callback import machine_code
+from autotune.builders.linker import check_link_fault
 from autotune.builders.local_builder import LocalBuilder
 from autotune.cli.commands import bench, build, capacity
 from autotune.cli.commands.log import verify
