@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tvm.script import from_source
 from tvm.script import tirx as script
 
 from autotune.builders.artifact import Artifact
-from autotune.builders.gpu_build import compile_gpu_kernel
+from autotune.builders.gpu_build import KEEP_SOURCE, compile_gpu_kernel
 from search_spaces.config import Config
 from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
@@ -66,6 +67,7 @@ def faulty_gpu_kernel(name: str, space: TensorIRSpace, folder: Path) -> Artifact
     text = text.replace("@written@", f"vast[0:{_VAST}]" if "vast" in text else "y[0:16]")
     module = modules.normalize(from_source(text.strip(), extra_vars={"T": script}))
     library = folder / "kernel.so"
+    os.environ.update(KEEP_SOURCE)
     compiled = compile_gpu_kernel(modules.dump(module), space.task.target, library, "cc")
     signature = modules.signature(modules.load(space.task.workload.module))
     config = Config((("sketch", "faulty"),))
