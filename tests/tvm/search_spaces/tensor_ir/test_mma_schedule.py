@@ -71,13 +71,19 @@ def space_of(func: tvm.tirx.PrimFunc, target: Target = A100) -> TensorIRSpace:
     return TensorIRSpace(TuningTask(modules.workload(func, "product"), target))
 
 
+def is_one_kernel(sketch: str) -> bool:
+    return sketch.startswith("mma-") and "split" not in sketch
+
+
 def drawn(space: TensorIRSpace, seed: int) -> Candidate:
-    """A random candidate on tensor cores; whatever is drawn is legal."""
+    """A random candidate on tensor cores, of one kernel (`test_cuda.py` has the others); whatever is drawn is legal."""
     rng = random.Random(seed)
 
     def choose(decision: Decision) -> int:
         if decision.name == "sketch":
-            return rng.choice([place for place, name in enumerate(decision.choices) if "mma-" in str(name)])
+            return rng.choice(
+                [place for place, name in enumerate(decision.choices) if is_one_kernel(str(name))]
+            )
         return rng.randrange(len(decision.choices))
 
     return space.apply(choose)
@@ -220,6 +226,18 @@ def test_stored_traces_give_the_same_programs() -> None:
 def test_programs_for_tensor_cores_survive_their_text() -> None:
     module = drawn(space_of(product(96, 64, 64)), seed=2).schedule.mod
     tvm.ir.assert_structural_equal(modules.load(modules.dump(module)), module)
+
+
+def test_few_results_with_long_sums_are_computed_in_parts_too() -> None:
+    wide = [sketch.name for sketch in space_of(product(2048, 2048, 2048)).sketches]
+    assert not any("split" in name for name in wide)
+    space = space_of(dense_relu(50, 32, 2048))
+    split = [sketch.name for sketch in space.sketches if "split" in sketch.name]
+    assert split
+    first = space.apply(lambda one: one.choices.index(split[0]) if one.name == "sketch" else 0)
+    assert cuda_source(first).count("__global__ void __launch_bounds__") == 4, (
+        "declared and defined: two kernels"
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int8"])
