@@ -52,9 +52,10 @@ class Operator:
     bar: float
 
 
-def _matmul(dtype: str) -> Callable[[Target], TuningTask]:
+def _matmul(dtype: str, side: int = 4096, depth: int = 4096) -> Callable[[Target], TuningTask]:
     def task(target: Target) -> TuningTask:
-        func = te.create_prim_func(te_workload.matmul(4096, 4096, 4096, dtype, "float32"))
+        total = "int32" if dtype == "int8" else "float32"
+        func = te.create_prim_func(te_workload.matmul(side, side, depth, dtype, total))
         return TuningTask(workload(func, f"matmul-{dtype}"), target)
 
     return task
@@ -122,6 +123,23 @@ OPERATORS = {
             _matmul("float16"),
             lambda torch: torch.matmul,
             lambda torch: _square(torch, "float16", 2),
+            0.5,
+        ),
+        Operator(
+            "matmul_int8",
+            _matmul("int8"),
+            lambda torch: torch._int_mm,
+            lambda torch: torch.randint(-128, 128, (2, 4096, 4096), dtype=torch.int8, device="cuda").unbind(),
+            0.5,
+        ),
+        Operator(
+            "matmul_split",
+            _matmul("float16", 128, 32768),
+            lambda torch: torch.matmul,
+            lambda torch: (
+                torch.randn(128, 32768, device="cuda").half(),
+                torch.randn(32768, 128, device="cuda").half(),
+            ),
             0.5,
         ),
     )

@@ -92,16 +92,30 @@ def steps(tag: str, results: Path) -> list[Step]:
     """All steps, the most important first; tag: TVM's for the GPU."""
     python = sys.executable
     test = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs")
-    gpu = (python, "benchmarks/gpu.py", "--target", tag, "--folder", str(results / "benchmarks"))
+    folder = str(results / "benchmarks")
+    gpu = (python, "benchmarks/gpu.py", "--target", tag, "--folder", folder)
+    models = (python, "benchmarks/gpu_models.py", "--target", tag, "--folder", folder)
     return [
         Step("versions", (python, "-c", _VERSIONS), 60, needs_gpu=False),
         Step("facts", ("nvidia-smi", "-q", "-d", "CLOCK,MEMORY,COMPUTE"), 30),
         Step("cuda-tests", (*test, "tests/system/autotune/builders/test_cuda.py"), 400),
+        Step("gpu-faults", (*test, "-m", "", "tests/system/autotune/runners/test_gpu_faults.py"), 120),
         Step("matmul-fp16", (*gpu, "--only", "matmul_fp16", "--trials", "200"), 400),
+        Step("resnet50-b1", (*models, "--only", "resnet50-b1", "--time", "180s"), 420),
+        Step("minilm-b1", (*models, "--only", "minilm-b1", "--time", "120s"), 300),
         Step("small-kernels", (*gpu, "--only", "softmax", "layer_norm", "gelu", "--trials", "32"), 240),
         Step("matmul-fp32", (*gpu, "--only", "matmul_fp32", "--trials", "100"), 300),
+        Step("resnet50-b16", (*models, "--only", "resnet50-b16", "--time", "180s"), 420),
         Step("depthwise", (*gpu, "--only", "depthwise", "--trials", "64"), 240),
+        Step("matmul-int8", (*gpu, "--only", "matmul_int8", "--trials", "100"), 300),
+        Step("matmul-split", (*gpu, "--only", "matmul_split", "--trials", "100"), 200),
         Step("search", (*gpu, "--only", "search", "--trials", "1000"), 500),
+        Step(
+            "mma",
+            (*test, "-m", "", "tests/tvm/search_spaces/tensor_ir/test_mma_schedule.py"),
+            200,
+            needs_gpu=False,
+        ),
         Step("kinds", (*test, "tests/system/autotune/builders/test_gpu_kinds.py"), 200, needs_gpu=False),
     ]
 

@@ -22,6 +22,8 @@ from search_spaces.tensor_ir.modules import load, tvm_target, with_host
 #: Environment variables of the worker process.
 KEEP_SOURCE = {"TVM_COMPILE_FORCE_FALLBACK": "1"}
 _CUDA, _ROCM = "cuda", "rocm"
+# As many as a thread's registers have: a kernel that spills more works in memory instead of in them.
+_MOST_SPILL_BYTES = 255 * 4
 
 
 def compile_gpu_kernel(module: str, target: Target, library: Path, linker: str) -> Compiled:
@@ -45,6 +47,10 @@ def compile_gpu_kernel(module: str, target: Target, library: Path, linker: str) 
         code = find_cuda_compiler().compile(
             built.imports[0].inspect_source(), str(compiled_for.attrs["arch"])
         )
+        if code.resources.spill_bytes > _MOST_SPILL_BYTES:
+            raise RuntimeError(
+                f"a thread spills {code.resources.spill_bytes} bytes, more than its registers have"
+            )
         compiled = Compiled((), code.resources, code.cubin)
     built.export_library(str(library), fcompile=tvm.support.cc.cross_compiler(linker))
     return compiled

@@ -94,11 +94,11 @@ def compare_each(
     subjects, reached = read_subjects(models), _reached(devices)
     chosen = settings or ComparisonSettings()
     for subject in subjects:
-        names = tuple(dict.fromkeys(engines)) or default_engines(subject.path, log)
         referee, notices = _referee(subject)
         shapes = {name: tuple(shape) for name, shape in subject.shapes.items()}
         model = ComparedModel(subject.name, str(subject.path), shapes, (*subject.notices, *notices))
         for device_name, device in reached.items():
+            names = tuple(dict.fromkeys(engines)) or default_engines(subject.path, device, log)
             with tempfile.TemporaryDirectory(prefix="autotune-compare-") as folder:
                 entrants = [enter(name, subject, device, log, Path(folder)) for name in names]
                 runs = _runs(entrants, _Pair(subject, device, referee, chosen.contest))

@@ -10,8 +10,10 @@ from autotune.comparison.subject import Subject
 from autotune.deployment.engine import Engine
 from autotune.deployment.engines import engine_names, find_engine
 from autotune.deployment.executable import SavedModel
+from autotune.deployment.gpu_engines import find_gpu_engine, gpu_engine_names, gpu_engines_for
 from autotune.deployment.isolated_build import BuildRequest, BuildResult, build_apart
 from autotune.deployment.reference_engine import RUNTIMES
+from autotune.devices.connection import Cuda
 from autotune.devices.device import Device
 from autotune.models.model_format import ModelFormat, format_of
 from search_spaces.errors import AutotuneError, Misuse, StorageError, last_line
@@ -38,16 +40,18 @@ class Entrant:
 
 def check_names(engines: Sequence[str]) -> None:
     """Raises Misuse for names of engines that are not known here."""
-    known = sorted({*_OURS, *RUNTIMES.values(), *engine_names()})
+    known = sorted({*_OURS, *RUNTIMES.values(), *engine_names(), *gpu_engine_names()})
     unknown = [name for name in engines if name not in known]
     if unknown:
         raise Misuse(f"expected engines, of {', '.join(known)}; found {unknown[0]!r}", code="AT805")
 
 
-def default_engines(path: Path, log: str | None) -> tuple[str, ...]:
-    """All engines for a model's file: builds with the log and without, and those that take its format."""
+def default_engines(path: Path, device: Device, log: str | None) -> tuple[str, ...]:
+    """All engines for a model's file on a device: builds with the log and without, and those that take its format."""
     file_format = format_of(path)
     ours = (AUTOTUNE,) if log is None else _OURS
+    if isinstance(device.via, Cuda):
+        return (*ours, *gpu_engines_for(path))
     others = engine_names() if file_format is ModelFormat.ONNX else []
     return tuple(dict.fromkeys((*ours, RUNTIMES[file_format], *others)))
 
@@ -62,6 +66,11 @@ def enter(name: str, subject: Subject, device: Device, log: str | None, folder: 
             )
         if name in _OURS:
             return _built(name, subject, device, log if name == AUTOTUNE else None, folder)
+        if isinstance(device.via, Cuda):
+            engine = find_gpu_engine(name, subject.path, subject.shapes, device.via.index)
+            return Entrant(name, engine, subject.size_bytes)
+        if name in gpu_engine_names():
+            raise Misuse(f"{name} runs on GPUs of NVIDIA, and {device.name} is none", code="AT708")
         if device.target.is_gpu:
             raise Misuse(f"{name} runs on processors here, and {device.name} is a GPU", code="AT708")
         if not device.is_here:

@@ -15,6 +15,7 @@ import tvm
 from tvm import relax
 from tvm.support import cc
 
+from autotune.builders.cuda_callback import use_cuda_compiler
 from autotune.builders.local_builder import LocalBuilder
 from autotune.deployment.coverage import Coverage, coverage
 from autotune.deployment.default_schedules import with_default_schedules
@@ -167,6 +168,8 @@ def compile(  # noqa: PLR0913 - public since 0.1
     if is_cpu(target):
         texts[THREADS] = str(threads_of(target))
     packed.update(_with_texts(texts))
+    if target.is_gpu:
+        use_cuda_compiler()
     with code_generation(compiled_for):
         built = relax.build(
             kernel_passes(packed) if is_cpu(target) else packed,

@@ -11,6 +11,7 @@ import msgspec
 import tvm  # noqa: F401 - loads its runtime library
 import tvm_ffi
 
+from autotune.builders.cuda_callback import use_cuda_compiler
 from autotune.deployment.kernel_pool import CallPlace, threads_within_quota
 from autotune.deployment.library import Array, Library, as_returned
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
@@ -63,6 +64,8 @@ def load(
     """
     if device.startswith("opencl"):
         load_opencl()
+    elif device.startswith("cuda"):
+        use_cuda_compiler()
     module, found = _read(Path(path))
     wanted = threads or (threads_within_quota(found.threads) if found.threads else None)
     library = Library(module, device, wanted if device == "cpu" else None, place)

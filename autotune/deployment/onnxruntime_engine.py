@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -50,9 +50,12 @@ class OnnxRuntime:
 
 @contextmanager
 def session_of(
-    model: onnx.ModelProto, threads: int, optimizations: Optimizations
+    model: onnx.ModelProto,
+    threads: int,
+    optimizations: Optimizations,
+    providers: Sequence[str | tuple[str, dict[str, int]]] = ("CPUExecutionProvider",),
 ) -> Iterator[onnxruntime.InferenceSession]:
-    """A session of a model on the CPU, one operator after another. Raises what ONNX Runtime raises."""
+    """A session of a model, by default on the CPU, one operator after another. Raises what ONNX Runtime raises."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -67,4 +70,4 @@ def session_of(
             onnx.save(model, source, save_as_external_data=True, location="weights.bin")
         else:
             source = model.SerializeToString()
-        yield onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        yield onnxruntime.InferenceSession(source, options, providers=list(providers))

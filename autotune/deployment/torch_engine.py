@@ -32,17 +32,19 @@ class TorchProgram:
         return callable_of(torch, program, program.module())
 
 
-def callable_of(torch: Any, program: Any, module: Any) -> Callable[..., tuple[Array, ...]]:
-    """A function of arrays in the order of the program's inputs that calls its module."""
+def callable_of(
+    torch: Any, program: Any, module: Any, device: str = "cpu"
+) -> Callable[..., tuple[Array, ...]]:
+    """A function of arrays in the order of the program's inputs that calls its module, which is on that device."""
     pytree: Any = needing("torch", "torch.utils._pytree", "to run a PyTorch program")
 
     def run(*inputs: Array) -> tuple[Array, ...]:
         args, kwargs = pytree.tree_unflatten(
-            [tensor_of(torch, value) for value in inputs], program.call_spec.in_spec
+            [tensor_of(torch, value).to(device) for value in inputs], program.call_spec.in_spec
         )
         with torch.no_grad():
             found = pytree.tree_leaves(module(*args, **kwargs))
-        return tuple(array_of(torch, each) for each in found if isinstance(each, torch.Tensor))
+        return tuple(array_of(torch, each.cpu()) for each in found if isinstance(each, torch.Tensor))
 
     return run
 

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from autotune.devices.device import Device
 from autotune.measurement.gpu_kernel import OpenClTrial, try_on_gpu
+from autotune.measurement.gpu_reference import GPU_ROWS, PROCESSOR_ROWS, time_gpu_reference
 from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.local_runner import KernelProgram, LocalRunner
 from autotune.runners.runner import TrialLimits
 from autotune.workers.fork_server import ForkServer
+from autotune.workers.process import Call
 from autotune.workers.threads import kernel_threads
 
 #: Larger than the L2 cache of any GPU of today.
@@ -33,14 +35,16 @@ def gpu_runner(
 ) -> LocalRunner:
     """A runner whose worker process sees one GPU; what a kernel ruins of the driver's state dies with the process.
 
-    index: of the GPU, as the driver counts. The reference kernel is one of the processor's, so it is not timed.
+    index: of the GPU, as the driver counts. An error of a kernel's stays with all later calls of its process, so that a
+    new one follows.
     """
     environment = {
         **kernel_threads(device.threads),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": str(index),
     }
-    program = KernelProgram(try_on_gpu, environment, CORES)
+    reference = Call(time_gpu_reference, (device.target, "cuda", 0, GPU_ROWS))
+    program = KernelProgram(try_on_gpu, environment, CORES, reference, is_spoilt_by_errors=True)
     return LocalRunner(device, flushing(stopwatch), limits, program, server)
 
 
@@ -56,6 +60,8 @@ def opencl_runner(
     A processor is timed with its caches filled, as it is without OpenCL.
     """
     is_processor = device.fingerprint.facts.get("device_type") == "cpu"
-    program = KernelProgram(OpenClTrial(index), kernel_threads(device.threads), CORES)
+    rows = PROCESSOR_ROWS if is_processor else GPU_ROWS
+    reference = Call(time_gpu_reference, (device.target, "opencl", index, rows))
+    program = KernelProgram(OpenClTrial(index), kernel_threads(device.threads), CORES, reference)
     chosen = (stopwatch or Stopwatch()) if is_processor else flushing(stopwatch)
     return LocalRunner(device, chosen, limits, program, server)

@@ -27,7 +27,7 @@ from autotune.workers.room import require_storage
 from autotune.workers.threads import kernel_threads
 from search_spaces.errors import AutotuneError
 from search_spaces.target import Target
-from tuning_logs.records.measurement import Check, Failure, Measurement
+from tuning_logs.records.measurement import Check, Failure, FailureKind, Measurement
 
 _GIB = 1 << 30
 # Trials between two times of the reference kernel: they share a slowdown.
@@ -42,18 +42,23 @@ class KernelProgram:
     try_kernel:       measures an artifact in that process, whose module the process imports first;
     environment:      variables of the process;
     cores:            so many processor cores, all together, no kernel outruns;
-    reference_target: what the reference kernel is compiled for, None where its time says nothing of the device.
+    reference:        a call that times the reference kernel on the device; None where none is timed;
+    reference_target: of a processor, whose threads the reference kernel compares;
+    is_spoilt_by_errors: whether a kernel's error leaves the process a device on which no other runs.
     """
 
     try_kernel: Callable[[Artifact, TrialOptions], tuple[Measurement, Check | None]]
     environment: Mapping[str, str]
     cores: int
+    reference: Call | None = None
     reference_target: Target | None = None
+    is_spoilt_by_errors: bool = False
 
 
 def cpu_program(device: Device) -> KernelProgram:
     """Kernels on this machine's CPU, with the device's threads."""
-    return KernelProgram(try_on_cpu, kernel_threads(device.threads), device.threads, device.target)
+    reference = Call(time_reference_kernel, (device.target,))
+    return KernelProgram(try_on_cpu, kernel_threads(device.threads), device.threads, reference, device.target)
 
 
 class LocalRunner(Closeable):
@@ -132,10 +137,9 @@ class LocalRunner(Closeable):
 
     def _time_reference(self) -> float:
         """The device's slowdown now; as it was before, where the worker was killed meanwhile."""
-        if self._program.reference_target is None:
+        if self._program.reference is None:
             return 1.0
-        call = Call(time_reference_kernel, (self._program.reference_target,))
-        [reply] = self._pool.map([(call, _REFERENCE_SECS)])
+        [reply] = self._pool.map([(self._program.reference, _REFERENCE_SECS)])
         if not isinstance(reply, Returned):
             return self._drift.slowdown
         self.reference_secs = float(reply.value)
@@ -152,6 +156,8 @@ class LocalRunner(Closeable):
         outcome = Outcome(*reply.value) if isinstance(reply, Returned) else failed(artifact, reply)
         if isinstance(outcome.measurement, Failure):
             require_storage(outcome.measurement.message, Path(self._scratch.name))
+            if self._program.is_spoilt_by_errors and outcome.measurement.kind is FailureKind.RUN_ERROR:
+                self._pool.renew()
         self._references.note(artifact, outcome)
         note_best(best, artifact, outcome)
         return outcome

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from search_spaces.config import Config
+from tuning_logs.records.gpu_resources import GpuResources
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,6 +20,7 @@ class Observations:
     pending:         configs that are being measured.
     initial_configs: promising configs, such as the best of similar tasks; they may answer other decisions.
     build_secs:      the compile time of each measured one; empty where nothing is compiled.
+    resources:       of the GPU that each measured one occupies, None where its compiler reported none; empty elsewhere.
     """
 
     measured: tuple[Config, ...] = ()
@@ -27,6 +29,7 @@ class Observations:
     pending: tuple[Config, ...] = ()
     initial_configs: tuple[Config, ...] = ()
     build_secs: tuple[float, ...] = ()
+    resources: tuple[GpuResources | None, ...] = ()
 
     @property
     def known(self) -> set[Config]:

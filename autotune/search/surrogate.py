@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from autotune.search.observations import Observations
 from cost_models.boosters.build_time_model import BuildTimeModel
+from cost_models.boosters.resource_model import ResourceModel, resource_columns
 from cost_models.boosters.validity_model import ValidityModel
 from cost_models.boosters.xgboost_cost_model import XGBoostCostModel
 from cost_models.cost_model import CostModel
@@ -36,9 +37,12 @@ _BUILD_TIME_WEIGHT = 0.25
 class Surrogate:
     """A ranker and a validity model over the configs' own features; the predictions for each config are cached.
 
+    On GPUs both also see what kernels occupy: as the compiler reported it, or is expected to.
+
     ranker:      with a prior, its scores are the ranker's last column; None where the prior alone scores.
     valid_above: the probability from which a config counts as valid.
     build_time_weight: subtracted from a score for each e-fold of the expected build time.
+    resources:   of GPU kernels, None where no compiler reported any.
     """
 
     features: ConfigFeatures
@@ -48,6 +52,7 @@ class Surrogate:
     prior: Prior | None = None
     build_time: BuildTimeModel | None = None
     build_time_weight: float = 0.0
+    resources: ResourceModel | None = None
     _predicted: dict[Config, tuple[bool, float]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -65,7 +70,15 @@ class Surrogate:
         prior: one more column for the ranker, which is all there is until a few configs ran.
         """
         features = ConfigFeatures(decisions)
-        measured = features.matrix(observations.measured)
+        answers = features.matrix(observations.measured)
+        resources = None
+        illegal = features.matrix(observations.illegal[-_ILLEGAL_KEPT:])
+        measured = answers
+        if any(one is not None for one in observations.resources):
+            occupied = resource_columns(observations.resources)
+            resources = ResourceModel(seed=seed).fit(answers, occupied)
+            measured = np.concatenate([answers, occupied], axis=1)
+            illegal = np.concatenate([illegal, resources.predict(illegal)], axis=1)
         losses = np.array(observations.losses, dtype=np.float64)
         ran = np.isfinite(losses)
         ranker, build_time, weight = None, None, 0.0
@@ -77,10 +90,9 @@ class Surrogate:
             if observations.build_secs:
                 build_time = BuildTimeModel(seed=seed).fit(measured, np.array(observations.build_secs))
                 weight = _BUILD_TIME_WEIGHT * float(ranker.predict(columns[ran]).std())
-        illegal = features.matrix(observations.illegal[-_ILLEGAL_KEPT:])
         outcomes = np.concatenate([ran, np.zeros(len(illegal), dtype=np.bool_)])
         validity = ValidityModel(seed=seed).fit(np.concatenate([measured, illegal]), outcomes)
-        return cls(features, ranker, validity, valid_above, prior, build_time, weight)
+        return cls(features, ranker, validity, valid_above, prior, build_time, weight, resources)
 
     def best(self, configs: Sequence[Config], count: int) -> list[Config]:
         """The first `count` in the order of preference: valid before invalid, then by predicted score."""
@@ -91,6 +103,8 @@ class Surrogate:
         new = [config for config in configs if config not in self._predicted]
         if new:
             matrix = self.features.matrix(new)
+            if self.resources is not None:
+                matrix = np.concatenate([matrix, self.resources.predict(matrix)], axis=1)
             valid = self.validity.predict(matrix) >= self.valid_above
             scores = self._scores(matrix, new)
             self._predicted.update(zip(new, zip(valid.tolist(), scores.tolist(), strict=True), strict=True))

@@ -15,7 +15,7 @@ from autotune.search.cost_model_sampler import CostModelSampler
 from autotune.search.observations import Observations
 from search_spaces import Candidate, Choose, Config, Decision, IllegalSchedule, SearchSpace
 from search_spaces.enumeration import enumerate_configs
-from tuning_logs import Timing, TuningRecord
+from tuning_logs import GpuResources, Timing, TuningRecord
 
 # A space of no more configs than this is measured to the end instead of searched.
 _ENUMERATED_SIZE = 64
@@ -57,6 +57,7 @@ class TaskStudy:
         self._sampler = sampler if isinstance(sampler, CostModelSampler) else None
         self._losses: dict[Config, float] = {}
         self._build_secs: dict[Config, float] = {}
+        self._resources: dict[Config, GpuResources | None] = {}
         self._illegal: list[Config] = []
         self._heuristic_samples: deque[Config] = deque(maxlen=_HEURISTIC_SAMPLES)
         self._unmeasured: dict[Config, Candidate] = {}
@@ -89,6 +90,7 @@ class TaskStudy:
             self._unmeasured.pop(record.config, None)
             self._losses[record.config] = record.secs
             self._build_secs[record.config] = record.measurement.build_secs
+            self._resources[record.config] = record.gpu
             trial = self._pending.pop(record.config.key, None)
             if trial is None:
                 self._add(record)
@@ -105,6 +107,7 @@ class TaskStudy:
             measured=tuple(self._losses),
             losses=tuple(self._losses.values()),
             build_secs=tuple(self._build_secs.values()),
+            resources=tuple(self._resources.values()),
             illegal=tuple(self._illegal),
             pending=(self.space.default, *self._unmeasured),
             initial_configs=(*self._similar(self.space), *reversed(self._heuristic_samples)),
@@ -167,6 +170,7 @@ class TaskStudy:
         self._seen.add(record.config.key)
         self._losses.setdefault(record.config, record.secs)
         self._build_secs.setdefault(record.config, record.measurement.build_secs)
+        self._resources.setdefault(record.config, record.gpu)
         if self._sampler is not None:
             return  # it reads the losses, and a trial of the study takes more memory than all else of a record
         try:

@@ -107,6 +107,12 @@ class WorkerPool(Closeable):
         for worker in self._taken:
             worker.pause()
 
+    def renew(self) -> None:
+        """Ends the idle processes: the next calls are made by new ones."""
+        for worker in self._workers:
+            if worker.state is WorkerState.IDLE:
+                worker.kill()
+
     def close(self) -> None:
         """Ends every worker process; a map in another thread raises AutotuneError then."""
         self._is_closed = True

@@ -2,9 +2,9 @@
 
 TVM has such intrinsics, whose import parses those of all back ends for 20 s. These are other ones: an operand's
 fragments lie in a buffer of scope "local" by rows and columns, as in the operator itself, so that a description is the
-plain operation on a tile. Each thread of a warp holds 8 elements of a fragment of 256: the implementations keep them
+plain operation on a tile. Each thread of a warp holds a 32nd of a fragment's elements: the implementations keep them
 where the tile's first row begins. All other elements are never touched, and the CUDA compiler drops them, as loops over
-fragments are unrolled. Fragments are laid out as PTX ISA says for mma.m16n8k16 and ldmatrix.
+fragments are unrolled. Fragments are laid out as PTX ISA says for mma.m16n8k8 to k32 and ldmatrix.
 """
 
 from __future__ import annotations
@@ -16,17 +16,30 @@ from tvm.s_tir import TensorIntrin
 from tvm.script import from_source
 from tvm.script import tirx as script
 
-#: Rows and columns of a tile of results, and the steps of a sum, of one intrinsic.
-TILE = 16
+from search_spaces.tensor_ir.mma_formats import FORMATS, TILE, MmaFormat
+from search_spaces.tensor_ir.mma_texts import (
+    COPY,
+    FILL,
+    FILL_DESCRIPTION,
+    LOAD_ELEMENTS,
+    LOAD_MATRICES,
+    MULTIPLY,
+    MULTIPLY_DESCRIPTION,
+    PRODUCT,
+    SPLIT,
+    STORE,
+)
+
 #: The start of all names: no other intrinsic may be named in a stored trace.
 PREFIX = "autotune_mma_"
-#: The dtypes of operands, as PTX names them.
-OPERANDS = {"float16": "fp16", "bfloat16": "bf16"}
-_SUM = "float32"
-# The address of the row that a lane hands to ldmatrix, of four 8 x 8 matrices: two below each other, then those to the
-# right; and the other way around.
-_DOWN_FIRST = "s0 * (lane % 16) + 8 * (lane // 16)"
-_RIGHT_FIRST = "s0 * 8 * (lane // 16) + s0 * (lane % 8) + 8 * (lane % 16 // 8)"
+_FLOAT = "float32"
+# The address of the row that a lane hands to ldmatrix, of four matrices of 8 rows: two below each other, then those to
+# the right; and the other way around.
+_DOWN_FIRST = "s0 * (lane % 16) + @half@ * (lane // 16)"
+_RIGHT_FIRST = "s0 * 8 * (lane // 16) + s0 * (lane % 8) + @half@ * (lane % 16 // 8)"
+# The element of an operand in a register, by its step and its row: an operand's row is the result's row or column.
+_STEP = "lane % 4 * @word@ + place + 4 * @word@ * ({})"
+_ROW = "lane // 4 + 8 * ({})"
 
 
 def load_name(dtype: str, *, is_left: bool, is_transposed: bool) -> str:
@@ -39,31 +52,31 @@ def multiply_name(dtype: str, *, left_transposed: bool, right_transposed: bool) 
     return f"{PREFIX}multiply_{dtype}_{'t' if left_transposed else 'n'}{'t' if right_transposed else 'n'}"
 
 
-FILL = f"{PREFIX}fill"
-STORE = f"{PREFIX}store"
+def fill_name(sum_dtype: str) -> str:
+    """The intrinsic that makes a fragment of sums zero."""
+    return f"{PREFIX}fill{'' if sum_dtype == _FLOAT else f'_{sum_dtype}'}"
+
+
+def store_name(sum_dtype: str) -> str:
+    """The intrinsic that stores a fragment of sums into shared memory."""
+    return f"{PREFIX}store{'' if sum_dtype == _FLOAT else f'_{sum_dtype}'}"
 
 
 @cache
 def register_mma_intrinsics() -> None:
-    """Makes the intrinsics known to TVM, once in a process (0.4 s)."""
-    copied = {"dtype": _SUM, "source": "local", "destination": "shared.dyn"}
-    _register(STORE, _COPY, _STORE, copied)
-    _register(FILL, _FILL_DESCRIPTION, _FILL, {})
-    for dtype in OPERANDS:
-        _register_loads(dtype)
+    """Makes the intrinsics known to TVM, once in a process (0.8 s)."""
+    for sums in dict.fromkeys(each.sum_dtype for each in FORMATS):
+        moved = {"dtype": sums, "source": "local", "destination": "shared.dyn"}
+        shape = {"rows": str(TILE), "columns": str(TILE)}
+        _register(store_name(sums), COPY, STORE, {**moved, **shape})
+        zero = "T.float32(0)" if sums == _FLOAT else "0"
+        _register(fill_name(sums), FILL_DESCRIPTION, FILL, {"sums": sums, "zero": zero})
+    for each in FORMATS:
         for left in (False, True):
+            _register_load(each, is_left=True, is_transposed=left)
+            _register_load(each, is_left=False, is_transposed=left)
             for right in (False, True):
-                _register(
-                    multiply_name(dtype, left_transposed=left, right_transposed=right),
-                    _MULTIPLY_DESCRIPTION,
-                    _MULTIPLY,
-                    {
-                        "dtype": dtype,
-                        "ptx_dtype": OPERANDS[dtype],
-                        "left": "vk, vi" if left else "vi, vk",
-                        "right": "vj, vk" if right else "vk, vj",
-                    },
-                )
+                _register_multiply(each, left_transposed=left, right_transposed=right)
 
 
 def code_generation(target: tvm.target.Target) -> tvm.transform.PassContext:
@@ -72,21 +85,63 @@ def code_generation(target: tvm.target.Target) -> tvm.transform.PassContext:
     return tvm.transform.PassContext(config={"tirx.use_async_copy": True} if is_cuda else {})
 
 
-def _register_loads(dtype: str) -> None:
-    copied = {"dtype": dtype, "source": "shared.dyn", "destination": "local"}
-    for is_left in (True, False):
-        for is_transposed in (True, False):
-            _register(
-                load_name(dtype, is_left=is_left, is_transposed=is_transposed),
-                _COPY,
-                _LOAD,
-                {
-                    **copied,
-                    # mma takes the left operand by rows and the right one by columns.
-                    "transposes": str(is_transposed if is_left else not is_transposed),
-                    "address": _RIGHT_FIRST if is_transposed else _DOWN_FIRST,
-                },
-            )
+def _register_load(form: MmaFormat, *, is_left: bool, is_transposed: bool) -> None:
+    # Rows of steps are what both operands of mma have.
+    by_rows = is_transposed is not is_left
+    shape = (TILE, form.steps) if by_rows else (form.steps, TILE)
+    values = {
+        "dtype": form.dtype,
+        "source": "shared.dyn",
+        "destination": "local",
+        "rows": str(shape[0]),
+        "columns": str(shape[1]),
+    }
+    if by_rows or form.item_bytes == 2:
+        values["transposes"] = str(not by_rows)
+        values["address"] = _RIGHT_FIRST if is_transposed else _DOWN_FIRST
+        implementation = LOAD_MATRICES
+    else:
+        # ldmatrix transposes matrices of 16-bit elements only.
+        row, step = ("part % 2", "part // 2") if is_left else ("part // 2", "part % 2")
+        values["place"] = f"{_STEP.format(step)}, {_ROW.format(row)}"
+        implementation = LOAD_ELEMENTS
+    values |= {"half": str(form.steps // 2), "word": str(form.word)}
+    name = load_name(form.dtype, is_left=is_left, is_transposed=is_transposed)
+    _register(name, COPY, implementation + (SPLIT if form.is_split else ""), values)
+
+
+def _register_multiply(form: MmaFormat, *, left_transposed: bool, right_transposed: bool) -> None:
+    steps, tile = str(form.steps), str(TILE)
+    implementation = MULTIPLY
+    # The smallest products first.
+    pairs = ((4, 0), (0, 4), (0, 0)) if form.is_split else ((0, 0),)
+    for half in range(2):
+        for left, right in pairs:
+            places = {"left_place": left, "right_place": right + half * 2 * form.word, "sum_place": 4 * half}
+            text = PRODUCT
+            for key, value in places.items():
+                text = text.replace(f"@{key}@", str(value))
+            implementation += text
+    values = {
+        "dtype": form.dtype,
+        "sums": form.sum_dtype,
+        "operand": form.operand,
+        "total": form.total,
+        "steps": steps,
+        "left_shape": f"({steps}, {tile})" if left_transposed else f"({tile}, {steps})",
+        "right_shape": f"({tile}, {steps})" if right_transposed else f"({steps}, {tile})",
+        "left_region": f"0:{steps}, 0:{tile}" if left_transposed else f"0:{tile}, 0:{steps}",
+        "right_region": f"0:{tile}, 0:{steps}" if right_transposed else f"0:{steps}, 0:{tile}",
+        "left_factor": _widened(form, "A", "vk, vi" if left_transposed else "vi, vk"),
+        "right_factor": _widened(form, "B", "vj, vk" if right_transposed else "vk, vj"),
+    }
+    name = multiply_name(form.dtype, left_transposed=left_transposed, right_transposed=right_transposed)
+    _register(name, MULTIPLY_DESCRIPTION, implementation, values)
+
+
+def _widened(form: MmaFormat, buffer: str, indices: str) -> str:
+    load = f"{buffer}[{indices}]"
+    return load if form.dtype == form.sum_dtype else f'T.Cast("{form.sum_dtype}", {load})'
 
 
 def _register(name: str, description: str, implementation: str, values: dict[str, str]) -> None:
@@ -95,130 +150,3 @@ def _register(name: str, description: str, implementation: str, values: dict[str
         texts = [text.replace(f"@{key}@", value) for text in texts]
     parsed = [from_source(text, extra_vars={"T": script}) for text in texts]
     TensorIntrin.register(name, *parsed, override=True)
-
-
-_MOVED = """
-@T.prim_func(s_tir=True)
-def move(source: T.handle, destination: T.handle) -> None:
-    s0 = T.int32()
-    s1 = T.int32()
-    d0 = T.int32()
-    d1 = T.int32()
-    S = T.match_buffer(source, (16, 16), "@dtype@", align=64, offset_factor=8, scope="@source@", strides=[s0, s1])
-    D = T.match_buffer(
-        destination, (16, 16), "@dtype@", align=64, offset_factor=8, scope="@destination@", strides=[d0, d1]
-    )
-    with T.sblock("root"):
-        T.reads(S[0:16, 0:16])
-        T.writes(D[0:16, 0:16])
-"""
-
-_COPY = (
-    _MOVED
-    + """\
-        for i, j in T.grid(16, 16):
-            with T.sblock("copy"):
-                vi, vj = T.axis.remap("SS", [i, j])
-                D[vi, vj] = S[vi, vj]
-"""
-)
-
-_LOAD = (
-    _MOVED
-    + """\
-        for lane in T.thread_binding(0, 32, "threadIdx.x"):
-            T.evaluate(
-                T.ptx_legacy.ldmatrix(
-                    @transposes@, 4, ".b16", D.data, D.elem_offset, S.access_ptr("r"), @address@, dtype="@dtype@"
-                )
-            )
-"""
-)
-
-_STORE = (
-    _MOVED
-    + """\
-        for lane in T.thread_binding(0, 32, "threadIdx.x"):
-            # The sums may lie where other warps still read operands: TVM merges memory after it adds barriers.
-            if S.elem_offset == 0:
-                T.evaluate(T.tvm_storage_sync("shared"))
-            for part in T.unroll(4):
-                for place in T.unroll(2):
-                    D[lane // 4 + part % 2 * 8, part // 2 * 8 + lane % 4 * 2 + place] = S[0, part * 2 + place]
-"""
-)
-
-_FILLED = """
-@T.prim_func(s_tir=True)
-def fill(sums: T.handle) -> None:
-    c0 = T.int32()
-    c1 = T.int32()
-    C = T.match_buffer(sums, (16, 16), "float32", align=64, offset_factor=8, scope="local", strides=[c0, c1])
-    with T.sblock("root"):
-        T.reads()
-        T.writes(C[0:16, 0:16])
-"""
-
-_FILL_DESCRIPTION = (
-    _FILLED
-    + """\
-        for i, j in T.grid(16, 16):
-            with T.sblock("fill"):
-                vi, vj = T.axis.remap("SS", [i, j])
-                C[vi, vj] = T.float32(0)
-"""
-)
-
-_FILL = (
-    _FILLED
-    + """\
-        for lane in T.thread_binding(0, 32, "threadIdx.x"):
-            T.evaluate(T.cuda.mma_fill_legacy(8, C.data, C.elem_offset, dtype="float32"))
-"""
-)
-
-_MULTIPLIED = """
-@T.prim_func(s_tir=True)
-def multiply(left: T.handle, right: T.handle, sums: T.handle) -> None:
-    a0 = T.int32()
-    a1 = T.int32()
-    b0 = T.int32()
-    b1 = T.int32()
-    c0 = T.int32()
-    c1 = T.int32()
-    A = T.match_buffer(left, (16, 16), "@dtype@", align=64, offset_factor=8, scope="local", strides=[a0, a1])
-    B = T.match_buffer(right, (16, 16), "@dtype@", align=64, offset_factor=8, scope="local", strides=[b0, b1])
-    C = T.match_buffer(sums, (16, 16), "float32", align=64, offset_factor=8, scope="local", strides=[c0, c1])
-    with T.sblock("root"):
-        T.reads(C[0:16, 0:16], A[0:16, 0:16], B[0:16, 0:16])
-        T.writes(C[0:16, 0:16])
-"""
-
-_MULTIPLY_DESCRIPTION = (
-    _MULTIPLIED
-    + """\
-        for i, j, k in T.grid(16, 16, 16):
-            with T.sblock("multiply"):
-                vi, vj, vk = T.axis.remap("SSR", [i, j, k])
-                C[vi, vj] = C[vi, vj] + T.Cast("float32", A[@left@]) * T.Cast("float32", B[@right@])
-"""
-)
-
-_MULTIPLY = (
-    _MULTIPLIED
-    + """\
-        for lane in T.thread_binding(0, 32, "threadIdx.x"):
-            T.evaluate(
-                T.ptx_legacy.mma(
-                    "m16n8k16", "row", "col", "@ptx_dtype@", "@ptx_dtype@", "fp32",
-                    A.data, A.elem_offset, B.data, B.elem_offset, C.data, C.elem_offset, False, dtype="float32"
-                )
-            )
-            T.evaluate(
-                T.ptx_legacy.mma(
-                    "m16n8k16", "row", "col", "@ptx_dtype@", "@ptx_dtype@", "fp32",
-                    A.data, A.elem_offset, B.data, B.elem_offset + 4, C.data, C.elem_offset + 4, False, dtype="float32"
-                )
-            )
-"""
-)

@@ -42,7 +42,7 @@ _PLAIN = frozenset(
     }
 )
 _OPTIONAL = _PLAIN | {
-    *("attrs", "derive_func", "init", "layout", "span", "step", "thread_binding", "vdevice"),
+    *("attrs", "derive_func", "else_case", "init", "layout", "span", "step", "thread_binding", "vdevice"),
 }
 # TVM's IterVarType of a loop that is bound to a thread.
 _THREAD_INDEX = 1

@@ -11,17 +11,17 @@ import sys
 from pathlib import Path
 
 _SOURCES = Path(__file__).parent / "cuda_emulator"
-_LIBRARIES = ("libcuda.so.1", "libcudart.so.13")
+_LIBRARIES = {"libcuda.so.1": "driver.c", "libcudart.so.13": "runtime.c"}
 
 
 def emulated_gpu(folder: Path) -> dict[str, str]:
     """Builds driver and compiler in the folder; the environment of processes that shall see the GPU."""
     versions = folder / "versions"
     versions.write_text("libcudart.so.13 { global: *; };\n")
-    build = ["cc", "-O1", "-shared", "-fPIC", str(_SOURCES / "driver.c")]
-    for name in _LIBRARIES:
+    for name, source in _LIBRARIES.items():
         options = [f"-Wl,--version-script={versions}"] if "cudart" in name else []
-        subprocess.run([*build, f"-Wl,-soname,{name}", *options, "-o", str(folder / name)], check=True)
+        build = ["cc", "-O1", "-shared", "-fPIC", str(_SOURCES / source), f"-Wl,-soname,{name}", *options]
+        subprocess.run([*build, "-o", str(folder / name)], check=True)
     compiler = folder / "nvcc"
     compiler.write_text(f'#!/bin/sh\nexec {sys.executable} {_SOURCES / "nvcc.py"} "$@"\n')
     compiler.chmod(0o755)

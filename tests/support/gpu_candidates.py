@@ -1,4 +1,4 @@
-"""Candidates for GPUs that are legal, drawn at random, and quick to compile for PoCL."""
+"""Candidates for GPUs that are legal, drawn at random, and such that PoCL runs them, too."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ def is_long(decision: Decision) -> bool:
     return decision.name.startswith("unroll")
 
 
+def places(decision: Decision) -> list[int]:
+    """Places of the choices without tensor cores."""
+    return [place for place, choice in enumerate(decision.choices) if not str(choice).startswith("mma-")]
+
+
 def legal(space: TensorIRSpace, count: int) -> list[Candidate]:
-    """So many, without the default."""
+    """So many, without the default and without tensor cores, which OpenCL does not have."""
     rng = random.Random(0)
     found: list[Candidate] = []
     while len(found) < count:
         try:
-            candidate = space.apply(lambda one: 0 if is_long(one) else rng.randrange(len(one.choices)))
+            candidate = space.apply(lambda one: 0 if is_long(one) else rng.choice(places(one)))
         except IllegalSchedule:
             continue
         if candidate.config != space.default:

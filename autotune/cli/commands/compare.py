@@ -62,7 +62,8 @@ def compare(
             "--engines",
             metavar="A,B",
             help="autotune (with --log), untuned, onnxruntime, openvino, ncnn, torch, tflite, or an engine of another "
-            "package; default: all that take the model's format.",
+            "package; on NVIDIA GPUs onnxruntime-cuda, tensorrt, torch-cuda, torch-compiled; default: all that take "
+            "the model's format.",
         ),
     ] = None,
     log: OptionalLogOption = None,

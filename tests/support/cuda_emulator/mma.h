@@ -61,23 +61,37 @@ template <bool transposes> static inline void emulated_ldmatrix(unsigned** out, 
   }
 }
 
-template <typename T> static inline float element(unsigned word, int place) {
-  T values[2];
+/* Of what is given in 32 bits, the tensor cores read the upper 19. */
+struct tf32 {
+  unsigned word;
+  operator float() const {
+    unsigned upper = word & 0xffffe000;
+    float value;
+    memcpy(&value, &upper, 4);
+    return value;
+  }
+};
+
+template <typename T> static inline T element(unsigned word, int place) {
+  T values[4 / sizeof(T)];
   memcpy(values, &word, 4);
-  return (float)values[place];
+  return values[place];
 }
 
-template <typename T>
-static inline void emulated_mma(float** sums, const unsigned* left, const unsigned* right, const float* before) {
+/* m16n8k8 to m16n8k32: a register has so many steps of the sum that 4 lanes hold half of them. */
+template <typename T, typename Sum>
+static inline void emulated_mma(Sum** sums, const unsigned* left, const unsigned* right, const Sum* before) {
+  const int width = 4 / sizeof(T);
   unsigned words[6] = {left[0], left[1], left[2], left[3], right[0], right[1]};
   auto lanes = exchanged(words);
   int lane = emulated_thread % 32;
   for (int i = 0; i < 4; ++i) {
     int row = lane / 4, below = i / 2, column = lane % 4 * 2 + i % 2;
-    float sum = before[i];
-    for (int k = 0; k < 16; ++k) {
-      unsigned a = lanes[row * 4 + k % 8 / 2][below + k / 8 * 2], b = lanes[column * 4 + k % 8 / 2][4 + k / 8];
-      sum += element<T>(a, k % 2) * element<T>(b, k % 2);
+    Sum sum = before[i];
+    for (int k = 0; k < 8 * width; ++k) {
+      int other = k % (4 * width) / width, half = k / (4 * width);
+      unsigned a = lanes[row * 4 + other][below + half * 2], b = lanes[column * 4 + other][4 + half];
+      sum += (Sum)element<T>(a, k % width) * (Sum)element<T>(b, k % width);
     }
     *sums[i] = sum;
   }

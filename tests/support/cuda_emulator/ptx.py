@@ -8,6 +8,14 @@ _ASSEMBLY = re.compile(
 )
 _CONSTRAINT = re.compile(r'"=?[rlfn]"\(')
 
+# By PTX's name of an operand's type: C++ types of the operand and of the sum.
+_MMA_TYPES = {
+    "bf16": ("nv_bfloat16", "float"),
+    "f16": ("half", "float"),
+    "s8": ("signed char", "int"),
+    "tf32": ("tf32", "float"),
+}
+
 
 def with_calls(source: str) -> str:
     """The source without assembly."""
@@ -23,11 +31,11 @@ def _call(match: re.Match[str]) -> str:
         return f"{{ unsigned* out[] = {{{pointers}}}; emulated_ldmatrix<{flag}>(out, {address}); }}\n"
     if "mma.sync" in text:
         sums, words, before = operands[:4], operands[4:10], operands[10:]
-        kind = "nv_bfloat16" if ".bf16." in text else "half"
+        kind, total = next(types for name, types in _MMA_TYPES.items() if f".{name}." in text)
         return (
-            f"{{ float* sums[] = {{{', '.join(f'&{one}' for one in sums)}}}; "
+            f"{{ {total}* sums[] = {{{', '.join(f'&{one}' for one in sums)}}}; "
             f"unsigned left[] = {{{', '.join(words[:4])}}}, right[] = {{{', '.join(words[4:])}}}; "
-            f"float before[] = {{{', '.join(before)}}}; emulated_mma<{kind}>(sums, left, right, before); }}\n"
+            f"{total} before[] = {{{', '.join(before)}}}; emulated_mma<{kind}>(sums, left, right, before); }}\n"
         )
     if "cp.async.wait_group" in text:
         return f"emulated_wait_group({re.search('wait_group ([0-9]+)', text)[1]});\n"
@@ -39,6 +47,9 @@ def _call(match: re.Match[str]) -> str:
     if "cp.async.c" in text and "@" not in text:
         to, start, size = operands
         return f"emulated_cp_async({to}, {start}, {size});\n"
+    if "dp4a" in text:
+        # TVM's header for bytes has it, and nothing here calls it.
+        return "__builtin_trap();\n"
     raise ValueError(f"no emulation of {text}")
 
 

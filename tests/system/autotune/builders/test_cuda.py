@@ -9,27 +9,39 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from ctypes.util import find_library
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import tvm
 from emulated_gpu import emulated_gpu
 from gpu_candidates import legal
+from onnx import TensorProto, helper, numpy_helper
 from rpc_boards import Boards
 from tvm import te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
+from autotune.builders import gpu_build
 from autotune.builders.artifact import Artifact
-from autotune.builders.cuda_compiler import Nvrtc
+from autotune.builders.cuda_compiler import MachineCode, Nvrtc
 from autotune.builders.local_builder import LocalBuilder
+from autotune.deployment.compilation import compile
+from autotune.deployment.coverage import Status
+from autotune.deployment.executable import load
 from autotune.devices.device import Device, parse_device
 from autotune.measurement.inputs import Signs, draw_inputs
 from autotune.measurement.output_check import compare
+from autotune.models.model import load_model
+from autotune.models.task_extraction import extract_tasks
+from autotune.runners.factory import open_runner
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
+from search_spaces.config import Config, baseline_config
+from search_spaces.decision import Decision
 from search_spaces.errors import AutotuneError, IllegalSchedule, Misuse
 from search_spaces.space import Candidate
 from search_spaces.target import Target
@@ -37,7 +49,9 @@ from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs.file.log import TuningLog
+from tuning_logs.records.gpu_resources import GpuResources
 from tuning_logs.records.measurement import Failure, FailureKind, Timing
+from tuning_logs.records.record import TuningRecord
 
 GPUS = ("nvidia/nvidia-a100", "nvidia/geforce-rtx-4090")
 # What the GPU of this machine is, where there is one.
@@ -116,6 +130,21 @@ def test_what_the_cuda_compiler_refuses_is_a_build_error(builder: LocalBuilder) 
     assert "sm_1" in failure.message
 
 
+def test_what_spills_more_than_its_registers_is_no_candidate(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Spilling:
+        def compile(self, _source: str, _arch: str) -> MachineCode:
+            return MachineCode(b"", GpuResources(registers=255, spill_bytes=1024, shared_bytes=0))
+
+    monkeypatch.setattr(gpu_build, "find_cuda_compiler", Spilling)
+    monkeypatch.setenv("TVM_COMPILE_FORCE_FALLBACK", "1")
+    [candidate] = legal(space_of(GPUS[0]), 1)
+    module = modules.dump(candidate.schedule.mod)
+    with pytest.raises(RuntimeError, match="a thread spills 1024 bytes"):
+        gpu_build.compile_gpu_kernel(module, candidate.task.target, tmp_path / "kernel.so", "cc")
+
+
 def test_what_a_gpu_cannot_hold_is_illegal() -> None:
     space = space_of(GPUS[0])
     rng = random.Random(1)
@@ -142,6 +171,47 @@ def test_the_same_schedules_compute_the_same_as_opencl(gpu: str) -> None:
         assert compare(output, reference, 128).mistake is None, candidate.config
 
 
+def perceptron(folder: Path) -> Path:
+    """Two dense layers of halves."""
+    rng = np.random.default_rng(0)
+    shapes = {"w0": (64, 48), "b0": (48,), "w1": (48, 32), "b1": (32,)}
+    weights = [
+        numpy_helper.from_array((rng.standard_normal(shape) / 8).astype(np.float16), name)
+        for name, shape in shapes.items()
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["x", "w0"], ["a"]),
+        helper.make_node("Add", ["a", "b0"], ["b"]),
+        helper.make_node("Relu", ["b"], ["c"]),
+        helper.make_node("MatMul", ["c", "w1"], ["d"]),
+        helper.make_node("Add", ["d", "b1"], ["y"]),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT16, shape)
+        for name, shape in (("x", (32, 64)), ("y", (32, 32)))
+    ]
+    graph = helper.make_graph(nodes, "perceptron", ends[:1], ends[1:], weights)
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), folder / "perceptron.onnx")
+    return folder / "perceptron.onnx"
+
+
+def expected_of(path: Path, values: np.ndarray) -> np.ndarray:
+    """The outputs of `perceptron`, in float32."""
+    weights = {one.name: numpy_helper.to_array(one) for one in onnx.load(path).graph.initializer}
+    w0, b0, w1, b1 = (weights[name].astype(np.float32) for name in ("w0", "b0", "w1", "b1"))
+    return np.maximum(values.astype(np.float32) @ w0 + b0, 0) @ w1 + b1
+
+
+def with_secs(record: TuningRecord, secs: float) -> TuningRecord:
+    assert isinstance(record.measurement, Timing)
+    return replace(record, measurement=replace(record.measurement, run_secs=(secs,) * 5))
+
+
+def default_of(record: TuningRecord) -> Config:
+    return baseline_config(record.task.target)
+
+
 def tuned(device: Device) -> TuningLog:
     """The log of a short job."""
     func = te.create_prim_func(te_workload.matmul(64, 64, 64))
@@ -165,17 +235,53 @@ def test_a_job_on_a_gpu() -> None:
     tuned(parse_device(f"cuda:0?target={TEST_GPU}"))
 
 
-def test_a_job_on_a_gpu_with_tensor_cores() -> None:
+def test_a_job_on_a_gpu_with_tensor_cores_builds_a_model(tmp_path: Path) -> None:
     if not tvm.cuda(0).exist:
-        pytest.skip("no GPU here: products of halves were run by a CPU, instruction by instruction")
+        pytest.skip("no GPU here: networks of halves were run by an emulated one only")
     device = parse_device(f"cuda:0?target={TEST_GPU}")
-    func = te.create_prim_func(te_workload.matmul(512, 512, 512, "float16", "float32"))
-    task = TuningTask(modules.workload(func, "matmul"), device.target)
-    log = TuningLog.in_memory()
-    job = TuningJob((task,), device, Budget(trials=8), sampler=sampler_factory(SamplerKind.RANDOM), batch=8)
-    records = [record for found in Tuner(job, log).rounds() for record in found]
-    assert all(isinstance(record.measurement, Timing) for record in records), records
-    assert any(str(record.config.by_name["sketch"]).startswith("mma-") for record in records)
+    path = perceptron(tmp_path)
+    model = load_model(path)
+    sampler = sampler_factory(SamplerKind.RANDOM)
+    with TuningLog.open(tmp_path / "log.jsonl") as log:
+        for task in extract_tasks(model, device.target):
+            job = TuningJob((task,), device, Budget(trials=2), sampler=sampler, batch=2, finals_share=0.0)
+            for record in (one for records in Tuner(job, log).rounds() for one in records):
+                assert isinstance(record.measurement, Timing), record
+                if record.config != default_of(record):
+                    assert str(record.config.by_name["sketch"]).startswith("mma-")
+                    assert record.check is not None
+                    assert record.check.max_rel_error < 1e-2
+        found = list(log.iterate())
+    # What is faster is not the question here.
+    decided = TuningLog.in_memory()
+    decided.append([with_secs(one, 1.0 if one.config == default_of(one) else 1e-3) for one in found])
+    built = compile(model, device.target, decided, device.fingerprint)
+    assert [row.status for row in built.coverage.rows] == [Status.TUNED] * 2
+    run = load(built.save(tmp_path / "model.so"), device.tvm_name)
+    values = np.random.default_rng(1).standard_normal((32, 64)).astype(np.float16)
+    np.testing.assert_allclose(run(values), expected_of(path, values), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8", "float32"])
+def test_a_job_on_a_gpu_splits_long_sums(dtype: str, builder: LocalBuilder) -> None:
+    if not tvm.cuda(0).exist:
+        pytest.skip("no GPU here: sums in parts were run by an emulated one only")
+    device = parse_device(f"cuda:0?target={TEST_GPU}")
+    total = "int32" if dtype == "int8" else "float32"
+    func = te.create_prim_func(te_workload.matmul(32, 24, 2048, dtype, total))
+    space = TensorIRSpace(TuningTask(modules.workload(func, "matmul"), device.target))
+    split = next(sketch for sketch in space.sketches if "split" in sketch.name)
+    rng = random.Random(1)
+
+    def choose(decision: Decision) -> int:
+        first = decision.name == "sketch"
+        return decision.choices.index(split.name) if first else rng.randrange(len(decision.choices))
+
+    with open_runner(device) as runner:
+        found = runner.run(builder.build([space.apply(space.default), space.apply(choose)]))
+    assert isinstance(found[1].measurement, Timing), found
+    assert found[1].check is not None
+    assert found[1].check.max_rel_error < 1e-4
 
 
 def test_a_job_on_a_board_with_a_gpu(tmp_path: Path) -> None:
@@ -195,9 +301,8 @@ def test_a_job_on_a_board_with_a_gpu(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.skipif(tvm.cuda(0).exist, reason="a real GPU is here")
-def test_on_an_emulated_gpu_both_jobs_run(tmp_path: Path) -> None:
-    # Processors of this generation copy to shared memory by instructions that a C++ compiler knows.
-    environment = {**emulated_gpu(tmp_path), "AUTOTUNE_TEST_GPU": "nvidia/nvidia-t4"}
+def test_on_an_emulated_gpu_the_jobs_run(tmp_path: Path) -> None:
+    environment = {**emulated_gpu(tmp_path), "AUTOTUNE_TEST_GPU": "nvidia/nvidia-a100"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", __file__, "-k", "test_a_job_on_a"],
         env=environment,
@@ -206,7 +311,7 @@ def test_on_an_emulated_gpu_both_jobs_run(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "2 passed" in done.stdout
+    assert "6 passed" in done.stdout
 
 
 @pytest.mark.parametrize("url", ["cuda:x?target=nvidia/nvidia-a100", "cuda:0", "cuda:0?arch=sm_80"])

@@ -31,6 +31,7 @@ from tables import table
 import autotune
 from autotune.boards import tracker
 from autotune.boards.entrance import PlainEntrance
+from autotune.builders.cuda_callback import machine_code
 from autotune.builders.linker import check_link_fault
 from autotune.builders.local_builder import LocalBuilder
 from autotune.cli.commands import bench, build, capacity
@@ -649,6 +650,12 @@ def _(case: Case) -> None:
     library = Library(None, "cuda")
     object.__setattr__(library, "_process", -1)
     Executable(library)(np.zeros(2, np.float32))
+
+
+@raises("AT716")
+def _(case: Case) -> None:
+    with modules.tvm_target(Target("nvidia/nvidia-a100")):
+        machine_code("no CUDA C++")
 
 
 @raises("AT730")

@@ -134,7 +134,7 @@ def test_what_cannot_be_compared_at_all_is_refused_before_anything_runs(
 ) -> None:
     for arguments, message in (
         ((tmp_path / "none.onnx",), "does not exist"),
-        ((small_network, "--engines", "tensorrt"), "expected engines, of autotune"),
+        ((small_network, "--engines", "no-such-engine"), "expected engines, of autotune"),
         ((small_network, small_network), "expected each model once"),
         ((small_network, "--devices", "local,local"), "expected each device once"),
         ((small_network, "--price", "pi4=1"), "expected the price of a device that was compared"),

@@ -30,7 +30,7 @@ from faulty_kernels import (
 from autotune.builders.artifact import Artifact
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.device import Device, local_device
-from autotune.runners.local_runner import LocalRunner
+from autotune.runners.local_runner import LocalRunner, cpu_program
 from autotune.runners.runner import TrialLimits
 from search_spaces.errors import AutotuneError
 from search_spaces.tensor_ir import modules
@@ -200,7 +200,7 @@ def test_workers_and_files_end_with_their_parent_even_while_a_kernel_hangs(
 import pathlib, pickle
 from autotune.builders.artifact import Artifact
 from autotune.builders.local_builder import LocalBuilder
-from autotune.runners.local_runner import LocalRunner
+from autotune.runners.local_runner import LocalRunner, cpu_program
 from autotune.runners.runner import TrialLimits
 from autotune.devices.device import local_device
 artifact = pickle.loads({pickle_of(space, tmp_path)!r})
@@ -249,3 +249,19 @@ def test_workers_that_cannot_start_are_an_error_of_the_machine(
         pytest.raises(AutotuneError, match="expected a worker process to start"),
     ):
         runner.run(built(builder, space))
+
+
+@pytest.mark.parametrize("is_spoilt", [True, False])
+def test_an_error_that_spoils_the_device_for_its_process_is_followed_by_a_new_one(
+    is_spoilt: bool, device: Device, builder: LocalBuilder, space: TensorIRSpace, tmp_path: Path
+) -> None:
+    program = replace(cpu_program(device), is_spoilt_by_errors=is_spoilt)
+    with LocalRunner(device, program=program) as runner:
+        runner.run(built(builder, space))
+        before = runner.pids
+        [outcome] = runner.run([faulty(space, tmp_path, RUN_FAULTS["raised error"][0])])
+        assert isinstance(outcome.measurement, Failure)
+        assert outcome.measurement.kind is FailureKind.RUN_ERROR
+        [after] = runner.run(built(builder, space))
+        assert isinstance(after.measurement, Timing), after
+        assert (runner.pids != before) is is_spoilt

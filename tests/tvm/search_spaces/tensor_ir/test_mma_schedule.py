@@ -1,4 +1,4 @@
-"""Products of halves on tensor cores: the CUDA C++ of random answers is run, instruction by instruction, on a CPU."""
+"""Products on tensor cores: the CUDA C++ of random answers is run, instruction by instruction, on a CPU."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from search_spaces.space import Candidate
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.mma_formats import FORMATS, MmaFormat
 from search_spaces.tensor_ir.mma_intrinsics import code_generation
 from search_spaces.tensor_ir.mma_tiles import Capacity, block_tiles, fragment_registers, shared_bytes
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
@@ -31,19 +32,20 @@ A100 = Target("nvidia/nvidia-a100")
 def product(
     rows: int, columns: int, depth: int, dtype: str = "float16", layout: str = "nn", batch: int = 0
 ) -> tvm.tirx.PrimFunc:
-    """A product of halves summed in float32; layout: of either operand, t where it is transposed."""
+    """A product summed in 32 bits; layout: of either operand, t where it is transposed."""
     lead = (batch,) if batch else ()
     left = te.placeholder((*lead, *((depth, rows) if layout[0] == "t" else (rows, depth))), dtype, name="a")
     right = te.placeholder(
         (*lead, *((columns, depth) if layout[1] == "t" else (depth, columns))), dtype, name="b"
     )
     k = te.reduce_axis((0, depth), "k")
+    total = "int32" if dtype == "int8" else "float32"
 
     def element(*at: tvm.tirx.Var) -> tvm.ir.PrimExpr:
         *outer, i, j = at
         a = left[(*outer, *((k, i) if layout[0] == "t" else (i, k)))]
         b = right[(*outer, *((j, k) if layout[1] == "t" else (k, j)))]
-        return te.sum(a.astype("float32") * b.astype("float32"), axis=k)
+        return te.sum(a.astype(total) * b.astype(total), axis=k)
 
     return te.create_prim_func([left, right, te.compute((*lead, rows, columns), element, name="p")])
 
@@ -69,12 +71,20 @@ def space_of(func: tvm.tirx.PrimFunc, target: Target = A100) -> TensorIRSpace:
     return TensorIRSpace(TuningTask(modules.workload(func, "product"), target))
 
 
+def is_one_kernel(sketch: str) -> bool:
+    return sketch.startswith("mma-") and "split" not in sketch
+
+
 def drawn(space: TensorIRSpace, seed: int) -> Candidate:
-    """A random candidate, not the default; whatever is drawn is legal."""
+    """A random candidate on tensor cores, of one kernel (`test_cuda.py` has the others); whatever is drawn is legal."""
     rng = random.Random(seed)
 
     def choose(decision: Decision) -> int:
-        return rng.randrange(1 if decision.name == "sketch" else 0, len(decision.choices))
+        if decision.name == "sketch":
+            return rng.choice(
+                [place for place, name in enumerate(decision.choices) if is_one_kernel(str(name))]
+            )
+        return rng.randrange(len(decision.choices))
 
     return space.apply(choose)
 
@@ -95,17 +105,24 @@ def aligned(values: Array) -> Array:
     return copy
 
 
+def unwritten(dtype: str) -> float:
+    return -1 if dtype == "int32" else np.nan
+
+
 def result(candidate: Candidate, inputs: list[Array], folder: Path) -> Array:
     specs = modules.signature(modules.load(candidate.task.workload.module))
     given = iter(inputs)
     arrays = [
-        aligned(np.full(one.shape, np.nan, one.dtype) if one.is_output else next(given)) for one in specs
+        aligned(np.full(one.shape, unwritten(one.dtype), one.dtype) if one.is_output else next(given))
+        for one in specs
     ]
     run_kernel(cuda_source(candidate), candidate.schedule.mod.script(), arrays, folder)
     return next(array for array, one in zip(arrays, specs, strict=True) if one.is_output)
 
 
 def values(shape: tuple[int, ...], dtype: object = np.float16) -> Array:
+    if dtype == np.int8:
+        return np.random.default_rng(len(shape)).integers(-128, 128, shape).astype(np.int8)
     return np.random.default_rng(len(shape)).standard_normal(shape).astype(dtype)
 
 
@@ -140,6 +157,26 @@ CASES: dict[str, tuple[Callable[[], tvm.tirx.PrimFunc], Callable[[], list[Array]
         lambda: product(64, 64, 64, "bfloat16", "nt"),
         lambda: [values((64, 64), ml_dtypes.bfloat16), values((64, 64), ml_dtypes.bfloat16)],
         "ik,jk->ij",
+    ),
+    "int8": (
+        lambda: product(50, 40, 72, "int8"),
+        lambda: [values((50, 72), np.int8), values((72, 40), np.int8)],
+        "ik,kj->ij",
+    ),
+    "int8 left transposed": (
+        lambda: product(64, 32, 96, "int8", "tt"),
+        lambda: [values((96, 64), np.int8), values((32, 96), np.int8)],
+        "ki,jk->ij",
+    ),
+    "float32 in two parts": (
+        lambda: product(50, 40, 72, "float32"),
+        lambda: [values((50, 72), np.float32), values((72, 40), np.float32)],
+        "ik,kj->ij",
+    ),
+    "float32 left transposed": (
+        lambda: product(32, 48, 40, "float32", "tt", batch=2),
+        lambda: [values((2, 40, 32), np.float32), values((2, 48, 40), np.float32)],
+        "bki,bjk->bij",
     ),
 }
 
@@ -186,25 +223,65 @@ def test_stored_traces_give_the_same_programs() -> None:
     tvm.ir.assert_structural_equal(again.schedule.mod, candidate.schedule.mod)
 
 
-def test_only_products_of_halves_get_sketches_for_tensor_cores() -> None:
-    full = te.create_prim_func(te_workload.matmul(64, 64, 64, "float32", "float32"))
+def test_programs_for_tensor_cores_survive_their_text() -> None:
+    module = drawn(space_of(product(96, 64, 64)), seed=2).schedule.mod
+    tvm.ir.assert_structural_equal(modules.load(modules.dump(module)), module)
+
+
+def test_few_results_with_long_sums_are_computed_in_parts_too() -> None:
+    wide = [sketch.name for sketch in space_of(product(2048, 2048, 2048)).sketches]
+    assert not any("split" in name for name in wide)
+    space = space_of(dense_relu(50, 32, 2048))
+    split = [sketch.name for sketch in space.sketches if "split" in sketch.name]
+    assert split
+    first = space.apply(lambda one: one.choices.index(split[0]) if one.name == "sketch" else 0)
+    assert cuda_source(first).count("__global__ void __launch_bounds__") == 4, (
+        "declared and defined: two kernels"
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int8"])
+def test_narrow_products_are_computed_on_tensor_cores_only(dtype: str) -> None:
+    assert all(sketch.is_tensorized for sketch in space_of(product(64, 64, 64, dtype)).sketches)
+
+
+def test_products_of_float32_are_computed_on_either_unit() -> None:
+    kinds = {sketch.is_tensorized for sketch in space_of(product(64, 64, 64, "float32")).sketches}
+    assert kinds == {True, False}
+
+
+def test_what_tensor_cores_do_not_compute_gets_no_sketches_for_them() -> None:
+    doubles = te.create_prim_func(te_workload.matmul(64, 64, 64, "float64", "float64"))
     older = space_of(product(64, 64, 64), Target("nvidia/nvidia-t4"))
-    for space in (space_of(full), older):
+    for space in (space_of(doubles), older):
         assert not any(sketch.is_tensorized for sketch in space.sketches)
-    assert all(sketch.is_tensorized for sketch in space_of(product(64, 64, 64)).sketches)
 
 
+def test_float32_in_two_parts_is_as_exact_as_float32(tmp_path: Path) -> None:
+    left, right = values((32, 512), np.float32), values((512, 32), np.float32)
+    left[0, 0], right[1, 1] = 3e38, np.inf
+    right[0, 0] = 0
+    found = result(drawn(space_of(product(32, 32, 512, "float32")), seed=5), [left, right], tmp_path)
+    with np.errstate(all="ignore"):
+        exact = left.astype(np.float64) @ right.astype(np.float64)
+        scale = np.abs(left).astype(np.float64) @ np.abs(right).astype(np.float64)
+    usual = np.isfinite(exact) & (np.abs(exact) < 1e30)
+    assert (np.abs(found - exact) / scale)[usual].max() < 1e-6
+    assert not np.isfinite(found[~np.isfinite(exact)]).any()
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda one: one.dtype)
 @pytest.mark.parametrize("shared", [49152, 101376, 166912, 232448])
 @pytest.mark.parametrize("sizes", [(4096, 4096, 4096), (197, 768, 192), (16, 4096, 4096), (50, 99, 75)])
-def test_every_answer_fits_the_device(sizes: tuple[int, int, int], shared: int) -> None:
-    tiles = block_tiles(*sizes, Capacity(shared))
+def test_every_answer_fits_the_device(sizes: tuple[int, int, int], shared: int, form: MmaFormat) -> None:
+    tiles = block_tiles(*sizes, form, Capacity(shared))
     assert tiles
     for tile in tiles:
-        height, width = 16 * tile.rows.units, 16 * tile.columns.units
-        assert max(shared_bytes(height, width, 64, count) for count in tile.stages) <= shared
+        shape = height, _ = 16 * tile.rows.units, 16 * tile.columns.units
+        assert max(shared_bytes(shape, count, form) for count in tile.stages) <= shared
         for warps, fragments in tile.rows.splits:
             for others, across in tile.columns.splits:
                 threads = 32 * warps * others
                 assert warps * fragments * 16 == height
                 assert threads <= 1024
-                assert threads * fragment_registers(fragments, across) < 65536
+                assert threads * fragment_registers(fragments, across, form) < 65536
