@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import multiprocessing
 import os
 import pkgutil
@@ -82,6 +83,7 @@ def main() -> int:
         "--workers", type=int, default=len(os.sched_getaffinity(0)), help="inputs tried at once"
     )
     arguments = parser.parse_args()
+    logging.disable(logging.INFO)  # Optuna tells of every study
     _attempts.extend(one for one in attempts() if not arguments.kinds or one.kind in arguments.kinds)
     tried: Counter[str] = Counter()
     failed: Counter[str] = Counter()
