@@ -120,10 +120,12 @@ def test_a_job_serves_builds_wherever_it_lies(number: int, night: Path, tmp_path
 @pytest.mark.long
 @pytest.mark.parametrize("command", ["status", "report", "rerun", "build"])
 def test_a_folder_that_cannot_be_written_to(command: str, night: Path, tmp_path: Path) -> None:
+    status = read_status(night / "out")
+    assert status is not None
     arguments = {
         "status": (night / "out",),
         "report": (night / "out", "-o", tmp_path / "page.html"),
-        "rerun": (night / "out" / "log.jsonl", "matmul", "--device", "local?threads=1"),
+        "rerun": (night / "out" / "log.jsonl", status.tasks[0].key, "--device", "local?threads=1"),
         "build": (night / "net.onnx", "--log", night / "out" / "log.jsonl", "-o", tmp_path / "again.so"),
     }
     done = run_read_only(tmp_path, command, *arguments[command], TMPDIR=str(tmp_path))
