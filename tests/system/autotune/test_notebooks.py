@@ -1,4 +1,4 @@
-"""The package in a notebook: a loop of events that runs, no file of the program, children, threads, Ctrl-C in a cell."""
+"""The package in a notebook: a running loop of events, no file of the program, children, threads, Ctrl-C in a cell."""
 
 from __future__ import annotations
 
