@@ -73,7 +73,7 @@ print("as expected")
 def notebook(tmp_path: Path) -> Iterator[Any]:
     """A kernel that executes cells in a folder of its own."""
     client = nbclient.NotebookClient(
-        nbformat.v4.new_notebook(), timeout=300, resources={"metadata": {"path": str(tmp_path)}}
+        nbformat.v4.new_notebook(), timeout=900, resources={"metadata": {"path": str(tmp_path)}}
     )
     with client.setup_kernel():
         yield client
