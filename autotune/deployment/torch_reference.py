@@ -49,7 +49,7 @@ class TorchReference:
             raise AutotuneError(
                 f"expected PyTorch to run {self.path.name}; found {last_line(error)}", code="AT704"
             ) from error
-        exact = _in_float64(torch, module, run, inputs) or [None] * len(values)
+        exact = _in_float64(torch, module, run, inputs) or (None,) * len(values)
         runs = zip(values, zip(*others, strict=True), exact, strict=True)
         return tuple(expected(value, off, epsilon, other) for value, off, other in runs)
 
