@@ -16,6 +16,7 @@ import logging
 import multiprocessing
 import os
 import pkgutil
+import signal
 import sys
 import tempfile
 import time
@@ -83,6 +84,7 @@ def main() -> int:
         "--workers", type=int, default=len(os.sched_getaffinity(0)), help="inputs tried at once"
     )
     arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     logging.disable(logging.INFO)  # Optuna tells of every study
     _attempts.extend(one for one in attempts() if not arguments.kinds or one.kind in arguments.kinds)
     tried: Counter[str] = Counter()
