@@ -158,7 +158,7 @@ def _read(path: Path) -> str:
 
 def _rows(path: Path, text: str) -> Iterator[list[str]]:
     try:
-        yield from csv.reader(text.splitlines())
+        yield from csv.reader(text.split("\n"))
     except csv.Error as error:
         raise Misuse(f"expected a table of a recorded space at {path}: {error}", code="AT604") from error
 
@@ -168,6 +168,8 @@ def _outcomes(
 ) -> Iterator[tuple[tuple[Answer, ...], RecordedOutcome]]:
     place = {column: header.index(column) for column in _NEEDED}
     for line, row in enumerate(rows, start=2):
+        if not row:
+            continue
         try:
             status = row[place[_STATUS]]
             secs = float(row[place["mean_ms"]]) / 1e3 if status == _RAN else float("inf")

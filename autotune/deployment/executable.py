@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -94,8 +96,7 @@ def _read(path: Path) -> tuple[Any, LibraryFacts]:
     if not os.path.isfile(path):
         raise Misuse(f"expected a built model at {path}; there is no such file", code="AT705")
     try:
-        # TVM's own `load_module` keeps what it loads, weights included, for the life of the process.
-        module = tvm_ffi.load_module(str(path.resolve()), keep_module_alive=False)
+        module = _module(path.resolve())
         # These texts are constants: reading them needs no other device.
         machine = virtual_machine(module, tvm_ffi.device("cpu"))
         inputs, plan, threads = (_text(machine, name) for name in (INPUTS, PLAN, THREADS))
@@ -108,6 +109,19 @@ def _read(path: Path) -> tuple[Any, LibraryFacts]:
         raise Misuse(
             f"expected a built model; {path} cannot be loaded as one: {last_line(error)}", code="AT705"
         ) from error
+
+
+def _module(path: Path) -> Any:
+    """A library as TVM's module; TVM takes no path with bytes that are not UTF-8, but a link to it."""
+    with ExitStack() as stack:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            folder = stack.enter_context(TemporaryDirectory(prefix="autotune-library-"))
+            (link := Path(folder) / "model.so").symlink_to(path)
+            path = link
+        # TVM's own `load_module` keeps what it loads, weights included, for the life of the process.
+        return tvm_ffi.load_module(str(path), keep_module_alive=False)
 
 
 def _text(machine: tvm_ffi.Module, name: str) -> str | None:

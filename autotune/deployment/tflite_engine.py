@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,29 +34,49 @@ class TfliteInterpreter:
 
     def open(self) -> Callable[..., tuple[Array, ...]]:
         """An interpreter with its tensors allocated, on the CPU. Raises AutotuneError where none is installed."""
-        return self.open_with_details()[0]
+        return _opened(self.threads, Kernels.DEFAULT, model_path=str(self.path))[0]
 
-    def open_with_details(self) -> tuple[Callable[..., tuple[Array, ...]], bool]:
-        """As `open`; and whether the file has quantized tensors."""
-        module = _interpreter_module()
-        if module is None:
-            raise AutotuneError(
-                "expected an interpreter of TFLite files; found none. Install one: pip install ai-edge-litert",
-                code="AT802",
-            )
-        interpreter = import_module(module).Interpreter(str(self.path), num_threads=self.threads)
-        interpreter.allocate_tensors()
-        fed = [each["index"] for each in interpreter.get_input_details()]
-        read = [each["index"] for each in interpreter.get_output_details()]
 
-        def run(*inputs: Array) -> tuple[Array, ...]:
-            for index, value in zip(fed, inputs, strict=True):
-                interpreter.set_tensor(index, value)
-            interpreter.invoke()
-            return tuple(interpreter.get_tensor(index) for index in read)
+class Kernels(Enum):
+    """Kernels of the interpreter, by its own names: those it chooses, and those without XNNPACK's."""
 
-        scales = (each["quantization_parameters"]["scales"] for each in interpreter.get_tensor_details())
-        return run, any(len(each) for each in scales)
+    DEFAULT = "AUTO"
+    OTHER = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
+
+
+def open_content(
+    content: bytes, threads: int, kernels: Kernels = Kernels.DEFAULT
+) -> tuple[Callable[..., tuple[Array, ...]], bool]:
+    """As `TfliteInterpreter.open`, for the bytes of a file; and whether it has quantized tensors."""
+    return _opened(threads, kernels, model_content=content)
+
+
+def _opened(
+    threads: int, kernels: Kernels, **file: str | bytes
+) -> tuple[Callable[..., tuple[Array, ...]], bool]:
+    name = _interpreter_module()
+    if name is None:
+        raise AutotuneError(
+            "expected an interpreter of TFLite files; found none. Install one: pip install ai-edge-litert",
+            code="AT802",
+        )
+    module = import_module(name)
+    resolvers = getattr(module, "OpResolverType", None) or module.experimental.OpResolverType
+    interpreter = module.Interpreter(
+        **file, num_threads=threads, experimental_op_resolver_type=resolvers[kernels.value]
+    )
+    interpreter.allocate_tensors()
+    fed = [each["index"] for each in interpreter.get_input_details()]
+    read = [each["index"] for each in interpreter.get_output_details()]
+
+    def run(*inputs: Array) -> tuple[Array, ...]:
+        for index, value in zip(fed, inputs, strict=True):
+            interpreter.set_tensor(index, value)
+        interpreter.invoke()
+        return tuple(interpreter.get_tensor(index) for index in read)
+
+    scales = (each["quantization_parameters"]["scales"] for each in interpreter.get_tensor_details())
+    return run, any(len(each) for each in scales)
 
 
 def _interpreter_module() -> str | None:

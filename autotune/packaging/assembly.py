@@ -199,7 +199,7 @@ def _metadata(
             model=one_line(model.path.name),
             model_sha256=_digest(model.path),
             library_sha256=digest,
-            log=request.log_name,
+            log=None if request.log_name is None else one_line(request.log_name),
             device=one_line(device.fingerprint.name),
             target=str(device.target),
             autotune=version("autotune"),

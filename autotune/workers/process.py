@@ -18,7 +18,8 @@ from autotune.workers.reply import Died, OverMemory, Raised, Reply, Returned, Ti
 from autotune.workers.room import is_storage_fault, words_of_storage
 from search_spaces.errors import AutotuneError, StorageError
 
-_BOOT_SECS = 60.0
+# Importing TVM takes seconds of processor time, and minutes beside dozens of busy programs.
+_BOOT_SECS = 300.0
 # A process that is killed is gone in no time, unless the system is stuck.
 _REAPED_SECS = 10.0
 

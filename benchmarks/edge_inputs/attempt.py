@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_LIMIT_SECS = 120
+#: Processor time of each process of a command: it says of a busy machine the same as of one at rest.
+CPU_SECS = 120
+#: Elapsed time after which a command is taken to wait for something that does not come.
+WALL_SECS = 300
 
 
 @dataclass(frozen=True)
@@ -43,28 +48,32 @@ def autotune(
     arguments: Sequence[str],
     folder: Path,
     environment: dict[str, str] | None = None,
-    limit_secs: float = _LIMIT_SECS,
+    cpu_secs: int = CPU_SECS,
 ) -> Ended:
     """The command line in a process of its own, in that folder, with variables added to the environment."""
     command = [sys.executable, "-m", "autotune.cli.main", *arguments]
-    return run_apart(command, folder, {**os.environ, **(environment or {})}, limit_secs)
+    return run_apart(command, folder, {**os.environ, **(environment or {})}, cpu_secs)
 
 
 def run_apart(
-    command: Sequence[str | Path], folder: Path, environment: dict[str, str], limit_secs: float
+    command: Sequence[str | Path], folder: Path, environment: dict[str, str], cpu_secs: int = CPU_SECS
 ) -> Ended:
-    """A command in a process of its own, in that folder and with that environment alone."""
+    """A command in a process group of its own, in that folder and with that environment alone."""
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        process_group=0,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (cpu_secs, cpu_secs)),
+    )
+    code: int | None = None
     try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=limit_secs,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as expired:
-        return Ended(None, (expired.stdout or b"").decode(errors="replace"))
-    return Ended(done.returncode, done.stdout.decode(errors="replace"))
+        output, _ = process.communicate(timeout=WALL_SECS)
+        code = process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+    return Ended(code, output.decode(errors="replace"))

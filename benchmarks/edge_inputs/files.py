@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -18,10 +17,10 @@ from typing import Any
 from cost_models.boosters.model_file import read_model_file, write_model_file
 from cost_models.boosters.ubjson import read_ubjson, write_ubjson
 from cost_models.program_model import load_program_model
-from edge_inputs.attempt import Attempt, Ended, autotune
+from edge_inputs.attempt import Attempt, autotune, run_apart
 
 _FILES, _RECORDS = "files", "records"
-_LIMIT_SECS = 30.0
+_CPU_SECS = 30
 _SHIPPED = next((Path(load_program_model.__code__.co_filename).parent / "pretrained").glob("*.costmodel"))
 _TABLE = b"block,status,mean_ms,cost_s\n16,ok,2.0,3.0\n"
 _DEEP = b"[" * 200_000
@@ -85,7 +84,7 @@ def _refused(label: str, make: Make, *command: str) -> Attempt:
 
     def run(folder: Path) -> str | None:
         make(folder)
-        return autotune(command, folder, limit_secs=_LIMIT_SECS).fault(1, 2)
+        return autotune(command, folder, cpu_secs=_CPU_SECS).fault(1, 2)
 
     return Attempt(_FILES, label, run)
 
@@ -225,20 +224,14 @@ def _import(forge: Callable[[bytes], bytes], folder: Path) -> str | None:
         content = (golden / name).read_bytes()
         _write(f"database/{name}", forge(content) if "workload" in name else content, folder)
     command = ("log", "import", "log.jsonl", "database", "--from", "metaschedule")
-    return autotune(command, folder, limit_secs=_LIMIT_SECS).fault(0, 1, 2)
+    return autotune(command, folder, cpu_secs=_CPU_SECS).fault(0, 1, 2)
 
 
 def _in_child(code: str, folder: Path) -> str | None:
     """The fault of a line of Python: whatever is no AutotuneError."""
     imports = "from pathlib import Path\nfrom search_spaces.errors import AutotuneError"
     program = f"{imports}\ntry:\n    {code}\nexcept AutotuneError: pass"
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", program], cwd=folder, capture_output=True, timeout=_LIMIT_SECS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return "did not end"
-    return Ended(done.returncode, done.stderr.decode(errors="replace")).fault(0)
+    return run_apart([sys.executable, "-c", program], folder, dict(os.environ), _CPU_SECS).fault(0)
 
 
 # --- records ------------------------------------------------------------------------------------------------------
@@ -280,11 +273,4 @@ assert keys[0] == keys[1] == keys[2], keys
 
 def _same_keys(name: str, folder: Path) -> str | None:
     """The keys of a network after three training runs."""
-    done = subprocess.run(
-        [sys.executable, "-c", _KEYS, _NETWORKS[name]],
-        cwd=folder,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    return Ended(done.returncode, done.stderr.decode(errors="replace")).fault(0)
+    return run_apart([sys.executable, "-c", _KEYS, _NETWORKS[name]], folder, dict(os.environ)).fault(0)

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_inputs.attempt import Attempt, Ended
+from edge_inputs.attempt import WALL_SECS, Attempt, Ended
 from edge_inputs.machine_trees import machine_trees
 
 _KIND = "machine"
-_LIMIT_SECS = 120
 _TOP = Path("/sys/fs/cgroup")
 _GIB = 1 << 30
 _QUOTAS = (0.1, 0.5, 0.75, 1.0, 1.5, 1.99)
@@ -154,7 +153,7 @@ def _json(arguments: list[str], at: Path, limits: _Limits) -> tuple[Ended, Any]:
     try:
         return ended, json.loads((at / "stdout").read_text())
     except ValueError:
-        return Ended(ended.code if ended.code else -1, ended.output), None
+        return Ended(-1 if ended.code == 0 else ended.code, ended.output), None
 
 
 def _run(arguments: list[str], at: Path, limits: _Limits) -> Ended:
@@ -173,7 +172,7 @@ def _run(arguments: list[str], at: Path, limits: _Limits) -> Ended:
             process_group=0,
         )
         try:
-            code: int | None = process.wait(_LIMIT_SECS)
+            code: int | None = process.wait(WALL_SECS)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             code = process.wait() and None

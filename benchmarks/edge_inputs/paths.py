@@ -25,7 +25,7 @@ from autotune.jobs.run import open_job
 from autotune.jobs.status import JobState
 from autotune.jobs.status_file import read_status, write_status
 from autotune.testing.toy_job import SPACES, toy_engine, toy_plan
-from edge_inputs.attempt import Attempt, autotune
+from edge_inputs.attempt import Attempt, autotune, run_apart
 from search_spaces import AutotuneError, Misuse
 from search_spaces.errors import StorageError
 from tuning_logs import open_log
@@ -216,10 +216,7 @@ def _without_temporary(folder: Path, tune: list[str]) -> str | None:
 def _with_limit(folder: Path, tune: list[str], limit: str) -> str | None:
     script = f'ulimit {limit}; exec "$@"'
     command = ["bash", "-c", script, "bash", sys.executable, "-m", "autotune.cli.main", *tune, "log.jsonl"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
-    if "Traceback" in done.stderr:
-        return done.stderr.strip().splitlines()[-1]
-    return None if done.returncode in (0, 1) else f"exit code {done.returncode}"
+    return run_apart(command, folder, dict(os.environ)).fault(0, 1)
 
 
 def _small_disk(tune: list[str]) -> Callable[[Path], str | None]:
@@ -233,7 +230,7 @@ def _small_disk(tune: list[str]) -> Callable[[Path], str | None]:
             return None
         try:
             (small / "filler").write_bytes(bytes(192 << 10))
-            return autotune(tune, folder, {"TMPDIR": str(small)}, limit_secs=30.0).fault(1)
+            return autotune(tune, folder, {"TMPDIR": str(small)}).fault(1)
         finally:
             subprocess.run(["umount", "-l", small], check=True)
 

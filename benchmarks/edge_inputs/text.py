@@ -22,10 +22,10 @@ from onnx import helper
 from autotune import Budget, run_job
 from autotune.jobs.status_file import read_status, write_status
 from autotune.testing.toy_job import toy_engine, toy_plan
-from edge_inputs.attempt import Attempt, Ended, autotune
+from edge_inputs.attempt import WALL_SECS, Attempt, Ended, autotune
 
 _TEXT, _TERMINALS, _ARGUMENTS = "text", "terminals", "arguments"
-_LIMIT_SECS = 30.0
+_CPU_SECS = 30
 _NAMES = (
     "[red]x[/red]", "[/]", "[link=x]y", ":smile:", "<b>x</b>", "</script><script>x()</script>", "&lt;",
     "{{ 7*7 }}", "$x$", "$\\frac$", "a$b", "_x", "%s%n", "{0}{x}", "\x1b[2J", "\x1b]0;x\x07", "a\rb", "a\nb",
@@ -176,7 +176,7 @@ def _at_terminal(arguments: list[str], folder: Path, variables: dict[str, str]) 
             break
         output += read
     os.close(own)
-    return Ended(process.wait(_LIMIT_SECS), output.decode(errors="replace"))
+    return Ended(process.wait(WALL_SECS), output.decode(errors="replace"))
 
 
 def _redirected(redirection: str, folder: Path) -> str | None:
@@ -184,7 +184,7 @@ def _redirected(redirection: str, folder: Path) -> str | None:
     for arguments in ("status job", "status none", "tune --help"):
         script = f"{sys.executable} -m autotune.cli.main {arguments} {redirection}"
         done = subprocess.run(
-            ["bash", "-c", script], cwd=folder, capture_output=True, timeout=_LIMIT_SECS, check=False
+            ["bash", "-c", script], cwd=folder, capture_output=True, timeout=WALL_SECS, check=False
         )
         output = (done.stdout + done.stderr).decode(errors="replace")
         if "Traceback" in output or "Exception ignored" in output or done.returncode not in (0, 1, 2):
@@ -202,4 +202,4 @@ def _log_of_a_search(folder: Path) -> str | None:
 
 
 def _refused(command: tuple[str, ...], folder: Path) -> str | None:
-    return _spoilt(autotune(command, folder, limit_secs=_LIMIT_SECS), 1, 2)
+    return _spoilt(autotune(command, folder, cpu_secs=_CPU_SECS), 1, 2)

@@ -6,19 +6,23 @@ import os
 import random
 import shutil
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import onnx
 import onnx.parser
+from comparison_fixtures import make_comparison, make_row
 from literal_texts import literal_status
 from onnx import helper
 from repository import GOLDEN
 from typer.main import get_command
 
 from autotune.cli.main import app
+from autotune.comparison.result_file import write_comparison
 from autotune.jobs.status_file import write_status
+from autotune.transport.authority import make_authority
 
 _WORDS = (
     "", " ", "-", "--", "---", "-x", "--json", "--help", "--no-such", "--trials=1", "=", ":", ",", ";", "\n", "\t",
@@ -59,6 +63,10 @@ _SPECIFIC = (
     "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:99999", "[::1]:9", ":::", "random", "cost_model", "cost-model", "tasks",
     "metaschedule", "parquet",
 )  # fmt: skip
+_FARM = (
+    'name = "lab"\nimage = "images.example/autotune:0.2.0"\njob = "jobs.toml"\n'
+    '[[machines]]\nname = "builders"\ncpus = 16\nmemory_gb = 32\n'
+)
 HOSTILE = (*_WORDS, *_PATHS, *_URLS, *_SPECIFIC)
 
 
@@ -80,6 +88,9 @@ def make_files(folder: Path) -> None:
     graph = onnx.parser.parse_graph("g (float[n,8] x, float[8,4] w) => (float[n,4] y) { y = MatMul(x, w) }")
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, folder / "matmul.onnx")
+    (folder / "farm.toml").write_text(_FARM, encoding="utf-8")
+    write_comparison(folder / "comparison.json", make_comparison([make_row("autotune", [0.003])]))
+    make_authority(folder / "keys", timedelta(days=1))
     (folder / "job").mkdir()
     write_status(folder / "job", literal_status())
     for name in ("folder", "folder.onnx", "folder.jsonl", "closed"):
@@ -140,8 +151,11 @@ def _plausible(words: tuple[str, ...], parameter: Any) -> str:
         "folder": "folder" if is_import else "job", "source": "metaschedule" if is_import else "binary.costmodel",
         "output": "out", "to": "metaschedule", "cost_model": "none", "until_gain": "0.5", "max_mb": "8",
         "strict": "0.5", "against": "untuned", "sampler": "random", "held_out": "tasks", "report": "page.html",
-        "plots": "plots",
+        "plots": "plots", "farm": "farm.toml", "comparison": "comparison.json", "record": "matmul", "scope": "read",
+        "valid": "1d", "platform": "kubernetes",
     }  # fmt: skip
     if words[0] == "cost-model" and parameter.name == "model" and words[-1] != "collect":
         return "binary.costmodel"
+    if (words[0], parameter.name) in (("remote", "url"), ("keys", "folder")):
+        return "http://127.0.0.1:9" if words[0] == "remote" else "keys"
     return known.get(parameter.name, "1")

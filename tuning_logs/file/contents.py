@@ -98,16 +98,16 @@ class Contents:
         offset, size = int(row["offset"]), int(row["size"])
         try:
             line = decode_line(bare(self.source.at(offset, size)))
-        except UnreadableLine:
-            line = None
-        if not isinstance(line, RecordLine):
-            self.source.distrust()
-            raise StorageError(
-                f"expected the record that was at byte {offset} when the log was opened, found that the file "
-                f"was changed since; open the log again",
-                code="AT206",
-            )
-        return self.definitions.record(line, offset)
+            if isinstance(line, RecordLine):
+                return self.definitions.record(line, offset)
+        except (UnreadableLine, KeyError):  # KeyError: an index of another log left a definition out
+            pass
+        self.source.distrust()
+        raise StorageError(
+            f"expected the record that was at byte {offset} when the log was opened, found that the file "
+            f"was changed since; open the log again",
+            code="AT206",
+        )
 
     def _take(self, raw: RawLine, text: bytes, offset: int) -> None:
         try:

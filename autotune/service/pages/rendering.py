@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
+from urllib.parse import quote
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
@@ -178,4 +179,5 @@ def _environment() -> Environment:
     environment.filters["when"] = _when
     environment.filters["bytes"] = _bytes
     environment.filters["word"] = shlex.quote
+    environment.filters["path_part"] = partial(quote, safe="", errors="replace")
     return environment

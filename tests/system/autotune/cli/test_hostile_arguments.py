@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import chdir
@@ -58,6 +59,12 @@ def try_here(line: list[str]) -> None:
         done = run_here(*line, env={VARIABLE: "1"})
     if line[0] not in _SERVING:  # says nothing before it serves
         expect_a_sentence(done)
+
+
+def test_no_command_is_left_out() -> None:
+    shown = run_here("--help").stdout
+    listed = set(re.findall(r"^│ ([a-z-]+) {2,}\S", shown[shown.index("─ Commands ─") :], re.MULTILINE))
+    assert listed == {words[0] for words in commands()} and len(listed) > 20
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)

@@ -1,5 +1,6 @@
 """TFLite files compute what TFLite's interpreter computed when they were made."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,9 @@ import pytest
 from repository import GOLDEN
 
 from autotune.deployment.compilation import compile
+from autotune.deployment.referee import judge
+from autotune.deployment.reference import reference_for
+from autotune.deployment.tflite_reference import with_rounded_weights
 from autotune.models.model import load_model, read_inputs
 from autotune.models.model_format import ModelFormat
 from autotune.models.task_extraction import extract_tasks
@@ -27,6 +31,32 @@ def test_outputs(name: str, tolerance: float, target: Target) -> None:
     assert isinstance(found, np.ndarray)
     assert found.dtype == stored["outputs"].dtype
     np.testing.assert_allclose(found, stored["outputs"], rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["float", "int8"])
+def test_the_reference_accepts_its_own_outputs_and_refuses_others(name: str) -> None:
+    if find_spec("ai_edge_litert") is None:
+        pytest.skip("TFLite's interpreter is not installed: pip install ai-edge-litert")
+    stored = np.load(MODELS / f"{name}.npz")
+    right = reference_for(MODELS / f"{name}.tflite", {}, 1).expected([stored["inputs"]], 0)
+    assert judge([stored["outputs"]], right).mistake is None
+    wrong = stored["outputs"].copy()
+    wrong.flat[3] += 4 if name == "int8" else 0.1 * np.abs(wrong).max()
+    assert judge([wrong], right).mistake is not None
+
+
+def test_weights_are_rounded_anew_and_nothing_else(tmp_path: Path, target: Target) -> None:
+    whole = MODELS / "float.tflite"
+    changed = tmp_path / "float.tflite"
+    changed.write_bytes(with_rounded_weights(whole.read_bytes(), 1e-3, np.random.default_rng(0)))
+    inputs = np.load(MODELS / "float.npz")["inputs"]
+    found, other = (
+        compile(load_model(path), target, TuningLog.in_memory())(inputs) for path in (whole, changed)
+    )
+    error = float(np.abs(np.subtract(found, other)).max() / np.abs(found).max())
+    assert 1e-5 < error < 1e-2
+    quantized = (MODELS / "int8.tflite").read_bytes()
+    assert with_rounded_weights(quantized, 1e-3, np.random.default_rng(0)) == quantized
 
 
 def test_the_model(target: Target) -> None:

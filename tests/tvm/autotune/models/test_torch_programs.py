@@ -50,6 +50,32 @@ def test_the_reference_accepts_the_build_and_refuses_another(name: str, target: 
     assert judge([found[0] * 1.01], expected).mistake is not None
 
 
+class Cancelling(nn.Module):
+    """A sum of which little is left, a comparison with it, and a layer beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(32, 32)
+        self.register_buffer("large", torch.tensor(4096.0))
+
+    def forward(self, x: Any) -> tuple[Any, ...]:
+        left = (x + torch.zeros(32, dtype=torch.float32) + self.large) - self.large
+        return left, left < 0.1, nn.functional.gelu(self.layer(x))
+
+
+def test_more_exact_outputs_than_pytorchs_own_are_right(tmp_path: Path) -> None:
+    module, x = Cancelling().eval(), torch.randn(16, 32)
+    torch.export.save(torch.export.export(module, (x,)), tmp_path / "cancelling.pt2")
+    right = reference_for(tmp_path / "cancelling.pt2", {}, 1).expected([x.numpy()], 0)
+    found = [value.detach().numpy() for value in module.double()(x.double())]
+    exact = [x.numpy(), x.numpy() < np.float32(0.1), found[2].astype(np.float32)]
+    assert judge(exact, right).mistake is None
+    for place, output in enumerate(right):
+        wrong = [one.values.copy() for one in right]
+        wrong[place].flat[7] = ~output.values.flat[7] if place == 1 else output.values.flat[7] + 0.5
+        assert judge(wrong, right).mistake is not None
+
+
 def test_batch_norms_are_part_of_the_convolutions(target: Target) -> None:
     names = [task.name for task in extract_tasks(load_model(MODELS / "residual.pt2"), target)]
     assert not [name for name in names if "subtract" in name or "sqrt" in name or "divide_multiply" in name]

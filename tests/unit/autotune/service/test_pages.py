@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis_profiles import examples
+from literal_job_facts import literal_job_facts
 from literal_texts import HOSTILE_TEXTS, LITERAL, literal_status, obeyed_characters
 from msgspec.structs import replace
+from page_reader import PageReader
 
 from autotune.jobs.status import JobState
-from autotune.reports.convergence import Convergence
 from autotune.reports.report import Evidence, assemble
-from autotune.reports.verdict import Change, ModelVerdict, model_verdicts
+from autotune.reports.verdict import Change, ModelVerdict
 from autotune.service.pages import answers
 from autotune.service.pages.job_facts import (
     ConfigFacts,
     DecisionFacts,
-    Drift,
-    FailureFacts,
     Frame,
     JobFacts,
-    LogFacts,
     OperatorFacts,
     SpaceFacts,
 )
@@ -42,34 +39,10 @@ from search_spaces.printable_text import printable
 FRAME = Frame("a title")
 
 
-def job(text: str = LITERAL) -> JobFacts:
-    """A job with a text in every place that takes one."""
-    status = literal_status(text)
-    failure = FailureFacts("run_error", 1, (f"message {text}",), ((f"task {text}", 1),), f"config {text}")
-    drift = Drift(((1, 1.5), (2, 1.0)), 0.5)
-    log = LogFacts(
-        f"log {text}",
-        3,
-        0.5,
-        (f"damage {text}",),
-        f"trouble {text}",
-        (failure,),
-        drift,
-    )
-    curve = Convergence(f"model {text}", "toy", 60.0, 2.0, 30.0, 15.0, 0.0)
-    return JobFacts(
-        assemble(status, Evidence({}, {("toy", "key"): 64})),
-        model_verdicts(status),
-        (curve,),
-        log,
-        ("operators/0-0",),
-    )
-
-
 def operator(text: str = LITERAL) -> OperatorFacts:
     config = ConfigFacts(f"best {text}", 0.01, 0.009, 0.011, 10)
     return OperatorFacts(
-        job(text).report.operators[0],
+        literal_job_facts(text).report.operators[0],
         f"log {text}",
         f"device {text}",
         config,
@@ -90,28 +63,12 @@ def operator(text: str = LITERAL) -> OperatorFacts:
 
 
 def pages(text: str) -> list[str]:
-    facts = job(text)
+    facts = literal_job_facts(text)
     return [
         *(page(FRAME, facts) for page in (overview_page, operators_page, failures_page, machine_page)),
         operator_page(FRAME, operator(text)),
         problem_page(FRAME, text),
     ]
-
-
-class Reader(HTMLParser):
-    """The elements of a page with the names of their attributes, and its texts."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, ...]] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, *(name for name, _ in attributes)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @examples(20)
@@ -120,11 +77,11 @@ def test_pages_have_the_same_elements_whatever_the_names(text: str) -> None:
     for found, plain in zip(pages(text), pages("plain"), strict=True):
         found.encode()
         assert not obeyed_characters(found)
-        assert Reader(found).elements == Reader(plain).elements
+        assert PageReader(found).elements == PageReader(plain).elements
 
 
 def test_every_text_from_outside_is_shown_literally() -> None:
-    shown = "".join(Reader(page).text for page in pages(LITERAL))
+    shown = "".join(PageReader(page).text for page in pages(LITERAL))
     of_status = ("job", "model", "task", "warning", "trouble", "error", "fact")
     for kind in (*of_status, "message", "damage", "config", "answer", "rival"):
         assert printable(f"{kind} {LITERAL}") in shown, kind
@@ -141,7 +98,7 @@ def test_nothing_needs_an_exception_from_a_strict_policy() -> None:
 
 def test_pages_lie_under_the_base_that_they_are_told() -> None:
     frame = Frame("x", base="/jobs/7", assets="/a", is_live=False)
-    for page in (overview_page(frame, job()), operators_page(frame, job())):
+    for page in (overview_page(frame, literal_job_facts()), operators_page(frame, literal_job_facts())):
         found = re.findall(r'(?:href|src)="([^"#]+)"', page)
         assert found and all(one.startswith(("/jobs/7/", "/a/")) for one in found)
         assert "data-events" not in page
@@ -150,7 +107,7 @@ def test_pages_lie_under_the_base_that_they_are_told() -> None:
 def test_a_page_of_a_thousand_operators_stays_small() -> None:
     status = literal_status("x")
     tasks = tuple(replace(status.tasks[0], name=f"fused_conv2d_{n}", key=f"{n:032x}") for n in range(1000))
-    facts = job("x")
+    facts = literal_job_facts("x")
     report = assemble(replace(status, tasks=tasks), Evidence({}, {}))
     facts = JobFacts(report, facts.verdicts, (), facts.log, tuple(f"operators/{n}-0" for n in range(1000)))
     for page in (overview_page(FRAME, facts), operators_page(FRAME, facts)):
@@ -179,7 +136,7 @@ def test_the_answer_to_is_it_faster_never_claims_more_than_was_measured(
 
 
 def test_the_state_tells_a_killed_job_and_a_log_alone() -> None:
-    facts = job("x")
+    facts = literal_job_facts("x")
     assert answers.state(facts) == "finished"
     status = replace(facts.report.status, state=JobState.STOPPED, activity="killed; the same command goes on")
     assert answers.state(JobFacts(assemble(status, Evidence({}, {})), (), (), facts.log, ())) == "killed"
@@ -187,7 +144,7 @@ def test_the_state_tells_a_killed_job_and_a_log_alone() -> None:
 
 
 def test_the_operators_page_says_what_was_never_tried_and_what_decides() -> None:
-    shown = Reader(operator_page(FRAME, operator("x"))).text
+    shown = PageReader(operator_page(FRAME, operator("x"))).text
     assert "5 of the 10 choices of this sketch's decisions (50%) in none" in shown
     assert "sketch = sketch x (1.50× slower without)" in shown
     assert "ranks it 3 among the 40" in shown

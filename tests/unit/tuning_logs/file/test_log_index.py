@@ -109,6 +109,16 @@ def test_an_index_that_points_outside_the_log_is_not_followed(path):
         assert facts(TuningLog.read(path)) == without
 
 
+def test_an_index_without_definitions_is_removed(path):
+    without = facts(TuningLog.read(path))
+    header, _, rows = index_path(path).read_bytes().partition(b"\n")
+    index_path(path).write_bytes(json.dumps(json.loads(header) | {"definitions": []}).encode() + b"\n" + rows)
+    with pytest.raises(AutotuneError, match="open the log again"):
+        facts(TuningLog.read(path))
+    assert not index_path(path).exists()
+    assert facts(TuningLog.read(path)) == without
+
+
 def test_a_folder_that_takes_no_index_does_no_harm(path):
     index_path(path).unlink(missing_ok=True)
     index_path(path).mkdir()
