@@ -83,7 +83,7 @@ class Devices:
         return self._known
 
     def close(self) -> None:
-        """Ends the process, which may still read features."""
+        """Ends the process, which may still wait for boards."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
 
