@@ -137,7 +137,7 @@ def minilm(_folder: Path) -> autotune.DynamicModel:
 
 
 def by_locust(package: Path, ours: autotune.CapacityResult, secs: float, folder: Path) -> str | None:
-    """What is wrong with the expected load of a package's server by Locust, in the setup that the study names."""
+    """The fault of the expected load of a package's server by Locust, in the setup that the study names."""
     limit_ms = 1e3 * ours.p99_limit_secs
     with opened_package(package) as found, PackageServer(found, ours.setup) as server:
         inputs = open_library(found.library, autotune.CapacityOptions().batches).model.inputs

@@ -32,7 +32,7 @@ class Judgement:
     """The verdict on a build.
 
     referee, verdict: None where the reference does not run the model, for the reason in `notices`;
-    size_mistake:     what is wrong at other sizes than the ones that were run, None where nothing is.
+    size_mistake:     the mistake at other sizes than the ones that were run, None where there is none.
     """
 
     referee: Referee | None = None
@@ -42,7 +42,7 @@ class Judgement:
 
     @property
     def mistake(self) -> str | None:
-        """What is wrong with the outputs, None where they are right."""
+        """The mistake in the outputs, None where they are right."""
         return (self.verdict.mistake if self.verdict else None) or self.size_mistake
 
 
