@@ -62,12 +62,12 @@ def _examine() -> None:
     import msgspec
 
     from autotune.service.device_probe import estimator_of
-    from autotune.service.examination import examine
+    from autotune.service.examination import ExaminedDevice, examine
     from autotune.service.known_devices import KnownDevice
 
     known = sys.stdin.buffer.readline()
     devices = [
-        (one.document.name, estimator_of(one))
+        ExaminedDevice(one.document.name, one.document.target, estimator_of(one))
         for one in msgspec.json.decode(known, type=tuple[KnownDevice, ...])
     ]
     _answer(READY)
