@@ -39,7 +39,7 @@ from autotune.deployment.engine import Engine
 from autotune.deployment.engines import find_engine
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.model_runner import SEED
-from autotune.deployment.reference import find_referee, reference_for
+from autotune.deployment.reference import find_referee
 from autotune.deployment.side_by_side import TimingSettings, measure, side_by_side
 from autotune.devices.device import Device, local_device
 from autotune.devices.processor import cpu_model
@@ -137,7 +137,7 @@ def row(case: Case, folder: Path, options: argparse.Namespace) -> Row:
             missing[name] = str(error)
         else:
             engines.append(rival)
-    referee = find_referee(reference_for(model.path, model.shapes, device.threads), model.inputs, SEED)
+    referee = find_referee(model.path, model.shapes, settings)
     found = side_by_side(engines, settings, referee)
     return Row(case.name, {one.name: one.secs for one in found.latencies}, missing, found.mistake)
 

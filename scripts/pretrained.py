@@ -1,4 +1,4 @@
-"""Makes a cost model that ships out of collected logs: the compressed logs, the model that learns from them, a card.
+"""Makes a cost model that ships out of collected logs: the compressed logs, what learns from them, a card.
 
     python scripts/pretrained.py x86-64-avx512 logs/pretrained/*.jsonl
 
@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from autotune.machine.allowance import read_allowance
+from autotune.search.latency_estimate import of_like_devices
 from autotune.search.pretrained_model import SHIPPED
+from autotune.search.tuned_estimator import ESTIMATOR_SUFFIX
+from cost_models.boosters.latency_estimator import LatencyEstimator
 from cost_models.record_table import RecordTable
-from cost_models.training import train
+from cost_models.training import card, train
 
 _CARD = """# The cost model {name}
 
@@ -44,13 +47,14 @@ def main() -> None:
     options = parser.parse_args()
     folder = SHIPPED / options.name
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.jsonl.gz"):
+    for old in folder.iterdir():
         old.unlink()
     packed = [pack(log, folder) for log in sorted(options.logs)]
     table = RecordTable.read(packed, processes=read_allowance().compilers)
     model = train(table, options.seed)
     model.save(SHIPPED / f"{options.name}.costmodel")
     (SHIPPED / f"{options.name}.md").write_text(card_page(options.name, model.card), encoding="utf-8")
+    save_estimators(table, folder)
     for cache in folder.glob("*.features"):
         cache.unlink()
 
@@ -65,6 +69,15 @@ def pack(log: Path, folder: Path) -> Path:
     ):
         shutil.copyfileobj(plain, packed)
     return path
+
+
+def save_estimators(table: RecordTable, folder: Path) -> None:
+    """Fits a latency estimator for each kind of device in the table."""
+    devices = {(fact.device.facts["isa"], fact.device.facts["threads"]): fact.device for fact in table.facts}
+    for (isa, threads), device in devices.items():
+        learned = of_like_devices(table, device)
+        path = folder / f"{isa}-{threads}-threads{ESTIMATOR_SUFFIX}"
+        LatencyEstimator.fit(learned).save(path, card(learned, {}))
 
 
 def card_page(name: str, card: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ def main() -> None:
     assert models, "no cost model ships"
     for model in models:
         assert list((shipped / model.stem).glob("*.jsonl.gz")), f"{model.name} ships without its logs"
+        assert list((shipped / model.stem).glob("*.latency")), f"{model.name} ships without an estimator"
     size = sum(path.stat().st_size for path in shipped.rglob("*") if path.is_file())
     assert size < 20_000_000, f"what was trained beforehand takes {size} bytes of the wheel"
     for package in ("autotune.reports", "cost_models.evaluation"):

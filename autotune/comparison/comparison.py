@@ -21,11 +21,11 @@ from autotune.deployment.executable import SavedModel
 from autotune.deployment.isolated_build import BuildResult
 from autotune.deployment.model_runner import SEED
 from autotune.deployment.referee import Referee
-from autotune.deployment.reference import find_referee, reference_for
+from autotune.deployment.reference import referee_or_notice
 from autotune.deployment.side_by_side import EngineProcess, TimingSettings, engine_process
 from autotune.devices.connection import Rpc, distinct_name
 from autotune.devices.device import Device, local_device, parse_device
-from search_spaces.errors import AutotuneError, Misuse
+from search_spaces.errors import Misuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +137,8 @@ def _reached(devices: Sequence[str | Device]) -> dict[str, Device]:
 
 def _referee(subject: Subject) -> tuple[Referee | None, tuple[str, ...]]:
     """The reference's outputs; None, with a notice, where the reference does not run the model."""
-    try:
-        reference = reference_for(subject.path, subject.shapes, local_device().threads)
-        return find_referee(reference, subject.inputs, SEED, samples=subject.samples), ()
-    except AutotuneError as error:
-        return None, (f"outputs are not compared with the reference: {error}",)
+    settings = TimingSettings(subject.inputs, local_device().threads, seed=SEED)
+    return referee_or_notice(subject.path, subject.shapes, settings, samples=subject.samples)
 
 
 def _runs(entrants: Sequence[Entrant], pair: _Pair) -> list[EngineRun]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from autotune.deployment.any_size_check import find_size_mistake
 from autotune.deployment.executable import SavedModel
+from autotune.deployment.judgement import SavedBuild, judge_build
 from autotune.deployment.model_runner import SEED
-from autotune.deployment.reference import find_referee, reference_for
 from autotune.deployment.samples import Sample
 from autotune.deployment.side_by_side import TimingSettings, TrialRun, trial_run
 from autotune.devices.device import Device
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.model import Model
-from search_spaces.errors import AutotuneError, StorageError
+from search_spaces.errors import AutotuneError
 
 
 @dataclass(frozen=True)
@@ -38,19 +37,12 @@ def checked_run(
     settings = TimingSettings(network.inputs, threads, rounds=5, seed=SEED)
     engine = SavedModel(saved.absolute(), threads=threads, device=device.tvm_name)
     trial = trial_run(engine, settings, samples=samples)
-    try:
-        reference = reference_for(network.path, network.shapes, threads)
-        referee = find_referee(reference, network.inputs, SEED, samples=samples)
-    except StorageError:
-        raise
-    except AutotuneError as error:
-        return CheckedRun(trial, (f"{network.name} is not compared with its reference: {error}",))
-    mistake = referee.judge(trial.outputs).mistake
-    if mistake is None and isinstance(network, DynamicModel):
-        mistake = find_size_mistake(saved, network.path, network.plan, threads)
-    if mistake is not None:
+    plan = network.plan if isinstance(network, DynamicModel) else None
+    build = SavedBuild(network.path, network.shapes, saved, plan)
+    judged = judge_build(build, trial.outputs, settings, samples=samples)
+    if judged.mistake is not None:
         raise AutotuneError(
-            f"expected the outputs of the model's own runtime, found others in {saved}: {mistake}",
+            f"expected the outputs of the model's own runtime, found others in {saved}: {judged.mistake}",
             code="AT706",
         )
-    return CheckedRun(trial)
+    return CheckedRun(trial, judged.notices)

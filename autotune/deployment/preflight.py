@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from autotune.deployment.any_size_check import find_size_mistake
 from autotune.deployment.coverage import Coverage
 from autotune.deployment.culprit import find_culprit
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.isolated_build import BuildRequest, build_apart
+from autotune.deployment.judgement import SavedBuild, judge_build
 from autotune.deployment.model_runner import SEED
 from autotune.deployment.referee import Referee, Verdict
-from autotune.deployment.reference import find_referee, reference_for
 from autotune.deployment.samples import Sample, read_samples
 from autotune.deployment.side_by_side import EngineLatency, TimingSettings, TrialRun, trial_run
 from autotune.devices.device import Device, local_device
@@ -24,9 +23,8 @@ from autotune.models.model import Model, read_inputs
 from autotune.models.model_format import ModelFormat, format_of
 from autotune.models.onnx_file import InputSpec, Shape, read
 from autotune.models.origin import Origins, origins_of, with_named_nodes
-from autotune.models.shape_plan import ShapePlan
 from autotune.workers.fork_server import ForkServer
-from search_spaces.errors import AutotuneError, Misuse, StorageError
+from search_spaces.errors import AutotuneError, Misuse
 
 # One short round: the outputs count, the latency is a first look.
 _ROUND_SECS = 0.05
@@ -87,26 +85,26 @@ def preflight(
     steps.secs.update(built.secs)
     steps.end("start processes")
     steps.secs["start processes"] -= sum(built.secs.values())
-    tried = _trial(request, TimingSettings(specs, threads, 1, _ROUND_SECS, SEED), server, given)
+    settings = TimingSettings(specs, threads, 1, _ROUND_SECS, SEED)
+    tried = _trial(request, settings, server, given)
     steps.end("run")
-    notices: tuple[str, ...] = ()
-    referee, verdict = None, None
-    try:
-        reference = reference_for(request.model, request.shapes, threads)
-        referee = find_referee(reference, specs, SEED, server, given)
-    except StorageError:
-        raise
-    except AutotuneError as error:
-        notices = (f"{request.model.name} is not compared with its reference: {error}",)
-    if referee is not None:
-        verdict = referee.judge(tried.outputs)
-        if verdict.mistake is not None:
-            raise _blamed(request, server, f"the build computes something else: {verdict.mistake}")
-    if referee is not None and request.plan is not None:
-        _check_sizes(request, request.plan, threads, server)
+    build = SavedBuild(request.model, request.shapes, request.library, request.plan)
+    judged = judge_build(build, tried.outputs, settings, server, given)
+    if judged.verdict is not None and judged.verdict.mistake is not None:
+        raise _blamed(request, server, f"the build computes something else: {judged.verdict.mistake}")
+    if judged.size_mistake is not None:
+        raise _origins(request).refusal("", f"the build computes something else {judged.size_mistake}")
     steps.end("compare")
-    build_secs = sum(built.secs.values())
-    return Preflight(built.coverage, tried.latency, specs, build_secs, referee, verdict, steps.secs, notices)
+    return Preflight(
+        built.coverage,
+        tried.latency,
+        specs,
+        sum(built.secs.values()),
+        judged.referee,
+        judged.verdict,
+        steps.secs,
+        judged.notices,
+    )
 
 
 def check(
@@ -147,12 +145,6 @@ def check_file(
         )
         built = build_apart(elsewhere, server)
         return replace(found, secs={**found.secs, f"build for {device.name}": sum(built.secs.values())})
-
-
-def _check_sizes(request: BuildRequest, plan: ShapePlan, threads: int, server: ForkServer | None) -> None:
-    mistake = find_size_mistake(request.library, request.model, plan, threads, server)
-    if mistake is not None:
-        raise _origins(request).refusal("", f"the build computes something else {mistake}")
 
 
 def _trial(

@@ -12,7 +12,7 @@ from autotune.deployment.engine import draw
 from autotune.deployment.onnx_reference import OnnxReference
 from autotune.deployment.referee import Expected, Referee
 from autotune.deployment.samples import Sample
-from autotune.deployment.side_by_side import DRAWS
+from autotune.deployment.side_by_side import DRAWS, TimingSettings
 from autotune.deployment.tflite_reference import TfliteReference
 from autotune.deployment.torch_reference import TorchReference
 from autotune.models.model_format import ModelFormat, format_of
@@ -22,7 +22,7 @@ from autotune.workers.pool import lasting_worker
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
 from autotune.workers.threads import kernel_threads
-from search_spaces.errors import AutotuneError
+from search_spaces.errors import AutotuneError, StorageError
 
 Array = npt.NDArray[Any]
 
@@ -57,21 +57,43 @@ def reference_for(path: Path, shapes: Mapping[str, Shape], threads: int) -> Refe
 
 
 def find_referee(
-    reference: Reference,
-    inputs: tuple[InputSpec, ...],
-    seed: int,
+    path: Path,
+    shapes: Mapping[str, Shape],
+    settings: TimingSettings,
     server: ForkServer | None = None,
     samples: tuple[Sample, ...] = (),
 ) -> Referee:
-    """Runs the reference on `DRAWS` draws of inputs from the seed on, and on samples.
+    """Runs the reference of a model's file on `DRAWS` draws of inputs, and on samples.
 
-    server: forks the process that runs it; by default one of its own. Raises AutotuneError where that fails.
+    settings: the inputs, the seed of the first draw, and the threads; server: forks the process that runs it, by
+    default one of its own. Raises AutotuneError where that fails.
     """
+    reference = reference_for(path, shapes, settings.threads)
+    call = Call(_expected, (reference, settings.inputs, settings.seed, samples))
     with lasting_worker(WorkerNeeds(__name__, kernel_threads(reference.threads)), server) as pool:
-        [reply] = pool.map([(Call(_expected, (reference, inputs, seed, samples)), _TIMEOUT_SECS)])
+        [reply] = pool.map([(call, _TIMEOUT_SECS)])
     if not isinstance(reply, Returned):
         raise AutotuneError(f"expected the reference to run the model; found {reply.message}", code="AT704")
     return Referee(reply.value, samples)
+
+
+def referee_or_notice(
+    path: Path,
+    shapes: Mapping[str, Shape],
+    settings: TimingSettings,
+    server: ForkServer | None = None,
+    samples: tuple[Sample, ...] = (),
+) -> tuple[Referee | None, tuple[str, ...]]:
+    """As `find_referee`; None, with a notice, where the reference does not run the model.
+
+    Raises StorageError where the disk is to blame.
+    """
+    try:
+        return find_referee(path, shapes, settings, server, samples), ()
+    except StorageError:
+        raise
+    except AutotuneError as error:
+        return None, (f"{path.name} is not compared with its reference: {error}",)
 
 
 def _expected(

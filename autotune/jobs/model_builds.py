@@ -21,15 +21,16 @@ from autotune.deployment.isolated_build import BuildRequest, build_apart
 from autotune.deployment.model_runner import SEED, ModelRunner, model_runner
 from autotune.deployment.preflight import Preflight, check_file, preflight
 from autotune.deployment.referee import Referee
-from autotune.deployment.reference import find_referee, reference_for
+from autotune.deployment.reference import referee_or_notice
 from autotune.deployment.samples import read_samples
+from autotune.deployment.side_by_side import TimingSettings
 from autotune.devices.device import Device, local_device
 from autotune.jobs.job_file import ModelRequest
 from autotune.jobs.patient_log import Patience
 from autotune.jobs.status import Latency, ModelStatus, Operator
 from autotune.models.model import read_inputs
 from autotune.workers.fork_server import ForkServer
-from search_spaces.errors import AutotuneError, StorageError
+from search_spaces.errors import StorageError
 from tuning_logs.atomic_file import atomically
 from tuning_logs.selection.significance import median_interval
 
@@ -179,13 +180,10 @@ class ModelBuilds:
         if key not in self._referees:
             specs = read_inputs(request.path, request.largest_shapes)
             samples = read_samples(request.samples, specs)
-            try:
-                reference = reference_for(request.path, request.largest_shapes, local_device().threads)
-                self._referees[key] = find_referee(reference, specs, SEED, self._server, samples)
-            except StorageError:
-                raise
-            except AutotuneError:
-                self._referees[key] = None
+            settings = TimingSettings(specs, local_device().threads, seed=SEED)
+            self._referees[key], _ = referee_or_notice(
+                request.path, request.largest_shapes, settings, self._server, samples
+            )
         return self._referees[key]
 
     def _mistake_at_a_size(self, request: ModelRequest, device: Device, library: Path) -> str | None:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from autotune.jobs.status import JobStatus, TaskStatus
 from autotune.reports.failures import failure_reports
-from autotune.reports.history import first_of_each, improvements_of
 from autotune.reports.report import Evidence, OperatorQuality, Place, Report, assemble
 from cost_models.evaluation.over_trials import quality_over_trials
 from search_spaces import TuningTask
 from tuning_logs import RecordStore, TuningRecord
+from tuning_logs.selection.improvements import first_of_each, improvements_of
 
 # Tasks for which the cost model's quality is looked at: those with the most time in them.
 _JUDGED_TASKS = 4

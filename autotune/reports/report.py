@@ -10,7 +10,7 @@ import msgspec
 
 from autotune.devices.roofline import ideal
 from autotune.jobs.status import DeviceStatus, JobStatus, ModelStatus, TaskStatus
-from autotune.reports.history import Improvement
+from tuning_logs.selection.improvements import Improvement
 
 
 class OperatorReport(msgspec.Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -67,10 +68,14 @@ def estimate_model(
     return ModelEstimate(found, total, estimator.median_error)
 
 
+def are_alike(some: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Whether devices with these facts have the same architecture and as many threads."""
+    return all(some.get(fact) == others.get(fact) for fact in _ALIKE)
+
+
 def of_like_devices(table: RecordTable, device: DeviceFingerprint) -> RecordTable:
     """The rows from devices of the same architecture with as many threads."""
-    here = [device.facts.get(fact) for fact in _ALIKE]
-    alike = [[fact.device.facts.get(name) for name in _ALIKE] == here for fact in table.facts]
+    alike = [are_alike(fact.device.facts, device.facts) for fact in table.facts]
     return table.rows(np.array(alike, dtype=np.bool_)[table.groups])
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,13 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from autotune.cluster.address import WorkersAddress
-from autotune.service.job_process import worker_environment
+from autotune.service.own_command import CommandFailed, output_of
 from search_spaces.errors import AutotuneError
 
 #: A look at the cluster takes seconds, and is good for so long.
 FRESH_SECS: Final = 15.0
 _LOOK_SECS: Final = 120.0
-_MESSAGE_CHARS: Final = 500
 
 
 @dataclass(frozen=True)
@@ -73,22 +69,13 @@ def bookings_of(workers: WorkersAddress) -> Callable[[], tuple[BookingDocument, 
 
 
 def _ask(workers: WorkersAddress) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "autotune", "devices", "--workers", workers.text, "--json"]
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_LOOK_SECS,
-            env=worker_environment(os.environ),
-            check=True,
+        found: list[dict[str, Any]] = json.loads(
+            output_of(_LOOK_SECS, "devices", "--workers", workers.text, "--json")
         )
-        found: list[dict[str, Any]] = json.loads(done.stdout)
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        told = str(getattr(error, "stderr", None) or error)[-_MESSAGE_CHARS:].strip()
+    except (ValueError, CommandFailed) as error:
         raise AutotuneError(
-            f"expected the cluster at {workers.text} to tell its bookings, found: {told}; see that "
+            f"expected the cluster at {workers.text} to tell its bookings, found: {error}; see that "
             "it runs, with autotune devices --workers",
             code="AT774",
         ) from error

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 from autotune.jobs.status import JobStatus
 from autotune.service.job_files import status_of
-from autotune.service.job_process import worker_environment
+from autotune.service.own_command import CommandFailed, output_of
 from autotune.service.service_folder import ServiceFolder
 from search_spaces.errors import AutotuneError, Misuse
 
@@ -49,19 +46,7 @@ def _write_report(output: Path) -> None:
     path = output / REPORT
     if path.exists() and path.stat().st_mtime >= (output / STATUS).stat().st_mtime:
         return
-    command = [sys.executable, "-m", "autotune.cli.main", "report", str(output), "-o", str(path)]
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_REPORT_SECS,
-            env=worker_environment(os.environ),
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise AutotuneError(f"the report took longer than {_REPORT_SECS:g} s", code="AT910") from error
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["nothing was said"]
-        raise AutotuneError(f"expected a report, found: {lines[0]}", code="AT910")
+        output_of(_REPORT_SECS, "report", str(output), "-o", str(path))
+    except CommandFailed as error:
+        raise AutotuneError(f"expected a report, found: {error}", code="AT910") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -28,20 +28,30 @@ from autotune.service.documents import (
 from autotune.service.limits import ExaminationLimits
 from autotune.service.model_shelf import ARCHIVE, unpacked_model
 from search_spaces.errors import AutotuneError, Misuse, last_line
+from search_spaces.target import Target
 
 # Free dimensions, and shapes that do not fit: the order of a job gives others.
 _NEEDS_SIZES = ("AT104", "AT105")
 
 
+@dataclass(frozen=True)
+class ExaminedDevice:
+    """A device to tell a forecast of. target: None where it is not known; estimator: or why there is none."""
+
+    name: str
+    target: str | None
+    estimator: TunedEstimator | Refusal
+
+
 def examine(
     path: Path,
     scratch: Path,
-    devices: Sequence[tuple[str, TunedEstimator | Refusal]],
+    devices: Sequence[ExaminedDevice],
     limits: ExaminationLimits,
 ) -> Iterator[Examination]:
     """Yields what is known of a model so far, the last time with all of it.
 
-    scratch: where an archive is unpacked; devices: by name, with an estimator or the reason why there is none.
+    scratch: where an archive is unpacked.
     """
     began = time.monotonic()
     found = Examination()
@@ -65,7 +75,7 @@ def examine(
 def _steps(
     path: Path,
     scratch: Path,
-    devices: Sequence[tuple[str, TunedEstimator | Refusal]],
+    devices: Sequence[ExaminedDevice],
     limits: ExaminationLimits,
 ) -> Iterator[Examination]:
     if path.suffix == ARCHIVE:
@@ -89,20 +99,22 @@ def _steps(
         notices=model.notices,
     )
     yield found
-    for name, estimator in devices:
-        forecast = _forecast(model, name, estimator, tasks)
+    for one in devices:
+        forecast = _forecast(model, one, tasks)
         found = replace(
             found, tasks=max(tasks.values(), default=None), forecasts=(*found.forecasts, forecast)
         )
         yield found
 
 
-def _forecast(
-    model: Model, name: str, estimator: TunedEstimator | Refusal, tasks: dict[str, int]
-) -> LatencyForecast:
-    if isinstance(estimator, Refusal):
-        return LatencyForecast(name, refusal=estimator)
+def _forecast(model: Model, device: ExaminedDevice, tasks: dict[str, int]) -> LatencyForecast:
+    """The forecast of a device; the number of tasks there is noted, of devices without an estimator once."""
+    name, estimator = device.name, device.estimator
     try:
+        if isinstance(estimator, Refusal):
+            if device.target is not None and not tasks:
+                tasks[name] = len(extract_tasks(model, Target.parse(device.target)))
+            return LatencyForecast(name, refusal=estimator)
         extracted = extract_tasks(model, estimator.device.target)
         tasks[name] = len(extracted)
         total = estimator.estimate(model.name, extracted).total

@@ -32,8 +32,8 @@ _MOST_LINE_BYTES: Final = 4 << 20
 _MOST_LINES: Final = 1000
 # It was ended by something outside: the model may not be to blame.
 _TRIES: Final = 3
-# Until a process is ready, which may have to read features anew.
-_READY_SECS: Final = 300.0
+# Until a process is ready, which loads what reads models and estimates.
+_READY_SECS: Final = 120.0
 _READER_SECS: Final = 1.0
 _SIGNALS: Final = {
     signal.SIGXCPU: "it took too much time of the processor",

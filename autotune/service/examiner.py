@@ -1,7 +1,7 @@
 """The program that reads an uploaded model: a process without rights to the store, used once and ended.
 
     python -m autotune.service.examiner   examines one model
-    python -m autotune.service.examiner --probe DEVICES.toml   prints the devices of a service, and readies estimates
+    python -m autotune.service.examiner --probe DEVICES.toml   prints the devices of a service
 
 It confines itself to its working directory before anything is imported that reads files or starts threads: `in` is
 readable, `out` is writable. Then it readies what takes long, for the devices in the first line of stdin, as JSON, and
@@ -62,12 +62,12 @@ def _examine() -> None:
     import msgspec
 
     from autotune.service.device_probe import estimator_of
-    from autotune.service.examination import examine
+    from autotune.service.examination import ExaminedDevice, examine
     from autotune.service.known_devices import KnownDevice
 
     known = sys.stdin.buffer.readline()
     devices = [
-        (one.document.name, estimator_of(one))
+        ExaminedDevice(one.document.name, one.document.target, estimator_of(one))
         for one in msgspec.json.decode(known, type=tuple[KnownDevice, ...])
     ]
     _answer(READY)
@@ -81,12 +81,9 @@ def _probe(devices_file: Path) -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     import msgspec
 
-    from autotune.service.device_probe import estimator_of, probe
+    from autotune.service.device_probe import probe
 
-    found = probe(devices_file)
-    _answer(msgspec.json.encode(found) + b"\n")
-    for one in found:
-        estimator_of(one)  # reads the features of its records once, which are kept beside them
+    _answer(msgspec.json.encode(probe(devices_file)) + b"\n")
     os._exit(0)
 
 

@@ -34,6 +34,8 @@ _NOTE_SECS: Final = 1.0
 _STOP_SECS: Final = 60.0
 #: Deaths of a job's workers in a row, without a trial in between, after which it fails.
 MOST_DEATHS: Final = 10
+#: They take as long at least: workers that others killed one after the other cost no job.
+_DYING_SECS: Final = 60.0
 
 
 @dataclass
@@ -71,6 +73,8 @@ class HandOut:
         self._place, self._starter, self._slots, self._clock = place, starter, slots, clock
         self._owner = place.folder.owner()
         self._running: dict[str, _Running] = {}
+        # Of the jobs whose workers die: when that began.
+        self._dying: dict[str, float] = {}
 
     def step(self) -> None:
         """Watches what runs, settles what has ended, and starts what waits.
@@ -166,12 +170,25 @@ class HandOut:
         self._note(running, status)
         row = place.queue.row(claim.job)
         state, reason = _verdict(row, status, code, _error_of(place.folder.job(claim.job)))
+        if state is QueueState.QUEUED and self._has_died_for_long(claim.job, row.deaths, code):
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            state = QueueState.FAILED
+            reason = f"its worker ended {row.deaths + 1} times without a trial, the last time by {how}"
         if state is QueueState.QUEUED:
             place.queue.give_back(claim, deaths=int(code != 0))
             return
+        self._dying.pop(claim.job, None)
         order = msgspec.json.decode(row.order_json, type=JobOrder)
         results = results_of(status, order, place.shelf) if status else []
         place.queue.finish(claim, state, None if reason is None else printable(reason), results)
+
+    def _has_died_for_long(self, job: str, deaths: int, code: int) -> bool:
+        """Whether the workers of a job end without a trial. deaths: before this one; code: of this exit."""
+        now = self._clock()
+        if deaths == 0:
+            self._dying[job] = now
+        began = self._dying.setdefault(job, now)
+        return code != 0 and deaths + 1 >= MOST_DEATHS and now - began >= _DYING_SECS
 
     def _fail(self, claim: Claim, reason: str) -> None:
         self._place.queue.finish(claim, QueueState.FAILED, printable(reason))
@@ -190,12 +207,6 @@ def _verdict(
         return QueueState.FINISHED, None
     if error is not None:
         return QueueState.FAILED, f"{error.message} ({error.code})"
-    if row.deaths + 1 >= MOST_DEATHS and code != 0:
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return (
-            QueueState.FAILED,
-            f"its worker ended {MOST_DEATHS} times without a trial, the last time by {how}",
-        )
     return QueueState.QUEUED, None
 
 

@@ -37,6 +37,8 @@ _TIDY_SECS: Final = 600.0
 _PATIENCE_SECS: Final = 10.0
 # Until the devices of a new folder are known; boards that do not answer take their time.
 _PROBE_SECS: Final = 120.0
+# For which the processors of a server that was started again are left to the jobs that go on.
+_YIELD_SECS: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class ServerSettings:
 class Devices:
     """The devices of a service: those that an earlier server found, until a process has looked again.
 
-    The process looks while the server starts; of a new folder, who asks for devices waits for it.
+    Of a new folder, who asks for devices waits for it.
     """
 
     def __init__(self, folder: ServiceFolder) -> None:
@@ -74,7 +76,12 @@ class Devices:
         self._known = read_known(folder.known_devices)
         self._found = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
-        threading.Thread(target=self._probe, daemon=True).start()
+
+    def look(self, after_secs: float) -> None:
+        """Starts the process, some seconds from now."""
+        timer = threading.Timer(after_secs, self._probe)
+        timer.daemon = True
+        timer.start()
 
     def __call__(self) -> tuple[KnownDevice, ...]:
         """The devices that are known now."""
@@ -83,7 +90,7 @@ class Devices:
         return self._known
 
     def close(self) -> None:
-        """Ends the process, which may still read features."""
+        """Ends the process, which may still wait for boards."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
 
@@ -125,8 +132,11 @@ def serve(settings: ServerSettings, say: Callable[[str], None], told_token: Call
         recovered = service.queue.recover(settings.folder.owner())
         if recovered:
             say(f"{recovered} jobs of the last server go on")
+        yielded_secs = _YIELD_SECS if service.queue.waiting() else 0.0
+        devices.look(yielded_secs)
         stop = threading.Event()
-        work = threading.Thread(target=_work, args=(service, settings, stop, say))
+        examine_from = time.monotonic() + yielded_secs
+        work = threading.Thread(target=_work, args=(service, settings, stop, say, examine_from))
         config = uvicorn.Config(
             make_application(service),
             log_level="warning",
@@ -170,9 +180,16 @@ def check_tokens(settings: ServerSettings, service: Service, told_token: Callabl
 
 
 def _work(
-    service: Service, settings: ServerSettings, stop: threading.Event, say: Callable[[str], None]
+    service: Service,
+    settings: ServerSettings,
+    stop: threading.Event,
+    say: Callable[[str], None],
+    examine_from: float,
 ) -> None:
-    """Hands out jobs and examinations until it is told to stop; a store that does not answer is asked again."""
+    """Hands out jobs and examinations until it is told to stop; a store that does not answer is asked again.
+
+    examine_from: monotonic seconds of the first examination.
+    """
     place = Workplace(service.queue, service.shelf, service.folder, service.usage, settings.workers)
     hand_out = HandOut(place, LocalStarter(settings.worker), settings.limits.slots)
     examinations = Examinations(service.shelf, service.folder, settings.limits.examination, service.devices)
@@ -182,9 +199,10 @@ def _work(
     while not stop.wait(_STEP_SECS):
         try:
             hand_out.step()
-            examinations.step()
-            builds.step()
             now = time.monotonic()
+            if now >= examine_from:
+                examinations.step()
+            builds.step()
             if now - flushed > _FLUSH_SECS:
                 flushed = now
                 service.usage.flush()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 
 from cost_models.boosters.booster import Booster, BoosterSettings, TrainingRows
-from cost_models.features.program_features import COLUMNS
+from cost_models.boosters.model_file import read_model_file, write_model_file
+from cost_models.features.program_features import COLUMNS, FEATURE_VERSION
 from cost_models.record_table import RecordTable
 from search_spaces.errors import Misuse
 
@@ -36,6 +38,20 @@ _ROUNDS: Final = 200
 _LEAST_NETWORKS: Final = 3
 _LEAST_TASKS: Final = 10
 _NEAR: Final = 1 / 8
+_KIND: Final = "latency-estimator"
+_TREES_PART: Final = "correction"
+_Finite = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+_Errors = Annotated[list[_Finite], msgspec.Meta(min_length=1, max_length=1 << 20)]
+
+
+class _Fitted(msgspec.Struct, frozen=True):
+    """The part of a card that an estimator consists of, beside its trees."""
+
+    feature_version: int
+    columns: int
+    roofline: tuple[_Finite, _Finite, _Finite]
+    bias: _Finite
+    errors: Annotated[dict[str, _Errors], msgspec.Meta(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +68,7 @@ class LatencyEstimator:
     trees: Booster
     bias: float
     errors: dict[str, Floats]
+    card: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def fit(cls, table: RecordTable, seed: int = 0) -> Self:
@@ -60,6 +77,8 @@ class LatencyEstimator:
         Where there are fewer than three networks, a fifth of the tasks is left out at a time. Raises Misuse where there
         are fewer than ten tasks of which anything ran.
         """
+        from sklearn.model_selection import GroupKFold, LeaveOneGroupOut  # as SciPy below
+
         scores = table.scores
         best = _best_rows(table.secs, table.groups)
         if len(best) < _LEAST_TASKS:
@@ -92,6 +111,42 @@ class LatencyEstimator:
         bias = float(np.median(np.concatenate(list(joined.values()))))
         centred = {name: found - bias for name, found in joined.items()}
         return cls(*_fit(table, best, fast, seed), bias, centred)
+
+    def save(self, path: Path, card: Mapping[str, Any]) -> None:
+        """Writes the estimator with a card into a file, see `cost_models.boosters.model_file`."""
+        fitted = _Fitted(
+            FEATURE_VERSION,
+            len(COLUMNS),
+            tuple(self.roofline.tolist()),
+            self.bias,
+            {name: found.tolist() for name, found in self.errors.items()},
+        )
+        contents = {**card, **msgspec.to_builtins(fitted), "kind": _KIND}
+        write_model_file(path, contents, {_TREES_PART: self.trees.to_bytes()})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads a saved estimator; nothing in the file is executed.
+
+        Raises Misuse where it is no whole one, or one for other features.
+        """
+        card, parts = read_model_file(path, _KIND)
+        try:
+            fitted = msgspec.convert(card, _Fitted)
+            trees = Booster.from_bytes(parts[_TREES_PART], card)
+        except (ValueError, KeyError, msgspec.ValidationError) as error:
+            raise Misuse(
+                f"expected a latency estimator in {path} that this package fitted, found: {error}",
+                code="AT302",
+            ) from error
+        if (fitted.feature_version, fitted.columns) != (FEATURE_VERSION, len(COLUMNS)):
+            raise Misuse(
+                f"expected a latency estimator of feature version {FEATURE_VERSION} in {path}, found version "
+                f"{fitted.feature_version}",
+                code="AT303",
+            )
+        errors = {name: np.array(found) for name, found in fitted.errors.items()}
+        return cls(np.array(fitted.roofline), trees, fitted.bias, errors, card)
 
     def predict(self, features: NDArray[np.float32]) -> Floats:
         """(n,) seconds of fast configs with these (n, d) features."""
@@ -141,6 +196,8 @@ def _fit(
     table: RecordTable, best: NDArray[np.int64], rows: NDArray[np.int64], seed: int
 ) -> tuple[Floats, Booster]:
     """The roofline of the best configs, and trees fitted to the residuals of the fast ones; tasks have equal weight."""
+    from scipy.optimize import minimize  # takes a second to load, and a saved estimator needs none
+
     wanted = np.log2(table.secs[best])
 
     def miss(corners: Floats) -> float:

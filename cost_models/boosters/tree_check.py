@@ -33,8 +33,9 @@ _NODES: Final[dict[str, type[np.generic]]] = {
     "loss_changes": np.float32,
     "sum_hessian": np.float32,
 }
-#: Objectives with the name of their parameters.
+#: Objectives with the name of their parameters, None for those without.
 _OBJECTIVES: Final = {
+    "reg:absoluteerror": None,
     "rank:pairwise": "lambdarank_param",
     "reg:squarederror": "reg_loss_param",
     "binary:logistic": "reg_loss_param",
@@ -113,6 +114,8 @@ def _checked_objective(given: Mapping[str, Any]) -> dict[str, Any]:
     if name not in _OBJECTIVES:
         raise ValueError(f"an objective of another kind, {name!r}")
     group = _OBJECTIVES[name]
+    if group is None:
+        return {"name": name}
     parameters = _mapping(given, group)
     if not all(isinstance(each, str) and _PARAMETER.fullmatch(each) for each in parameters.values()):
         raise ValueError("the parameters of the objective are no numbers")

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol, TypeVar
 
+import msgspec
 import numpy as np
 
 from search_spaces.errors import StorageError
+from search_spaces.task import TuningTask
 from tuning_logs.file.record_index import RecordIndex
 from tuning_logs.format.definitions import Definitions
 from tuning_logs.format.line import Line, RecordLine, UnreadableLine, bare, decode_line, whole_end
 from tuning_logs.format.raw_lines import RawLine
 from tuning_logs.records.damage import MOST_REPORTED, Damage
+from tuning_logs.records.device_fingerprint import DeviceFingerprint
 from tuning_logs.records.record import TuningRecord
+from tuning_logs.selection.improvements import Stamp
 from tuning_logs.selection.record_rows import Rows
+from tuning_logs.selection.task_summary import Pair, TaskSummary, summaries_of
+
+_Field = TypeVar("_Field")
+_STAMP: Final = msgspec.json.Decoder(Stamp)
 
 
 class Source(Protocol):
@@ -49,6 +57,8 @@ class Contents:
         self.source = source
         self.definitions = Definitions()
         self.index = RecordIndex()
+        self._summaries: dict[Pair, TaskSummary] = {}
+        self._summarised = 0
         self.lines = 0
         self.readable = 0
         self.reported: list[Damage] = []
@@ -89,6 +99,41 @@ class Contents:
         else:
             self.unreported += 1
 
+    def restore(self, index: RecordIndex, summaries: Iterable[TaskSummary]) -> None:
+        """Sets the index of lines that were read before, and the summaries of all its rows."""
+        self.index = index
+        self._summaries = {one.pair: one for one in summaries}
+        self._summarised = len(index)
+
+    def summaries(self) -> Mapping[Pair, TaskSummary]:
+        """The summaries of all tasks on devices. Raises StorageError where the file was changed meanwhile."""
+        rows = self.index.rows
+        if self._summarised < len(rows):
+            self._summaries = summaries_of(rows, self._summaries, self._summarised, self)
+            self._summarised = len(rows)
+        return self._summaries
+
+    def subjects(self, summaries: Iterable[TaskSummary]) -> Iterator[tuple[TuningTask, DeviceFingerprint]]:
+        """The task and the device of each summary."""
+        tasks, devices = self.index.tasks, self.index.devices
+        for one in summaries:
+            yield (
+                self.definitions.task(tasks[one.task], one.weight, one.first),
+                self.definitions.device(devices[one.device], one.first),
+            )
+
+    def stamps(self, rows: Rows) -> Iterator[Stamp]:
+        """The jobs and times of rows, and nothing else of their lines. Raises as `records` does."""
+        return self.fields(rows, _STAMP)
+
+    def fields(self, rows: Rows, decoder: msgspec.json.Decoder[_Field]) -> Iterator[_Field]:
+        """A part of each row's line. Raises as `records` does."""
+        for offset, size in zip(rows["offset"].tolist(), rows["size"].tolist(), strict=True):
+            try:
+                yield decoder.decode(self.source.at(offset, size))
+            except msgspec.MsgspecError as error:
+                raise self._changed(offset) from error
+
     def records(self, rows: Rows) -> Iterator[TuningRecord]:
         """The records that the rows stand for. Raises StorageError where the file was changed meanwhile."""
         return map(self.record, rows)
@@ -102,10 +147,13 @@ class Contents:
                 return self.definitions.record(line, offset)
         except (UnreadableLine, KeyError):  # KeyError: an index of another log left a definition out
             pass
+        raise self._changed(offset)
+
+    def _changed(self, offset: int) -> StorageError:
         self.source.distrust()
-        raise StorageError(
-            f"expected the record that was at byte {offset} when the log was opened, found that the file "
-            f"was changed since; open the log again",
+        return StorageError(
+            f"expected the record that was at byte {offset} when the log was opened, found that the file was changed "
+            "since; open the log again",
             code="AT206",
         )
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 import msgspec
 
 from search_spaces.decision import Answer
-from search_spaces.errors import StorageError
+from search_spaces.task import TuningTask
 from tuning_logs.file.follower import FileTail
 from tuning_logs.file.index_file import looks_same
 from tuning_logs.file.log import TuningLog
 from tuning_logs.file.log_file import LogFile
+from tuning_logs.records.device_fingerprint import DeviceFingerprint
 from tuning_logs.selection.record_rows import Rows
+from tuning_logs.selection.task_summary import Pair, TaskSummary
 
 Answers = tuple[tuple[str, Answer], ...]
 
@@ -24,16 +26,17 @@ class _ConfigField(msgspec.Struct, frozen=True):
     config: Answers
 
 
-class Stamp(msgspec.Struct, frozen=True):
-    """The job of a record and its time, UTC in ISO 8601."""
-
-    job: str
-    time: str
+class _Told(msgspec.Struct, frozen=True):
+    message: str = ""
+    reference_slowdown: float = 1.0
 
 
-_Field = TypeVar("_Field", _ConfigField, Stamp)
+class _ToldField(msgspec.Struct, frozen=True):
+    measurement: _Told
+
+
+_TOLD: Final = msgspec.json.Decoder(_ToldField)
 _CONFIG: Final = msgspec.json.Decoder(_ConfigField)
-_STAMP: Final = msgspec.json.Decoder(Stamp)
 
 
 class FollowedLog(TuningLog):
@@ -85,25 +88,25 @@ class FollowedLog(TuningLog):
         """Whether the path still leads to the file that was opened, with at least what was read of it."""
         return self._tail.is_current
 
+    def summaries(self) -> Mapping[Pair, TaskSummary]:
+        """The summary of each task on each device; raises as `answers` does."""
+        return self._contents.summaries()
+
+    def subjects(self, summaries: Iterable[TaskSummary]) -> Iterator[tuple[TuningTask, DeviceFingerprint]]:
+        """The task and the device of each summary."""
+        return self._contents.subjects(summaries)
+
     def answers(self, rows: Rows) -> Iterator[Answers]:
         """The configs of rows, and nothing else of their lines: several times as fast as their records.
 
         Raises StorageError where the file was changed meanwhile.
         """
-        return (one.config for one in self._fields(rows, _CONFIG))
+        return (one.config for one in self._contents.fields(rows, _CONFIG))
 
-    def stamps(self, rows: Rows) -> Iterator[Stamp]:
-        """The jobs and times of rows, and nothing else of their lines; raises as `answers` does."""
-        return self._fields(rows, _STAMP)
+    def messages(self, rows: Rows) -> Iterator[str]:
+        """The messages of rows that failed, as `answers` reads."""
+        return (one.measurement.message for one in self._contents.fields(rows, _TOLD))
 
-    def _fields(self, rows: Rows, decoder: msgspec.json.Decoder[_Field]) -> Iterator[_Field]:
-        for offset, size in zip(rows["offset"].tolist(), rows["size"].tolist(), strict=True):
-            try:
-                yield decoder.decode(self._contents.source.at(offset, size))
-            except msgspec.MsgspecError as error:
-                self._contents.source.distrust()
-                raise StorageError(
-                    f"expected the record that was at byte {offset} when the log was opened, found that the file "
-                    "was changed since; open the log again",
-                    code="AT206",
-                ) from error
+    def reference_slowdowns(self, rows: Rows) -> Iterator[float]:
+        """The slowdowns that the device's reference kernel told, as `answers` reads."""
+        return (one.measurement.reference_slowdown for one in self._contents.fields(rows, _TOLD))

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import msgspec
 import numpy as np
 
+from search_spaces.errors import StorageError
 from tuning_logs.atomic_file import atomically
 from tuning_logs.file.contents import Contents
 from tuning_logs.file.log_file import FileStamp, LogFile, index_path
@@ -18,8 +19,9 @@ from tuning_logs.format.line import SCHEMA, UnreadableLine, bare, decode_line
 from tuning_logs.records.damage import Damage
 from tuning_logs.records.record import TaskKey
 from tuning_logs.selection.record_rows import ROW, STATUSES, Rows
+from tuning_logs.selection.task_summary import TaskSummary
 
-_FORMAT: Final = "autotune-log-index-2"
+_FORMAT: Final = "autotune-log-index-3"
 _LONGEST_HEADER: Final = 64 << 20
 _BLOCK: Final = 1 << 20
 # Bytes before the end of what is indexed, by which a log that grew is told from another one.
@@ -45,12 +47,19 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     definitions: tuple[tuple[int, int], ...]
     damage: tuple[tuple[int, str], ...]
     unreported: int
+    summaries: tuple[TaskSummary, ...]
     rows: int
     rows_crc: int
 
 
 def save_index(file: LogFile, contents: Contents, size: int) -> None:
     """Writes what is known of the first size bytes of a log beside it, where the folder takes it."""
+    # The index saves time and nothing else: whatever keeps it from being written must not be in the way.
+    with contextlib.suppress(OSError, StorageError):
+        _save(file, contents, size)
+
+
+def _save(file: LogFile, contents: Contents, size: int) -> None:
     index, stamp = contents.index, file.stamp
     rows = np.ascontiguousarray(index.rows)
     header = _Header(
@@ -69,15 +78,11 @@ def save_index(file: LogFile, contents: Contents, size: int) -> None:
         definitions=tuple(contents.definitions.places),
         damage=tuple((each.line, each.reason) for each in contents.reported),
         unreported=contents.unreported,
+        summaries=tuple(contents.summaries().values()),
         rows=len(rows),
-        rows_crc=zlib.crc32(rows.tobytes()),
+        rows_crc=zlib.crc32(rows.data),
     )
-    # The index saves time and nothing else: a folder that does not take it must not be in the way.
-    with (
-        contextlib.suppress(OSError),
-        atomically(index_path(file.path)) as scratch,
-        scratch.open("wb") as out,
-    ):
+    with atomically(index_path(file.path)) as scratch, scratch.open("wb") as out:
         out.write(msgspec.json.encode(header) + b"\n")
         out.write(rows.data)
 
@@ -121,7 +126,7 @@ def load_index(file: LogFile, belongs: IndexCheck = is_same) -> tuple[Contents, 
     if not _are_whole(rows, header):
         return None
     contents = Contents(file)
-    contents.index = RecordIndex(rows, header.tasks, header.devices, header.jobs)
+    contents.restore(RecordIndex(rows, header.tasks, header.devices, header.jobs), header.summaries)
     contents.lines, contents.readable = header.lines, header.readable
     contents.reported = [Damage(line, reason) for line, reason in header.damage]
     contents.unreported = header.unreported
@@ -144,7 +149,12 @@ def _fits(header: _Header, file: LogFile) -> bool:
 
 
 def _are_whole(rows: Rows, header: _Header) -> bool:
-    if len(rows) != header.rows or zlib.crc32(rows.tobytes()) != header.rows_crc:
+    if len(rows) != header.rows or zlib.crc32(rows.data) != header.rows_crc:
+        return False
+    if sum(one.records for one in header.summaries) != len(rows) or not all(
+        0 <= one.task < len(header.tasks) and 0 <= one.device < len(header.devices)
+        for one in header.summaries
+    ):
         return False
     numbered = (("task", header.tasks), ("device", header.devices), ("job", header.jobs))
     return len(rows) == 0 or (

@@ -29,7 +29,8 @@ class RecordIndex:
         self._tasks = {key: number for number, key in enumerate(tasks)}
         self._devices = {key: number for number, key in enumerate(devices)}
         self._jobs = {key: number for number, key in enumerate(jobs)}
-        self._of_task = _places(self.rows["task"], len(self._tasks))
+        # By task; found when it is first asked for.
+        self._of_task: dict[int, array[int]] | None = None
         self._best: dict[tuple[int, int], tuple[int, TuningRecord | None]] = {}
 
     def add(self, line: RecordLine, offset: int, size: int) -> None:
@@ -37,7 +38,8 @@ class RecordIndex:
         task = self._tasks.setdefault((line.task, line.target), len(self._tasks))
         device = self._devices.setdefault(line.device, len(self._devices))
         job = self._jobs.setdefault(line.job, len(self._jobs))
-        self._of_task.setdefault(task, array("q")).append(len(self._table))
+        if self._of_task is not None:
+            self._of_task.setdefault(task, array("q")).append(len(self._table))
         self._table.add(line, (offset, size), (task, device, job))
 
     @property
@@ -93,6 +95,8 @@ class RecordIndex:
         return known[1]
 
     def _places_of(self, task: TaskKey) -> NDArray[np.int64]:
+        if self._of_task is None:
+            self._of_task = _places(self.rows["task"], len(self._tasks))
         places = self._of_task.get(self._tasks.get(task, -1), array("q"))
         return np.array(places, np.int64)
 

@@ -30,7 +30,7 @@ from tuning_logs.format.record_line import (
     workload_line,
 )
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
-from tuning_logs.records.record import Job, TuningRecord
+from tuning_logs.records.record import Job, TaskKey, TuningRecord
 
 _T = TypeVar("_T")
 #: What a key was defined as, by the offset of the line: a record goes by the last one before it.
@@ -90,11 +90,20 @@ class Definitions:
         """The record that a line at an offset stands for; what it refers to has been defined."""
         return record_of(
             line,
-            TuningTask(_before(self._workloads[line.task], offset), self._target(line.target), line.weight),
-            _before(self._devices[line.device], offset),
+            self.task((line.task, line.target), line.weight, offset),
+            self.device(line.device, offset),
             _before(self._jobs[line.job], offset),
             self._traces.get(line.trace) if isinstance(line.trace, str) else None,
         )
+
+    def task(self, key: TaskKey, weight: int, offset: int) -> TuningTask:
+        """The task that a record at an offset refers to."""
+        workload, target = key
+        return TuningTask(_before(self._workloads[workload], offset), self._target(target), weight)
+
+    def device(self, key: str, offset: int) -> DeviceFingerprint:
+        """The device that a record at an offset refers to."""
+        return _before(self._devices[key], offset)
 
     def copy(self) -> Definitions:
         """Definitions that may be added to without changing these."""

@@ -1,4 +1,4 @@
-"""The in-memory index of records: the position of each line, and the columns of lookups; 57 bytes a record."""
+"""The in-memory index of records: the position of each line, and the columns of lookups; 49 bytes a record."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def estimate(
     check_choice(model, op)
     has_ranges = is_for_ranges(shape, dim)
     device = parse_device("local") if device_card is None else read_device_card(device_card)
-    tuned = tuned_estimator(device, cost_model, log)
+    tuned = tuned_estimator(device, cost_model, log or ())
     name = op or (model.stem if model else "")
     if model is not None and has_ranges:
         network = read_dynamic_model(model, shape, dim, max_mb)

@@ -22,6 +22,11 @@ def watch(
     open: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Show a job in a browser on this machine, while it runs and afterwards; until Ctrl-C."""
+    from autotune.service.watch.job_place import find_job
+    from autotune.service.watch.job_reader import JobReader
+
+    reader = JobReader(find_job(folder))
+    reader.begin()
     try:
         from autotune.service.watch.server import serve  # the web server is an extra
     except ModuleNotFoundError as error:
@@ -30,12 +35,10 @@ def watch(
             "install them with: pip install 'autotune[service]'",
             code="AT802",
         ) from error
-    from autotune.service.watch.job_place import find_job
-    from autotune.service.watch.job_reader import JobReader
 
     def ready(address: str) -> None:
         tell(f"{address} shows {folder} until Ctrl-C")
         if open:
             webbrowser.open(address)
 
-    serve(JobReader(find_job(folder)), port, ready)
+    serve(reader, port, ready)

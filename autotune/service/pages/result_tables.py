@@ -41,13 +41,13 @@ def verdict_table(verdicts: tuple[OfferVerdict, ...]) -> Table:
 
 def verdict_lines(one: OfferVerdict) -> tuple[str, ...]:
     """The verdict on an offer: the needs that it misses with the number it misses each by, or that it holds all."""
+    if one.secs is None:
+        return ("not known yet",)
     lines = tuple(map(miss_text, one.misses))
     if one.outputs_equal is False:
         lines = (*lines, "its outputs differ from those of the model's own runtime")
     if lines:
         return lines
-    if one.secs is None:
-        return ("not known yet",)
     return ("chosen: the cheapest that holds all",) if one.is_chosen else ("holds all, dearer or slower",)
 
 

@@ -22,13 +22,14 @@ from autotune.service.watch.job_place import STATUS, JobPlace
 from autotune.service.watch.log_reading import read_drift, read_failures, read_span
 from autotune.service.watch.log_status import LogSpan, status_of_log
 from autotune.service.watch.operator_reading import read_operator
-from autotune.service.watch.task_groups import Pair, TaskGroup, TaskGroups
+from autotune.service.watch.task_groups import TaskGroup, TaskGroups
 from search_spaces import AutotuneError, Config, TuningTask
 from tuning_logs import TuningRecord
 from tuning_logs.address import is_url
 from tuning_logs.file.followed_log import FollowedLog
 from tuning_logs.selection.best_record import best_record
 from tuning_logs.selection.record_rows import Rows
+from tuning_logs.selection.task_summary import Pair
 
 # Nothing is read more often than this: a job that runs must not notice.
 _LEAST_SECS = 1.0
@@ -56,6 +57,13 @@ def _opened(path: Path) -> _Log:
     return _Log(log, groups)
 
 
+def _opening(path: Path) -> Future[_Log]:
+    """A log that a thread of its own opens, a daemon, so that the server ends at once."""
+    opening: Future[_Log] = Future()
+    threading.Thread(target=_complete, args=(opening, path), daemon=True).start()
+    return opening
+
+
 def _complete(opening: Future[_Log], path: Path) -> None:
     try:
         opening.set_result(_opened(path))
@@ -79,6 +87,13 @@ class JobReader:
         self._stamp: tuple[object, ...] = ()
         self._facts: JobFacts | None = None
         self._pairs: Mapping[str, TaskGroup] = {}
+
+    def begin(self) -> None:
+        """Starts to open the log, while other things are loaded."""
+        with self._lock:
+            address = self._address(self._status()[0])
+            if not is_url(address) and self._opening is None:
+                self._opening = _opening(Path(address))
 
     def facts(self) -> JobFacts:
         """The job as it stands, read on where that was a second ago or longer."""
@@ -112,7 +127,8 @@ class JobReader:
         return self._opening is not None or (self._log is not None and self._log.log.is_behind)
 
     def _current(self) -> JobFacts:
-        if self._facts is None or time.monotonic() - self._looked >= _LEAST_SECS:
+        is_opened = self._opening is not None and self._opening.done()
+        if self._facts is None or is_opened or time.monotonic() - self._looked >= _LEAST_SECS:
             self._read_on()
             self._looked = time.monotonic()
         assert self._facts is not None
@@ -120,7 +136,7 @@ class JobReader:
 
     def _read_on(self) -> None:
         status, trouble = self._status()
-        address = status.log if status and not self.place.log else str(self.place.log_path)
+        address = self._address(status)
         log_trouble = self._read_log(address)
         stamp = (status, trouble, log_trouble, self._log and (self._log.log.read_share, len(self._log.log)))
         if stamp == self._stamp:
@@ -128,6 +144,10 @@ class JobReader:
         self._facts = self._assemble(status, trouble, address, log_trouble)
         self._stamp = stamp
         self.version += 1
+
+    def _address(self, status: JobStatus | None) -> str:
+        """The path or URL of the log."""
+        return status.log if status and not self.place.log else str(self.place.log_path)
 
     def _status(self) -> tuple[JobStatus | None, str | None]:
         folder = self.place.folder
@@ -166,9 +186,7 @@ class JobReader:
     def _open(self, path: Path) -> _Log | None:
         """The log, opened by a thread of its own; None where that takes longer than a page may wait."""
         if self._opening is None:
-            self._opening = Future()
-            # A daemon, so that the server ends at once.
-            threading.Thread(target=_complete, args=(self._opening, path), daemon=True).start()
+            self._opening = _opening(path)
         try:
             found = self._opening.result(_PATIENCE_SECS)
         except TimeoutError:

@@ -10,7 +10,6 @@ import numpy as np
 from autotune.reports.failures import common_messages
 from autotune.service.pages.job_facts import Drift, FailureFacts
 from autotune.service.watch.log_status import LogSpan
-from tuning_logs import Failure, Timing, TuningRecord
 from tuning_logs.file.followed_log import FollowedLog
 from tuning_logs.selection.record_rows import CENSORED, STATUSES, Rows
 
@@ -31,7 +30,7 @@ def read_failures(log: FollowedLog, rows: Rows, names: Sequence[str]) -> tuple[F
 def read_drift(log: FollowedLog, rows: Rows) -> Drift:
     """The slowdown of the device over the rows that ran, from an even sample of them."""
     numbers = _even(np.flatnonzero(rows["status"] <= CENSORED), _DRIFT_SAMPLE)
-    slowdowns = [(int(number), _slowdown(log.record(rows[number]))) for number in numbers]
+    slowdowns = list(zip(numbers.tolist(), log.reference_slowdowns(rows[numbers]), strict=True))
     if not slowdowns:
         return Drift()
     stretches = np.array_split(np.arange(len(slowdowns)), min(_DRIFT_POINTS, len(slowdowns)))
@@ -54,16 +53,15 @@ def read_span(log: FollowedLog, rows: Rows) -> LogSpan:
 
 
 def _failure(log: FollowedLog, rows: Rows, names: Sequence[str]) -> FailureFacts:
-    sample = log.records(rows[_even(np.arange(len(rows)), _SAMPLE)])
-    messages = [one.measurement.message for one in sample if isinstance(one.measurement, Failure)]
+    messages = log.messages(rows[_even(np.arange(len(rows)), _SAMPLE)])
     tasks, counts = np.unique(rows["task"], return_counts=True)
     most = np.argsort(-counts, kind="stable")[:_TASKS]
     return FailureFacts(
         STATUSES[int(rows["status"][0])],
         len(rows),
-        common_messages(messages),
+        common_messages(list(messages)),
         tuple((names[int(tasks[place])], int(counts[place])) for place in most),
-        sample[-1].config.key,
+        log.record(rows[-1]).config.key,
     )
 
 
@@ -72,8 +70,3 @@ def _even(places: np.ndarray, count: int) -> np.ndarray:
     if len(places) <= count:
         return places
     return places[np.linspace(0, len(places) - 1, count).astype(np.int64)]
-
-
-def _slowdown(record: TuningRecord) -> float:
-    measured = record.measurement
-    return measured.reference_slowdown if isinstance(measured, Timing) else 1.0

@@ -17,6 +17,7 @@ from autotune.jobs.status import (
     TaskStatus,
 )
 from autotune.service.watch.task_groups import TaskGroup
+from tuning_logs.selection.task_summary import Pair
 
 _ALL = "all operators of the log"
 
@@ -32,8 +33,11 @@ class LogSpan(msgspec.Struct, frozen=True):
 def status_of_log(name: str, address: str, groups: Sequence[TaskGroup], span: LogSpan) -> JobStatus:
     """The status of a job that measured all records of a log: one model for each device, of all its operators."""
     named = _connections(groups)
-    tasks = tuple(_task(one, named[_place(one)]) for one in groups)
-    devices = {named[_place(one)]: one for one in reversed(groups)}
+    tasks = tuple(_task(one, named[one.pair]) for one in groups)
+    devices = {named[one.pair]: one for one in reversed(groups)}
+    trials = Counter[str]()
+    for one in groups:
+        trials[named[one.pair]] += one.summary.records
     return JobStatus(
         name=name,
         run_prefix="",
@@ -44,28 +48,26 @@ def status_of_log(name: str, address: str, groups: Sequence[TaskGroup], span: Lo
         secs=span.secs,
         eta_secs=None,
         budget=BudgetStatus(trials=None, secs=None, gain_per_hour=None),
-        trials=sum(one.records for one in groups),
+        trials=trials.total(),
         expected_gain_per_hour=None,
         runs=(RunStatus(started=span.first, secs=span.secs, pid=0, state=JobState.STOPPED),),
         models=tuple(_model(connection, tasks) for connection in reversed(devices)),
-        devices=tuple(_device(devices[one], one, groups) for one in reversed(devices)),
+        devices=tuple(_device(devices[one], one, trials[one]) for one in reversed(devices)),
         tasks=tasks,
         failures={},
     )
 
 
-def _place(one: TaskGroup) -> tuple[str, str]:
-    return one.device.key, str(one.task.target)
-
-
-def _connections(groups: Sequence[TaskGroup]) -> dict[tuple[str, str], str]:
-    """A name for each device with a target, no two alike."""
-    names = {_place(one): one.device.name for one in groups}
+def _connections(groups: Sequence[TaskGroup]) -> dict[Pair, str]:
+    """A name for each group's device with its target, no two alike."""
+    places = {one.pair: (one.device.key, str(one.task.target)) for one in groups}
+    names = {places[one.pair]: one.device.name for one in groups}
     counts = Counter(names.values())
-    return {
+    told = {
         place: name if counts[name] == 1 else f"{name} {place[0][:8]} {place[1]}"
         for place, name in names.items()
     }
+    return {pair: told[place] for pair, place in places.items()}
 
 
 def _task(one: TaskGroup, connection: str) -> TaskStatus:
@@ -75,9 +77,9 @@ def _task(one: TaskGroup, connection: str) -> TaskStatus:
         device=connection,
         calls=one.task.weight,
         flops=one.task.workload.flops,
-        trials=one.trials,
-        default_secs=one.default_secs,
-        best_secs=one.best_secs,
+        trials=one.summary.trials,
+        default_secs=one.summary.default_secs,
+        best_secs=one.summary.best_secs,
         state="",
     )
 
@@ -99,7 +101,7 @@ def _total(parts: Sequence[tuple[int, float | None]]) -> float | None:
     return sum(known) if len(known) == len(parts) else None
 
 
-def _device(one: TaskGroup, connection: str, groups: Sequence[TaskGroup]) -> DeviceStatus:
+def _device(one: TaskGroup, connection: str, trials: int) -> DeviceStatus:
     threads = one.device.facts.get("threads")
     return DeviceStatus(
         name=one.device.name,
@@ -108,5 +110,5 @@ def _device(one: TaskGroup, connection: str, groups: Sequence[TaskGroup]) -> Dev
         fingerprint=one.device.key,
         threads=threads if isinstance(threads, int) else 1,
         facts=dict(one.device.facts),
-        trials=sum(each.records for each in groups if _place(each) == _place(one)),
+        trials=trials,
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autotune.reports.history import first_of_each
 from autotune.service.pages.job_facts import SpaceFacts
 from search_spaces import AutotuneError, Config, TuningTask
 from tuning_logs import TuningRecord
+from tuning_logs.selection.improvements import first_of_each
 
 
 def study(task: TuningTask, records: Sequence[TuningRecord], best: Config) -> SpaceFacts:

@@ -14,7 +14,7 @@ import pytest
 from tvm import relax
 
 import autotune
-from autotune.deployment import culprit, preflight
+from autotune.deployment import culprit, preflight, reference
 from autotune.deployment.isolated_build import BuildRequest
 from autotune.deployment.referee import Referee
 from autotune.jobs import model_builds
@@ -27,7 +27,7 @@ from tests.support.command_line import run_here
 
 def other_values(values: float) -> Callable[..., Referee]:
     """A reference whose outputs are off by so much."""
-    found = preflight.find_referee
+    found = reference.find_referee
 
     def find(*arguments: Any) -> Referee:
         draws = found(*arguments).draws
@@ -59,7 +59,7 @@ def test_a_log_that_does_not_answer_is_not_the_models_fault(small_network: Path,
         preflight.preflight(request, device.threads)
 
 
-def wrong_for_samples(*arguments: Any, find: Callable[..., Referee] = preflight.find_referee) -> Referee:
+def wrong_for_samples(*arguments: Any, find: Callable[..., Referee] = reference.find_referee) -> Referee:
     """A reference whose outputs for samples alone are off."""
     found = find(*arguments)
     *drawn, last = found.draws
@@ -82,7 +82,7 @@ def test_samples_are_compared_beside_random_inputs(
     assert found.verdict.mistake is None
     assert found.referee is not None
     assert len(found.referee.draws) == 3
-    monkeypatch.setattr(preflight, "find_referee", wrong_for_samples)
+    monkeypatch.setattr(reference, "find_referee", wrong_for_samples)
     with pytest.raises(Misuse, match="the build computes something else"):
         autotune.check(autotune.load_model(small_network), samples=[sample])
 
@@ -128,7 +128,7 @@ def test_every_command_that_compares_takes_samples(small_network: Path, sample: 
 def test_a_build_that_computes_something_else_is_refused_before_the_first_trial(
     small_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "find_referee", other_values(0.01))
+    monkeypatch.setattr(reference, "find_referee", other_values(0.01))
     log = tmp_path / "log.jsonl"
     for options in ([], ["--output", tmp_path / "out"]):
         ended = run_here("tune", small_network, "--trials", 4, "--log", log, *options)
@@ -149,12 +149,18 @@ def test_check_prints_its_steps_and_the_verdict(small_network: Path) -> None:
     assert told["inputs"] == [{"name": "x", "shape": [1, 16, 8, 8], "dtype": "float32"}]
 
 
-def test_estimate_checks_the_model_as_well(small_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_estimate_checks_the_model_as_well(
+    small_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_arguments: object, **_options: object) -> None:
         raise Misuse("it does not build", code="AT703")
 
     monkeypatch.setattr("autotune.cli.inputs.check", refuse)
-    ended = run_here("estimate", small_network)
+    # Of a device that the shipped cost model is for, wherever this runs.
+    facts = {"isa": "x86_64", "cores": 2, "threads": 2}
+    card = {"connection": "local", "target": "llvm -mcpu=skylake-avx512 -num-cores=2", "facts": facts}
+    (tmp_path / "device.json").write_text(json.dumps([card]))
+    ended = run_here("estimate", small_network, "--device-card", tmp_path / "device.json")
     assert (ended.returncode, "it does not build" in ended.stderr) == (2, True), ended.stderr
 
 
@@ -164,7 +170,7 @@ def test_a_reference_that_does_not_run_the_model_is_a_notice(
     def missing(*_arguments: object) -> Referee:
         raise autotune.AutotuneError("no kernel for it", code="AT704")
 
-    monkeypatch.setattr(preflight, "find_referee", missing)
+    monkeypatch.setattr(reference, "find_referee", missing)
     found = autotune.check(autotune.load_model(small_network))
     assert found.verdict is None
     assert "small.onnx is not compared with its reference: no kernel for it" in found.notices[0]

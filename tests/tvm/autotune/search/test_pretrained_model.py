@@ -9,9 +9,13 @@ import pytest
 from command_line import run_here
 
 from autotune.devices.device import Device
+from autotune.search.latency_estimate import of_like_devices
 from autotune.search.pretrained_model import SHIPPED, load_pretrained, matches
 from autotune.search.pretrained_prior import PretrainedPrior
+from autotune.search.tuned_estimator import ESTIMATOR_SUFFIX
+from cost_models.boosters.latency_estimator import LatencyEstimator
 from cost_models.boosters.model_file import read_model_file, write_model_file
+from cost_models.record_table import RecordTable
 from search_spaces import Config, Misuse, Target, ToySpace
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import DeviceFingerprint, TuningLog
@@ -52,6 +56,33 @@ def test_every_shipped_model_has_the_logs_that_it_learned_from_and_none_that_jud
         assert card["logs"] == {log.name: hashlib.sha256(log.read_bytes()).hexdigest() for log in logs}
         assert not HELD_OUT & set(card["networks"])
         assert path.with_suffix(".md").exists()
+
+
+def test_every_shipped_estimator_was_fitted_to_the_logs_beside_it() -> None:
+    for model in SHIPPED.glob("*.costmodel"):
+        estimators = sorted((SHIPPED / model.stem).glob(f"*{ESTIMATOR_SUFFIX}"))
+        assert estimators
+        digests = {
+            log.name: hashlib.sha256(log.read_bytes()).hexdigest()
+            for log in (SHIPPED / model.stem).glob("*.jsonl.gz")
+        }
+        assert all(LatencyEstimator.load(path).card["logs"] == digests for path in estimators)
+
+
+@pytest.mark.long
+def test_a_shipped_estimator_is_what_its_logs_teach() -> None:
+    """Features are computed anew: a change of theirs that kept their version would show here."""
+    for model in SHIPPED.glob("*.costmodel"):
+        table = RecordTable.read(sorted((SHIPPED / model.stem).glob("*.jsonl.gz")))
+        for path in (SHIPPED / model.stem).glob(f"*{ESTIMATOR_SUFFIX}"):
+            shipped = LatencyEstimator.load(path)
+            [facts] = [one["facts"] for one in shipped.card["devices"]]
+            learned = of_like_devices(table, DeviceFingerprint("like it", facts))
+            fitted = LatencyEstimator.fit(learned)
+            np.testing.assert_allclose(
+                shipped.predict(learned.features), fitted.predict(learned.features), rtol=0.01
+            )
+            assert shipped.median_error == pytest.approx(fitted.median_error, rel=0.01)
 
 
 def test_a_shipped_model_knows_slow_from_fast_in_the_logs_that_ship_with_it() -> None:

@@ -12,12 +12,12 @@ from autotune.jobs.model_builds import latency
 from autotune.jobs.status import JobStatus
 from autotune.reports.axis import linear_axis, log_axis
 from autotune.reports.convergence import convergence
-from autotune.reports.history import improvements_among, improvements_of
 from autotune.reports.report import Curve
 from autotune.reports.verdict import Change, model_verdicts
 from autotune.testing.records import make_record
 from tuning_logs import Failure, FailureKind, Timing, TuningLog
 from tuning_logs.file.followed_log import FollowedLog
+from tuning_logs.selection.improvements import improvements_of
 
 POSITIVE = st.floats(1e-7, 1e7)
 
@@ -52,7 +52,8 @@ def test_improvements_are_the_same_by_records_and_by_rows(
         log.append(records)
     followed = FollowedLog.follow(path)
     followed.catch_up(1 << 20)
-    assert improvements_among(followed.rows, followed.stamps) == improvements_of(records)
+    found = [list(one.improvements) for one in followed.summaries().values()]
+    assert found == ([improvements_of(records)] if records else [])
 
 
 def with_runs(before: list[float], after: list[float]) -> JobStatus:

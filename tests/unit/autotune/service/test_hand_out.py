@@ -14,7 +14,7 @@ from autotune.jobs.status import JobState
 from autotune.jobs.status_file import write_status
 from autotune.service import hand_out
 from autotune.service.documents import JobOrder, ModelOrder, QueueState
-from autotune.service.hand_out import HandOut, Workplace
+from autotune.service.hand_out import MOST_DEATHS, HandOut, Workplace
 from autotune.service.job_queue import Claim, JobQueue, Result, Submission
 from autotune.service.service import Service, open_service
 from autotune.service.service_folder import ServiceFolder
@@ -118,3 +118,29 @@ def test_an_order_that_cannot_be_read_has_failed(service: Service) -> None:
     row = service.queue.row(job)
     assert (row.state, starter.started) == (QueueState.FAILED, 0)
     assert "could not be started" in row.reason
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_job_fails_whose_workers_die_for_a_minute_and_not_one_whose_workers_were_killed(
+    service: Service, restarted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(Starter, "start", lambda *_: Ended(-9))
+    starter = Starter("")
+    place = Workplace(service.queue, service.shelf, service.folder, service.usage)
+    job = service.queue.submit(Submission("m", JobOrder((ModelOrder(shelve(service)),), trials=1), None))
+    work = HandOut(place, starter, clock=lambda: now[0])
+    for _ in range(3 * MOST_DEATHS):
+        work.step()
+        now[0] += 1.0
+    row = service.queue.row(job)
+    assert (row.state, row.reason) == (QueueState.RUNNING, None)
+    if restarted:
+        service.queue.recover(service.folder.owner())
+        work = HandOut(place, starter, clock=lambda: now[0])
+    for _ in range(70):
+        work.step()
+        now[0] += 1.0
+    row = service.queue.row(job)
+    assert row.state == QueueState.FAILED
+    assert "times without a trial, the last time by signal 9" in row.reason

@@ -1,6 +1,8 @@
 """Seconds of tuned tasks, learned from made-up machines whose speed is known."""
 
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ if find_spec("tvm") is None:
     pytest.skip("features of programs need TVM", allow_module_level=True)
 
 from cost_models.boosters.latency_estimator import LatencyEstimator
+from cost_models.boosters.model_file import read_model_file, write_model_file
 from cost_models.features.program_features import COLUMNS
 from cost_models.record_table import RecordTable, TaskOnDevice
 
@@ -91,3 +94,37 @@ def test_a_few_tasks_are_too_few() -> None:
 
 def test_one_network_is_judged_by_held_out_tasks() -> None:
     assert len(LatencyEstimator.fit(table(1, 30)).errors["net0"]) == 30
+
+
+def test_a_saved_estimator_estimates_the_same(estimator: LatencyEstimator, tmp_path: Path) -> None:
+    estimator.save(tmp_path / "some.latency", {"records": 640})
+    loaded = LatencyEstimator.load(tmp_path / "some.latency")
+    features = table(1, 30, seed=1).features
+    assert loaded.predict(features).tolist() == estimator.predict(features).tolist()
+    assert loaded.factors(0.9) == estimator.factors(0.9)
+    assert loaded.card["records"] == 640
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"feature_version": 0}, "AT303"),
+        ({"roofline": [1.0, 2.0]}, "AT302"),
+        ({"roofline": [1.0, 2.0, 1e300]}, "AT302"),
+        ({"bias": "none"}, "AT302"),
+        ({"errors": {}}, "AT302"),
+        ({"errors": {"net0": []}}, "AT302"),
+        ({"columns": 3}, "AT302"),
+        ({"kind": "xgboost-cost-model"}, "AT302"),
+    ],
+)
+def test_what_is_no_estimator_for_these_features_is_refused(
+    change: dict[str, Any], code: str, estimator: LatencyEstimator, tmp_path: Path
+) -> None:
+    path = tmp_path / "some.latency"
+    estimator.save(path, {})
+    card, boosters = read_model_file(path, "latency-estimator")
+    write_model_file(path, {**card, **change}, boosters)
+    with pytest.raises(Misuse, match=r"some\.latency") as caught:
+        LatencyEstimator.load(path)
+    assert caught.value.code == code

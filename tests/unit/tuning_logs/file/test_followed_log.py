@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from autotune.testing.records import make_record
 from search_spaces.errors import AutotuneError, Misuse
-from tuning_logs import TuningLog
+from tuning_logs import Failure, FailureKind, TuningLog
 from tuning_logs.file.followed_log import FollowedLog
 
 
@@ -71,14 +72,17 @@ def test_a_log_that_was_removed_cut_or_replaced_is_not_current(
     assert not log.is_current
 
 
-def test_configs_and_stamps_are_those_of_the_records(path: Path) -> None:
+def test_parts_of_lines_are_those_of_the_records(path: Path) -> None:
+    failure = Failure(FailureKind.RUN_ERROR, "boom")
+    slow = replace(make_record(51).measurement, reference_slowdown=2.0)
+    with TuningLog.open(path) as writer:
+        writer.append([make_record(50, measurement=failure), make_record(51, measurement=slow)])
     log = FollowedLog.follow(path)
     read_on(log)
     records = list(log.iterate())
     assert list(log.answers(log.rows)) == [one.config.answers for one in records]
-    assert [(one.job, one.time) for one in log.stamps(log.rows)] == [
-        (one.provenance.job.id, one.provenance.time) for one in records
-    ]
+    assert list(log.messages(log.rows[-2:-1])) == ["boom"]
+    assert list(log.reference_slowdowns(log.rows)) == [*50 * [1.0], 1.0, 2.0]
     path.write_bytes(path.read_bytes().replace(b"{", b"["))
     with pytest.raises(AutotuneError, match="was changed since"):
         list(log.answers(log.rows))

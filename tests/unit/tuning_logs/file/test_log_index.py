@@ -9,6 +9,7 @@ from search_spaces.errors import AutotuneError
 from tuning_logs import Damage, Failure, FailureKind, TuningLog
 from tuning_logs.file.followed_log import FollowedLog
 from tuning_logs.file.log_file import index_path
+from tuning_logs.selection.improvements import improvements_of
 
 
 @pytest.fixture(autouse=True)
@@ -181,3 +182,51 @@ def test_an_index_that_led_to_a_changed_line_is_removed(path):
         log.record(row)
     assert not index_path(path).exists()
     assert len(TuningLog.read(path)) == 3
+
+
+def summaries(path):
+    log = FollowedLog.follow(path)
+    while log.is_behind:
+        log.catch_up(1 << 20)
+    return log, log.summaries()
+
+
+def test_summaries_say_what_the_records_say(path, record):
+    log, found = summaries(path)
+    subjects = dict(zip(found, log.subjects(found.values()), strict=True))
+    assert list(subjects.values()) == [
+        (each.task, each.device)
+        for each in (record(0), record(1, workload="conv2d"), record(2, threads=8, job="job-2"))
+    ]
+    for pair, one in found.items():
+        task, device = subjects[pair]
+        records = log.where(task=task, device=device)
+        best = log.best(task, device)
+        assert one.records == len(records) and one.trials == len({each.config for each in records})
+        assert one.best_secs == (best.secs if best else None)
+        assert list(one.improvements) == improvements_of(records)
+
+
+def test_summaries_of_an_index_are_kept_and_brought_up_to_date(path, record, monkeypatch):
+    index_path(path).unlink(missing_ok=True)
+    _, computed = summaries(path)
+    with monkeypatch.context() as patch:
+        patch.setattr("tuning_logs.file.contents.summaries_of", None)
+        _, kept = summaries(path)
+    assert kept == computed
+    with TuningLog.open(path) as log:
+        log.append([record(5, workload="softmax"), record(6)])
+    _, grown = summaries(path)
+    index_path(path).unlink()
+    assert grown == summaries(path)[1]
+    assert len(grown) == len(kept) + 1
+
+
+@pytest.mark.parametrize(("place", "value"), [(0, 9), (1, 9), (0, -1), (5, 7)])
+def test_summaries_that_are_not_of_the_rows_are_computed_anew(path, place, value):
+    _, right = summaries(path)
+    head, _, rows = index_path(path).read_bytes().partition(b"\n")
+    header = json.loads(head)
+    header["summaries"][0][place] = value
+    index_path(path).write_bytes(json.dumps(header).encode() + b"\n" + rows)
+    assert summaries(path)[1] == right

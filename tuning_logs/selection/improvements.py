@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
-from tuning_logs import TuningRecord
-from tuning_logs.file.followed_log import Stamp
+from tuning_logs.records.record import TuningRecord
 from tuning_logs.selection.record_rows import Rows
 
 
-@dataclass(frozen=True, slots=True)
-class Improvement:
+class Stamp(msgspec.Struct, frozen=True):
+    """The job of a record and its time, UTC in ISO 8601."""
+
+    job: str
+    time: str
+
+
+class Improvement(msgspec.Struct, frozen=True, array_like=True):
     """A trial that was faster than all before.
 
     trial: its number among the task's different configs, the baseline being 0; job: the id of the job that measured
