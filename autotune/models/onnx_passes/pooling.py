@@ -92,8 +92,8 @@ def _has_dense_windows(node: Node) -> bool:
 def _with_explicit_pads(node: Node) -> Tensor | None:
     """The plain pool that does the same; None where there is none.
 
-    ``MaxPool(auto_pad=SAME_UPPER)`` → ``MaxPool(pads=[0, 0, 1, 1])``; windows that start within the image and end beyond
-    it (``ceil_mode``) have padding behind it; one axis becomes the second of two.
+    ``MaxPool(auto_pad=SAME_UPPER)`` → ``MaxPool(pads=[0, 0, 1, 1])``. Windows that end beyond the image
+    (``ceil_mode``) get padding behind it; one axis becomes the second of two.
     """
     x = node[0]
     if not _has_dense_windows(node) or x.rank not in (3, 4):

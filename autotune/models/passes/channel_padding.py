@@ -50,7 +50,7 @@ def padded_channels(channels: int, unit: VectorUnit) -> int:
     if channels % lanes == 0:
         vectors = channels // lanes
         is_odd = not unit.holds(*_LARGE_TILE) and gcd(vectors, _SMALL_WIDTHS) == 1
-        return channels + lanes if is_odd and 1 <= _MOST_ADDED_TO_TILE * vectors else channels
+        return channels + lanes if is_odd and _MOST_ADDED_TO_TILE * vectors >= 1 else channels
     pairs = -(-channels // (2 * lanes)) * 2 * lanes
     padded = pairs if pairs <= channels * (1 + _LITTLE_ADDED) else -(-channels // lanes) * lanes
     narrow_steps = channels // vector_lanes(channels, lanes)

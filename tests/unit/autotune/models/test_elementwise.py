@@ -49,7 +49,9 @@ def test_power(types):
     check(single_node("Pow", [base, exponent], opset=15), [base, exponent])
 
 
-@pytest.mark.parametrize("exponent", [np.float32(3), np.full((1, 1), 2, np.int64), np.full((1, 1, 1), 4, np.float32)])
+@pytest.mark.parametrize(
+    "exponent", [np.float32(3), np.full((1, 1), 2, np.int64), np.full((1, 1, 1), 4, np.float32)]
+)
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i4"])
 def test_small_constant_powers_are_products(exponent, dtype):
     base = np.arange(-3, 5).astype(dtype).reshape(2, 4)

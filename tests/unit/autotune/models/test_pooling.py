@@ -77,7 +77,9 @@ def test_max_unpool():
 
 @pytest.mark.parametrize("shape", _SHAPES[:2])
 @pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
-@pytest.mark.parametrize("attributes", [{"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"ceil_mode": 1}])
+@pytest.mark.parametrize(
+    "attributes", [{"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"ceil_mode": 1}]
+)
 def test_float_pools_stay_pools(shape, operator, attributes):
     model = _pooled(operator, _x(shape), strides=2, **attributes)
 
