@@ -16,19 +16,15 @@ from numpy.typing import NDArray
 
 from search_spaces.decision import Answer, Decision
 from search_spaces.factorization import factorizations
-from search_spaces.tensor_ir.vector_unit import VectorUnit
+from search_spaces.tensor_ir.vector_unit import IN_FLIGHT, SLACK, VectorUnit
 
 _SPATIAL_LEVELS = 4
 _REDUCTION_LEVELS = 2
 #: The widest innermost loop that is vectorised, and the longest that is unrolled.
 _WIDEST = 64
 _TALLEST = 16
-#: Independent multiply-adds that hide their latency: two a cycle, four cycles each.
-_IN_FLIGHT = 8
 #: The width of tiles whose rows do not divide a loop.
 VECTORS = 2
-#: Sums in flight for every one that is needed, so that a late load does not hold up the multiply-adds.
-_SLACK = 1.25
 #: How many times as likely a block is drawn that does twice as much with each load.
 _FAVOUR = 3.0
 #: More parallel tasks for each core bring no better balance.
@@ -124,7 +120,7 @@ class RegisterBlocking:
                         tile[axis] = height
                         tile[column] = width
                         tiles.append(tile)
-                        merit = min(1.0, sums / _IN_FLIGHT) * min(1.0, sums / (rows + vectors))
+                        merit = min(1.0, sums / IN_FLIGHT) * min(1.0, sums / (rows + vectors))
                         merits.append((filled * merit) ** _FAVOUR)
         return tiles, np.array(merits) / sum(merits)
 
@@ -176,14 +172,14 @@ class RegisterBlocking:
 
 def tile_heights(unit: VectorUnit) -> list[int]:
     """Rows of two vectors that leave multiply-adds some slack and still fit into the registers, the most first."""
-    least = math.ceil(_SLACK * _IN_FLIGHT / VECTORS)
+    least = math.ceil(SLACK * IN_FLIGHT / VECTORS)
     most = (unit.registers - unit.scalar_registers - VECTORS) // VECTORS
     return list(range(most, least - 1, -1))
 
 
 def idle_rows(remainder: int) -> int:
     """The number of additional rows of two vectors that a partial last tile could hold in the time that it takes."""
-    return max(_IN_FLIGHT // VECTORS - remainder, 0) if remainder else 0
+    return max(IN_FLIGHT // VECTORS - remainder, 0) if remainder else 0
 
 
 def _tiled_blocks(decisions: Sequence[Decision], rows: Mapping[str, int]) -> tuple[_TiledBlock, ...]:

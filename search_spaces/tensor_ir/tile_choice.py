@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from math import ceil
 
 from search_spaces.factorization import factorizations
-from search_spaces.tensor_ir.vector_unit import VectorUnit
+from search_spaces.tensor_ir.vector_unit import IN_FLIGHT, SLACK, VectorUnit
 
-#: Independent multiply-adds that hide their latency: two a cycle, four cycles each.
-_IN_FLIGHT = 8
 _TALLEST = 16
 _MOST_VECTORS = 6
+#: Sums for each load that keep multiply-adds busy where scalars are loaded and spread by an instruction of their own.
+_SUMS_PER_LOAD = 1.4
 #: The speed of loops with a remainder, beside those without.
 _UNEVEN = 0.95
 #: The time of a step without vectors, with its condition, beside one lane's of a vector.
@@ -58,18 +58,25 @@ class Columns:
 def register_tile(columns: Columns, rows: Rows, unit: VectorUnit) -> RegisterTile:
     """The tile that keeps multiply-adds and registers busiest; one without remainder where that does as well."""
     best, best_merit = RegisterTile(None, 1, 1, vector_lanes(columns.extent, unit.lanes)), (0.0, 0.0)
-    most = max(_IN_FLIGHT, (unit.registers - 2 * unit.scalar_registers) // 2)
+    most = max(IN_FLIGHT, (unit.registers - 2 * unit.scalar_registers) // 2)
     for place, height, whole in _heights(rows):
         for vectors, lanes, filled in _widths(columns, unit):
             sums = height * vectors
             loads = (height if lanes > 1 else 0) + vectors if rows.are_alike else sums
             if not unit.holds(height, vectors) or (not rows.are_alike and sums > most):
                 continue
-            busy = min(1.0, sums / _IN_FLIGHT) * min(1.0, sums / loads)
+            busy = _busy(sums, loads, rows, unit)
             merit = (round(busy * whole * filled, 2), sums / (height + vectors))
             if merit > best_merit:
                 best, best_merit = RegisterTile(place, height, vectors, lanes), merit
     return best
+
+
+def _busy(sums: int, loads: int, rows: Rows, unit: VectorUnit) -> float:
+    """The share of the multiply-add units' time that a tile without remainders keeps them busy."""
+    in_flight = IN_FLIGHT * (SLACK if rows.are_alike else 1.0)
+    per_load = 1.0 if unit.spreads_operands or not rows.are_alike else _SUMS_PER_LOAD
+    return min(1.0, sums / in_flight) * min(1.0, sums / (per_load * loads))
 
 
 def _heights(rows: Rows) -> Iterator[tuple[int | None, int, float]]:

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 import tvm
 from tvm.target import codegen
 
+#: Independent multiply-adds that hide their latency: two a cycle, four cycles each.
+IN_FLIGHT = 8
+#: Sums in flight for every one that is needed, so that a late load does not hold up the multiply-adds.
+SLACK = 1.25
+
 
 @dataclass(frozen=True, slots=True)
 class VectorUnit:

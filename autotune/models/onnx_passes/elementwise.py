@@ -11,28 +11,36 @@ from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
 from autotune.models.onnx_passes.tensor import Tensor
 
 _FIRST_CLIP_WITH_INPUTS = 11
+# Each product of floats rounds once more.
+_LARGEST_EXACT_POWER, _LARGEST_FLOAT_POWER = 8, 4
 
 
 def power(node: Node) -> Outputs:
-    """Pow: the result has the dtype of the base; TVM takes floats of one dtype."""
+    """Pow: the result has the dtype of the base; TVM takes floats of one dtype.
+
+    A small constant power is a product: a call for every element takes many times as long.
+    """
     base, exponent = node[0], node[1]
+    factors = _factors(base, exponent)
+    if factors is not None:
+        return [reduce(lambda left, right: left * right, factors)]
     if base.dtype.name == "bfloat16":
         return [base.cast(np.float32).binary("Pow", exponent.cast(np.float32)).cast(base.dtype)]
-    if base.dtype == exponent.dtype and base.dtype.kind not in "iu":
-        return None
     if base.dtype.kind in "iu":
+        # 2^53 bounds what is exact.
         wide = np.dtype(np.float64)
-        # 2^53 bounds what is exact; a constant small exponent is a product.
-        constant = exponent.array
-        if (
-            constant is not None
-            and constant.size == 1
-            and 0 < constant.item() <= 8
-            and constant.item() % 1 == 0
-        ):
-            return [reduce(lambda left, right: left * right, [base] * int(constant.item()))]
         return [base.cast(wide).binary("Pow", exponent.cast(wide)).cast(base.dtype)]
-    return [base.binary("Pow", exponent.cast(base.dtype))]
+    return None if base.dtype == exponent.dtype else [base.binary("Pow", exponent.cast(base.dtype))]
+
+
+def _factors(base: Tensor, exponent: Tensor) -> list[Tensor] | None:
+    """The base as often as a constant exponent says; None where that is no small whole number."""
+    constant = exponent.array
+    if constant is None or constant.size != 1 or constant.ndim > base.rank:
+        return None
+    most = _LARGEST_EXACT_POWER if base.dtype.kind in "iu" else _LARGEST_FLOAT_POWER
+    times = float(constant.item())
+    return [base] * int(times) if 2 <= times <= most and times.is_integer() else None
 
 
 def modulo(node: Node) -> Outputs:

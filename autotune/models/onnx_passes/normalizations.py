@@ -7,7 +7,6 @@ import numpy as np
 from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
 from autotune.models.onnx_passes.tensor import Tensor
 from autotune.models.onnx_passes.tensor_types import is_float_dtype
-from autotune.models.onnx_passes.windows import Window, unfolded
 
 _FIRST_TRAINING_MODE = 14
 _FIRST_SCALE_PER_CHANNEL = 21
@@ -159,14 +158,32 @@ def mean_variance_normalization(node: Node) -> Outputs:
 
 
 def local_response_normalization(node: Node) -> Outputs:
-    """LRN: a window of channels, of one more behind than before where its size is even."""
-    x, size = node[0], node.attribute("size")
+    """LRN: a window of channels, of one more behind than before where its size is even.
+
+    The window is that of a pool over channels as the last axis of an image, where they lie when convolutions read them.
+    """
+    x, size = node[0], int(node.attribute("size"))
     wide = _widened(x)
+    *outer, channels = (0, *range(2, x.rank), 1)
+    turned = (wide * wide).transpose(*outer, channels)
     before = (size - 1) // 2
-    window = Window(x.shape[1], size, 1, 1, before, size - 1 - before)
-    total = unfolded(wide * wide, 1, window, 0).sum([2], keepdims=0)
-    scale = total * (node.attribute("alpha", 1e-4) / size) + node.attribute("bias", 1.0)
-    return [(wide / scale.binary("Pow", node.attribute("beta", 0.75))).cast(x.dtype)]
+    mean = x.graph.add(
+        "AveragePool",
+        turned.reshape(1, 1, -1, x.shape[1]),
+        kernel_shape=[1, size],
+        pads=[0, before, 0, size - 1 - before],
+        count_include_pad=1,
+    ).reshape(*turned.shape)
+    scale = mean * node.attribute("alpha", 1e-4) + node.attribute("bias", 1.0)
+    back = (0, x.rank - 1, *range(1, x.rank - 1))
+    return [(wide * _inverse_power(scale, node.attribute("beta", 0.75)).transpose(*back)).cast(x.dtype)]
+
+
+def _inverse_power(x: Tensor, power: float) -> Tensor:
+    """x to the negative power, by roots where it is the usual one: a call for each element takes many times as long."""
+    if power == 0.75:
+        return x.unary("Sqrt").unary("Sqrt") / x
+    return 1 / (x.unary("Sqrt") if power == 0.5 else x.binary("Pow", power))
 
 
 def lp_normalization(node: Node) -> Outputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 import tvm
@@ -19,6 +19,11 @@ _LEAST_DEPTH = 32
 _MOST_ADDED = 0.1
 # With that little more work, whole pairs of vectors: more results for each load.
 _LITTLE_ADDED = 0.03
+# Rows and vectors of a tile that 16 registers do not hold; the widths of those that they hold, multiplied; and what may
+# be added so that one of these widths divides.
+_LARGE_TILE = 4, 3
+_SMALL_WIDTHS = 2 * 3
+_MOST_ADDED_TO_TILE = 0.2
 # However much is added, where whole vectors take that part of the steps of narrower ones.
 _FEWER_STEPS = 0.7
 # A product of fewer rows reads its weights hardly more than once, and is as fast as these come.
@@ -35,13 +40,17 @@ def with_full_vectors(module: tvm.IRModule, unit: VectorUnit) -> tvm.IRModule:
     return rewritten(module, _Rewriter(module, unit))
 
 
-def padded_channels(channels: int, lanes: int) -> int:
+def padded_channels(channels: int, unit: VectorUnit) -> int:
     """The number of output channels rounded up to whole vectors.
 
     Unchanged where they fill the vectors already, or where narrower vectors take hardly more steps than rounding adds.
+    Tiles of 16 registers are two or three vectors wide: there a number of vectors that neither divides gets one more.
     """
+    lanes = unit.lanes
     if channels % lanes == 0:
-        return channels
+        vectors = channels // lanes
+        is_odd = not unit.holds(*_LARGE_TILE) and gcd(vectors, _SMALL_WIDTHS) == 1
+        return channels + lanes if is_odd and _MOST_ADDED_TO_TILE * vectors >= 1 else channels
     pairs = -(-channels // (2 * lanes)) * 2 * lanes
     padded = pairs if pairs <= channels * (1 + _LITTLE_ADDED) else -(-channels // lanes) * lanes
     narrow_steps = channels // vector_lanes(channels, lanes)
@@ -63,7 +72,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
 
     def __init__(self, module: tvm.IRModule, unit: VectorUnit) -> None:
         super().__init__(module)
-        self._lanes = unit.lanes
+        self._unit = unit
         self._uncut: dict[Any, _Whole] = {}
 
     def visit_call_(self, call: Any) -> Any:
@@ -99,7 +108,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         channels = made // groups
         if height * width * taken < _LEAST_DEPTH or (groups > 1 and 1 in (taken, channels)):
             return call
-        padded = padded_channels(channels, self._lanes)
+        padded = padded_channels(channels, self._unit)
         if padded == channels:
             return call
         whole = relax.op.nn.conv2d(
@@ -122,7 +131,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         *rows, columns = call.ty.shape
         if not is_fit or not all(isinstance(size, int | tirx.IntImm) for size in (*rows, columns)):
             return call
-        padded = padded_channels(int(columns), self._lanes)
+        padded = padded_channels(int(columns), self._unit)
         if (
             padded == int(columns)
             or prod(map(int, rows)) < _LEAST_ROWS

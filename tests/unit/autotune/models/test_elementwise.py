@@ -49,6 +49,19 @@ def test_power(types):
     check(single_node("Pow", [base, exponent], opset=15), [base, exponent])
 
 
+@pytest.mark.parametrize(
+    "exponent", [np.float32(3), np.full((1, 1), 2, np.int64), np.full((1, 1, 1), 4, np.float32)]
+)
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4"])
+def test_small_constant_powers_are_products(exponent, dtype):
+    base = np.arange(-3, 5).astype(dtype).reshape(2, 4)
+
+    model = check(single_node("Pow", [base, exponent], {1: exponent}, opset=15), [base, exponent][:1])
+
+    is_wider = np.ndim(exponent) > base.ndim
+    assert ("Pow" in {node.op_type for node in model.graph.node}) == is_wider
+
+
 @pytest.mark.parametrize("fmod", [0, 1])
 @pytest.mark.parametrize("dtype", ["f4", "i4", "i8"])
 def test_modulo(fmod, dtype):

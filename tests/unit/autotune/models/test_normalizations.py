@@ -79,7 +79,8 @@ def test_mean_variance_normalization(axes):
 
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_local_response_normalization(size):
-    check(single_node("LRN", [X], opset=13, size=size, alpha=0.3, beta=0.6, bias=1.5), [X])
+    for beta in (0.5, 0.6, 0.75):
+        check(single_node("LRN", [X], opset=13, size=size, alpha=0.3, beta=beta, bias=1.5), [X])
 
 
 @pytest.mark.parametrize("power", [1, 2])

@@ -73,3 +73,14 @@ def test_max_unpool():
         single_node("MaxUnpool", [x, indices, shape], {2: 0}, kernel_shape=[2, 2], strides=[2, 2]),
         [x, indices],
     )
+
+
+@pytest.mark.parametrize("shape", _SHAPES[:2])
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize(
+    "attributes", [{"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"ceil_mode": 1}]
+)
+def test_float_pools_stay_pools(shape, operator, attributes):
+    model = _pooled(operator, _x(shape), strides=2, **attributes)
+
+    assert {node.op_type for node in model.graph.node} <= {operator, "Reshape", "Identity"}

@@ -16,6 +16,7 @@ from autotune.models.passes.channel_padding import padded_channels
 from autotune.models.task_extraction import extract_tasks
 from search_spaces.target import Target
 from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.vector_unit import VectorUnit
 from tuning_logs.file.log import TuningLog
 
 
@@ -77,12 +78,23 @@ def test_a_cut_before_a_mean_over_the_image_comes_after_it(tmp_path: Path, targe
     assert (1, 6, 6, 70) not in shapes
 
 
+AVX2 = VectorUnit(lanes=8, registers=16, scalar_registers=2, spreads_operands=False, cores=2)
+AVX512 = VectorUnit(lanes=16, registers=32, scalar_registers=2, spreads_operands=True, cores=2)
+
+
 @pytest.mark.parametrize(
-    ("channels", "lanes", "padded"),
-    [(1000, 16, 1024), (1000, 8, 1000), (120, 16, 128), (24, 16, 32), (68, 16, 80), (64, 16, 64)],
+    ("channels", "padded"), [(1000, 1024), (120, 128), (24, 32), (68, 80), (64, 64), (80, 80), (112, 112)]
 )
-def test_channels_are_added_where_they_are_few(channels: int, lanes: int, padded: int) -> None:
-    assert padded_channels(channels, lanes) == padded
+def test_channels_are_added_where_they_are_few(channels: int, padded: int) -> None:
+    assert padded_channels(channels, AVX512) == padded
+
+
+@pytest.mark.parametrize(
+    ("channels", "padded"),
+    [(1000, 1008), (40, 48), (184, 192), (24, 24), (8, 8), (72, 72), (64, 64), (18, 24)],
+)
+def test_of_16_registers_vectors_are_added_until_small_tiles_divide_them(channels: int, padded: int) -> None:
+    assert padded_channels(channels, AVX2) == padded
 
 
 def product(path: Path, rows: int, columns: int) -> Path:
