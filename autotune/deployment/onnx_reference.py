@@ -22,6 +22,7 @@ from autotune.deployment.rounding import RUNS, is_grid, rounded
 from autotune.models import onnx_file
 from autotune.models.onnx_file import Shape
 from autotune.models.onnx_passes.exact_sigmoids import with_exact_sigmoids
+from autotune.models.onnx_passes.unsigned_weights import with_unsigned_weights
 from autotune.models.onnx_passes.wide_floats import narrow_dtype, with_wide_floats
 from search_spaces.errors import AutotuneError, last_line
 
@@ -66,7 +67,7 @@ class OnnxSessions:
         self._dtypes = [_dtype(value) for value in model.graph.output]
         narrow = narrow_dtype(model)
         self._epsilon = epsilon_of(narrow or ("float64" if "float64" in self._dtypes else "float32"))
-        wide = with_exact_sigmoids(with_wide_floats(model))
+        wide = with_unsigned_weights(with_exact_sigmoids(with_wide_floats(model)))
         self._other = open_other(model, wide, threads, self._stack)
         rng = np.random.default_rng(seed)
         self._exact = self._open(wide, threads)

@@ -10,6 +10,7 @@ import onnxruntime as ort
 from onnx import helper, numpy_helper
 
 from autotune.models.onnx_passes.canonical_operators import with_canonical_operators
+from autotune.models.onnx_passes.unsigned_weights import with_unsigned_weights
 
 
 def single_node(
@@ -48,11 +49,13 @@ def single_node(
 
 
 def run(model: onnx.ModelProto, arrays: list[np.ndarray]) -> list[np.ndarray]:
-    """The outputs of ONNX Runtime without optimizations."""
+    """The outputs of ONNX Runtime without optimizations, with exact products of quantized operators."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(
+        with_unsigned_weights(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     names = [value.name for value in session.get_inputs()]
     return session.run(None, dict(zip(names, arrays, strict=True)))
 

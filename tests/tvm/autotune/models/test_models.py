@@ -55,7 +55,7 @@ def computes_what_onnx_runtime_does(model: Model, target: Target) -> None:
     assert verdict.mistake is None, verdict
 
 
-@pytest.mark.parametrize(("name", "tasks", "calls"), [("squeezenet", 38, 52), ("shufflenet", 35, 81)])
+@pytest.mark.parametrize(("name", "tasks", "calls"), [("squeezenet", 38, 52), ("shufflenet", 36, 88)])
 def test_an_architecture_comes_in_and_computes_the_same(
     name: str, tasks: int, calls: int, seeded_weights: ModuleType, tmp_path: Path, target: Target
 ) -> None:

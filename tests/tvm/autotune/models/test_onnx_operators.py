@@ -85,7 +85,8 @@ def test_batch_statistics(tmp_path: Path, target: Target) -> None:
 
 def test_quantized_convolutions(tmp_path: Path, target: Target) -> None:
     x = _RANDOM.integers(0, 256, (1, 3, 7, 8)).astype(np.uint8)
-    weight = _RANDOM.integers(-128, 128, (4, 3, 3, 3)).astype(np.int8)
+    # Seven bits: without VNNI the sums of ONNX Runtime's fastest kernels saturate otherwise.
+    weight = _RANDOM.integers(-64, 64, (4, 3, 3, 3)).astype(np.int8)
     form = [np.array(0.03, np.float32), np.array(7, np.uint8)]
     inputs = [
         x,

@@ -54,7 +54,9 @@ def test_dynamic_quantization():
 def test_products_of_integers(left, depth):
     a, b = _bytes(left, 3, depth), _bytes(np.int8, depth, 5)
     zeros = [np.array(3, left), np.array(-2, np.int8)]
-    _exact(single_node("MatMulInteger", [a, b], opset=10), [a, b])
+    # Without VNNI ONNX Runtime multiplies weights exactly that are computed at run time if they have seven bits.
+    small = b // 2
+    _exact(single_node("MatMulInteger", [a, small], opset=10), [a, small])
     _exact(single_node("MatMulInteger", [a, b, *zeros], dict.fromkeys((1, 2, 3)), opset=10), [a])
     y = [np.array(0.9, np.float32), np.array(100, left)]
     inputs = [a, np.array(0.02, np.float32), zeros[0], b, np.array(0.03, np.float32), zeros[1], *y]
