@@ -1,4 +1,4 @@
-"""Operands of a reduction whose columns do not lie together in memory, copied to where they do (imports TVM)."""
+"""Operands of a reduction: copies of those whose columns do not lie together, and how much of each is read (imports TVM)."""
 
 from __future__ import annotations
 
@@ -93,3 +93,20 @@ def _size(buffer: Any) -> int:
 def _to_the_end(dim: int) -> Any:
     """A map of indices that makes one of them the last."""
     return lambda *indices: [*indices[:dim], *indices[dim + 1 :], indices[dim]]
+
+
+def shares_rows(stage: Stage, column: Axis) -> bool:
+    """Whether cores had better share the rows than the columns: those of other kernels read less from each other."""
+    by_columns = sum(
+        _elements(source) for source, read in stage.reads if any(uses(each, column) for each in read)
+    )
+    by_rows = sum(
+        _elements(source)
+        for source, read in stage.reads
+        if any(uses(each, axis) for each in read for axis in stage.spatial if axis is not column)
+    )
+    return by_rows + (stage.points or 0) > by_columns
+
+
+def _elements(buffer: Any) -> int:
+    return prod(int(size) for size in buffer.shape if hasattr(size, "value"))

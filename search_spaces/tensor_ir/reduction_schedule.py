@@ -19,6 +19,7 @@ from search_spaces.tensor_ir.reduction_operands import (
     operand_to_pack,
     piece_of,
     reads_vectors,
+    shares_rows,
     transpose_operands,
 )
 from search_spaces.tensor_ir.spatial_schedule import is_enough, lanes_of
@@ -126,10 +127,14 @@ def _tile(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
         if not any(uses(index, stage.spatial[place]) for each in with_columns for index in each)
     ]
     lanes = replace(unit, lanes=lanes_of(stage, unit))
+    # A remainder needs loops to be split, which TVM does not where sizes are symbolic.
+    is_static = stage.points is not None
+    busy_columns = (
+        is_static and piece == column.extent and _keeps_busy(prod(extent for _, extent in rows), unit)
+    )
+    uneven = _uneven(rows if is_static else [], piece, unit)
     return register_tile(
-        Columns(piece, piece == column.extent and _keeps_busy(prod(extent for _, extent in rows), unit)),
-        Rows(tuple(reversed(shared or rows)), bool(shared), _uneven(rows, piece, unit)),
-        lanes,
+        Columns(piece, busy_columns), Rows(tuple(reversed(shared or rows)), bool(shared), uneven), lanes
     )
 
 
@@ -198,7 +203,7 @@ def _tile_loops(
         within = blocks  # one task has all columns, so that only its last block is cut off
     factors = [blocks // within, within, tile.vectors, tile.lanes]
     first, panel, *vectors = schedule.split(loops[column.var], factors)
-    if packed is None and _shares_rows(stage, column):
+    if packed is None and shares_rows(stage, column):
         shared = _rows_by_core(schedule, outer, unit)
         tasks = [*shared, first, *outer.even]
     else:
@@ -218,23 +223,6 @@ def _tile_loops(
         schedule.compute_at(copy, task)
         _vectorize(schedule, [schedule.get_loops(copy)[-1]], tile)
     return panel
-
-
-def _shares_rows(stage: Stage, column: Axis) -> bool:
-    """Whether cores had better share the rows than the columns: those of other kernels read less from each other."""
-    by_columns = sum(
-        _elements(source) for source, read in stage.reads if any(uses(each, column) for each in read)
-    )
-    by_rows = sum(
-        _elements(source)
-        for source, read in stage.reads
-        if any(uses(each, axis) for each in read for axis in stage.spatial if axis is not column)
-    )
-    return by_rows + (stage.points or 0) > by_columns
-
-
-def _elements(buffer: Any) -> int:
-    return prod(int(size) for size in buffer.shape if hasattr(size, "value"))
 
 
 def _rows_by_core(schedule: s_tir.Schedule, outer: _Loops, unit: VectorUnit) -> list[Any]:
