@@ -1,4 +1,4 @@
-"""Operands of a reduction: copies of those whose columns do not lie together, and how much of each is read (imports TVM)."""
+"""Operands of a reduction: copies of those whose columns lie apart, and what cores share of them (imports TVM)."""
 
 from __future__ import annotations
 
