@@ -52,6 +52,7 @@ def facts_of(folder: Path) -> list[dict[str, object]]:
     return [dict(one.facts) for one in read_log(str(folder / "log.jsonl")).devices()]
 
 
+@pytest.mark.long
 def test_a_busy_neighbour_does_not_end_a_job(tmp_path: Path) -> None:
     with busy(len(os.sched_getaffinity(0))):
         done = tune(tmp_path, "local")

@@ -30,6 +30,7 @@ TRIALS = 200
 
 
 @pytest.mark.alone
+@pytest.mark.long
 def test_a_model_from_upload_to_library_by_client_and_commands(tmp_path: Path, small_network: Path) -> None:
     with (
         running_server(tmp_path / "service", QUICK_WORKER) as server,
