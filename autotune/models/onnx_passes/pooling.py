@@ -18,10 +18,9 @@ def average_pool(node: Node) -> Outputs:
     """AveragePool: the sum over the windows over the number of elements that count."""
     if _is_plain(node):
         return None
-    if (pooled := _with_explicit_pads(node)) is not None:
+    found, x = _windows(node), node[0]
+    if (pooled := _with_explicit_pads(node, found)) is not None:
         return [pooled]
-    found = _windows(node)
-    x = node[0]
     total = x.cast(np.float32) if x.dtype.itemsize < 4 else x
     for axis, window in enumerate(found, start=2):
         total = unfolded(total, axis, window, 0).sum([axis + 1], keepdims=0)
@@ -38,10 +37,10 @@ def max_pool(node: Node) -> Outputs:
         return _max_pool_with_indices(node)
     if _is_plain(node):
         return None
-    if (pooled := _with_explicit_pads(node)) is not None:
+    found, result = _windows(node), node[0]
+    if (pooled := _with_explicit_pads(node, found)) is not None:
         return [pooled]
-    result = node[0]
-    for axis, window in enumerate(_windows(node), start=2):
+    for axis, window in enumerate(found, start=2):
         result = unfolded(result, axis, window, _lowest(result.dtype)).reduce("ReduceMax", [axis + 1], 0)
     return [result]
 
@@ -89,7 +88,7 @@ def _has_dense_windows(node: Node) -> bool:
     return is_float_dtype(node[0].dtype) and set(node.attribute("dilations") or [1]) == {1}
 
 
-def _with_explicit_pads(node: Node) -> Tensor | None:
+def _with_explicit_pads(node: Node, found: list[Window]) -> Tensor | None:
     """The plain pool that does the same; None where there is none.
 
     ``MaxPool(auto_pad=SAME_UPPER)`` → ``MaxPool(pads=[0, 0, 1, 1])``. Windows that end beyond the image
@@ -98,25 +97,19 @@ def _with_explicit_pads(node: Node) -> Tensor | None:
     x = node[0]
     if not _has_dense_windows(node) or x.rank not in (3, 4):
         return None
-    found = _windows(node)
-    afters = [
-        max((window.count - 1) * window.stride + window.extent - window.length - window.before, window.after)
-        for window in found
-    ]
-    includes_pads = node.attribute("count_include_pad", 0)
-    is_partial = any(after > window.after for after, window in zip(afters, found, strict=True))
-    are_inside = all(
-        max(after, window.before) < window.kernel for after, window in zip(afters, found, strict=True)
-    )
-    if (includes_pads and is_partial) or not are_inside:
+    if any(max(window.before, window.padding_behind) >= window.kernel for window in found):
+        return None
+    is_partial = any(window.padding_behind > window.after for window in found)
+    if is_partial and node.attribute("count_include_pad", 0):
         return None
     missing = 4 - x.rank
+    no_pads = [0] * missing
     pooled = node.graph.add(
         node.operator,
         x.reshape(*x.shape[:2], *[1] * missing, *x.shape[2:]),
         kernel_shape=[1] * missing + [window.kernel for window in found],
         strides=[1] * missing + [window.stride for window in found],
-        pads=[0] * missing + [window.before for window in found] + [0] * missing + afters,
+        pads=[*no_pads, *(one.before for one in found), *no_pads, *(one.padding_behind for one in found)],
         **node.given("count_include_pad"),
     )
     return pooled.reshape(*x.shape[:2], *(window.count for window in found))

@@ -12,9 +12,11 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from autotune.models.onnx_passes.rewriting import DEFAULT_DOMAINS
+from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types
 
 _SIGN_BIT = np.uint8(0x80)
-_UNKNOWN = TensorProto.UNDEFINED
+_UINT8 = TensorType(TensorProto.UINT8, None)
+_UNKNOWN = TensorType(TensorProto.UNDEFINED, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +46,15 @@ def with_unsigned_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
     ``MatMulInteger(a, b)`` → ``MatMulInteger(a, b + 128, zero point of a, zero point of b + 128)``
     """
-    nodes = [node for node in model.graph.node if _operands(node) is not None]
-    if not nodes:
+    if not any(map(_operands, model.graph.node)):
         return model
     unsigned = onnx.ModelProto()
     unsigned.CopyFrom(model)
-    kinds = _element_types(unsigned)
+    types = inferred_types(model)
     weights = {tensor.name: tensor for tensor in unsigned.graph.initializer}
     for node in unsigned.graph.node:
         operands = _operands(node)
-        if operands is not None and _is_signed_by_unsigned(node, operands, kinds, weights):
+        if operands is not None and _is_signed_by_unsigned(node, operands, types, weights):
             _replace(unsigned.graph, node, operands, weights)
     return unsigned
 
@@ -63,24 +64,16 @@ def _operands(node: onnx.NodeProto) -> _Operands | None:
     return _OPERANDS.get((domain, node.op_type))
 
 
-def _element_types(model: onnx.ModelProto) -> dict[str, int]:
-    """The element type of each tensor that ONNX's inference knows, by name."""
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    values = (*graph.input, *graph.value_info, *graph.output)
-    known = {value.name: value.type.tensor_type.elem_type for value in values}
-    return known | {tensor.name: tensor.data_type for tensor in graph.initializer}
-
-
 def _is_signed_by_unsigned(
     node: onnx.NodeProto,
     operands: _Operands,
-    kinds: dict[str, int],
+    types: dict[str, TensorType],
     weights: dict[str, onnx.TensorProto],
 ) -> bool:
     weight, zero = _named(node, operands.weight), _named(node, operands.zero)
-    data = TensorProto.UINT8 if operands.data is None else kinds.get(node.input[operands.data], _UNKNOWN)
+    data = _UINT8 if operands.data is None else types.get(node.input[operands.data], _UNKNOWN)
     return (
-        data == TensorProto.UINT8
+        data.elem_type == TensorProto.UINT8
         and weight in weights
         and weights[weight].data_type == TensorProto.INT8
         and (not zero or zero in weights)

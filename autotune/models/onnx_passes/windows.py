@@ -37,6 +37,12 @@ class Window:
         return places
 
     @property
+    def padding_behind(self) -> int:
+        """The elements behind the axis that its windows reach, with those of the padding that none reaches."""
+        reached = (self.count - 1) * self.stride + self.extent - self.length - self.before
+        return max(reached, self.after)
+
+    @property
     def indices(self) -> np.ndarray:
         """The element of each tap, [count, kernel], counted in the unpadded axis."""
         starts = np.arange(self.count) * self.stride - self.before
