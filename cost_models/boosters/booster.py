@@ -38,6 +38,18 @@ class BoosterSettings:
     num_boost_round: int
 
 
+def small_regression(num_boost_round: int, max_depth: int, seed: int) -> BoosterSettings:
+    """Settings of few, shallow trees for squared errors, which are fitted for one proposal and never saved."""
+    params = {
+        "objective": "reg:squarederror",
+        "max_depth": max_depth,
+        "eta": 0.2,
+        "tree_method": "hist",
+        "seed": seed,
+    }
+    return BoosterSettings(params, num_boost_round)
+
+
 class Booster:
     """A trained booster with its card: its kind, settings and training data as plain JSON values."""
 

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.boosters.booster import Booster, BoosterSettings, TrainingRows
+from cost_models.boosters.booster import Booster, TrainingRows, small_regression
 from search_spaces.errors import Misuse
 
 # Milliseconds are noise.
@@ -32,15 +32,9 @@ class BuildTimeModel:
                 code="AT308",
             )
         logs = np.log(np.maximum(build_secs, _LEAST_SECS))
-        params = {
-            "objective": "reg:squarederror",
-            "max_depth": self.max_depth,
-            "eta": 0.2,
-            "tree_method": "hist",
-            "seed": self.seed,
-        }
+        settings = small_regression(self.num_boost_round, self.max_depth, self.seed)
         rows = TrainingRows(features, logs - logs.mean())
-        self._booster = Booster.train(rows, BoosterSettings(params, self.num_boost_round), card={})
+        self._booster = Booster.train(rows, settings, card={})
         return self
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:

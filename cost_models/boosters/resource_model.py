@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.boosters.booster import Booster, BoosterSettings, TrainingRows
+from cost_models.boosters.booster import Booster, TrainingRows, small_regression
 from search_spaces.errors import Misuse
 from tuning_logs.records.gpu_resources import GpuResources
 
@@ -42,14 +42,7 @@ class ResourceModel:
         known = ~np.isnan(resources).any(axis=1)
         if not known.any():
             raise Misuse("expected the resources of at least one kernel; found none", code="AT308")
-        params = {
-            "objective": "reg:squarederror",
-            "max_depth": self.max_depth,
-            "eta": 0.2,
-            "tree_method": "hist",
-            "seed": self.seed,
-        }
-        settings = BoosterSettings(params, self.num_boost_round)
+        settings = small_regression(self.num_boost_round, self.max_depth, self.seed)
         self._boosters = []
         for column in resources[known].T.astype(np.float64):
             mean = float(column.mean())

@@ -20,7 +20,6 @@ from faulty_kernels import (
     BUILD_FAULTS,
     GROWTH_LIMIT_BYTES,
     RUN_FAULTS,
-    add_one,
     built,
     check_build_fault,
     faulty,
@@ -46,17 +45,6 @@ SOON_SECS = 10.0
 @pytest.fixture(scope="module")
 def device() -> Device:
     return local_device()
-
-
-@pytest.fixture(scope="module")
-def space(device: Device) -> TensorIRSpace:
-    return add_one(device.target)
-
-
-@pytest.fixture(scope="module")
-def builder() -> Iterator[LocalBuilder]:
-    with LocalBuilder(workers=1) as builder:
-        yield builder
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tvm
 from faulty_gpu_kernels import GPU_FAULTS, faulty_gpu_kernel
-from faulty_kernels import add_one, built
+from faulty_kernels import built
 
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.connection import OpenCl
@@ -37,17 +37,6 @@ def device(request: pytest.FixtureRequest) -> Device:
     if not tvm.cuda(0).exist:
         pytest.skip("no GPU here: what its errors leave behind was played on a processor only")
     return parse_device(f"cuda:0?target={TEST_GPU}")
-
-
-@pytest.fixture(scope="module")
-def space(device: Device) -> TensorIRSpace:
-    return add_one(device.target)
-
-
-@pytest.fixture(scope="module")
-def builder() -> Iterator[LocalBuilder]:
-    with LocalBuilder(workers=1) as builder:
-        yield builder
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from faulty_kernels import GROWTH_LIMIT_BYTES, RUN_FAULTS, add_one, built, faulty
+from faulty_kernels import GROWTH_LIMIT_BYTES, RUN_FAULTS, built, faulty
 from rpc_boards import TRACKER, Boards, footprint
 from small_disks import mounted_disk
 from tvm import te
@@ -59,17 +59,6 @@ def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boards]:
 @pytest.fixture(scope="module")
 def device(boards: Boards) -> Device:
     return remote_device(Rpc(boards.tracker, KEY), local_device().target)
-
-
-@pytest.fixture(scope="module")
-def space(device: Device) -> TensorIRSpace:
-    return add_one(device.target)
-
-
-@pytest.fixture(scope="module")
-def builder() -> Iterator[LocalBuilder]:
-    with LocalBuilder(workers=1) as builder:
-        yield builder
 
 
 @pytest.fixture(scope="module")
