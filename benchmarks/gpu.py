@@ -12,14 +12,14 @@ No GPU has run this yet.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sides.torch_timing import event_secs, secs_by_name, torch_with_gpu
 from tvm import te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
@@ -34,6 +34,7 @@ from tuning_logs import Timing, TuningLog, TuningRecord
 
 FLUSH_BYTES = 256 << 20
 REPEATS = 50
+WARM_CALLS = 5
 SEARCH = ("softmax", "layer_norm", "matmul_fp32", "depthwise")
 FEW, MANY = 64, 1000
 
@@ -159,37 +160,20 @@ def tuned(operator: Operator, device: Device, trials: int, folder: Path) -> list
 
 def rival_secs(operator: Operator) -> dict[str, float]:
     """Medians of PyTorch's kernels, eager and compiled; none where PyTorch or a GPU is missing."""
-    if importlib.util.find_spec("torch") is None:
-        return {}
-    import torch
-
-    if not torch.cuda.is_available():
+    torch = torch_with_gpu()
+    if torch is None:
         return {}
     torch.backends.cuda.matmul.allow_tf32 = False
     eager = operator.rival(torch)
     engines = {"torch": eager, "inductor": torch.compile(eager, mode="max-autotune-no-cudagraphs")}
-    found = {}
-    for name, function in engines.items():
-        try:
-            found[name] = _event_secs(torch, function, operator)
-        except Exception as error:  # noqa: BLE001 - a rival that fails has no time
-            print(f"{operator.name}: {name} failed: {error}")
-    return found
+    measures = {name: partial(_rival_secs, torch, function, operator) for name, function in engines.items()}
+    return secs_by_name(operator.name, measures)
 
 
-def _event_secs(torch: Any, function: Callable[..., Any], operator: Operator) -> float:
+def _rival_secs(torch: Any, function: Callable[..., Any], operator: Operator) -> float:
     buffers = [operator.inputs(torch) for _ in range(4)]
     flush = torch.empty(FLUSH_BYTES // 4, dtype=torch.int32, device="cuda")
-    secs = []
-    for number in range(REPEATS + 5):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        flush.zero_()
-        start.record()
-        function(*buffers[number % 4])
-        end.record()
-        torch.cuda.synchronize()
-        secs.append(start.elapsed_time(end) / 1e3)
-    return statistics.median(secs[5:])
+    return event_secs(torch, lambda number: function(*buffers[number % 4]), REPEATS, WARM_CALLS, flush.zero_)
 
 
 def best_after(records: list[TuningRecord], trials: int) -> float | None:

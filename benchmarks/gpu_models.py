@@ -15,12 +15,11 @@ No GPU has run this yet.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ import onnx
 from onnx import numpy_helper
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from sides import built_networks
+from sides.torch_timing import event_secs, secs_by_name, torch_with_gpu
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 
@@ -102,37 +102,21 @@ def tuned(path: Path, device: Device, secs: float) -> Path:
 
 def torch_secs(path: Path, network: Network) -> dict[str, float]:
     """Medians of PyTorch eager and compiled; none where PyTorch or a GPU is missing."""
-    if importlib.util.find_spec("torch") is None:
-        return {}
-    import torch
-
-    if not torch.cuda.is_available():
+    torch = torch_with_gpu()
+    if torch is None:
         return {}
     from sides.torch_graph import TorchGraph
 
     eager = TorchGraph(onnx.load(path), "cuda").eval()
     engines = {"torch": eager, "inductor": torch.compile(eager, mode="max-autotune")}
     x = torch.randn(*network.shape, device="cuda", dtype=torch.float16)
-    found = {}
-    for name, module in engines.items():
-        try:
-            found[name] = _event_secs(torch, module, x)
-        except Exception as error:  # noqa: BLE001 - a rival that fails has no time
-            print(f"{network.name}: {name} failed: {error}")
-    return found
+    measures = {name: partial(_module_secs, torch, module, x) for name, module in engines.items()}
+    return secs_by_name(network.name, measures)
 
 
-def _event_secs(torch: Any, module: Any, x: Any) -> float:
-    secs = []
+def _module_secs(torch: Any, module: Any, x: Any) -> float:
     with torch.no_grad():
-        for _ in range(WARM_CALLS + CALLS):
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            start.record()
-            module(x)
-            end.record()
-            torch.cuda.synchronize()
-            secs.append(start.elapsed_time(end) / 1e3)
-    return statistics.median(secs[WARM_CALLS:])
+        return event_secs(torch, lambda _: module(x), CALLS, WARM_CALLS, lambda: None)
 
 
 def measured(network: Network, device: Device, secs: float, folder: Path) -> dict[str, Any]:
