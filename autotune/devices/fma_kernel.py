@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 import tvm
-from tvm import te
-from tvm.s_tir import Schedule
+from tvm.script import tirx
 
-from search_spaces.tensor_ir.modules import normalize
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
-# Sums that do not wait for each other: more than are in flight at once, fewer than there are registers.
-_SUMS = 12
+# Chains that do not wait for each other: more than are in flight at once, fewer than there are registers.
+_CHAINS = 12
 _STEPS = 100_000
 
 
 def multiply_adds(unit: VectorUnit) -> tvm.IRModule:
-    """A kernel in which every core adds up products in float32, twelve vectors at a time.
+    """A kernel in which every core steps twelve vectors `x` to `x * factor + factor`, in float32.
 
-    Takes (cores, 12, lanes), (cores, lanes) and the output (cores, 12, lanes); see `operations`.
+    Takes the first x (cores, 12, lanes), the factor (cores, lanes) and the output (cores, 12, lanes); see `operations`.
+    All operands stay in registers: a loop that reads a vector per multiply-add runs at the speed of its loads.
     """
-    weights = te.placeholder((unit.cores, _SUMS, unit.lanes), name="weights")
-    data = te.placeholder((unit.cores, unit.lanes), name="data")
-    step = te.reduce_axis((0, _STEPS), name="step")
-    sums = te.compute(
-        (unit.cores, _SUMS, unit.lanes),
-        lambda core, place, execution: te.sum(
-            weights[core, place, execution] * data[core, execution], axis=step
-        ),
-        name="sums",
-    )
-    schedule = Schedule(normalize(te.create_prim_func([weights, data, sums])))
-    block = schedule.get_sblock("sums")
-    core, place, execution, step = schedule.get_loops(block)
-    kept = schedule.cache_write(block, 0, "local")
-    schedule.reorder(core, step, place, execution)
-    schedule.reverse_compute_at(kept, core)
-    schedule.parallel(core)
-    schedule.unroll(place)
-    schedule.vectorize(execution)
-    schedule.decompose_reduction(block, step)
-    return schedule.mod
+    cores, lanes = unit.cores, unit.lanes
+
+    @tirx.prim_func(s_tir=True)
+    def main(start: tirx.handle, multiplier: tirx.handle, end: tirx.handle) -> None:
+        tirx.func_attr({"tirx.noalias": True})
+        first = tirx.match_buffer(start, (cores, _CHAINS, lanes), "float32")
+        factor = tirx.match_buffer(multiplier, (cores, lanes), "float32")
+        last = tirx.match_buffer(end, (cores, _CHAINS, lanes), "float32")
+        for core in tirx.parallel(cores):
+            x = tirx.alloc_buffer((_CHAINS, lanes), "float32", scope="local")
+            for chain in tirx.unroll(_CHAINS):
+                for lane in tirx.vectorized(lanes):
+                    x[chain, lane] = first[core, chain, lane]
+            for _ in range(_STEPS):
+                for chain in tirx.unroll(_CHAINS):
+                    for lane in tirx.vectorized(lanes):
+                        x[chain, lane] = x[chain, lane] * factor[core, lane] + factor[core, lane]
+            for chain in tirx.unroll(_CHAINS):
+                for lane in tirx.vectorized(lanes):
+                    last[core, chain, lane] = x[chain, lane]
+
+    return tvm.IRModule({"main": main})
 
 
 def operations(unit: VectorUnit) -> float:
     """The number of multiplications and additions of one run."""
-    return 2.0 * unit.cores * _SUMS * unit.lanes * _STEPS
+    return 2.0 * unit.cores * _CHAINS * unit.lanes * _STEPS
