@@ -14,6 +14,7 @@ from tvm import relax
 from autotune.builders.artifact import Compiled, PrepackedWeight
 from autotune.builders.linker import link
 from search_spaces.target import Target
+from search_spaces.tensor_ir.cpu_pipeline import CPU_PIPELINE
 from search_spaces.tensor_ir.kernel_passes import kernel_passes
 from search_spaces.tensor_ir.modules import load, tvm_target
 
@@ -27,7 +28,8 @@ def compile_kernel(module: str, outputs: int, target: Target, library: Path, lin
     Raises TVM's own exceptions for a candidate that does not compile.
     """
     functions, prepacked = _split(load(module)["main"], outputs)
-    built = tvm.tirx.build(kernel_passes(tvm.IRModule(functions)), target=tvm_target(target))
+    kernels = kernel_passes(tvm.IRModule(functions))
+    built = tvm.tirx.build(kernels, target=tvm_target(target), pipeline=CPU_PIPELINE)
     code = library.with_suffix(".o")
     built.write_to_file(str(code))
     try:

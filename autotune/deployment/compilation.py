@@ -37,6 +37,7 @@ from search_spaces.errors import AutotuneError, Misuse, StorageError
 from search_spaces.fork_lock import graph_lock
 from search_spaces.space import Candidate
 from search_spaces.target import Target
+from search_spaces.tensor_ir.cpu_pipeline import CPU_PIPELINE
 from search_spaces.tensor_ir.kernel_passes import kernel_passes
 from search_spaces.tensor_ir.mma_intrinsics import code_generation
 from search_spaces.tensor_ir.modules import is_cpu, tvm_target, with_host
@@ -171,11 +172,7 @@ def compile(  # noqa: PLR0913 - public since 0.1
     if target.is_gpu:
         use_cuda_compiler()
     with code_generation(compiled_for):
-        built = relax.build(
-            kernel_passes(packed) if is_cpu(target) else packed,
-            target=_build_target(target),
-            relax_pipeline=_to_executable(compiled_for),
-        )
+        built = _built(packed, target)
     library = _library(built, target)
     executable = Executable(library) if plan is None else DynamicExecutable(library, plan)
     to_pack, left = _count_packs(split), _count_packs(packed)
@@ -189,17 +186,18 @@ def compile_any_size(path: Path, inputs: DynamicInputs, target: Target) -> Libra
     Raises whatever TVM raises, and Misuse where it cannot import the model with symbolic shapes.
     """
     lowered = merged({FALLBACK: lower(import_any_size(path, inputs), target)})
+    return _library(_built(lowered, target), target)
+
+
+def _built(module: tvm.IRModule, target: Target) -> Any:
+    """The executable of a module of scheduled functions."""
     compiled_for = tvm_target(target)
-    built = relax.build(
-        kernel_passes(lowered) if is_cpu(target) else lowered,
-        target=_build_target(target),
-        relax_pipeline=_to_executable(compiled_for),
-    )
-    return _library(built, target)
-
-
-def _build_target(target: Target) -> tvm.target.Target:
-    return tvm_target(target) if is_cpu(target) else with_host(target)
+    passes = _to_executable(compiled_for)
+    if is_cpu(target):
+        return relax.build(
+            kernel_passes(module), target=compiled_for, relax_pipeline=passes, tir_pipeline=CPU_PIPELINE
+        )
+    return relax.build(module, target=with_host(target), relax_pipeline=passes)
 
 
 def threads_of(target: Target) -> int:

@@ -20,7 +20,7 @@ def multiply_adds(unit: VectorUnit) -> tvm.IRModule:
     """
     cores, lanes = unit.cores, unit.lanes
 
-    @tirx.prim_func(s_tir=True)
+    @tirx.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def main(start: tirx.handle, multiplier: tirx.handle, end: tirx.handle) -> None:
         tirx.func_attr({"tirx.noalias": True})
         first = tirx.match_buffer(start, (cores, _CHAINS, lanes), "float32")

@@ -15,6 +15,7 @@ from tvm.script import tirx as T  # noqa: N812 - the name that TVM's parser know
 from autotune.devices.device import local_device
 from autotune.models.operators import operator_task
 from search_spaces.target import Target
+from search_spaces.tensor_ir.cpu_pipeline import CPU_PIPELINE
 from search_spaces.tensor_ir.default_schedule import default_schedule
 from search_spaces.tensor_ir.kernel_passes import kernel_passes
 from search_spaces.tensor_ir.modules import load, tvm_target
@@ -341,7 +342,10 @@ def run(
 ) -> list[np.ndarray[Any, Any]]:
     module = tvm.IRModule({"main": func.with_attr("global_symbol", "main")})
     is_scheduled = "tirx.is_scheduled" in (func.attrs or {})
-    built = tvm.compile(kernel_passes(module) if is_scheduled else module, tvm_target(target))
+    if is_scheduled:
+        built = tvm.compile(kernel_passes(module), tvm_target(target), tir_pipeline=CPU_PIPELINE)
+    else:
+        built = tvm.compile(module, tvm_target(target))
     passed = [tvm.runtime.tensor(each) for each in inputs]
     built["main"](*passed)
     return [each.numpy() for each in passed]

@@ -1,0 +1,37 @@
+"""TVM's lowering of tensor programs for CPUs, with passes of ours at its end (imports TVM)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import tvm
+from tvm import s_tir
+from tvm.tirx import register_tir_pipeline
+
+from search_spaces.tensor_ir.panel_prefetch import with_prefetched_panels
+from search_spaces.tensor_ir.stack_allocation import with_stack_allocations
+
+#: The name of the pipeline, for `tvm.tirx.build` and `relax.build`.
+CPU_PIPELINE: Final = "autotune-cpu"
+
+_Passes = Callable[[], tvm.transform.Pass]
+
+
+def _cpu_pipeline() -> tuple[tvm.transform.Pass, _Passes, _Passes]:
+    lowering, finalize_host, finalize_device = s_tir.pipeline.default_s_tir_pipeline()
+
+    def finalize() -> tvm.transform.Pass:
+        return tvm.transform.Sequential([_last_changes(), finalize_host()])
+
+    return lowering, finalize, finalize_device
+
+
+def _last_changes() -> tvm.transform.Pass:
+    def change(module: tvm.IRModule, _: Any) -> tvm.IRModule:
+        return with_stack_allocations(with_prefetched_panels(module))
+
+    return tvm.transform.module_pass(change, opt_level=0, name="autotune.CpuKernels")
+
+
+register_tir_pipeline(CPU_PIPELINE, _cpu_pipeline)
