@@ -17,16 +17,22 @@ import tvm
 from tvm import tirx
 
 from search_spaces.tensor_ir.float_lanes import LANES, Float32Lanes
+from search_spaces.tensor_ir.vector_exponentials import (
+    LN2_HIGH,
+    LN2_LOW,
+    at_most,
+    exp,
+    exp2,
+    has_normal_sigmoid,
+    normal_sigmoid,
+    sigmoid,
+    small_exp,
+)
 
 #: Of the code that the rules make: times of other versions are not comparable.
-VECTOR_MATH_VERSION = "3"
+VECTOR_MATH_VERSION = "4"
 # Of the rules; higher than TVM's own.
 _LEVEL = 100
-_LOG2_E, _LN2_HIGH, _LN2_LOW = 1.44269504088896341, 0.693359375, -2.12194440e-4
-_EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
-# Beyond these the result is 0 and infinity.
-_EXP_LEAST, _EXP_MOST = -104.0, 89.0
-_EXP2_LEAST, _EXP2_MOST = -150.0, 129.0
 _LOG = (
     7.0376836292e-2,
     -1.1514610310e-1,
@@ -41,7 +47,8 @@ _LOG = (
 # The bit pattern of √½.
 _SQRT_HALF_BITS = 0x3F3504F3
 _SMALLEST_NORMAL, _TO_NORMAL = 1.17549435e-38, 23
-_TANH_SMALL = 0.625
+# Beyond the last the result is 1.
+_TANH_SMALL, _TANH_MOST = 0.625, 9.5
 _TANH = (-0.0057049882511, 0.020639088461, -0.0537397155, 0.13331442204, -0.33333281942)
 # Beyond the last the result is 1.
 _ERF_BETWEEN, _ERF_MOST = 0.921875, 3.95
@@ -64,58 +71,6 @@ _ERF_LARGE = (
 )
 
 
-def _exp(x: Any, kind: Float32Lanes) -> Any:
-    """2^n · e^r with |r| ≤ ln 2 / 2."""
-
-    def of_parts(bounded: Any) -> Any:
-        return kind.let(
-            tirx.nearbyint(bounded * kind.value(_LOG2_E)),
-            lambda n: _scaled_exp(bounded - n * kind.value(_LN2_HIGH) - n * kind.value(_LN2_LOW), n, kind),
-        )
-
-    return _bounded(x, (_EXP_LEAST, _EXP_MOST), kind, of_parts)
-
-
-def _exp2(x: Any, kind: Float32Lanes) -> Any:
-    """2^n · e^r with r = (x - n) · ln 2."""
-
-    def of_parts(bounded: Any) -> Any:
-        return kind.let(
-            tirx.nearbyint(bounded),
-            lambda n: _scaled_exp((bounded - n) * kind.value(math.log(2)), n, kind),
-        )
-
-    return _bounded(x, (_EXP2_LEAST, _EXP2_MOST), kind, of_parts)
-
-
-def _bounded(x: Any, limits: tuple[float, float], kind: Float32Lanes, power: Callable[[Any], Any]) -> Any:
-    """A power of x, 0 below the lower limit: masked scores are far below, and underflow takes a hundred cycles."""
-    is_zero = x < kind.value(limits[0])
-    bounded = tirx.min(tirx.Select(is_zero, kind.value(0.0), x), kind.value(limits[1]))
-    found = tirx.Select(is_zero, kind.value(0.0), kind.let(bounded, power))
-    return tirx.Select(kind.is_nan(x), x, found)
-
-
-def _scaled_exp(r: Any, n: Any, kind: Float32Lanes) -> Any:
-    """e^r · 2^n; the scaling in two steps reaches infinity and subnormal numbers."""
-
-    def power(exponent: Any) -> Any:
-        return kind.from_bits((exponent + kind.integer(127)) << kind.integer(23))
-
-    def scaled(value: Any, whole: Any) -> Any:
-        half = whole >> kind.integer(1)
-        return kind.let(half, lambda first: value * power(first) * power(whole - first), "int32")
-
-    return kind.let(
-        r,
-        lambda part: kind.let(
-            kind.as_integer(n),
-            lambda whole: scaled(kind.horner(_EXP, part) * part * part + part + kind.value(1.0), whole),
-            "int32",
-        ),
-    )
-
-
 def _log(x: Any, kind: Float32Lanes) -> Any:
     """n · ln 2 + log(m) with m in [√½, √2)."""
 
@@ -126,8 +81,8 @@ def _log(x: Any, kind: Float32Lanes) -> Any:
                 f * f,
                 lambda z: (
                     f
-                    + (kind.horner(_LOG, f) * f * z + n * kind.value(_LN2_LOW) - z * kind.value(0.5))
-                    + n * kind.value(_LN2_HIGH)
+                    + (kind.horner(_LOG, f) * f * z + n * kind.value(LN2_LOW) - z * kind.value(0.5))
+                    + n * kind.value(LN2_HIGH)
                 ),
             ),
         )
@@ -158,7 +113,8 @@ def _tanh(x: Any, kind: Float32Lanes) -> Any:
     """x + x³·P(x²) for small |x|, else 1 - 2 / (e^2|x| + 1) with the sign of x."""
 
     def of_magnitude(magnitude: Any) -> Any:
-        grown = _exp(magnitude * kind.value(2.0), kind)
+        doubled = at_most(_TANH_MOST, magnitude, kind) * kind.value(2.0)
+        grown = kind.let(doubled, lambda y: small_exp(y, kind))
         large = kind.value(1.0) - kind.value(2.0) / (grown + kind.value(1.0))
         return tirx.Select(
             magnitude < kind.value(_TANH_SMALL), small, tirx.Select(x < kind.value(0.0), -large, large)
@@ -166,30 +122,24 @@ def _tanh(x: Any, kind: Float32Lanes) -> Any:
 
     square = x * x
     small = kind.let(square, lambda z: kind.horner(_TANH, z) * z * x + x)
-    return tirx.Select(kind.is_nan(x), x, kind.let(tirx.abs(x), of_magnitude))
+    return kind.let(tirx.abs(x), of_magnitude)
 
 
 def _erf(x: Any, kind: Float32Lanes) -> Any:
     """x + x·P(x²) for small |x|, else 1 - e^-Q(|x|) with the sign of x."""
 
     def of_magnitude(magnitude: Any) -> Any:
-        bounded = tirx.min(magnitude, kind.value(_ERF_MOST))
-        tail = kind.let(bounded, lambda b: _exp(-kind.horner(_ERF_LARGE, b), kind))
+        bounded = at_most(_ERF_MOST, magnitude, kind)
+        tail = kind.let(
+            bounded, lambda b: kind.let(-kind.horner(_ERF_LARGE, b), lambda y: small_exp(y, kind))
+        )
         large = kind.value(1.0) - tail
         return tirx.Select(
             magnitude < kind.value(_ERF_BETWEEN), small, tirx.Select(x < kind.value(0.0), -large, large)
         )
 
     small = kind.let(x * x, lambda z: kind.horner(_ERF_SMALL, z) * x + x)
-    return tirx.Select(kind.is_nan(x), x, kind.let(tirx.abs(x), of_magnitude))
-
-
-def _sigmoid(x: Any, kind: Float32Lanes) -> Any:
-    """1 / (1 + e^-|x|), or e^-|x| times that for negative x, which keeps the digits of small results."""
-    return kind.let(
-        _exp(-tirx.abs(x), kind),
-        lambda e: tirx.Select(x < kind.value(0.0), e, kind.value(1.0)) / (kind.value(1.0) + e),
-    )
+    return kind.let(tirx.abs(x), of_magnitude)
 
 
 def _log1p(x: Any, kind: Float32Lanes) -> Any:
@@ -206,14 +156,14 @@ def _log1p(x: Any, kind: Float32Lanes) -> Any:
 
 #: The rules by the operator's name: the result for an operand in float32.
 _RULES: dict[str, Callable[[Any, Float32Lanes], Any]] = {
-    "exp": _exp,
-    "exp2": _exp2,
+    "exp": exp,
+    "exp2": exp2,
     "log": _log,
     "log10": lambda x, kind: _log(x, kind) * kind.value(1 / math.log(10)),
     "log1p": _log1p,
     "tanh": _tanh,
     "erf": _erf,
-    "sigmoid": _sigmoid,
+    "sigmoid": sigmoid,
     "rsqrt": lambda x, kind: kind.value(1.0) / tirx.sqrt(x),
 }
 
@@ -260,7 +210,8 @@ def _lowering(
             return fallback(call)
         kind = Float32Lanes(int(lanes or 1))
         wide = call.args[0] if base == "float32" else tirx.Cast(kind.name, call.args[0])
-        result = kind.let(wide, lambda x: rule(x, kind))
+        normal = rule is sigmoid and has_normal_sigmoid(wide)
+        result = kind.let(wide, lambda x: normal_sigmoid(x, kind) if normal else rule(x, kind))
         return result if base == "float32" else tirx.Cast(dtype, result)
 
     return lower
