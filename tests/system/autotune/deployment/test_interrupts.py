@@ -26,7 +26,9 @@ print(sys.excepthook is hook, signal.getsignal(signal.SIGINT) is handler)
 """
 
 
-@pytest.mark.parametrize("secs", [0.05, 0.4, 1.0, 2.0])
+@pytest.mark.parametrize(
+    "secs", [0.05, pytest.param(0.4, marks=pytest.mark.long), 1.0, pytest.param(2.0, marks=pytest.mark.long)]
+)
 def test_an_interrupt_leaves_nothing_behind(small_network: Path, secs: float) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM, small_network, str(secs)], capture_output=True, text=True, timeout=100

@@ -24,7 +24,7 @@ from tuning_logs import TuningLog
 
 pytestmark = pytest.mark.alone
 
-TRIALS = 40
+TRIALS = 24
 # Of each of two builds at the end of a job: what is made of them is looked at here, not which is faster.
 TURNS = 3
 
@@ -118,8 +118,8 @@ def posts() -> Iterator[tuple[str, list[bytes]]]:
 def job(small_network: Path, tmp_path_factory: pytest.TempPathFactory, posts: tuple[str, list[bytes]]) -> Job:
     """A job that was killed, then terminated, and then ran to its end."""
     made = Job(tmp_path_factory.mktemp("job"), small_network, posts[0])
-    made.kill_at(8, signal.SIGKILL)
-    made.kill_at(20, signal.SIGTERM)
+    made.kill_at(6, signal.SIGKILL)
+    made.kill_at(14, signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "_TURNS", TURNS)
         done = made.run("run", made.file, "--json")

@@ -103,7 +103,9 @@ def _limiting(kind: int, size: int) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("kind", _LIMITS)
-@pytest.mark.parametrize("size", [160, 400, 700, 1000])
+@pytest.mark.parametrize(
+    "size", [160, pytest.param(400, marks=pytest.mark.long), pytest.param(700, marks=pytest.mark.long), 1000]
+)
 def test_a_command_without_enough_memory_says_so_in_a_sentence(kind: int, size: int, tmp_path: Path) -> None:
     command = [
         "tune",
