@@ -42,11 +42,15 @@ class PatientBuilder:
         self.close = builder.close
 
 
-class PatientWorkers(LocalWorkers):
-    """This machine's processes with patient builders."""
+class PatientWorkers:
+    """Workers of any kind, with patient builders."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self.reach, self.open_runner, self.close = workers.reach, workers.open_runner, workers.close
 
     def open_builder(self, device: Device) -> Builder:
-        return PatientBuilder(super().open_builder(device))
+        return PatientBuilder(self._workers.open_builder(device))
 
 
 @pytest.fixture(scope="module")
@@ -112,17 +116,16 @@ def test_log_and_order_of_trials_are_those_of_a_local_run(
     kind: str, request: pytest.FixtureRequest, kernels: ForkServer
 ) -> None:
     device = local_device(1)
-    local = tuned(device, PatientWorkers(kernels))
+    local = tuned(device, PatientWorkers(LocalWorkers(kernels)))
     assert len(local) == _TRIALS + len(_TASKS)
     assert isinstance(local[0].measurement, Timing)
-    workers: Workers = PatientWorkers(kernels)
     if kind == "rpc":
         boards: Boards = request.getfixturevalue("boards")
         board = remote_device(Rpc(boards.tracker, "contract"), device.target)
-        found = tuned(replace(board, fingerprint=device.fingerprint), workers)
+        found = tuned(replace(board, fingerprint=device.fingerprint), PatientWorkers(LocalWorkers(kernels)))
     else:
         workers = request.getfixturevalue("cluster") if kind == "ray" else ThreadWorkers()
-        found = tuned(device, workers)
+        found = tuned(device, PatientWorkers(workers))
     assert contract(found) == contract(local)
     assert {one.device.key for one in found} == {device.fingerprint.key}
 
