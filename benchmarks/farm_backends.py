@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import statistics
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,10 @@ from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
 from tuning_logs import TuningLog
+
+# Processes that write to a database, and threads in each.
+_WRITING = 8
+_WRITERS = 8
 
 
 def ray_job(repeats: int) -> dict[str, Any]:
@@ -77,37 +83,75 @@ def ray_job(repeats: int) -> dict[str, Any]:
 
 
 def postgresql(secs: float) -> dict[str, Any]:
-    """Appends per second of 64 writers, one record each time, to a database of this machine."""
+    """Appends per second of 64 writers in 8 processes to a database of this machine, of one record and of a round."""
     sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
     import postgresql_server
 
     folder = postgresql_server.binaries()
     assert folder, "expected PostgreSQL to be installed"
-    with postgresql_server.server(folder) as server:
-        found = _appends(f"{server.address}/postgres", secs)
-    print(f"64 writers: {found:.0f} appends a second")
-    return {"appends_per_second": found}
+    rows = []
+    for size in (1, 12):
+        with postgresql_server.server(folder) as server:
+            rows.append(_appends(f"{server.address}/postgres", secs, size))
+        print(
+            f"64 writers, {size} records each time: {rows[-1]['appends_per_second']:.0f} appends a second; of each the "
+            f"database takes {rows[-1]['database_ms']:.2f} ms of CPU, its writer {rows[-1]['writer_ms']:.2f} ms"
+        )
+    return {"runs": rows}
 
 
-def _appends(url: str, secs: float) -> float:
+def _appends(url: str, secs: float, size: int) -> dict[str, float]:
+    context = multiprocessing.get_context("spawn")
+    begin = context.Barrier(_WRITING + 1)
+    found = context.SimpleQueue()
+    arguments = (url, secs, size, begin, found)
+    processes = [context.Process(target=_write, args=(number, *arguments)) for number in range(_WRITING)]
+    for process in processes:
+        process.start()
+    begin.wait()
+    before = _database_secs()
+    counts, spent = zip(*(found.get() for _ in processes), strict=True)
+    for process in processes:
+        process.join()
+    return {
+        "records_at_once": size,
+        "appends_per_second": sum(counts) / secs,
+        "database_ms": 1e3 * (_database_secs() - before) / sum(counts),
+        "writer_ms": 1e3 * sum(spent) / sum(counts),
+    }
+
+
+def _write(number: int, url: str, secs: float, size: int, begin: Any, found: Any) -> None:
+    """One process's writers; puts the number of appends, and the seconds of processor time that they took."""
     from autotune.testing.records import make_record
     from tuning_logs import open_log
 
-    counts = [0] * 64
-    end = time.monotonic() + secs
-
-    def write(number: int) -> None:
+    def write(writer: int) -> int:
+        count = 0
         with open_log(url) as log:
+            ready.wait()
+            end = time.monotonic() + secs
             while time.monotonic() < end:
-                log.append([make_record(counts[number] * 64 + number)])
-                counts[number] += 1
+                first = ((count * _WRITING + number) * _WRITERS + writer) * size
+                log.append([make_record(first + place) for place in range(size)])
+                count += 1
+        return count
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(64)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(counts) / secs
+    def start() -> None:
+        begin.wait()
+        started.append(time.process_time())
+
+    ready, started = threading.Barrier(_WRITERS, start), list[float]()
+    with ThreadPoolExecutor(_WRITERS) as writers:
+        counts = list(writers.map(write, range(_WRITERS)))
+    found.put((sum(counts), time.process_time() - started[0]))
+
+
+def _database_secs() -> float:
+    """Processor time of the database's processes, those that have ended included."""
+    servers = [one for one in psutil.Process().children() if one.name() == "postgres"]
+    spent = [one.cpu_times() for server in servers for one in (server, *server.children())]
+    return sum(one.user + one.system + one.children_user + one.children_system for one in spent)
 
 
 def _memory_bytes() -> int:
