@@ -17,7 +17,7 @@ class Proposals:
     """Asks the scheduler for tasks and their studies for candidates.
 
     While the workers compile one round, `look_ahead` proposes the next where that is another task's; with several
-    rounds of one task at once also where it is the same task's, whose study does not know the outcome of the one before.
+    rounds of one task at once also where it is the same task's, whose study does not know the first one's outcome.
     """
 
     def __init__(
