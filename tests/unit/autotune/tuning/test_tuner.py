@@ -186,10 +186,14 @@ def test_the_next_task_is_asked_while_the_first_is_being_compiled() -> None:
     assert any(looked_ahead[1:]), "the first build is that of both baselines"
 
 
-class _Farm(ToyMachine):
-    """A machine whose boards measure two rounds at once; met: rounds that ran while another did."""
+class _Overlapping(ToyMachine):
+    """A machine whose boards measure two rounds at once."""
 
     overlaps = True
+
+
+class _Farm(_Overlapping):
+    """One whose rounds wait for another; met: rounds that ran while another did."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -249,7 +253,7 @@ def test_a_used_up_space_is_measured_to_the_end_while_rounds_overlap() -> None:
 
     tuning = replace(job(2, budget=Budget(trials=1000), batch=4), rounds_at_once=2)
     log = TuningLog.in_memory()
-    list(Tuner(tuning, log, Leaving(), _Farm(), lambda: 0.0).rounds())
+    list(Tuner(tuning, log, Leaving(), _Overlapping(), lambda: 0.0).rounds())
     assert len({one.config for one in log.iterate()}) == len(log) == SPACES[ToySpace(2).task].size
 
 
