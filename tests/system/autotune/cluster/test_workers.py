@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -141,6 +143,27 @@ def test_actors_that_are_killed_cost_no_trial(cluster: Workers) -> None:
 
     found = tuned(local_device(1), cluster, kill_actors)
     assert len({(one.task, one.config) for one in found}) == _TRIALS + len(_TASKS)
+
+
+_LISTENING = """
+import psutil
+from autotune.cluster.address import WorkersAddress
+from autotune.cluster.opening import open_workers
+
+with open_workers(WorkersAddress("ray")):
+    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        for one in process.net_connections("inet"):
+            if one.status == psutil.CONN_LISTEN:
+                print(one.laddr.ip)
+"""
+
+
+@pytest.mark.long
+def test_a_cluster_of_this_machine_listens_on_loopback_alone() -> None:
+    pytest.importorskip("ray")
+    found = subprocess.run([sys.executable, "-c", _LISTENING], check=True, capture_output=True, text=True)
+    hosts = {host.removeprefix("::ffff:") for host in found.stdout.split() if ":" in host or "." in host}
+    assert hosts == {"127.0.0.1"}
 
 
 @pytest.mark.long
