@@ -128,7 +128,8 @@ def farm(boards: int, trials: int) -> Run:
         def work(kind: int) -> None:
             untuned, *rest = wanted[kind]
             chunks = [rest[first : first + BATCH] for first in range(0, len(rest), BATCH)]
-            # As a tuner of several tasks does, whose next round begins before the last boards are done with one.
+            # As a tuner does of several tasks, or with two rounds of one task at once: the next begins before the last
+            # boards are done with one.
             with ThreadPoolExecutor(ROUNDS_AT_ONCE) as rounds:
                 rounds.submit(build, len(chunks[0]))
                 runners[kind].run([untuned])

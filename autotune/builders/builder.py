@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from autotune.builders.artifact import Artifact
 from search_spaces.space import Candidate
 from tuning_logs.records.measurement import Failure
+
+#: The share of the candidates that `HurriedBuilder.build_most` waits for; the rest may be left where cores would stand
+#: idle for it.
+MOST: Final = 0.75
 
 
 class Builder(Protocol):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autotune.builders.artifact import Artifact
+from autotune.builders.builder import MOST
 from autotune.builders.compile_order import CompileOrders
 from autotune.builders.cpu_build import compile_kernel
 from autotune.builders.gpu_build import KEEP_SOURCE
@@ -27,9 +28,6 @@ from search_spaces.space import Candidate
 from tuning_logs.records.measurement import Failure, FailureKind
 
 _GIB = 1 << 30
-
-# The rest may be left for later where cores would stand idle for it.
-_MOST = 0.75
 
 
 class _Compilation(NamedTuple):
@@ -96,7 +94,7 @@ class LocalBuilder(Closeable):
 
         Their workers are stopped, so that measuring is undisturbed, and go on with the next call.
         """
-        return self._build(candidates, _MOST)
+        return self._build(candidates, MOST)
 
     def close(self) -> None:
         """Ends the worker processes and deletes the scratch directory, with all artifacts in it."""

@@ -160,6 +160,10 @@ class Assignments:
         order.refused.add(member)
         self._waiting.appendleft(order)
 
+    def allow(self, secs: float) -> None:
+        """Gives what is under way so much longer."""
+        self._sent = {ticket: replace(sent, since=sent.since + secs) for ticket, sent in self._sent.items()}
+
     def abandon(self) -> None:
         """Forgets all orders; answers to those under way will be late."""
         self._waiting.clear()

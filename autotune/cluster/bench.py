@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from autotune.cluster.parcel import MeasureOrder, MeasureReport, Parcel, SpeedupOrder
@@ -23,6 +26,8 @@ from tuning_logs.records.measurement import Failure
 _Runner = LocalRunner | RpcRunner
 # The untuned program has not run here: the worker process was started anew, or the order is another's.
 _UNMEASURED = "AT603"
+# The least time between two looks at what else uses the machine, each of which goes through all its processes.
+_LOOK_SECS = 5.0
 
 
 class Bench(Closeable):
@@ -36,6 +41,8 @@ class Bench(Closeable):
         self._runner: _Runner | None = None
         self._stopwatch: Stopwatch | None = None
         self._watch = MachineWatch()
+        self._next_look = 0.0
+        self._busy_elsewhere = 0.0
         self._numbers = itertools.count()
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-bench-")
 
@@ -43,7 +50,9 @@ class Bench(Closeable):
         """Measures artifacts, or the speedup of threads. Raises AutotuneError where the device does not work."""
         if isinstance(order, SpeedupOrder):
             return self._open(self._stopwatch).thread_speedup()
-        return self._measure(order)
+        with self._watched():
+            report = self._measure(order)
+        return replace(report, busy_elsewhere=self._busy_elsewhere)
 
     def close(self) -> None:
         """Ends the worker process."""
@@ -53,7 +62,6 @@ class Bench(Closeable):
 
     def _measure(self, order: MeasureOrder) -> MeasureReport:
         runner = self._open(order.stopwatch)
-        self._watch.look("")  # what was before does not matter
         if order.reference is not None:
             [outcome] = self._run(runner, [order.reference], math.inf)
             if isinstance(outcome.measurement, Failure):
@@ -86,5 +94,15 @@ class Bench(Closeable):
         self, outcomes: tuple[Outcome, ...], runner: _Runner, trouble: str | None = None
     ) -> MeasureReport:
         secs = runner.reference_secs if isinstance(runner, LocalRunner) else None
-        busy = self._watch.look("").busy_elsewhere
-        return MeasureReport(outcomes, self.device.fingerprint.key, secs, trouble, busy)
+        return MeasureReport(outcomes, self.device.fingerprint.key, secs, trouble)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Notes what other programs use meanwhile, if it was not looked at just now."""
+        if time.monotonic() < self._next_look:
+            yield
+            return
+        self._watch.look("")  # what was before does not matter
+        yield
+        self._busy_elsewhere = self._watch.look("").busy_elsewhere
+        self._next_look = time.monotonic() + _LOOK_SECS

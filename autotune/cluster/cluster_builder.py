@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import math
 import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from autotune.builders.artifact import Artifact
+from autotune.builders.builder import MOST
 from autotune.builders.compile_order import CompileOrders
 from autotune.cluster.assignments import Order
-from autotune.cluster.coordinator import Coordinator, Judgement
+from autotune.cluster.coordinator import Batch, Coordinator, Judgement
 from autotune.cluster.crew import Member
 from autotune.cluster.parcel import CompileReport, CompileRequest
 from autotune.workers.closeable import Closeable
+from search_spaces.config import Config
 from search_spaces.space import Candidate
 from tuning_logs.records.measurement import Failure, FailureKind
 
@@ -27,8 +31,9 @@ _GRACE_SECS = 60.0
 class ClusterBuilder(Closeable):
     """Compiles by a crew, each candidate on the worker that is free first.
 
-    coordinator: closed with the builder; turns: held while anything is compiled. Artifacts live in a scratch directory
-    of this machine until they are discarded, and no longer than the builder.
+    coordinator: closed with the builder; turns: entered while anything is compiled, and what is left then is stopped
+    outside them. Artifacts live in a scratch directory of this machine until they are discarded, and no longer than the
+    builder.
     """
 
     def __init__(
@@ -43,15 +48,20 @@ class ClusterBuilder(Closeable):
         self._timeout_secs = timeout_secs
         self._turns = turns or nullcontext()
         self._numbers = itertools.count()
+        self._left: dict[tuple[str, Config], _Compilation] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="autotune-build-")
 
     def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
         """Compiles the candidates; one that does not compile is a Failure. Raises AutotuneError where no worker is
         left for two minutes."""
-        orders = [Order((place,), (self._timeout_secs,), _GRACE_SECS) for place in range(len(candidates))]
-        with self._turns:
-            found = self.coordinator.carry_out(orders, _Compiling(self, candidates))
-        return [found[place] for place in range(len(candidates))]
+        return [built for built in self._build(candidates, 1.0) if built is not None]
+
+    def build_most(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure | None]:
+        """As `build`, but None for up to a quarter of them, for which other workers would stand idle.
+
+        Where machines compile and measure in turns, these are stopped until the next call; elsewhere they go on.
+        """
+        return self._build(candidates, MOST)
 
     @property
     def notices(self) -> list[str]:
@@ -75,6 +85,49 @@ class ClusterBuilder(Closeable):
         if report.library:
             library.write_bytes(report.library)
         return self._orders.artifact(candidate, library, report.compiled, report.secs)
+
+    def _build(self, candidates: Sequence[Candidate], share: float) -> list[Artifact | Failure | None]:
+        with self._turns:
+            under_way = self._begin(candidates)
+            batches = list(dict.fromkeys(one.batch for one in under_way))
+            enough = math.ceil(share * len(under_way))
+            try:
+                self.coordinator.carry_on(batches, lambda: sum(one.is_done for one in under_way) >= enough)
+            except BaseException:
+                self._abandon(batches)
+                raise
+        self._abandon([batch for batch in batches if batch.orders.is_done])
+        for candidate, one in zip(candidates, under_way, strict=True):
+            if not one.is_done:
+                self._left[_key(candidate)] = one
+        return [one.batch.results.get(one.place) for one in under_way]
+
+    def _begin(self, candidates: Sequence[Candidate]) -> list[_Compilation]:
+        """The compilations of candidates: those that were left, and new ones in one batch."""
+        new = {place for place, one in enumerate(candidates) if _key(one) not in self._left}
+        orders = [Order((place,), (self._timeout_secs,), _GRACE_SECS) for place in sorted(new)]
+        batch = self.coordinator.begin(orders, _Compiling(self, candidates))
+        return [
+            _Compilation(batch, place) if place in new else self._left.pop(_key(candidate))
+            for place, candidate in enumerate(candidates)
+        ]
+
+    def _abandon(self, batches: Sequence[Batch[Artifact | Failure]]) -> None:
+        for batch in batches:
+            self.coordinator.abandon(batch)
+
+
+class _Compilation(NamedTuple):
+    batch: Batch[Artifact | Failure]
+    place: int
+
+    @property
+    def is_done(self) -> bool:
+        return self.place in self.batch.results
+
+
+def _key(candidate: Candidate) -> tuple[str, Config]:
+    return candidate.task.key, candidate.config
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import queue
 import tempfile
+import threading
 from pathlib import Path
 
 from autotune.builders.cpu_build import compile_kernel
@@ -14,8 +15,8 @@ from autotune.machine.allowance import read_allowance
 from autotune.workers.closeable import Closeable
 from autotune.workers.failure import failure_of
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
-from autotune.workers.pool import WorkerPool
-from autotune.workers.reply import Returned
+from autotune.workers.pool import CallFuture, WorkerPool
+from autotune.workers.reply import Reply, Returned
 from autotune.workers.room import require_room
 from autotune.workers.threads import compiler_threads
 from tuning_logs.records.measurement import FailureKind
@@ -39,13 +40,16 @@ class Compiler(Closeable):
         self._idle: queue.SimpleQueue[WorkerPool] = queue.SimpleQueue()
         for pool in self._pools:
             self._idle.put(pool)
+        self._changed = threading.Condition()
+        self._is_paused = False
+        self._at_work: set[WorkerPool] = set()
 
     def carry_out(self, request: CompileRequest) -> CompileReport:
         """Compiles a candidate. Raises StorageError where the disk is full, AutotuneError where no process starts."""
         library = Path(self._scratch.name, f"{next(self._numbers)}.so")
         pool = self._idle.get()
         try:
-            [reply] = pool.map([(request.order.call(library), request.timeout_secs)])
+            reply = self._compile(pool, CallFuture(request.order.call(library), request.timeout_secs))
         finally:
             self._idle.put(pool)
         try:
@@ -59,9 +63,38 @@ class Compiler(Closeable):
             for rest in (library, library.with_suffix(".o")):
                 rest.unlink(missing_ok=True)
 
+    def pause(self) -> None:
+        """Stops what is compiled, and its clocks, until `resume`; no process runs or starts once this returns."""
+        with self._changed:
+            self._is_paused = True
+            for pool in self._at_work:
+                pool.interrupt()
+            self._changed.wait_for(lambda: not self._at_work)
+
+    def resume(self) -> None:
+        """Continues what was stopped."""
+        with self._changed:
+            self._is_paused = False
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Ends the worker processes."""
         for pool in self._pools:
             pool.close()
+        self.resume()
         self._server.close()
         self._scratch.cleanup()
+
+    def _compile(self, pool: WorkerPool, future: CallFuture) -> Reply:
+        """The reply to a call, which is made once nothing is paused, and goes on after each pause."""
+        while future.reply is None:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._is_paused)
+                self._at_work.add(pool)
+            try:
+                pool.work([future], enough=1)
+            finally:
+                with self._changed:
+                    self._at_work.remove(pool)
+                    self._changed.notify_all()
+        return future.reply

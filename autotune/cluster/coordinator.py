@@ -57,18 +57,16 @@ class Work(Protocol[T]):
 
 
 @dataclass(eq=False, slots=True)
-class _Batch(Generic[T]):
+class Batch(Generic[T]):
     """A batch under way.
 
-    moved: seconds of the clock when any worker last had an order; is_done: whether every place has a result;
-    results: by place.
+    moved: seconds of the clock when any worker last had an order; results: by place.
     """
 
     orders: Assignments
     work: Work[T]
     patience_secs: float
     moved: float
-    is_done: bool
     results: dict[int, T] = field(default_factory=dict)
 
     def settle(self, answer: Answer) -> None:
@@ -93,6 +91,15 @@ class _Batch(Generic[T]):
         self.orders.given_up.clear()
 
 
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """A thread that waits for batches, and whether its wait is over; is_enough: of what it would leave with."""
+
+    batches: Sequence[Batch[Any]]
+    is_enough: Callable[[], bool]
+    is_over: bool
+
+
 class Coordinator:
     """Carries out batches of work by a crew.
 
@@ -115,9 +122,12 @@ class Coordinator:
         self._kind, self._crew, self._clock = kind, crew, clock
         self._tickets = itertools.count(1)
         self._busy: Counter[str] = Counter()
-        self._batches: list[_Batch[Any]] = []
+        self._batches: list[Batch[Any]] = []
+        self._waiting: list[_Waiting] = []
         self._changed = threading.Condition()
         self._is_led = False
+        #: When the last thread ceased to lead.
+        self._left = clock()
         self._is_closed = False
 
     @property
@@ -146,18 +156,43 @@ class Coordinator:
 
         Raises AutotuneError where no worker is left for so long.
         """
+        batch = self.begin(orders, work, patience_secs)
+        try:
+            self.carry_on([batch])
+        finally:
+            self.abandon(batch)
+        return batch.results
+
+    def begin(self, orders: Sequence[Order], work: Work[T], patience_secs: float = PATIENCE_SECS) -> Batch[T]:
+        """A batch that is carried out whenever a thread waits for this or another one, until it is abandoned."""
         assigned = Assignments(orders, self.roster, self._busy, lambda: next(self._tickets), self._clock)
-        batch = _Batch(assigned, work, patience_secs, self._clock(), assigned.is_done)
+        batch = Batch(assigned, work, patience_secs, self._clock())
         with self._changed:
             self._batches.append(batch)
+        return batch
+
+    def carry_on(self, batches: Sequence[Batch[Any]], is_enough: Callable[[], bool] = lambda: False) -> None:
+        """Waits until batches are done; or until it is enough, none of their orders waits and a worker is free.
+
+        What is under way then may be stopped: its time limits stand while no thread waits. Raises AutotuneError where
+        no worker is left for the batches' patience.
+        """
+        waiting = _Waiting(batches, is_enough, all(one.orders.is_done for one in batches))
+        with self._changed:
+            self._waiting.append(waiting)
         try:
-            if self._comes_to_lead(batch):
-                self._lead(batch)
+            if self._comes_to_lead(waiting):
+                self._lead(waiting)
         finally:
             with self._changed:
+                self._waiting.remove(waiting)
+
+    def abandon(self, batch: Batch[Any]) -> None:
+        """Forgets a batch; answers to what is under way will be late."""
+        with self._changed:
+            if batch in self._batches:
                 self._batches.remove(batch)
-                assigned.abandon()
-        return batch.results
+            batch.orders.abandon()
 
     def close(self) -> None:
         """Closes the crew, once no thread speaks with it; batches under way end in an error."""
@@ -166,34 +201,52 @@ class Coordinator:
             self._changed.wait_for(lambda: not self._is_led)
             self._crew.close()
 
-    def _comes_to_lead(self, batch: _Batch[Any]) -> bool:
-        """Waits until no other thread speaks with the crew, as this one does then; False where its batch is done."""
+    def _comes_to_lead(self, waiting: _Waiting) -> bool:
+        """Waits until no other thread speaks with the crew, as this one does then; False where its wait is over."""
         with self._changed:
-            self._changed.wait_for(lambda: batch.is_done or not self._is_led)
-            if batch.is_done:
+            self._changed.wait_for(lambda: waiting.is_over or not self._is_led)
+            if waiting.is_over:
                 return False
             self._is_led = True
             return True
 
-    def _lead(self, batch: _Batch[Any]) -> None:
-        """Moves all batches on until this one is done."""
+    def _lead(self, waiting: _Waiting) -> None:
+        """Moves all batches on until this thread's wait is over."""
         try:
-            while not batch.is_done:
+            self._allow_for_absence()
+            while not waiting.is_over:
                 if self._is_closed:
                     raise self._closed()
-                batches = tuple(self._batches)
-                self._move(batches)
+                self._move(tuple(self._batches))
                 with self._changed:
-                    for one in batches:
-                        one.is_done = one.orders.is_done
-                    if any(one.is_done for one in batches):
-                        self._changed.notify_all()
+                    self._find_over()
         finally:
             with self._changed:
                 self._is_led = False
+                self._left = self._clock()
                 self._changed.notify_all()
 
-    def _move(self, batches: Sequence[_Batch[Any]]) -> None:
+    def _allow_for_absence(self) -> None:
+        now = self._clock()
+        for batch in self._batches:
+            batch.orders.allow(now - self._left)
+            batch.moved = now
+
+    def _find_over(self) -> None:
+        """Wakes the threads whose wait is over."""
+        has_room = self._has_room(self._crew.members())
+        for one in self._waiting:
+            one.is_over = all(batch.orders.is_done for batch in one.batches) or (
+                has_room and not any(batch.orders.is_waiting for batch in one.batches) and one.is_enough()
+            )
+        if any(one.is_over for one in self._waiting):
+            self._changed.notify_all()
+
+    def _has_room(self, members: Sequence[Member]) -> bool:
+        """Whether a worker may have another order."""
+        return any(self._busy[member.name] < member.slots for member in members)
+
+    def _move(self, batches: Sequence[Batch[Any]]) -> None:
         """Hands out orders of all batches, and takes in what has been answered."""
         members = self._crew.members()
         for batch in batches:
@@ -211,9 +264,8 @@ class Coordinator:
             else:
                 batch.moved = self._clock()
 
-    def _receive(self, batches: Sequence[_Batch[Any]], members: Sequence[Member]) -> None:
-        has_room = any(self._busy[member.name] < member.slots for member in members)
-        is_idle = has_room and not any(batch.orders.is_waiting for batch in batches)
+    def _receive(self, batches: Sequence[Batch[Any]], members: Sequence[Member]) -> None:
+        is_idle = self._has_room(members) and not any(batch.orders.is_waiting for batch in batches)
         for answer in self._crew.receive(_IDLE_WATCH_SECS if is_idle else _WATCH_SECS):
             batch = next((one for one in batches if one.orders.waits_for(answer)), None)
             if batch is not None:

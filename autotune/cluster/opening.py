@@ -35,6 +35,9 @@ def _prepare(address: WorkersAddress) -> None:
     Ray's own processes, which would disturb measurements, and its token where there is one or can be."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")
+    if address.is_private:
+        # By its name for other systems: with it Ray takes the loopback address, else its ports are open to the network.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
     if address.is_private or named or os.path.exists(os.path.expanduser("~/.ray/auth_token")):
         # Ray's clients do not use a token by themselves.

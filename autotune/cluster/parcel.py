@@ -51,7 +51,7 @@ class MeasureReport:
 
     fingerprint: the key of the device that measured; reference_secs: the last time of its reference kernel, None where
     none is timed; trouble: why the reference's outputs are not there, None where they are; busy_elsewhere: processors
-    that other programs used there meanwhile.
+    that other programs used there when that was last looked at, during an order a few seconds ago at most.
     """
 
     outcomes: tuple[Outcome, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import ray
 
@@ -15,9 +16,13 @@ from autotune.cluster.parcel import CompileReport, CompileRequest, MeasureOrder,
 from autotune.devices.connection import Clustered
 from autotune.devices.device import Device, parse_device
 
+#: The concurrency group of the calls that stop and continue a compiler.
+PAUSING: Final = "pausing"
+
 
 # A candidate that takes its actor down must not be tried again by Ray, and what is lost is started anew by the crew.
-@ray.remote(max_restarts=0, max_task_retries=0)
+# A compiler is paused while all threads for its orders are busy.
+@ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={PAUSING: 1})
 class CompilerActor:
     """Compiles on its node. count: candidates at once."""
 
@@ -31,6 +36,14 @@ class CompilerActor:
     def carry_out(self, request: CompileRequest) -> CompileReport:
         """See `Compiler.carry_out`."""
         return self._compiler.carry_out(request)
+
+    def pause(self) -> None:
+        """See `Compiler.pause`."""
+        self._compiler.pause()
+
+    def resume(self) -> None:
+        """See `Compiler.resume`."""
+        self._compiler.resume()
 
 
 @ray.remote(max_restarts=0, max_task_retries=0)

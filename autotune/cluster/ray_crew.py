@@ -13,10 +13,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autotune.cluster.crew import NO_TICKET, Answer, Lost, Member
 from autotune.cluster.layout import Seat
+from autotune.cluster.ray_actors import PAUSING
 
 # How often the cluster is asked for its nodes.
 _FOLLOW_SECS = 1.0
 _MESSAGE_CHARS = 500
+# Stopping takes milliseconds; a worker that does not answer hangs.
+_PAUSE_SECS = 10.0
 
 
 @dataclass(slots=True)
@@ -48,6 +51,8 @@ class RayCrew:
         self._leaving: set[str] = set()
         self._under_way: dict[Any, tuple[str, int, int]] = {}
         self._next_look = 0.0
+        #: Actors that are stopped with what they have.
+        self._paused: list[_Actor] = []
         self._follow()
 
     def members(self) -> list[Member]:
@@ -84,6 +89,25 @@ class RayCrew:
             gone = [one for one, (name, _, _) in self._under_way.items() if name == member]
             for reference in gone:
                 del self._under_way[reference]
+
+    def pause(self) -> None:
+        """Stops what compilers have under way, until `resume`; those that do not answer are ended."""
+        busy = {name for name, _, ticket in self._under_way.values() if ticket != NO_TICKET}
+        self._paused = [self._actors[name] for name in busy if name in self._actors]
+        calls = {
+            actor.handle.pause.options(concurrency_group=PAUSING).remote(): actor.seat.name
+            for actor in self._paused
+        }
+        if calls:
+            _, late = ray.wait(list(calls), num_returns=len(calls), timeout=_PAUSE_SECS)
+            for reference in late:
+                self.dismiss(calls[reference])
+
+    def resume(self) -> None:
+        """Continues what was stopped."""
+        for actor in self._paused:
+            actor.handle.resume.options(concurrency_group=PAUSING).remote()
+        self._paused = []
 
     def close(self) -> None:
         """See `Crew.close`."""

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from autotune.cluster.layout import Node, Seat, compile_seats, device_seats
 from autotune.cluster.lease_book import Booking
 from autotune.cluster.ray_actors import BookActor, CompilerActor, DeviceActor
 from autotune.cluster.ray_crew import RayCrew
+from autotune.cluster.turns import CompilingTurn
 from autotune.devices.connection import Clustered, Rpc, parse_connection
 from autotune.devices.device import Device, parse_device
 from autotune.machine.allowance import read_allowance
@@ -85,7 +86,8 @@ class RayWorkers(Closeable):
         crew = RayCrew(lambda _: compile_seats(_nodes())[0], CompilerActor, lambda seat: (seat.slots,))
         coordinator = Coordinator("compilers", crew, this_environment())
         coordinator.wait_for_members()
-        return ClusterBuilder(coordinator, device.linker, turns=self._turn())
+        turns = CompilingTurn(self._turns, crew) if _takes_turns() else None
+        return ClusterBuilder(coordinator, device.linker, turns=turns)
 
     def open_runner(self, device: Device, stopwatch: Stopwatch | None = None) -> Runner:
         """See `Workers.open_runner`."""
@@ -98,7 +100,8 @@ class RayWorkers(Closeable):
         crew = RayCrew(partial(self._leased_seats, name), DeviceActor, lambda _seat: (there,))
         coordinator = Coordinator(f"devices {name!r}", crew, this_environment(), device.fingerprint.key)
         coordinator.wait_for_members()
-        return ClusterRunner(coordinator, device, stopwatch, turns=self._turn())
+        turns = self._turns if _takes_turns() else None
+        return ClusterRunner(coordinator, device, stopwatch, turns=turns)
 
     def close(self) -> None:
         """Leaves the cluster, or ends it where it was started here."""
@@ -151,11 +154,6 @@ class RayWorkers(Closeable):
             self._book = book.options(name=_BOOK, lifetime="detached", get_if_exists=True).remote()
         return self._book
 
-    def _turn(self) -> AbstractContextManager[Any] | None:
-        """Held while anything is compiled or measured, where nodes do both; None elsewhere."""
-        _, takes_turns = compile_seats(_nodes())
-        return self._turns if takes_turns else None
-
     def _no_device(self, name: str) -> AutotuneError:
         known = sorted({device for node in _nodes() for device in node.devices})
         return AutotuneError(
@@ -203,6 +201,11 @@ def _join(address: str) -> None:
             if attempt == _ATTEMPTS - 1:
                 raise
             time.sleep(1.0)
+
+
+def _takes_turns() -> bool:
+    """Whether nodes compile and measure, of which one at a time may go on."""
+    return compile_seats(_nodes())[1]
 
 
 def _nodes() -> list[Node]:

@@ -20,7 +20,7 @@ from autotune.runners.workers import Workers
 from autotune.search.pretrained_model import NO_MODEL, SHIPPED
 from autotune.search.samplers import SamplerKind
 from autotune.tuning.budget import Budget
-from autotune.tuning.limits import MOST_BATCH, MOST_SEED
+from autotune.tuning.limits import MOST_BATCH, MOST_ROUNDS_AT_ONCE, MOST_SEED
 from search_spaces import AutotuneError, Misuse
 from tuning_logs.address import anchored
 
@@ -68,6 +68,7 @@ class JobRequest:
     described: the devices of the `devices.toml` beside the job file, by name;
     cost_model: the trained model that guides the search from the first trial on, see `load_pretrained`; None for none;
     workers:    where candidates are compiled and measured.
+    rounds_at_once: of one task, see `TuningJob`.
     """
 
     name: str
@@ -83,6 +84,7 @@ class JobRequest:
     described: Mapping[str, DeviceDescription] = field(default_factory=dict)
     cost_model: Path | None = SHIPPED
     workers: WorkersAddress = HERE
+    rounds_at_once: int = 1
 
     def reach(self, device: str, workers: Workers | None = None) -> Device:
         """The device of a name or a URL; workers: reach those of a cluster. Raises AutotuneError where it cannot be
@@ -119,6 +121,7 @@ def read_job_file(path: Path) -> JobRequest:
             message = f"two models are called {model.name!r}; give this one another name"
             top.complaints.add(("models", number), message)
     seed, batch = top.whole("seed", 0, range(MOST_SEED + 1)), top.whole("batch", 16, range(1, MOST_BATCH + 1))
+    rounds_at_once = top.whole("rounds_at_once", 1, range(1, MOST_ROUNDS_AT_ONCE + 1))
     sampler = _sampler(top)
     webhook = _url(top, "webhook", ("http", "https"))
     dashboard = anchored(_text(top, "dashboard", ""), folder) if top.values.get("dashboard") else None
@@ -142,6 +145,7 @@ def read_job_file(path: Path) -> JobRequest:
         described,
         cost_model,
         workers,
+        rounds_at_once,
     )
 
 

@@ -123,6 +123,7 @@ class JobPlan:
             sampler=sampler_factory(request.sampler, pretrained.prior if pretrained else without_prior),
             sampler_name=request.sampler.value,
             models=tuple(share for model in part.models for share in model.objectives),
+            rounds_at_once=request.rounds_at_once,
         )
 
     def budget_of(self, part: DevicePlan, secs: float | None) -> Budget:

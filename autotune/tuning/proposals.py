@@ -16,15 +16,21 @@ Proposal = tuple[TaskProgress, list[Candidate]]
 class Proposals:
     """Asks the scheduler for tasks and their studies for candidates.
 
-    While the workers compile one round, `look_ahead` proposes the next where that is another task's.
+    While the workers compile one round, `look_ahead` proposes the next where that is another task's; with several
+    rounds of one task at once also where it is the same task's, whose study does not know the first one's outcome.
     """
 
     def __init__(
-        self, scheduler: Scheduler, studies: Mapping[TuningTask, TaskStudy], retries: RetryQueue
+        self,
+        scheduler: Scheduler,
+        studies: Mapping[TuningTask, TaskStudy],
+        retries: RetryQueue,
+        rounds_at_once: int = 1,
     ) -> None:
         self._scheduler = scheduler
         self._studies = studies
         self._retries = retries
+        self._rounds_at_once = rounds_at_once
         self._ahead: Proposal | None = None
 
     def next_round(self, affordable: float) -> Proposal | None:
@@ -44,8 +50,12 @@ class Proposals:
     def look_ahead(self, under_way: TaskProgress, count: int, affordable: float) -> None:
         """Proposes the round after one of `count` candidates that is under way."""
         choice = self._scheduler.next_after(under_way, count)
-        if choice is not None and affordable > count:
-            self._ahead = self._propose(choice[0], min(choice[1], affordable - count))
+        if choice is None or affordable <= count or (choice[0] is under_way and self._rounds_at_once == 1):
+            return
+        proposal = self._propose(choice[0], min(choice[1], affordable - count))
+        # Of the round under way some may come again: only without it is a task exhausted.
+        if proposal[1] or choice[0] is not under_way:
+            self._ahead = proposal
 
     def take_ahead(self) -> Proposal | None:
         """Removes and returns what `look_ahead` proposed; None where that is nothing."""

@@ -86,10 +86,7 @@ class Scheduler(Protocol):
         ...
 
     def next_after(self, under_way: TaskProgress, count: int) -> Choice | None:
-        """The round after one of `count` candidates that is under way, if that brings no improvement.
-
-        None where it would be the same task's: its next candidates depend on the outcome.
-        """
+        """The round after one of `count` candidates that is under way, if that brings no improvement."""
         ...
 
 
@@ -132,7 +129,7 @@ class TaskScheduler:
         """See `Scheduler.next_after`."""
         progress, ahead = _without_improvement(self.progress, under_way, count)
         choice = TaskScheduler(progress, self.batch, self.objective).next_task()
-        return None if choice is None or choice[0] is ahead else choice
+        return (under_way, choice[1]) if choice and choice[0] is ahead else choice
 
     def _expected_fall(self, one: TaskProgress) -> float:
         """Seconds of one call per trial spent on this task."""
@@ -159,7 +156,7 @@ class RoundRobin:
         """See `Scheduler.next_after`."""
         progress, ahead = _without_improvement(self.progress, under_way, count)
         choice = replace(self, progress=progress).next_task()
-        return None if choice is None or choice[0] is ahead else choice
+        return (under_way, choice[1]) if choice and choice[0] is ahead else choice
 
 
 def round_robin(progress: Sequence[TaskProgress], batch: int, _objective: Objective) -> RoundRobin:

@@ -215,10 +215,10 @@ class Tuner:
 
     def _search(self, run: TunerRun) -> Generator[list[TuningRecord], None, None]:
         objective, progress = self.job.objective, self._searched
-        retries = RetryQueue()
-        proposals = Proposals(self.job.scheduler(progress, self.job.batch, objective), run.studies, retries)
+        scheduler = self.job.scheduler(progress, self.job.batch, objective)
+        retries, build = RetryQueue(), partial(build_most, run.builder)
+        proposals = Proposals(scheduler, run.studies, retries, self.job.rounds_at_once)
         started, before = self.elapsed_secs, self.trials
-        build = partial(build_most, run.builder)
         ahead: Trials | None = None
         while (affordable := self._affordable(started, self.trials - before)) > 0 or ahead:
             value = objective.value({one.task.key: one.best for one in progress})

@@ -12,7 +12,7 @@ from autotune.measurement.stopwatch import Stopwatch
 from autotune.search.samplers import SamplerFactory, SamplerKind, sampler_factory
 from autotune.search.warm_start import InitialConfigs, similar_configs
 from autotune.tuning.budget import Budget
-from autotune.tuning.limits import MOST_BATCH, MOST_SEED
+from autotune.tuning.limits import MOST_BATCH, MOST_ROUNDS_AT_ONCE, MOST_SEED
 from autotune.tuning.objective import ModelShare, Objective
 from autotune.tuning.task_scheduler import SchedulerFactory, TaskScheduler
 from search_spaces import Misuse, SearchSpace, TuningTask
@@ -25,6 +25,8 @@ class TuningJob:
     """A request to tune tasks on a device within a budget.
 
     batch:   the most candidates of a round; early rounds of a task are smaller.
+    rounds_at_once: of one task, 1 or 2. The second is proposed before the outcomes of the first are known, wherever
+             they are measured, and measured beside it by workers that have devices to spare.
     finals_share: the share of the time in which the fastest candidates of each task are measured again, in turns,
              so that the winner is not the luckiest; nothing is measured again where that is less than a second.
     space:   makes a task's search space.
@@ -53,6 +55,7 @@ class TuningJob:
     initial_configs: Callable[[RecordStore, DeviceFingerprint], InitialConfigs] = similar_configs
     stopwatch: Stopwatch | None = None
     run_prefix: str | None = None
+    rounds_at_once: int = 1
 
     def __post_init__(self) -> None:
         if not self.tasks:
@@ -60,6 +63,11 @@ class TuningJob:
         if not 1 <= self.batch <= MOST_BATCH:
             raise Misuse(
                 f"a round holds 1 to {MOST_BATCH:,} candidates; found batch={self.batch}", code="AT602"
+            )
+        if not 1 <= self.rounds_at_once <= MOST_ROUNDS_AT_ONCE:
+            raise Misuse(
+                f"1 to {MOST_ROUNDS_AT_ONCE} rounds of a task are under way at once; found {self.rounds_at_once}",
+                code="AT602",
             )
         if not 0 <= self.seed <= MOST_SEED:
             raise Misuse(f"a seed is from 0 to {MOST_SEED}; found {self.seed}", code="AT602")

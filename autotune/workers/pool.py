@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
 from autotune.machine.allowance import read_allowance
@@ -50,6 +51,8 @@ class WorkerPool(Closeable):
         self._memory_bytes = memory_bytes
         self._recycle_bytes = recycle_bytes
         self._is_closed = False
+        #: Readable while an interruption waits to be heeded.
+        self._interruption, self._interrupter = Pipe(duplex=False)
         self._needs = needs
         #: The call of each busy worker, also while it is stopped.
         self._taken: dict[WorkerProcess, CallFuture] = {}
@@ -69,25 +72,24 @@ class WorkerPool(Closeable):
         return [future.reply for future in futures if future.reply is not None]
 
     def work(self, futures: Sequence[CallFuture], enough: int) -> None:
-        """Makes calls until all futures have a reply; or until enough have, and a worker is idle.
+        """Makes calls until all futures have a reply; or until enough have, and a worker is idle; or interrupted.
 
         Processes whose call is under way then are stopped, and go on when work or map is called again: to get such a
         reply, pass the future again. The clock of a call starts when a worker takes it up, and stands while it is
         stopped. A call whose process is killed from outside is made once more. When this returns, no worker runs or
         starts. Raises AutotuneError where worker processes cannot start.
         """
+        self._require_open()
         for worker in self._taken:
             worker.resume()
         pending = deque(one for one in futures if one.reply is None and one not in self._taken.values())
         try:
             while not self._is_enough(futures, pending, enough):
-                if self._is_closed:
-                    raise AutotuneError(
-                        "the worker processes were ended while they were at work", code="AT804"
-                    )
+                self._require_open()
                 self._hand_out(pending)
                 watched = [w for w in self._workers if w.state in (WorkerState.STARTING, WorkerState.BUSY)]
-                wait([descriptor for worker in watched for descriptor in worker.descriptors], _WATCH_SECS)
+                descriptors = [descriptor for worker in watched for descriptor in worker.descriptors]
+                wait([*descriptors, self._interruption], _WATCH_SECS)
                 for worker in watched:
                     reply = worker.poll()
                     if reply is None:
@@ -106,6 +108,12 @@ class WorkerPool(Closeable):
             raise
         for worker in self._taken:
             worker.pause()
+        while self._interruption.poll():
+            self._interruption.recv_bytes()
+
+    def interrupt(self) -> None:
+        """Has `work` in another thread return, once no worker starts; where none is under way, the next call of it."""
+        self._interrupter.send_bytes(b"")
 
     def renew(self) -> None:
         """Ends the idle processes: the next calls are made by new ones."""
@@ -125,11 +133,19 @@ class WorkerPool(Closeable):
         for worker in self._workers:
             worker.kill()
 
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise AutotuneError("the worker processes were ended while they were at work", code="AT804")
+
     def _spawn(self) -> WorkerProcess:
         return WorkerProcess(self._server, self._needs, self._memory_bytes)
 
     def _is_enough(self, futures: Sequence[CallFuture], pending: Sequence[CallFuture], enough: int) -> bool:
-        if pending or any(worker.state is WorkerState.STARTING for worker in self._workers):
+        if any(worker.state is WorkerState.STARTING for worker in self._workers):
+            return False
+        if self._interruption.poll():
+            return True
+        if pending:
             return False
         replies = sum(future.reply is not None for future in futures)
         if replies == len(futures):

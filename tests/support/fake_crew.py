@@ -126,6 +126,11 @@ class FakeCrew:
         self.dismissed.append(member)
         self._away(self.boards[member])
 
+    def stop(self, secs: float) -> None:
+        """Lets time pass in which the boards stand still."""
+        self._clock.now += secs
+        self._events = [(time + secs, number, event) for time, number, event in self._events]
+
     def close(self) -> None:
         self._events.clear()
 

@@ -47,6 +47,14 @@ class ThreadCrew:
         except queue.Empty:
             return []
 
+    def pause(self) -> None:
+        assert isinstance(self._worker, Compiler)
+        self._worker.pause()
+
+    def resume(self) -> None:
+        assert isinstance(self._worker, Compiler)
+        self._worker.resume()
+
     def dismiss(self, member: str) -> None:
         raise AssertionError(f"{member} hangs")
 

@@ -42,7 +42,7 @@ from autotune.runners.workers import Workers
 from autotune.search.pretrained_model import NO_MODEL, SHIPPED
 from autotune.search.samplers import SamplerKind, sampler_factory
 from autotune.tuning.budget import Budget
-from autotune.tuning.limits import MOST_BATCH, MOST_TRIALS
+from autotune.tuning.limits import MOST_BATCH, MOST_ROUNDS_AT_ONCE, MOST_TRIALS
 from autotune.workers.fork_server import ForkServer
 from search_spaces import Misuse, TuningTask
 from search_spaces.config import baseline_config
@@ -85,6 +85,15 @@ def tune(
     batch: Annotated[
         int, typer.Option("--batch", min=1, max=MOST_BATCH, help="The most candidates per round.")
     ] = 16,
+    rounds_at_once: Annotated[
+        int,
+        typer.Option(
+            "--rounds-at-once",
+            min=1,
+            max=MOST_ROUNDS_AT_ONCE,
+            help="Rounds of one task that a cluster has under way; the second does not know the first one's outcome.",
+        ),
+    ] = 1,
     seed: SeedOption = 0,
     shape: ShapeOption = None,
     dim: DimOption = None,
@@ -149,6 +158,7 @@ def tune(
         described=described,
         cost_model=_cost_model(cost_model, sampler),
         workers=address,
+        rounds_at_once=rounds_at_once,
     )
     with open_workers(address) as opened:
         plan = _plan(request, (op, device), context.obj, opened)

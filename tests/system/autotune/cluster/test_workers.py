@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -42,11 +44,15 @@ class PatientBuilder:
         self.close = builder.close
 
 
-class PatientWorkers(LocalWorkers):
-    """This machine's processes with patient builders."""
+class PatientWorkers:
+    """Workers of any kind, with patient builders."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self.reach, self.open_runner, self.close = workers.reach, workers.open_runner, workers.close
 
     def open_builder(self, device: Device) -> Builder:
-        return PatientBuilder(super().open_builder(device))
+        return PatientBuilder(self._workers.open_builder(device))
 
 
 @pytest.fixture(scope="module")
@@ -112,17 +118,16 @@ def test_log_and_order_of_trials_are_those_of_a_local_run(
     kind: str, request: pytest.FixtureRequest, kernels: ForkServer
 ) -> None:
     device = local_device(1)
-    local = tuned(device, PatientWorkers(kernels))
+    local = tuned(device, PatientWorkers(LocalWorkers(kernels)))
     assert len(local) == _TRIALS + len(_TASKS)
     assert isinstance(local[0].measurement, Timing)
-    workers: Workers = PatientWorkers(kernels)
     if kind == "rpc":
         boards: Boards = request.getfixturevalue("boards")
         board = remote_device(Rpc(boards.tracker, "contract"), device.target)
-        found = tuned(replace(board, fingerprint=device.fingerprint), workers)
+        found = tuned(replace(board, fingerprint=device.fingerprint), PatientWorkers(LocalWorkers(kernels)))
     else:
         workers = request.getfixturevalue("cluster") if kind == "ray" else ThreadWorkers()
-        found = tuned(device, workers)
+        found = tuned(device, PatientWorkers(workers))
     assert contract(found) == contract(local)
     assert {one.device.key for one in found} == {device.fingerprint.key}
 
@@ -138,6 +143,27 @@ def test_actors_that_are_killed_cost_no_trial(cluster: Workers) -> None:
 
     found = tuned(local_device(1), cluster, kill_actors)
     assert len({(one.task, one.config) for one in found}) == _TRIALS + len(_TASKS)
+
+
+_LISTENING = """
+import psutil
+from autotune.cluster.address import WorkersAddress
+from autotune.cluster.opening import open_workers
+
+with open_workers(WorkersAddress("ray")):
+    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        for one in process.net_connections("inet"):
+            if one.status == psutil.CONN_LISTEN:
+                print(one.laddr.ip)
+"""
+
+
+@pytest.mark.long
+def test_a_cluster_of_this_machine_listens_on_loopback_alone() -> None:
+    pytest.importorskip("ray")
+    found = subprocess.run([sys.executable, "-c", _LISTENING], check=True, capture_output=True, text=True)
+    hosts = {host.removeprefix("::ffff:") for host in found.stdout.split() if ":" in host or "." in host}
+    assert hosts == {"127.0.0.1"}
 
 
 @pytest.mark.long

@@ -162,6 +162,17 @@ def test_nothing_is_left_unless_a_worker_has_nothing_to_do(pool: WorkerPool) -> 
     assert all(isinstance(one.reply, Returned) for one in futures)
 
 
+def test_an_interrupted_call_is_stopped_and_goes_on_with_the_next_work(pool: WorkerPool) -> None:
+    slow = spinning(0.3)
+    interruption = threading.Timer(0.1, pool.interrupt)
+    interruption.start()
+    pool.work([slow], enough=1)
+    assert slow.reply is None
+    assert len(wait_for_stopped(pool)) == 1
+    pool.work([slow], enough=1)
+    assert isinstance(slow.reply, Returned)
+
+
 def test_ctrl_c_ends_the_calls_under_way_and_the_pool_can_go_on(pool: WorkerPool) -> None:
     pool.map([(PID, 10.0)])
     [busy] = pool.pids

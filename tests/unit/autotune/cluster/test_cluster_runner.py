@@ -20,8 +20,9 @@ from autotune.cluster.assignments import Order
 from autotune.cluster.cluster_runner import ClusterRunner, OrderLimits
 from autotune.cluster.coordinator import Coordinator, Judgement
 from autotune.cluster.crew import Answer, Member
+from autotune.cluster.measuring import Measuring, ReferenceShelf
 from autotune.cluster.roster import Condition
-from autotune.runners.runner import Outcome, TrialLimits
+from autotune.runners.runner import Outcome, TrialLimits, best_times
 from autotune.testing.runner_laws import RunnerLaws
 from autotune.testing.toy_machine import DEVICE, ToyMachine
 from search_spaces import ToySpace
@@ -264,6 +265,22 @@ def test_boards_that_one_batch_leaves_free_measure_the_next() -> None:
         assert check_true(batch, outcomes) == 0
     assert [len(board.measured) for board in crew.boards.values()] == [1, 1, 1]
     assert clock.now == pytest.approx(0.05)
+
+
+def test_what_is_left_under_way_has_its_time_limit_while_somebody_waits() -> None:
+    runner, crew = runner_of(FakeBoard("quick", KEY), FakeBoard("slow", KEY, trial_secs=0.2))
+    coordinator, measured = runner.coordinator, [replace(one, is_reference=True) for one in artifacts(2)]
+    work = Measuring(
+        coordinator, DEVICE, None, ReferenceShelf(), measured, best_times(measured, {}, math.inf)
+    )
+    batch = coordinator.begin([Order((0,), (1.0,)), Order((1,), (1.0,))], work)
+    coordinator.carry_on([batch], lambda: len(batch.results) >= 1)
+    assert list(batch.results) == [0]
+    crew.stop(600.0)
+    coordinator.carry_on([batch])
+    assert check_true(measured, [batch.results[0], batch.results[1]]) == 0
+    assert crew.dismissed == []
+    assert [board.orders for board in crew.boards.values()] == [1, 1]
 
 
 def test_a_batch_that_ends_in_an_error_leaves_its_workers_to_the_next() -> None:

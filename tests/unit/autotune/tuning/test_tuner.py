@@ -186,10 +186,14 @@ def test_the_next_task_is_asked_while_the_first_is_being_compiled() -> None:
     assert any(looked_ahead[1:]), "the first build is that of both baselines"
 
 
-class _Farm(ToyMachine):
-    """A machine whose boards measure two rounds at once; met: rounds that ran while another did."""
+class _Overlapping(ToyMachine):
+    """A machine whose boards measure two rounds at once."""
 
     overlaps = True
+
+
+class _Farm(_Overlapping):
+    """One whose rounds wait for another; met: rounds that ran while another did."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,18 +209,52 @@ class _Farm(ToyMachine):
         return super().run(artifacts, best_secs)
 
 
-@pytest.mark.parametrize("kind", [SamplerKind.RANDOM, SamplerKind.TPE])
-def test_rounds_that_overlap_leave_the_log_of_those_that_do_not(kind: SamplerKind) -> None:
+@pytest.mark.parametrize(
+    ("extents", "rounds_at_once", "kind"),
+    [
+        ((64, 256), 1, SamplerKind.RANDOM),
+        ((64, 256), 1, SamplerKind.TPE),
+        ((256,), 2, SamplerKind.TPE),
+        ((256,), 2, SamplerKind.COST_MODEL),
+    ],
+)
+def test_rounds_that_overlap_leave_the_log_of_those_that_do_not(
+    extents: tuple[int, ...], rounds_at_once: int, kind: SamplerKind
+) -> None:
     def content(record: TuningRecord) -> tuple[object, ...]:
         return record.task.key, record.config, record.measurement, record.provenance.trial
 
-    tuning = replace(job(64, 256, budget=Budget(trials=32), kind=kind, batch=4), scheduler=round_robin)
+    tuning = replace(
+        job(*extents, budget=Budget(trials=32), kind=kind, batch=4),
+        scheduler=round_robin,
+        rounds_at_once=rounds_at_once,
+    )
     farm, alone, together = _Farm(), TuningLog.in_memory(), TuningLog.in_memory()
     run(tuning, alone)
     run(tuning, together, farm)
     assert list(map(content, together.iterate())) == list(map(content, alone.iterate()))
-    assert len(together) == 32 + 2
+    assert len(together) == 32 + len(extents)
+    assert len({one.config for one in together.iterate()}) >= 32
     assert farm.met >= 6
+
+
+def test_a_used_up_space_is_measured_to_the_end_while_rounds_overlap() -> None:
+    class Leaving(ToyMachine):
+        """Leaves the last candidate of each round for a later one."""
+
+        left: set[Config] = set()  # noqa: RUF012 - of one test
+
+        def build_most(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure | None]:
+            built: list[Artifact | Failure | None] = [*self.build(candidates)]
+            if candidates[-1].config not in self.left:
+                self.left.add(candidates[-1].config)
+                built[-1] = None
+            return built
+
+    tuning = replace(job(2, budget=Budget(trials=1000), batch=4), rounds_at_once=2)
+    log = TuningLog.in_memory()
+    list(Tuner(tuning, log, Leaving(), _Overlapping(), lambda: 0.0).rounds())
+    assert len({one.config for one in log.iterate()}) == len(log) == SPACES[ToySpace(2).task].size
 
 
 def test_a_stop_leaves_the_round_that_has_begun_in_the_log() -> None:
