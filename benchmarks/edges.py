@@ -49,13 +49,14 @@ def main() -> int:
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     logging.disable(logging.INFO)  # Optuna tells of every study
-    import_heavy()
-    chosen = [one for one in attempts() if not arguments.kinds or one.kind in arguments.kinds]
-    for prepare in {one.prepare for one in chosen if one.prepare}:
-        prepare()
+    chosen: list[Attempt] = []
     tried: list[Outcome] = []
     code = 130
     try:
+        import_heavy()
+        chosen += (one for one in attempts() if not arguments.kinds or one.kind in arguments.kinds)
+        for prepare in {one.prepare for one in chosen if one.prepare}:
+            prepare()
         _try_all(chosen, arguments.workers, tried)
         code = 1 if any(one.fault for one in tried) else 0
     except KeyboardInterrupt:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from autotune.cluster.coordinator import Coordinator, Judgement
 from autotune.cluster.crew import Member
 from autotune.cluster.parcel import CompileReport, CompileRequest
 from autotune.workers.closeable import Closeable
+from autotune.workers.room import scratch_folder
 from search_spaces.space import Candidate
 from tuning_logs.records.measurement import Failure, FailureKind
 
@@ -43,7 +43,7 @@ class ClusterBuilder(Closeable):
         self._timeout_secs = timeout_secs
         self._turns = turns or nullcontext()
         self._numbers = itertools.count()
-        self._scratch = tempfile.TemporaryDirectory(prefix="autotune-build-")
+        self._scratch = scratch_folder("autotune-build-")
 
     def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
         """Compiles the candidates; one that does not compile is a Failure. Raises AutotuneError where no worker is
