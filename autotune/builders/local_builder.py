@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +20,7 @@ from autotune.workers.failure import failure_of
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.reply import Reply, Returned
-from autotune.workers.room import require_storage
+from autotune.workers.room import require_storage, scratch_folder
 from autotune.workers.threads import compiler_threads
 from search_spaces.config import Config
 from search_spaces.space import Candidate
@@ -63,7 +62,7 @@ class LocalBuilder(Closeable):
         self._orders = CompileOrders(linker)
         self._numbers = itertools.count()
         self._left: dict[tuple[str, Config], _Compilation] = {}
-        self._scratch = tempfile.TemporaryDirectory(prefix="autotune-build-")
+        self._scratch = scratch_folder("autotune-build-")
         self._pool = WorkerPool(
             workers or allowance.compilers,
             WorkerNeeds(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from autotune.cluster.coordinator import Batch, Coordinator, Judgement
 from autotune.cluster.crew import Member
 from autotune.cluster.parcel import CompileReport, CompileRequest
 from autotune.workers.closeable import Closeable
+from autotune.workers.room import scratch_folder
 from search_spaces.config import Config
 from search_spaces.space import Candidate
 from tuning_logs.records.measurement import Failure, FailureKind
@@ -49,7 +49,7 @@ class ClusterBuilder(Closeable):
         self._turns = turns or nullcontext()
         self._numbers = itertools.count()
         self._left: dict[tuple[str, Config], _Compilation] = {}
-        self._scratch = tempfile.TemporaryDirectory(prefix="autotune-build-")
+        self._scratch = scratch_folder("autotune-build-")
 
     def build(self, candidates: Sequence[Candidate]) -> list[Artifact | Failure]:
         """Compiles the candidates; one that does not compile is a Failure. Raises AutotuneError where no worker is

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import queue
-import tempfile
 import threading
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from autotune.workers.failure import failure_of
 from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import CallFuture, WorkerPool
 from autotune.workers.reply import Reply, Returned
-from autotune.workers.room import require_room
+from autotune.workers.room import require_room, scratch_folder
 from autotune.workers.threads import compiler_threads
 from tuning_logs.records.measurement import FailureKind
 
@@ -28,7 +27,7 @@ class Compiler(Closeable):
     """Compiles on this machine within limits of time and memory; several threads may call it. count: of processes."""
 
     def __init__(self, count: int) -> None:
-        self._scratch = tempfile.TemporaryDirectory(prefix="autotune-build-")
+        self._scratch = scratch_folder("autotune-build-")
         self._numbers = itertools.count()
         environment = {**compiler_threads(), **KEEP_SOURCE}
         needs = WorkerNeeds(compile_kernel.__module__, environment, Path(self._scratch.name))

@@ -32,7 +32,7 @@ from autotune.models.model import Model
 from autotune.models.onnx_file import InputSpec
 from autotune.models.shape_plan import FALLBACK
 from autotune.models.task_extraction import calls, has_graph
-from autotune.workers.room import require_storage
+from autotune.workers.room import require_storage, scratch_folder
 from search_spaces.errors import AutotuneError, Misuse, StorageError
 from search_spaces.fork_lock import graph_lock
 from search_spaces.space import Candidate
@@ -77,7 +77,7 @@ class Build:
 
     def measure(self, seed: int = 0, rounds: int = 5) -> EngineLatency:
         """Times the model on seeded inputs, in a process of its own, on as many threads as cores."""
-        with tempfile.TemporaryDirectory() as scratch:
+        with scratch_folder("autotune-time-") as scratch:
             threads = threads_of(self.target)
             engine = SavedModel(self.save(Path(scratch) / "model.so"), threads=threads)
             return measure(engine, TimingSettings(self.inputs, threads, rounds, seed=seed))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import WorkerPool, lasting_worker
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
-from autotune.workers.room import require_storage
+from autotune.workers.room import require_storage, scratch_folder
 from search_spaces.errors import AutotuneError, last_line
 from search_spaces.target import Target
 from tuning_logs import TuningLog
@@ -58,7 +57,7 @@ def find_culprit(
     model = with_named_nodes(onnx_file.read(path, shapes))
     ends = time.monotonic() + _SEARCH_SECS
     with (
-        tempfile.TemporaryDirectory(prefix="autotune-node-") as folder,
+        scratch_folder("autotune-node-") as folder,
         lasting_worker(WorkerNeeds(__name__), server) as pool,
     ):
         values = _inner_values(pool, model, Path(folder))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -15,7 +13,7 @@ import tvm_ffi
 
 from autotune.builders.cuda_callback import use_cuda_compiler
 from autotune.deployment.kernel_pool import CallPlace, threads_within_quota
-from autotune.deployment.library import Array, Library, as_returned
+from autotune.deployment.library import Array, Library, as_returned, load_module
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
 from autotune.deployment.virtual_machine import virtual_machine
 from autotune.devices.opencl.runtime import load_opencl
@@ -96,7 +94,7 @@ def _read(path: Path) -> tuple[Any, LibraryFacts]:
     if not os.path.isfile(path):
         raise Misuse(f"expected a built model at {path}; there is no such file", code="AT705")
     try:
-        module = _module(path.resolve())
+        module = load_module(path.resolve())
         # These texts are constants: reading them needs no other device.
         machine = virtual_machine(module, tvm_ffi.device("cpu"))
         inputs, plan, threads = (_text(machine, name) for name in (INPUTS, PLAN, THREADS))
@@ -109,19 +107,6 @@ def _read(path: Path) -> tuple[Any, LibraryFacts]:
         raise Misuse(
             f"expected a built model; {path} cannot be loaded as one: {last_line(error)}", code="AT705"
         ) from error
-
-
-def _module(path: Path) -> Any:
-    """A library as TVM's module; TVM takes no path with bytes that are not UTF-8, but a link to it."""
-    with ExitStack() as stack:
-        try:
-            str(path).encode()
-        except UnicodeEncodeError:
-            folder = stack.enter_context(TemporaryDirectory(prefix="autotune-library-"))
-            (link := Path(folder) / "model.so").symlink_to(path)
-            path = link
-        # TVM's own `load_module` keeps what it loads, weights included, for the life of the process.
-        return tvm_ffi.load_module(str(path), keep_module_alive=False)
 
 
 def _text(machine: tvm_ffi.Module, name: str) -> str | None:

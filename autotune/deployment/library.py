@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -99,3 +102,16 @@ class Library:
 def as_returned(outputs: Sequence[Array]) -> Array | tuple[Array, ...]:
     """One output as it is, several as a tuple."""
     return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def load_module(path: Path) -> tvm_ffi.Module:
+    """A library as TVM's module; TVM takes no path with bytes that are not UTF-8, but a link to it."""
+    with ExitStack() as stack:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            folder = stack.enter_context(TemporaryDirectory(prefix="autotune-library-"))
+            (link := Path(folder) / "model.so").symlink_to(path)
+            path = link
+        # TVM's own `load_module` keeps what it loads, weights included, for the life of the process.
+        return tvm_ffi.load_module(str(path), keep_module_alive=False)

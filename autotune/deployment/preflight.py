@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from autotune.models.model_format import ModelFormat, format_of
 from autotune.models.onnx_file import InputSpec, Shape, read
 from autotune.models.origin import Origins, origins_of, with_named_nodes
 from autotune.workers.fork_server import ForkServer
+from autotune.workers.room import scratch_folder
 from search_spaces.errors import AutotuneError, Misuse
 
 # One short round: the outputs count, the latency is a first look.
@@ -134,7 +134,7 @@ def check_file(
     """As `check`, of a file with fixed shapes, which only the building process imports."""
     is_here = device is None or (device.is_here and not device.target.is_gpu)
     here = device if device is not None and is_here else local_device()
-    with tempfile.TemporaryDirectory(prefix="autotune-check-") as scratch:
+    with scratch_folder("autotune-check-") as scratch:
         library = Path(scratch) / "model.so"
         request = BuildRequest(path, shapes, here.target, here.fingerprint, None, library)
         found = preflight(request, here.threads, server, samples)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from autotune.packaging.module_name import module_name
 from autotune.packaging.package import PackageContents, PackageForm, StoredRun
 from autotune.packaging.runtime_files import RuntimeFiles, installed_runtime, runtime_in
 from autotune.packaging.shipped.cpu_features import known_features
+from autotune.workers.room import scratch_folder
 from search_spaces.errors import Misuse
 from search_spaces.printable_text import one_line
 from search_spaces.target import Target
@@ -111,7 +111,7 @@ def assembled(request: PackageRequest) -> Iterator[Assembled]:
     model, device = request.model, request.device
     _check_device(device)
     files = _runtime_files(request)
-    with tempfile.TemporaryDirectory(prefix="autotune-package-") as folder:
+    with scratch_folder("autotune-package-") as folder:
         linker = None if device.is_here else device.linker
         log = request.log or TuningLog.in_memory()
         built = compile(model, device.target, log, device.fingerprint, request.others, linker=linker)

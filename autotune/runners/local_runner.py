@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from autotune.workers.fork_server import ForkServer, WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Returned
-from autotune.workers.room import require_storage
+from autotune.workers.room import require_storage, scratch_folder
 from autotune.workers.threads import kernel_threads
 from search_spaces.errors import AutotuneError
 from search_spaces.target import Target
@@ -85,7 +84,7 @@ class LocalRunner(Closeable):
         #: The last time of the reference kernel, None before the first and where none is timed.
         self.reference_secs: float | None = None
         self._references = References()
-        self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
+        self._scratch = scratch_folder("autotune-run-")
         memory_bytes = self._limits.memory_bytes or read_allowance().memory_bytes // 2
         recycle_bytes = min(2 * _GIB, memory_bytes // 2)
         needs = WorkerNeeds(

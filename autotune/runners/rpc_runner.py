@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from autotune.workers.fork_server import WorkerNeeds
 from autotune.workers.pool import WorkerPool
 from autotune.workers.process import Call
 from autotune.workers.reply import Reply, Returned, TimedOut
-from autotune.workers.room import require_storage
+from autotune.workers.room import require_storage, scratch_folder
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.target import Target
 
@@ -70,7 +69,7 @@ class RpcRunner(Closeable):
         self._stopwatch = stopwatch or Stopwatch()
         self._judge = BoardJudge(partial(board_answers, boards))
         self._references = References()
-        self._scratch = tempfile.TemporaryDirectory(prefix="autotune-run-")
+        self._scratch = scratch_folder("autotune-run-")
         folder, reference = Path(self._scratch.name), options.reference
         self._reference_kernel = ReferenceKernel(*reference, folder) if reference else None
         self._usable = self._registered()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 from search_spaces.errors import StorageError
@@ -17,6 +18,24 @@ _SIGNS = (*(os.strerror(number).lower() for number in _ERRORS), _NO_FOLDER)
 
 #: What to do where no folder for temporary files can be written to.
 TEMPORARY_FOLDER_REMEDY = "name a folder that can be written to with the variable TMPDIR"
+
+
+def scratch_folder(prefix: str) -> tempfile.TemporaryDirectory[str]:
+    """A new folder for temporary files that TVM and compilers are given.
+
+    Raises StorageError where its path has bytes that are not UTF-8: TVM takes no such path.
+    """
+    folder = tempfile.TemporaryDirectory(prefix=prefix)
+    try:
+        folder.name.encode()
+    except UnicodeEncodeError as error:
+        folder.cleanup()
+        raise StorageError(
+            f"expected a folder for temporary files whose path is UTF-8, found {tempfile.gettempdir()}, which TVM and "
+            "compilers do not take; name another folder with the variable TMPDIR",
+            code="AT803",
+        ) from error
+    return folder
 
 
 def require_room(folder: Path) -> None:

@@ -19,11 +19,15 @@ WALL_SECS = 300
 
 @dataclass(frozen=True)
 class Attempt:
-    """One input: `run` takes an empty folder and returns the fault in one line, None where there is none."""
+    """One input: `run` takes an empty folder and returns the fault in one line, None where there is none.
+
+    prepare: makes once, before the first input is tried, what several of them share.
+    """
 
     kind: str
     label: str
     run: Callable[[Path], str | None]
+    prepare: Callable[[], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,4 +80,8 @@ def run_apart(
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     return Ended(code, output.decode(errors="replace"))

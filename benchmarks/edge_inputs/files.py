@@ -14,10 +14,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
+import onnx.parser
+from onnx import helper, numpy_helper
+
+import autotune
 from cost_models.boosters.model_file import read_model_file, write_model_file
 from cost_models.boosters.ubjson import read_ubjson, write_ubjson
 from cost_models.program_model import load_program_model
-from edge_inputs.attempt import Attempt, autotune, run_apart
+from edge_inputs.attempt import Attempt, run_apart
+from edge_inputs.forked import autotune_forked
 
 _FILES, _RECORDS = "files", "records"
 _CPU_SECS = 30
@@ -84,7 +91,7 @@ def _refused(label: str, make: Make, *command: str) -> Attempt:
 
     def run(folder: Path) -> str | None:
         make(folder)
-        return autotune(command, folder, cpu_secs=_CPU_SECS).fault(1, 2)
+        return autotune_forked(command, folder, cpu_secs=_CPU_SECS).fault(1, 2)
 
     return Attempt(_FILES, label, run)
 
@@ -224,7 +231,7 @@ def _import(forge: Callable[[bytes], bytes], folder: Path) -> str | None:
         content = (golden / name).read_bytes()
         _write(f"database/{name}", forge(content) if "workload" in name else content, folder)
     command = ("log", "import", "log.jsonl", "database", "--from", "metaschedule")
-    return autotune(command, folder, cpu_secs=_CPU_SECS).fault(0, 1, 2)
+    return autotune_forked(command, folder, cpu_secs=_CPU_SECS).fault(0, 1, 2)
 
 
 def _in_child(code: str, folder: Path) -> str | None:
@@ -251,26 +258,29 @@ _NETWORKS = {
     "gate": "i = Mul(h, s) j = Add(i, h) y = Relu(j)",
     "chain": "i = Mul(h, s) j = Add(i, t) y = Tanh(j)",
 }
-_KEYS = """
-import json, sys
-import numpy as np, onnx, onnx.parser
-from onnx import helper, numpy_helper
-import autotune
-
-keys = []
-for training in (0.31, 0.47, 1.9):
-    graph = onnx.parser.parse_graph("g (float[4,32] x) => (float[4,32] y) { h = MatMul(x, w) %s }" % sys.argv[1])
-    rng = np.random.default_rng(int(100 * training))
-    weights = {"w": rng.standard_normal((32, 32), np.float32), "s": np.float32(training), "t": np.float32(training + 1),
-               "z": np.uint8(100 * training)}
-    graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items())
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), "model.onnx")
-    tasks = autotune.extract_tasks(autotune.load_model("model.onnx"), autotune.parse_device("local").target)
-    keys.append([task.key for task in tasks])
-assert keys[0] == keys[1] == keys[2], keys
-"""
 
 
 def _same_keys(name: str, folder: Path) -> str | None:
     """The keys of a network after three training runs."""
-    return run_apart([sys.executable, "-c", _KEYS, _NETWORKS[name]], folder, dict(os.environ)).fault(0)
+    keys = [_keys_after(_NETWORKS[name], training, folder) for training in (0.31, 0.47, 1.9)]
+    return None if keys[0] == keys[1] == keys[2] else f"keys differ: {keys}"
+
+
+def _keys_after(nodes: str, training: float, folder: Path) -> list[str]:
+    """The keys of the tasks of a network whose weights and scalars are those of a training run."""
+    graph = onnx.parser.parse_graph(f"g (float[4,32] x) => (float[4,32] y) {{ h = MatMul(x, w) {nodes} }}")
+    rng = np.random.default_rng(int(100 * training))
+    weights = {
+        "w": rng.standard_normal((32, 32), np.float32),
+        "s": np.float32(training),
+        "t": np.float32(training + 1),
+        "z": np.uint8(100 * training),
+    }
+    graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), weight) for weight, value in weights.items()
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, folder / "model.onnx")
+    target = autotune.parse_device("local").target
+    tasks = autotune.extract_tasks(autotune.load_model(folder / "model.onnx"), target)
+    return [task.key for task in tasks]

@@ -26,6 +26,7 @@ from autotune.jobs.status import JobState
 from autotune.jobs.status_file import read_status, write_status
 from autotune.testing.toy_job import SPACES, toy_engine, toy_plan
 from edge_inputs.attempt import Attempt, autotune, run_apart
+from edge_inputs.forked import autotune_forked
 from search_spaces import AutotuneError, Misuse
 from search_spaces.errors import StorageError
 from tuning_logs import open_log
@@ -85,7 +86,7 @@ def _moved(name: str) -> Callable[[Path], str | None]:
         moved = str(folder / "else where" / "out")
         report = str(folder / "report.html")
         for arguments in (["status", moved], ["report", moved, "-o", report]):
-            if fault := autotune(arguments, Path("/")).fault(0):
+            if fault := autotune_forked(arguments, Path("/")).fault(0):
                 return f"{arguments[0]}: {fault}"
         return None
 
@@ -136,7 +137,7 @@ def _linked(folder: Path) -> str | None:
         run_job(replace(plan, request=replace(plan.request, log="log.jsonl")), toy_engine(0.0))
         _forget_roofline(Path("link"))
     for out in ("link", "deep/out"):
-        ended = autotune(["report", str(folder / out), "-o", str(folder / "x.html")], Path("/"))
+        ended = autotune_forked(["report", str(folder / out), "-o", str(folder / "x.html")], Path("/"))
         if fault := ended.fault(0):
             return fault
     return None

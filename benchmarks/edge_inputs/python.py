@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from edge_inputs.attempt import Attempt, Ended, autotune, run_apart
+from edge_inputs.attempt import Attempt, Ended, run_apart
+from edge_inputs.forked import autotune_forked
 
 _SAID = "as expected"
+# Of the model and its library; it goes with the process.
+_FOLDER = tempfile.TemporaryDirectory(prefix="edges-python-")
 
 _MADE = """
 import sys
@@ -204,8 +207,7 @@ _UNGUARDED = {
 @cache
 def _files() -> tuple[str, str]:
     """A model and a library built from it, made once."""
-    folder = Path(tempfile.mkdtemp(prefix="edges-python-"))
-    model, library = str(folder / "chain.onnx"), str(folder / "chain.so")
+    model, library = f"{_FOLDER.name}/chain.onnx", f"{_FOLDER.name}/chain.so"
     subprocess.run([sys.executable, "-c", _MADE, model, library], check=True, capture_output=True)
     return model, library
 
@@ -227,7 +229,7 @@ def _program(label: str, text: str) -> Attempt:
         ran = folder / "ran"
         return f"ran {len(ran.read_text())} times" if ran.exists() and len(ran.read_text()) != 1 else None
 
-    return Attempt("python", label, run)
+    return Attempt("python", label, run, _files)
 
 
 def _small_import(_folder: Path) -> str | None:
@@ -269,9 +271,9 @@ def _sample(label: str, code: str, *expected: int) -> Attempt:
         path = folder / "one [a] é.npz"
         made = "import sys, numpy as np; p = sys.argv[1]; x = np.random.default_rng(0).random((8, 64), 'float32'); "
         subprocess.run([sys.executable, "-c", made + code, path], check=True, capture_output=True)
-        return autotune(["check", _files()[0], "--samples", str(path)], folder).fault(*expected)
+        return autotune_forked(["check", _files()[0], "--samples", str(path)], folder).fault(*expected)
 
-    return Attempt("samples", label, run)
+    return Attempt("samples", label, run, _files)
 
 
 def inputs() -> Iterator[Attempt]:

@@ -23,6 +23,7 @@ from autotune import Budget, run_job
 from autotune.jobs.status_file import read_status, write_status
 from autotune.testing.toy_job import toy_engine, toy_plan
 from edge_inputs.attempt import WALL_SECS, Attempt, Ended, autotune
+from edge_inputs.forked import autotune_forked
 
 _TEXT, _TERMINALS, _ARGUMENTS = "text", "terminals", "arguments"
 _CPU_SECS = 30
@@ -87,7 +88,7 @@ def inputs() -> Iterator[Attempt]:
         yield Attempt(_ARGUMENTS, ascii(label)[:70], functools.partial(_refused, command))
 
 
-def _spoilt(ended: Ended, *codes: int) -> str | None:
+def spoilt(ended: Ended, *codes: int) -> str | None:
     """The fault of a command; also one whose output has characters that a terminal obeys, or AT002."""
     if fault := ended.fault(*codes):
         return fault
@@ -121,9 +122,9 @@ def _make_job(folder: Path, name: str) -> None:
 
 def _job(name: str, folder: Path) -> str | None:
     _make_job(folder, name)
-    if fault := _spoilt(autotune(["status", "job"], folder), 0):
+    if fault := spoilt(autotune_forked(["status", "job"], folder), 0):
         return fault
-    if fault := _spoilt(autotune(["report", "job", "-o", "report.html"], folder), 0):
+    if fault := spoilt(autotune_forked(["report", "job", "-o", "report.html"], folder), 0):
         return fault
     page = (folder / "report.html").read_text(encoding="utf-8")
     return "the name is markup" if "<b>x" in page or "<script>x" in page or "<img" in page else None
@@ -135,7 +136,7 @@ def _model(name: str, folder: Path) -> str | None:
     graph.input[0].name = graph.node[0].input[0] = name
     path = folder / "model.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return _spoilt(autotune(["tasks", "model.onnx"], folder), 0, 1, 2)
+    return spoilt(autotune_forked(["tasks", "model.onnx"], folder), 0, 1, 2)
 
 
 # --- terminals ----------------------------------------------------------------------------------------------------
@@ -156,9 +157,9 @@ def _in_terminal(variables: dict[str, str], folder: Path) -> str | None:
     is_wide = variables.get("PYTHONIOENCODING") == "utf-16"  # which `autotune` does not decode
     for arguments in (["status", "job"], ["tune", "--help"], ["tune", "--nope"]):
         ended = autotune(arguments, folder, variables)
-        if fault := ended.fault(0, 2) if is_wide else _spoilt(ended, 0, 2):
+        if fault := ended.fault(0, 2) if is_wide else spoilt(ended, 0, 2):
             return f"{arguments}: {fault}"
-    return None if is_wide else _spoilt(_at_terminal(["status", "job"], folder, variables), 0)
+    return None if is_wide else spoilt(_at_terminal(["status", "job"], folder, variables), 0)
 
 
 def _at_terminal(arguments: list[str], folder: Path, variables: dict[str, str]) -> Ended:
@@ -202,4 +203,4 @@ def _log_of_a_search(folder: Path) -> str | None:
 
 
 def _refused(command: tuple[str, ...], folder: Path) -> str | None:
-    return _spoilt(autotune(command, folder, cpu_secs=_CPU_SECS), 1, 2)
+    return spoilt(autotune_forked(command, folder, cpu_secs=_CPU_SECS), 1, 2)

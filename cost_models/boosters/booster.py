@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.boosters.tree_check import checked_trees
-from search_spaces.errors import Misuse
+from search_spaces.errors import AutotuneError, Misuse
 
 if TYPE_CHECKING:
     import xgboost
@@ -70,8 +71,7 @@ class Booster:
         card:   of the new booster; its numbers of columns and rows are added.
         source: a booster whose trees are kept; the new trees correct its predictions.
         """
-        import xgboost  # takes a second to load, scikit-learn with it, and a first measurement needs neither
-
+        xgboost = _loaded_xgboost()
         matrix = xgboost.DMatrix(
             rows.features, label=rows.labels, weight=rows.weights, qid=rows.groups, nthread=1
         )
@@ -112,10 +112,25 @@ class Booster:
         Raises ValueError where the bytes are none: XGBoost itself would crash, or never end.
         """
         checked = checked_trees(trees, card["columns"])
-        import xgboost  # as above
-
+        xgboost = _loaded_xgboost()
         booster = xgboost.Booster({"nthread": 1})
         booster.load_model(bytearray(checked))
         # Some parameters are looked at in the first prediction only; XGBoost's errors are ValueErrors.
         booster.inplace_predict(np.zeros((1, card["columns"]), dtype=np.float32))
         return cls(booster, card)
+
+
+def _loaded_xgboost() -> Any:
+    """XGBoost: it takes a second to load, scikit-learn with it, and a first measurement needs neither.
+
+    Raises AutotuneError where the interpreter leaves docstrings out, which XGBoost edits.
+    """
+    if sys.flags.optimize > 1:
+        raise AutotuneError(
+            "expected an interpreter that keeps docstrings, without which XGBoost does not load; found -OO or "
+            "PYTHONOPTIMIZE=2. Start Python without it",
+            code="AT811",
+        )
+    import xgboost
+
+    return xgboost

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tvm_ffi
 
 from autotune.deployment.kernel_pool import CallPlace, threads_within_quota
-from autotune.deployment.library import Array, Library, as_returned
+from autotune.deployment.library import Array, Library, as_returned, load_module
 from autotune.deployment.shape_dispatch import DynamicExecutable
 from autotune.models.shape_plan import MAIN
 from autotune.packaging.metadata import Metadata, Requirements, TensorSpec
@@ -88,7 +88,7 @@ class Package:
         inputs, outputs = metadata.inputs, metadata.outputs
         if any(spec.dtype not in np.sctypeDict for spec in (*inputs, *outputs)):
             import ml_dtypes  # noqa: F401 - makes NumPy know them
-        module = tvm_ffi.load_module(str(self.folder / "model.so"), keep_module_alive=False)
+        module = load_module((self.folder / "model.so").resolve())
         wanted = threads or threads_within_quota(metadata.threads)
         library = Library(module, "cpu", wanted, place)
         dynamic = DynamicExecutable(library, metadata.plan) if metadata.plan else None

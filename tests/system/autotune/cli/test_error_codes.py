@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import onnx
@@ -358,6 +359,13 @@ def _(case: Case) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     Session(Address("127.0.0.1", 1), None, SimpleNamespace(load_library=refuse)).load_library(case.log())
+
+
+@raises("AT811")
+def _(case: Case) -> None:
+    without_docstrings = SimpleNamespace(flags=SimpleNamespace(optimize=2))
+    with mock.patch("cost_models.boosters.booster.sys", without_docstrings):
+        XGBoostCostModel().fit(Dataset.of(table()))
 
 
 @raises("AT211")

@@ -137,6 +137,18 @@ def test_two_packages_and_tvm_share_a_process(packaged: Packaged, tmp_path: Path
         assert found.stdout == "ok\n", found.stderr
 
 
+@pytest.mark.parametrize("place", ["\udcff\udcfe [日本]\n#", "link"])
+def test_a_package_runs_wherever_it_lies(place: str, packaged: Packaged, tmp_path: Path) -> None:
+    shutil.copytree(packaged.installed, tmp_path / "first \udce9" / packaged.module)
+    if place == "link":
+        (tmp_path / place).symlink_to("first \udce9")
+    else:
+        (tmp_path / "first \udce9").rename(tmp_path / place)
+    program = "import importlib, sys; sys.path.insert(0, sys.argv[1]); importlib.import_module(sys.argv[2]).self_test()"
+    found = packaged.run("-c", program, str(tmp_path / place), packaged.module)
+    assert found.returncode == 0, found.stderr
+
+
 def test_the_module_is_typed(packaged: Packaged, tmp_path: Path) -> None:
     (tmp_path / "user.py").write_text(
         f"import {packaged.module} as model\n"
