@@ -13,7 +13,7 @@ On the machine with the GPU: gather the parts, one a call, then run; a call that
 
 Each step has a file in the results with its exit status, seconds and log; one that was done is not done again, one that
 failed is tried again after those that were not tried yet, and one that does not fit into the rest of the time waits for
-the next call. After each step the results are packed into one file beside their folder (results.tar.gz), without models:
+the next call. After each step results are packed into one file beside their folder (results.tar.gz), without models:
 that file is what has to come back, and what another machine goes on from. Standard library alone.
 """
 

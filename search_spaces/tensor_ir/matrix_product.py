@@ -54,12 +54,12 @@ class MatrixProduct:
 
     @property
     def count(self) -> int:
-        """How many products are added."""
+        """The number of products that are added."""
         return prod(self.extents[place] for place in self.added)
 
     @property
     def batch(self) -> int:
-        """How many sums of products there are."""
+        """The number of sums of products."""
         return prod(self.extents) // (self.rows * self.columns * self.depth * self.count)
 
 
@@ -166,6 +166,7 @@ def _places(indices: Any, axes: list[Any]) -> list[int] | None:
 
 
 def is_spatial(block: Any) -> bool:
+    """Whether a block computes each of its results in one step."""
     return all(int(each.iter_type) == _SPATIAL for each in block.iter_vars)
 
 

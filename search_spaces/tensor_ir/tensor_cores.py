@@ -1,4 +1,4 @@
-"""What the GPUs of NVIDIA that sketches use tensor cores of can do, by compute capability (imports TVM)."""
+"""Limits of the GPUs of NVIDIA whose tensor cores are used, by compute capability (imports TVM)."""
 
 from __future__ import annotations
 

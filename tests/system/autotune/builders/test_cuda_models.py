@@ -17,6 +17,7 @@ from emulated_gpu import emulated_gpu
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from autotune.builders.local_builder import LocalBuilder
 from autotune.deployment.compilation import compile
 from autotune.deployment.coverage import Status
 from autotune.deployment.executable import load
@@ -95,10 +96,10 @@ def test_a_job_on_a_gpu_builds_a_model(network: Callable[[], onnx.ModelProto], t
     onnx.save(graph, tmp_path / "model.onnx")
     model = load_model(tmp_path / "model.onnx")
     sampler = sampler_factory(SamplerKind.RANDOM)
-    with TuningLog.open(tmp_path / "log.jsonl") as log:
+    with TuningLog.open(tmp_path / "log.jsonl") as log, LocalBuilder(timeout_secs=120.0) as builder:
         for task in extract_tasks(model, device.target):
             job = TuningJob((task,), device, Budget(trials=2), sampler=sampler, batch=2, finals_share=0.0)
-            for record in (one for records in Tuner(job, log).rounds() for one in records):
+            for record in (one for records in Tuner(job, log, builder).rounds() for one in records):
                 assert isinstance(record.measurement, Timing), record
                 if not is_default(record) and any(one.is_tensorized for one in TensorIRSpace(task).sketches):
                     assert str(record.config.by_name["sketch"]).startswith("mma-")
