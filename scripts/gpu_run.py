@@ -59,6 +59,8 @@ PACKAGES = (
         "MarkupSafe",
         "httpx",
     ),
+    # The tests' boards have keys.
+    "cryptography",
     *("matplotlib", "psycopg", "psycopg-binary", "pytest", "hypothesis", "tornado", "hatchling", "editables"),
 )
 NAMED_OTHERWISE = {"xgboost": "xgboost-cpu"}

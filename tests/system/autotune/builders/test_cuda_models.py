@@ -29,6 +29,7 @@ from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner
 from autotune.tuning.tuning_job import TuningJob
 from search_spaces.config import baseline_config
+from search_spaces.task import TuningTask
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs.file.log import TuningLog
 from tuning_logs.records.measurement import Timing
@@ -82,6 +83,10 @@ def is_default(record: TuningRecord) -> bool:
     return record.config == baseline_config(record.task.target)
 
 
+def is_for_tensor_cores(task: TuningTask) -> bool:
+    return any(sketch.is_tensorized for sketch in TensorIRSpace(task).sketches)
+
+
 def with_secs(record: TuningRecord, secs: float) -> TuningRecord:
     assert isinstance(record.measurement, Timing)
     return replace(record, measurement=replace(record.measurement, run_secs=(secs,) * 5))
@@ -97,21 +102,22 @@ def test_a_job_on_a_gpu_builds_a_model(network: Callable[[], onnx.ModelProto], t
     model = load_model(tmp_path / "model.onnx")
     sampler = sampler_factory(SamplerKind.RANDOM)
     with TuningLog.open(tmp_path / "log.jsonl") as log, LocalBuilder(timeout_secs=120.0) as builder:
-        for task in extract_tasks(model, device.target):
+        tasks = [each for each in extract_tasks(model, device.target) if is_for_tensor_cores(each)]
+        for task in tasks:
             job = TuningJob((task,), device, Budget(trials=2), sampler=sampler, batch=2, finals_share=0.0)
             for record in (one for records in Tuner(job, log, builder).rounds() for one in records):
                 assert isinstance(record.measurement, Timing), record
-                if not is_default(record) and any(one.is_tensorized for one in TensorIRSpace(task).sketches):
+                if not is_default(record):
                     assert str(record.config.by_name["sketch"]).startswith("mma-")
                     assert record.check is not None
                     assert record.check.max_rel_error < 1e-2
         found = list(log.iterate())
-    assert sum(str(one.config.by_name["sketch"]).startswith("mma-") for one in found) >= 2
+    assert len(tasks) == 2
     # What is faster is not the question here.
     decided = TuningLog.in_memory()
     decided.append([with_secs(one, 1.0 if is_default(one) else 1e-3) for one in found])
     built = compile(model, device.target, decided, device.fingerprint)
-    assert [row.status for row in built.coverage.rows].count(Status.TUNED) >= 2
+    assert [row.status for row in built.coverage.rows].count(Status.TUNED) == 2
     run = load(built.save(tmp_path / "model.so"), device.tvm_name)
     shape = [dim.dim_value for dim in graph.graph.input[0].type.tensor_type.shape.dim]
     values = np.random.default_rng(1).standard_normal(shape).astype(np.float16)
