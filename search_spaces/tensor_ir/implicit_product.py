@@ -16,7 +16,6 @@ import tvm
 from tvm import s_tir, tirx
 from tvm.tirx.analysis import undefined_vars
 
-from search_spaces.tensor_ir.index_simplification import with_simple_indices
 from search_spaces.tensor_ir.matrix_product import MatrixProduct, factors, is_spatial, matrix_product
 
 #: Smaller products have nothing to share, and shorter sums fill no instruction.
@@ -41,33 +40,38 @@ class _Roles:
 def product_form(module: tvm.IRModule) -> tuple[tvm.IRModule, MatrixProduct] | None:
     """The module that sketches for tensor cores schedule, and the product in it: the module itself, or its contraction
     as a product of matrices; None where there is neither."""
-    product = matrix_product(module)
-    if product is not None:
-        return module, product
+    schedule = product_schedule(module)
+    product = None if schedule is None else matrix_product(schedule.mod)
+    return None if schedule is None or product is None else (schedule.mod, product)
+
+
+def product_schedule(module: tvm.IRModule) -> s_tir.Schedule | None:
+    """A schedule of the module that has brought it to its `product_form`, and whose trace says how; None where it has
+    none."""
+    schedule = s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
+    if matrix_product(module) is not None:
+        return schedule
     try:
-        implicit = as_matrix_product(module)
+        return schedule if _make_matrix_product(schedule) else None
     except (RuntimeError, ValueError, TypeError):
         # TVM cannot move what surrounds the contraction.
         return None
-    product = None if implicit is None else matrix_product(implicit)
-    return None if implicit is None or product is None else (implicit, product)
 
 
-def as_matrix_product(module: tvm.IRModule) -> tvm.IRModule | None:
-    """The module with its one contraction as a product of two matrices, and what follows it in one block over rows and
-    columns; None where it has none whose rows and columns fuse.
+def _make_matrix_product(schedule: s_tir.Schedule) -> bool:
+    """Makes the one contraction a product of two matrices, and puts what follows it into one block over rows and
+    columns; False where there is none whose rows and columns fuse.
 
     Raises what TVM raises where it cannot move what surrounds the contraction.
     """
-    schedule = s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
     blocks = [schedule.get(each) for each in schedule.get_child_blocks(schedule.get_sblock("root"))]
     names = [str(each.name_hint) for each in blocks]
     contractions = [each for each in blocks if not is_spatial(each)]
     if len(contractions) != 1 or len({*names}) != len(names):
-        return None
+        return False
     roles = _roles(contractions[0])
     if roles is None:
-        return None
+        return False
     block = schedule.get_sblock(str(contractions[0].name_hint))
     _store_matrices(schedule, block, roles)
     last = last_after(schedule, block)
@@ -79,7 +83,7 @@ def as_matrix_product(module: tvm.IRModule) -> tvm.IRModule | None:
     schedule.transform_block_layout(
         block, _fused(_extents(schedule, block), (*outer, roles.rows, roles.columns, roles.steps))
     )
-    return with_simple_indices(schedule.mod)
+    return True
 
 
 def last_after(schedule: s_tir.Schedule, block: Any) -> Any:

@@ -15,7 +15,7 @@ from search_spaces.config import Config
 from search_spaces.decision import Answer, Decision
 from search_spaces.errors import IllegalSchedule
 from search_spaces.factorization import factorizations
-from search_spaces.tensor_ir.implicit_product import product_form
+from search_spaces.tensor_ir.implicit_product import product_form, product_schedule
 from search_spaces.tensor_ir.mma_intrinsics import register_mma_intrinsics
 from search_spaces.tensor_ir.trace_text import TENSORIZE, is_tiling, pack, unpack
 
@@ -28,9 +28,10 @@ _SAMPLING = (*_TILES, "SampleCategorical", "SampleComputeLocation")
 class Sketch:
     """A trace and its decisions: one per sampling instruction, in order; those with a single choice are not asked.
 
-    module: that the trace schedules: the operator's, or for tensor cores its form as a product.
+    operator: its module; module: that the trace schedules: the same, or for tensor cores its form as a product.
     """
 
+    operator: Any
     module: Any
     name: str
     trace: Any
@@ -75,7 +76,9 @@ class Sketch:
         And the answers that TVM really took: it moves an illegal compute location to the next legal one
         outside it. Raises what TVM raises where an instruction cannot be applied.
         """
-        schedule = fresh_schedule(self.module)
+        # The trace of what comes out has to begin with the operator: builds of models apply it there.
+        schedule = product_schedule(self.operator) if self.is_tensorized else fresh_schedule(self.module)
+        assert schedule is not None, "it was made for a product"
         pending = iter(self.decisions)
         stopped: list[KeyboardInterrupt] = []
 
@@ -130,7 +133,7 @@ def stored_sketch(module: tvm.IRModule, text: str, config: Config) -> Sketch:
     module: the operator's. Raises IllegalSchedule where the text is damaged, and where the
     sketch asks other questions than those that the config answers; what TVM raises where it cannot apply the text.
     """
-    value = unpack(text)
+    value, operator = unpack(text), module
     if any(each[0] == TENSORIZE for each in value[0]):
         register_mma_intrinsics()
         found = product_form(module)
@@ -155,7 +158,7 @@ def stored_sketch(module: tvm.IRModule, text: str, config: Config) -> Sketch:
         decisions.append(Decision(name, (answer,)))
     if answers:
         raise IllegalSchedule(f"its stored trace does not ask for {', '.join(answers)}")
-    return Sketch(module, sketch, schedule.trace, tuple(decisions))
+    return Sketch(operator, module, sketch, schedule.trace, tuple(decisions))
 
 
 def plain(value: Any) -> Any:
@@ -183,9 +186,13 @@ def fresh_schedule(module: tvm.IRModule) -> s_tir.Schedule:
     return s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
 
 
-def read_sketches(traces: Iterable[tuple[tvm.IRModule, str, Any]]) -> tuple[Sketch, ...]:
-    """The sketches of one operator, of modules, names and traces. Decisions that ask the same in several sketches carry
-    the same name there."""
+def read_sketches(
+    operator: tvm.IRModule, traces: Iterable[tuple[tvm.IRModule, str, Any]]
+) -> tuple[Sketch, ...]:
+    """The sketches of one operator, of the modules that they schedule, names and traces.
+
+    Decisions that ask the same in several sketches carry the same name there.
+    """
     known: dict[str, tuple[Answer, ...]] = {}
     sketches = []
     for module, name, trace in traces:
@@ -193,7 +200,7 @@ def read_sketches(traces: Iterable[tuple[tvm.IRModule, str, Any]]) -> tuple[Sket
         for question, choices in _questions(module, trace):
             shared = known.setdefault(question, choices) == choices
             decisions.append(Decision(question if shared else f"{name}/{question}", choices))
-        sketches.append(Sketch(module, name, trace, tuple(decisions)))
+        sketches.append(Sketch(operator, module, name, trace, tuple(decisions)))
     return tuple(sketches)
 
 

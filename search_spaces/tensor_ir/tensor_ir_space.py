@@ -49,7 +49,7 @@ class TensorIRSpace:
         self._postprocs = found.postprocs
         traces = [(self._module, *each) for each in found.sketches.items()]
         traces += [(found.product, *each) for each in found.tensorized.items()]
-        self._sketches = {sketch.name: sketch for sketch in read_sketches(traces)}
+        self._sketches = {sketch.name: sketch for sketch in read_sketches(self._module, traces)}
         self._first = Decision(_SKETCH, (self.default.by_name[_SKETCH], *self._sketches))
 
     @property
