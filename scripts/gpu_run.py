@@ -9,9 +9,12 @@ On the machine with the GPU: gather the parts, one a call, then run; a call that
 
     python scripts/gpu_run.py gather out/parts/0 /tmp/wheels
     python scripts/gpu_run.py run /tmp/wheels $OUT/results --secs 540
+    python scripts/gpu_run.py run /tmp/wheels $OUT/results --secs 540 --earlier out/results.tar.gz    # a new machine
 
-Each step has a file in the results with its exit status, seconds and log; one that was done is not done again, and one
-that does not fit into the rest of the time waits for the next call. Standard library alone.
+Each step has a file in the results with its exit status, seconds and log; one that was done is not done again, one that
+failed is tried again after those that were not tried yet, and one that does not fit into the rest of the time waits for
+the next call. After each step results are packed into one file beside their folder (results.tar.gz), without models:
+that file is what has to come back, and what another machine goes on from. Standard library alone.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -55,6 +59,8 @@ PACKAGES = (
         "MarkupSafe",
         "httpx",
     ),
+    # The tests' boards have keys.
+    "cryptography",
     *("matplotlib", "psycopg", "psycopg-binary", "pytest", "hypothesis", "tornado", "hatchling", "editables"),
 )
 NAMED_OTHERWISE = {"xgboost": "xgboost-cpu"}
@@ -65,7 +71,13 @@ PLATFORMS = (
     "manylinux2014_x86_64",
 )
 _MIB = 1 << 20
+#: A call takes 64 MiB, of which the working tree has some 14.
+PART_MIB = 40
+#: Of the ten minutes of a call, what is left after the transfers back.
+CALL_SECS = 540.0
 _LOG_BYTES = 1 << 20
+# Models are made anew from their seeds.
+_KEPT = (".json", ".jsonl", ".log")
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,7 @@ def steps(tag: str, results: Path) -> list[Step]:
         Step("versions", (python, "-c", _VERSIONS), 60, needs_gpu=False),
         Step("facts", ("nvidia-smi", "-q", "-d", "CLOCK,MEMORY,COMPUTE"), 30),
         Step("cuda-tests", (*test, "tests/system/autotune/builders/test_cuda.py"), 400),
+        Step("cuda-models", (*test, "tests/system/autotune/builders/test_cuda_models.py"), 300),
         Step("gpu-faults", (*test, "-m", "", "tests/system/autotune/runners/test_gpu_faults.py"), 120),
         Step("matmul-fp16", (*gpu, "--only", "matmul_fp16", "--trials", "200"), 400),
         Step("resnet50-b1", (*models, "--only", "resnet50-b1", "--time", "180s"), 420),
@@ -165,25 +178,36 @@ def cut(wheels: Path, parts: Path, mib: int) -> int:
             left -= len(chunk)
             folder = parts / str(number)
             folder.mkdir(parents=True, exist_ok=True)
-            whole = len(data) <= mib * _MIB
-            (folder / (wheel.name if whole else f"{wheel.name}.{piece:02}")).write_bytes(chunk)
+            count = -(-len(data) // (mib * _MIB))
+            name = wheel.name if count == 1 else f"{wheel.name}.{piece:02}of{count:02}"
+            (folder / name).write_bytes(chunk)
     return number + 1
 
 
 def gather(part: Path, wheels: Path) -> None:
-    """Adds a part to a folder of wheels, and joins the pieces there that follow each other."""
+    """Adds a part to a folder of wheels, and joins the pieces of each wheel once all of them are there."""
     wheels.mkdir(parents=True, exist_ok=True)
     for file in part.iterdir():
         shutil.copy2(file, wheels)
-    for first in wheels.glob("*.whl.00"):
-        pieces = sorted(wheels.glob(f"{first.name.removesuffix('.00')}.[0-9][0-9]"))
-        first.with_suffix("").write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    for last in _pieces(wheels):
+        count = last.suffix.partition("of")[2]
+        pieces = sorted(wheels.glob(f"{last.stem}.[0-9][0-9]of{count}"))
+        if last.exists() and len(pieces) == int(count):
+            last.with_suffix("").write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+            for piece in pieces:
+                piece.unlink()
+
+
+def _pieces(wheels: Path) -> list[Path]:
+    return sorted(wheels.glob("*.whl.[0-9][0-9]of[0-9][0-9]"))
 
 
 def install(wheels: Path, site: Path) -> None:
     """Unpacks those wheels into a folder for the import path whose packages this interpreter lacks."""
     if (site / "ready").exists():
         return
+    if pieces := _pieces(wheels):
+        raise SystemExit(f"gather the other parts first: {pieces[0].name} is one of several pieces")
     present = {_key(found.name) for found in metadata.distributions()}
     missing = [
         str(one) for one in sorted(wheels.glob("*.whl")) if _key(one.name.split("-")[0]) not in present
@@ -237,8 +261,10 @@ def run_all(wheels: Path, results: Path, secs: float, tag: str) -> list[Result]:
     install(wheels, site)
     variables = environment(site)
     has_gpu = shutil.which("nvidia-smi") is not None
-    found = []
-    for step in steps(tag, results):
+    found: list[Result] = []
+    planned = steps(tag, results)
+    # A step that fails for good shall not keep the others from their turn.
+    for step in sorted(planned, key=lambda one: (results / f"{one.name}.json").exists()):
         file = results / f"{step.name}.json"
         if file.exists() and json.loads(file.read_text())["status"] == "done":
             found.append(Result(**json.loads(file.read_text())))
@@ -250,8 +276,26 @@ def run_all(wheels: Path, results: Path, secs: float, tag: str) -> list[Result]:
         result = Result(step.name, "no GPU", None, 0.0) if missing else run(step, results, variables)
         file.write_text(json.dumps(asdict(result)))
         found.append(result)
+        pack(results)
     (results / "summary.json").write_text(json.dumps([asdict(one) for one in found], indent=2))
+    pack(results)
     return found
+
+
+def pack(results: Path) -> Path:
+    """Writes the results' figures, logs and tuning logs, which a later call goes on with, into one file beside them."""
+    packed = results.with_name(f"{results.name}.tar.gz")
+    with tarfile.open(packed, "w:gz") as archive:
+        for file in sorted(results.rglob("*")):
+            if file.suffix in _KEPT:
+                archive.add(file, file.relative_to(results))
+    return packed
+
+
+def unpack(packed: Path, results: Path) -> None:
+    """Restores the results of calls on another machine."""
+    with tarfile.open(packed) as archive:
+        archive.extractall(results, filter="data")
 
 
 def main() -> int:
@@ -267,15 +311,16 @@ def main() -> int:
     one = commands.add_parser("cut")
     one.add_argument("wheels", type=Path)
     one.add_argument("parts", type=Path)
-    one.add_argument("--mib", type=int, default=40)
+    one.add_argument("--mib", type=int, default=PART_MIB)
     one = commands.add_parser("gather")
     one.add_argument("part", type=Path)
     one.add_argument("wheels", type=Path)
     one = commands.add_parser("run")
     one.add_argument("wheels", type=Path)
     one.add_argument("results", type=Path)
-    one.add_argument("--secs", type=float, default=540.0)
+    one.add_argument("--secs", type=float, default=CALL_SECS)
     one.add_argument("--target", default="nvidia/nvidia-h100")
+    one.add_argument("--earlier", type=Path, help="the results.tar.gz of another machine, to go on from")
     given = parser.parse_args()
     if given.command == "fetch":
         fetch(given.wheels, given.python, given.without)
@@ -284,6 +329,8 @@ def main() -> int:
     elif given.command == "gather":
         gather(given.part, given.wheels)
     else:
+        if given.earlier is not None:
+            unpack(given.earlier, given.results)
         found = run_all(given.wheels.resolve(), given.results.resolve(), given.secs, given.target)
         sys.stdout.write("".join(f"{each.status:24} {each.secs:7.1f} s  {each.name}\n" for each in found))
         return int(any(each.status in ("failed", "too long") for each in found))

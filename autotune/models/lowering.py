@@ -26,6 +26,7 @@ from search_spaces.errors import last_line
 from search_spaces.fork_lock import graph_lock
 from search_spaces.target import Target
 from search_spaces.tensor_ir.modules import is_cpu, tvm_target
+from search_spaces.tensor_ir.tensor_cores import has_tensor_cores
 from search_spaces.tensor_ir.vector_unit import vector_unit
 
 
@@ -82,6 +83,8 @@ def _lowered(module: tvm.IRModule, target: Target, choice: Choice) -> tvm.IRModu
                 with_broadcast_constants(with_maxima_and_minima(canonical)),
                 lambda laid_out: _legalized_for_cpu(laid_out, compiled_for, choice),
             )
+        elif has_tensor_cores(compiled_for):
+            legal = with_channels_last(canonical, lambda laid_out: _legalized(laid_out, compiled_for))
         else:
             legal = _legalized(canonical, compiled_for)
         return tvm.transform.Sequential(passes)(legal)

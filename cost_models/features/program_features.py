@@ -102,7 +102,7 @@ class ProgramFeatures:
         else:
             known = self._outlines.get(id(sketch))
             if known is None:
-                known = self._outlines[id(sketch)] = (sketch, outline(self.module, sketch))
+                known = self._outlines[id(sketch)] = (sketch, outline(sketch))
             found = [self._scheduled(known[1], configs), np.zeros((rows, 1))]
         same = np.concatenate([self._operator, self._hardware.row])
         return np.concatenate([*found, np.tile(same, (rows, 1))], axis=1).astype(np.float32)

@@ -43,9 +43,9 @@ class SketchOutline:
     steps: tuple[tuple[str, int], ...]
 
 
-def outline(module: tvm.IRModule, sketch: Sketch) -> SketchOutline:
+def outline(sketch: Sketch) -> SketchOutline:
     """Follows the sketch's splits and reorderings, without applying them (about 5 ms)."""
-    reader = _TraceReader(module)
+    reader = _TraceReader(sketch.module)
     asked = iter(sketch.decisions)
     for instruction in sketch.trace.insts:
         decision = next(asked) if instruction.kind.name in _SAMPLING else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import tvm
@@ -12,7 +12,7 @@ from tvm.s_tir import meta_schedule
 from tvm.s_tir.meta_schedule import _ffi_api
 
 from search_spaces.errors import Misuse
-from search_spaces.tensor_ir.mma_schedule import has_float32_product, mma_sketches
+from search_spaces.tensor_ir.mma_schedule import mma_sketches
 from search_spaces.tensor_ir.operand_packing import with_packed_operand
 from search_spaces.tensor_ir.tile_transform_schedule import has_tile_transform
 from search_spaces.tensor_ir.uneven_rows import with_uneven_rows
@@ -35,10 +35,15 @@ _UNDEFINED_RULES = ("pool_max", "pool_avg", "adaptive_pool_max", "adaptive_pool_
 @dataclass(frozen=True)
 class DesignSpace:
     """The sketches of one operator by name (traces whose sampling instructions are open) and the passes that finish
-    them."""
+    them.
+
+    tensorized: those for tensor cores, which schedule `product`; other passes finish them.
+    """
 
     sketches: Mapping[str, Any]
     postprocs: tuple[Any, ...]
+    tensorized: Mapping[str, Any] = field(default_factory=dict)
+    product: tvm.IRModule | None = None
 
 
 def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace:
@@ -47,8 +52,9 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
     On CPUs the same with a packed operand come after them, and `uneven-0`, `uneven-1`… are all of them with uneven
     rows; both only where they may pay, so operators of other sizes may lack them.
 
-    On GPUs of NVIDIA with tensor cores, products have `mma-128x64` and others by their block's tile. For float32 they
-    come after TVM's; for others instead: what TVM proposes for them is a tenth as fast, and most of it illegal.
+    On GPUs of NVIDIA with tensor cores, products, and convolutions with channels last, have `mma-128x64` and others by
+    their block's tile. For float32 they come after TVM's; for others instead: what TVM proposes for them is a tenth as
+    fast, and most of it illegal.
 
     No sketches of Winograd's tile transforms, which have one good schedule, nor where TVM cannot schedule the operator.
     Raises Misuse for a target kind without rules, and for a target without the attributes that they need.
@@ -79,16 +85,17 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
             schedules = context.generate_design_space()
     except (RuntimeError, ValueError, TypeError):
         return DesignSpace({}, ())
-    tensorized = mma_sketches(module, target)
-    if tensorized and not has_float32_product(module):
-        return DesignSpace(tensorized, tuple(generator.postprocs))
+    mma = mma_sketches(module, target)
+    if mma is not None and not mma.is_float32:
+        return DesignSpace({}, tuple(generator.postprocs), mma.traces, mma.module)
     sketches, uneven = [schedule.trace for schedule in schedules], []
     if kind == _CPU:
         sketches += with_packed_operand(module, sketches)
         uneven = with_uneven_rows(module, vector_unit(target), sketches)
     named = [(f"sketch-{number}", trace) for number, trace in enumerate(sketches)]
     named += [(f"uneven-{number}", trace) for number, trace in enumerate(uneven)]
-    return DesignSpace(dict(named) | tensorized, tuple(generator.postprocs))
+    found = DesignSpace(dict(named), tuple(generator.postprocs))
+    return found if mma is None else replace(found, tensorized=mma.traces, product=mma.module)
 
 
 def scheduling_target(target: tvm.target.Target) -> tvm.target.Target:

@@ -9,6 +9,7 @@ from typing import Any
 import tvm
 from tvm import s_tir
 
+from search_spaces.tensor_ir.implicit_product import last_after
 from search_spaces.tensor_ir.matrix_product import MatrixProduct
 from search_spaces.tensor_ir.mma_formats import TILE, MmaFormat
 from search_spaces.tensor_ir.mma_intrinsics import fill_name, load_name, multiply_name, store_name
@@ -113,21 +114,8 @@ class MmaSketch:
 
     def _output(self, block: Any) -> Any:
         """The block that writes what the product's blocks of threads compute."""
-        last = self._last_after(block)
+        last = last_after(self.schedule, block)
         return self.schedule.cache_write(block, 0, _SHARED) if last is None else last
-
-    def _last_after(self, block: Any) -> Any:
-        """The block that writes the operator's result, into which all others after the product are inlined; None where
-        the product does."""
-        schedule = self.schedule
-        consumers = list(schedule.get_consumers(block))
-        if not consumers:
-            return None
-        [following] = consumers
-        while after := list(schedule.get_consumers(following)):
-            schedule.compute_inline(following)
-            [following] = after
-        return following
 
     def _split_sum(self, block: Any) -> tuple[Any, Any]:
         """The block of partial sums, and the one that writes these; a thread of another kernel adds a result's."""
@@ -135,7 +123,7 @@ class MmaSketch:
         part, _ = schedule.split(schedule.get_loops(block)[place], [self.parts, None])
         partial = schedule.rfactor(part, factor_axis=0)
         total = schedule.get_sblock(self.product.block)
-        last = self._last_after(total)
+        last = last_after(schedule, total)
         if last is None:
             loops = list(schedule.get_loops(total))
             added = loops.pop(place)
@@ -160,14 +148,20 @@ class MmaSketch:
         axes = list(schedule.get_loops(block))
         batch = [axes.pop(product.axes[2])] if self.parts > 1 else []
         i, j, k = (axes[place] for place in product.axes)
-        batch += [axis for place, axis in enumerate(axes) if place not in product.axes]
+        added = [axes[place] for place in product.added]
+        batch += [
+            axis
+            for place, axis in enumerate(axes)
+            if place not in product.axes and place not in product.added
+        ]
         i_grid, i_warps, i_fragments, i_tile, i_counts = self._side_loops(i, self.tile.rows)
         j_grid, j_warps, j_fragments, j_tile, j_counts = self._side_loops(j, self.tile.columns)
         k, k_tile = schedule.split(k, [None, self.form.steps])
         step, in_step = schedule.split(k, schedule.sample_perfect_tile(k, 2, MOST_DEPTH))
         i_far, i_near = schedule.split(i_grid, schedule.sample_perfect_tile(i_grid, 2, _MOST_GROUP))
-        order = [*batch, i_far, j_grid, i_near, *i_warps, *j_warps, step, in_step, *i_fragments, *j_fragments]
-        schedule.reorder(*order, i_tile, j_tile, k_tile)
+        order = [*batch, i_far, j_grid, i_near, *i_warps, *j_warps, *added, step, in_step]
+        schedule.reorder(*order, *i_fragments, *j_fragments, i_tile, j_tile, k_tile)
+        step = schedule.fuse(*added, step) if added else step
         grid = schedule.fuse(i_far, j_grid, i_near)
         if batch:
             schedule.bind(schedule.fuse(*batch) if len(batch) > 1 else batch[0], "blockIdx.y")
@@ -198,14 +192,15 @@ class MmaSketch:
     def _copy(self, block: Any, loops: _Loops, lanes: int) -> None:
         """Distributes the last two loops of a block over all threads, each of which takes whole vectors."""
         schedule = self.schedule
-        fused = schedule.fuse(*schedule.get_loops(block)[-2:])
-        sizes = [None, *loops.all_warps, _WARP, *([lanes] if lanes > 1 else [])]
-        _, *parts = schedule.split(fused, sizes)
-        count = len(loops.all_warps)
-        schedule.bind(schedule.fuse(*parts[:count]), "threadIdx.y")
-        schedule.bind(parts[count], "threadIdx.x")
-        if lanes > 1:
-            schedule.vectorize(parts[-1])
+        row, column = schedule.get_loops(block)[-2:]
+        # Cut before loops are fused: whether a vector is read then depends on none of its elements.
+        column, *lane = schedule.split(column, [None, lanes]) if lanes > 1 else [column]
+        _, *parts = schedule.split(schedule.fuse(row, column), [None, *loops.all_warps, _WARP])
+        *warps, thread = parts
+        schedule.bind(schedule.fuse(*warps), "threadIdx.y")
+        schedule.bind(thread, "threadIdx.x")
+        for each in lane:
+            schedule.vectorize(each)
 
     def _tensorize(self, block: Any, name: str, shape: tuple[int, int]) -> None:
         """Replaces the copy of fragments of that shape by an intrinsic."""
@@ -239,14 +234,10 @@ class MmaSketch:
 
     def _operand_lanes(self, place: int) -> int:
         product = self.product
-        if place:
-            row = product.depth if product.right_transposed else product.columns
-        else:
-            row = product.rows if product.left_transposed else product.depth
         size = self.form.item_bytes
         # TVM writes no CUDA C++ for more than four bytes that are computed, be it the zeros of a padding.
         is_copied = size > 1 or (not self._paddings() and not product.producers)
-        return gcd(row, _VECTOR_BYTES // size if is_copied else _COMPUTED_BYTES)
+        return gcd(product.runs[place], _VECTOR_BYTES // size if is_copied else _COMPUTED_BYTES)
 
     def _output_lanes(self, block: Any) -> int:
         written = self.schedule.get(block).writes[0].source

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -15,6 +15,7 @@ from search_spaces.config import Config
 from search_spaces.decision import Answer, Decision
 from search_spaces.errors import IllegalSchedule
 from search_spaces.factorization import factorizations
+from search_spaces.tensor_ir.implicit_product import product_form, product_schedule
 from search_spaces.tensor_ir.mma_intrinsics import register_mma_intrinsics
 from search_spaces.tensor_ir.trace_text import TENSORIZE, is_tiling, pack, unpack
 
@@ -25,8 +26,13 @@ _SAMPLING = (*_TILES, "SampleCategorical", "SampleComputeLocation")
 
 @dataclass(frozen=True)
 class Sketch:
-    """A trace and its decisions: one per sampling instruction, in order; those with a single choice are not asked."""
+    """A trace and its decisions: one per sampling instruction, in order; those with a single choice are not asked.
 
+    operator: its module; module: that the trace schedules: the same, or for tensor cores its form as a product.
+    """
+
+    operator: Any
+    module: Any
     name: str
     trace: Any
     decisions: tuple[Decision, ...]
@@ -64,12 +70,15 @@ class Sketch:
         """The trace as text: `stored_sketch` rebuilds the sketch from it, whatever sketches TVM generates by then."""
         return pack(plain(self.trace.as_json(remove_postproc=True)))
 
-    def replay(self, schedule: Any, answers: Mapping[str, Answer]) -> dict[str, Answer]:
-        """Applies the trace to a fresh schedule with these answers, by decision name.
+    def replay(self, answers: Mapping[str, Answer]) -> tuple[Any, dict[str, Answer]]:
+        """A schedule of the module by the trace with these answers, by decision name.
 
-        Returns the answers that TVM really took: it moves an illegal compute location to the next legal one
+        And the answers that TVM really took: it moves an illegal compute location to the next legal one
         outside it. Raises what TVM raises where an instruction cannot be applied.
         """
+        # The trace of what comes out has to begin with the operator: builds of models apply it there.
+        schedule = product_schedule(self.operator) if self.is_tensorized else fresh_schedule(self.module)
+        assert schedule is not None, "it was made for a product"
         pending = iter(self.decisions)
         stopped: list[KeyboardInterrupt] = []
 
@@ -93,7 +102,9 @@ class Sketch:
             for instruction in trace.insts
             if instruction.kind.name in _SAMPLING
         ]
-        return {decision.name: answer for decision, answer in zip(self.decisions, taken, strict=True)}
+        return schedule, {
+            decision.name: answer for decision, answer in zip(self.decisions, taken, strict=True)
+        }
 
     def read(self, trace: Any) -> dict[str, Answer] | None:
         """The answers in a trace that samples what this sketch does, by decision name; None for any other trace.
@@ -119,13 +130,17 @@ def piece_rows(instruction: Any) -> int:
 def stored_sketch(module: tvm.IRModule, text: str, config: Config) -> Sketch:
     """The sketch that a text stands for; each of its decisions has one choice: the config's answer.
 
-    module: the one that the sketch was made for. Raises IllegalSchedule where the text is damaged, and where the
+    module: the operator's. Raises IllegalSchedule where the text is damaged, and where the
     sketch asks other questions than those that the config answers; what TVM raises where it cannot apply the text.
     """
-    value = unpack(text)
+    value, operator = unpack(text), module
     if any(each[0] == TENSORIZE for each in value[0]):
         register_mma_intrinsics()
-    schedule = s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
+        found = product_form(module)
+        if found is None:
+            raise IllegalSchedule("its stored trace is for tensor cores, and the operator is no product")
+        module, _ = found
+    schedule = fresh_schedule(module)
     s_tir.schedule.Trace.apply_json_to_schedule(value, schedule)
     answers = dict(config.answers)
     sketch = str(answers.pop("sketch", ""))
@@ -143,7 +158,7 @@ def stored_sketch(module: tvm.IRModule, text: str, config: Config) -> Sketch:
         decisions.append(Decision(name, (answer,)))
     if answers:
         raise IllegalSchedule(f"its stored trace does not ask for {', '.join(answers)}")
-    return Sketch(sketch, schedule.trace, tuple(decisions))
+    return Sketch(operator, module, sketch, schedule.trace, tuple(decisions))
 
 
 def plain(value: Any) -> Any:
@@ -166,16 +181,26 @@ def _decide(instruction: Any, pending: Iterator[Decision], answers: Mapping[str,
     return list(answer) if isinstance(answer, tuple) else answer
 
 
-def read_sketches(module: tvm.IRModule, traces: Mapping[str, Any]) -> tuple[Sketch, ...]:
-    """The sketches of one operator. Decisions that ask the same in several sketches carry the same name there."""
+def fresh_schedule(module: tvm.IRModule) -> s_tir.Schedule:
+    """A schedule of the module in which nothing is done yet."""
+    return s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
+
+
+def read_sketches(
+    operator: tvm.IRModule, traces: Iterable[tuple[tvm.IRModule, str, Any]]
+) -> tuple[Sketch, ...]:
+    """The sketches of one operator, of the modules that they schedule, names and traces.
+
+    Decisions that ask the same in several sketches carry the same name there.
+    """
     known: dict[str, tuple[Answer, ...]] = {}
     sketches = []
-    for name, trace in traces.items():
+    for module, name, trace in traces:
         decisions = []
         for question, choices in _questions(module, trace):
             shared = known.setdefault(question, choices) == choices
             decisions.append(Decision(question if shared else f"{name}/{question}", choices))
-        sketches.append(Sketch(name, trace, tuple(decisions)))
+        sketches.append(Sketch(operator, module, name, trace, tuple(decisions)))
     return tuple(sketches)
 
 
@@ -218,7 +243,7 @@ def _consumer_loops(module: tvm.IRModule, trace: Any) -> dict[int, int]:
     """For each SampleComputeLocation, by its place among the sampling instructions: its first consumer's loops."""
     if all(instruction.kind.name != "SampleComputeLocation" for instruction in trace.insts):
         return {}  # applying a trace takes up to 25 ms
-    schedule = s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
+    schedule = fresh_schedule(module)
     loops: dict[int, int] = {}
     seen = 0
 

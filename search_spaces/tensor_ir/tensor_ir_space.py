@@ -18,7 +18,7 @@ from search_spaces.tensor_ir.default_schedule import scheduled_by_default
 from search_spaces.tensor_ir.design_space import design_space, scheduling_target
 from search_spaces.tensor_ir.mma_schedule import Pipelining
 from search_spaces.tensor_ir.register_blocking import RegisterBlocking
-from search_spaces.tensor_ir.sketch import Sketch, read_sketches, stored_sketch
+from search_spaces.tensor_ir.sketch import Sketch, fresh_schedule, read_sketches, stored_sketch
 from search_spaces.tensor_ir.vector_unit import vector_unit
 
 _SKETCH = "sketch"
@@ -47,7 +47,9 @@ class TensorIRSpace:
         self._target = scheduling_target(modules.tvm_target(task.target))
         found = design_space(self._module, self._target)
         self._postprocs = found.postprocs
-        self._sketches = {sketch.name: sketch for sketch in read_sketches(self._module, found.sketches)}
+        traces = [(self._module, *each) for each in found.sketches.items()]
+        traces += [(found.product, *each) for each in found.tensorized.items()]
+        self._sketches = {sketch.name: sketch for sketch in read_sketches(self._module, traces)}
         self._first = Decision(_SKETCH, (self.default.by_name[_SKETCH], *self._sketches))
 
     @property
@@ -114,15 +116,15 @@ class TensorIRSpace:
         Raises IllegalSchedule with TVM's reason where the answers cannot be applied, or a postprocessor
         (on GPUs: the check of what the device can hold) turns the result down.
         """
-        schedule = s_tir.Schedule(self._module, seed=1, debug_mask="none", error_render_level="none")
         if choose == UNTOUCHED:
-            return Candidate(self._task, UNTOUCHED, schedule)
+            return Candidate(self._task, UNTOUCHED, fresh_schedule(self._module))
         config = self.answer(choose)
         if config == self.default:
+            schedule = fresh_schedule(self._module)
             done = scheduled_by_default(schedule, self._target)
             return Candidate(self._task, config, done or schedule)
         sketch = self._sketches[str(config.by_name[_SKETCH])]
-        taken = self._schedule(schedule, sketch, config)
+        schedule, taken = self._schedule(sketch, config)
         answers = tuple((decision.name, taken[decision.name]) for decision in sketch.asked)
         return Candidate(self._task, Config(((_SKETCH, sketch.name), *answers)), schedule, sketch.text)
 
@@ -132,12 +134,11 @@ class TensorIRSpace:
         The trace may come from strangers. Raises IllegalSchedule where it cannot be read or applied, does not ask
         what the config answers, or TVM moves an answer elsewhere, so that another program than then would come out.
         """
-        schedule = s_tir.Schedule(self._module, seed=1, debug_mask="none", error_render_level="none")
         try:
             sketch = stored_sketch(self._module, trace, config)
         except (RuntimeError, ValueError, TypeError) as error:
             raise IllegalSchedule(last_line(error).strip()[:500]) from error
-        taken = self._schedule(schedule, sketch, config)
+        schedule, taken = self._schedule(sketch, config)
         moved = [
             decision.name for decision in sketch.decisions if taken[decision.name] != decision.choices[0]
         ]
@@ -145,14 +146,14 @@ class TensorIRSpace:
             raise IllegalSchedule(f"TVM takes another answer to {', '.join(moved)}")
         return Candidate(self._task, config, schedule, trace)
 
-    def _schedule(self, schedule: s_tir.Schedule, sketch: Sketch, config: Config) -> dict[str, Answer]:
-        """Applies the sketch and the postprocessors; the answers that TVM really took, by decision name."""
+    def _schedule(self, sketch: Sketch, config: Config) -> tuple[s_tir.Schedule, dict[str, Answer]]:
+        """A schedule by the sketch and the postprocessors; the answers that TVM really took, by decision name."""
         try:
             with self._target:
-                taken = sketch.replay(schedule, config.by_name)
+                schedule, taken = sketch.replay(config.by_name)
                 for postproc in (Pipelining(),) if sketch.is_tensorized else self._postprocs:
                     if not postproc.apply(schedule):
                         raise IllegalSchedule(f"{type(postproc).__name__} turns the schedule down")
         except (RuntimeError, ValueError, TypeError) as error:
             raise IllegalSchedule(last_line(error).strip()[:500]) from error
-        return taken
+        return schedule, taken

@@ -13,8 +13,8 @@
 typedef struct { unsigned x, y, z; } Dim;
 typedef struct { unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, shared; void* stream; } Launch;
 typedef void (*Kernel)(void*, void*, void*, void*, void*, void*, void*, void*);
-typedef struct { Kernel run; int count; } Function;
-enum { STACK = 256 << 10, MOST_THREADS = 1024, MOST_ARGUMENTS = 8, MOST_SHARED = 232448 };
+typedef struct { Kernel run; int count; unsigned most_shared; } Function;
+enum { MOST_SHARED_ATTRIBUTE = 8, SHARED_UNASKED = 48 << 10, STACK = 256 << 10, MOST_THREADS = 1024, MOST_ARGUMENTS = 8, MOST_SHARED = 232448 };
 
 Dim threadIdx, blockIdx, blockDim, gridDim;
 static ucontext_t scheduler, threads[MOST_THREADS];
@@ -56,7 +56,7 @@ static void run_block(int count) {
 int cuLaunchKernelEx(const Launch* launch, Function* function, void** given, void** extra) {
   (void)extra;
   int count = launch->blockX * launch->blockY * launch->blockZ;
-  if (count > MOST_THREADS || function->count > MOST_ARGUMENTS || launch->shared > MOST_SHARED) return 1;
+  if (count > MOST_THREADS || function->count > MOST_ARGUMENTS || launch->shared > function->most_shared) return 1;
   if (!stacks) stacks = malloc((size_t)MOST_THREADS * STACK);
   running = function->run;
   for (int i = 0; i < function->count; ++i) arguments[i] = *(void**)given[i];
@@ -92,12 +92,18 @@ int cuModuleGetFunction(void** function, void* module, const char* name) {
   int* count = dlsym(module, counted);
   found->run = (Kernel)dlsym(module, name);
   found->count = count ? *count : 0;
+  found->most_shared = SHARED_UNASKED;
   *function = found;
   return found->run && count ? 0 : 500;
 }
 
 int cuModuleUnload(void* module) { return dlclose(module) ? 1 : 0; }
-int cuFuncSetAttribute(void* f, int a, int v) { (void)f, (void)a, (void)v; return 0; }
+int cuFuncSetAttribute(Function* function, int attribute, int value) {
+  if (attribute != MOST_SHARED_ATTRIBUTE) return 0;
+  if (value > MOST_SHARED) return 1;
+  function->most_shared = value;
+  return 0;
+}
 int cuGetErrorName(int e, const char** text) { (void)e; *text = "emulated error"; return 0; }
 int cuGetErrorString(int e, const char** text) { return cuGetErrorName(e, text); }
 int cuDeviceGetName(char* name, int size, int device) {

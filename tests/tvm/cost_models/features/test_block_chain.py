@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tvm
-from tvm import s_tir, te
+from tvm import te
 
 from cost_models.features.block_chain import CHAIN_COLUMNS, chain_row
 from cost_models.features.sketch_outline import outline
@@ -61,8 +61,7 @@ def some_configs(space: TensorIRSpace, count: int) -> list[Config]:
 
 def made_by_tvm(space: TensorIRSpace, config: Config) -> dict[str, tuple[int, ...]]:
     sketch = next(each for each in space.sketches if each.name == config.by_name["sketch"])
-    schedule = s_tir.Schedule(modules.normalize(modules.load(space.task.workload.module)))
-    sketch.replay(schedule, config.by_name)
+    schedule, _ = sketch.replay(config.by_name)
     blocks = schedule.get_child_blocks(schedule.get_sblock("root"))
     return {
         str(schedule.get(block).name_hint): tuple(
@@ -75,8 +74,7 @@ def made_by_tvm(space: TensorIRSpace, config: Config) -> dict[str, tuple[int, ..
 @pytest.mark.parametrize("operator", [average_pool, maximum_pool, mean, prime_sum, softmax])
 def test_the_loops_that_are_foreseen_are_those_that_tvm_makes(operator: object) -> None:
     space = space_of(operator())  # type: ignore[operator]
-    module = modules.normalize(modules.load(space.task.workload.module))
-    chains = {sketch.name: outline(module, sketch).chain for sketch in space.sketches}
+    chains = {sketch.name: outline(sketch).chain for sketch in space.sketches}
     configs = some_configs(space, 30)
     for config in configs:
         foreseen = chains[str(config.by_name["sketch"])].loops(config.by_name)
@@ -85,9 +83,8 @@ def test_the_loops_that_are_foreseen_are_those_that_tvm_makes(operator: object) 
 
 def row_of(space: TensorIRSpace, locations: tuple[int, ...]) -> dict[str, float]:
     """The columns of the sketch that splits no sum, with its blocks computed there."""
-    module = modules.normalize(modules.load(space.task.workload.module))
     for sketch in space.sketches:
-        chain = outline(module, sketch).chain
+        chain = outline(sketch).chain
         if not any(block.tile for block in chain.blocks.values()):
             answers = dict(zip((name for name, _ in chain.locations), locations, strict=True))
             return dict(zip(CHAIN_COLUMNS, chain_row(chain, answers), strict=True))

@@ -115,9 +115,8 @@ def test_drafts_fill_the_registers_and_give_each_task_all_rows() -> None:
 
 def test_features_see_every_loop_of_them() -> None:
     space = space_of(te_workload.matmul(512, 64, 64))
-    module = modules.normalize(modules.load(space.task.workload.module))
     sketch = uneven(space)[0]
-    [nest] = outline(module, sketch).nests
+    [nest] = outline(sketch).nests
     [extents] = nest.extents([draft(space, sketch)])
     by_axis = [
         math.prod(e for e, loop in zip(extents, nest.loops, strict=True) if loop.axis == axis)
