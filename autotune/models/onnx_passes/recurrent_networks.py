@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from autotune.models.onnx_passes.activations import softplus_of
 from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
+from autotune.models.onnx_passes.recurrent_activations import Activation, activation_functions
 from autotune.models.onnx_passes.tensor import Tensor
 
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
-_DEFAULT_ACTIVATIONS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
 _STEPS_AT_MOST = 2048
-
-Activation = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,11 @@ class _Activations:
 
 @dataclass(frozen=True)
 class _Cell:
-    """The weights of one direction. recurrent: [H, gates H]; bias: that of the recurrent product, where it is
-    apart from the inputs'; peepholes: [3 H]."""
+    """The weights of one direction, or of two that take their steps together, which have an axis of their own.
+
+    recurrent: [H, gates H]; bias: that of the recurrent product, where it is apart from the inputs'; peepholes: [3 H];
+    lengths: of the sequences, where they differ.
+    """
 
     operator: str
     recurrent: Tensor
@@ -42,10 +42,11 @@ class _Cell:
     activations: _Activations
     is_linear_before_reset: bool
     is_coupled: bool
+    lengths: Tensor | None
 
     @property
     def hidden(self) -> int:
-        return self.recurrent.shape[0]
+        return self.recurrent.shape[-2]
 
     def step(self, x: Tensor, h: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The next state from the products of the inputs, [batch, gates H]."""
@@ -89,26 +90,24 @@ class _Cell:
 
 
 def recurrent(node: Node) -> Outputs:
-    """RNN, GRU and LSTM in all forms, with Y, Y_h and Y_c."""
+    """RNN, GRU and LSTM in all forms, with Y, Y_h and Y_c.
+
+    Two directions take their steps together, in products of two matrices each, if their activations are alike.
+    """
     x, is_batch_first = node[0], bool(node.attribute("layout", 0))
     if is_batch_first:
         x = x.transpose(1, 0, 2)
     steps, batch, _ = x.shape
     if steps > _STEPS_AT_MOST:
         raise node.refusal(f"has {steps} steps", f"Export it for sequences of up to {_STEPS_AT_MOST}")
-    direction = node.attribute("direction", "forward")
-    reverses = [direction == "reverse"] if direction != "bidirectional" else [False, True]
-    states = [_initial(node, place, is_batch_first) for place in (5, 6)]
     results = []
-    for place, is_reverse in enumerate(reverses):
-        inputs, cell = _direction(node, x, place)
-        h, c = (_state(node, state, place, batch) for state in states)
-        results.append(
-            _unrolled(cell, inputs, (h, c if node.operator == "LSTM" else None), (is_reverse, node.get(4)))
-        )
-    y = _joined([each[0].reshape(steps, 1, batch, -1) for each in results], 1)
+    for directions in _groups(node):
+        states = [_initial(node, place, is_batch_first, directions) for place in (5, 6)]
+        results.append(_unrolled(_cell(node, directions), _products(node, x, directions), states, directions))
+    count = len(directions)
+    y = _joined([each[0] for each in results], 1)
     ends = [
-        _joined([each[which].reshape(1, batch, -1) for each in results], 0)  # type: ignore[union-attr]
+        _joined([each[which].reshape(count, batch, -1) for each in results], 0)  # type: ignore[union-attr]
         for which in (1, 2)
         if results[0][which] is not None
     ]
@@ -117,125 +116,146 @@ def recurrent(node: Node) -> Outputs:
     return [y, *ends][: len(node.proto.output)]
 
 
-def _initial(node: Node, place: int, is_batch_first: bool) -> Tensor | None:
+@dataclass(frozen=True)
+class _Direction:
+    """One direction of a node: its place among the weights, and whether its time runs backwards."""
+
+    place: int
+    is_reverse: bool
+
+    def times(self, steps: int) -> Sequence[int]:
+        """The steps of the sequence in the order in which they are taken."""
+        return range(steps)[:: -1 if self.is_reverse else 1]
+
+
+_Directions = tuple[_Direction, ...]
+
+
+def _groups(node: Node) -> list[_Directions]:
+    """The directions, those in one group that take their steps together."""
+    direction = node.attribute("direction", "forward")
+    if direction != "bidirectional":
+        return [(_Direction(0, direction == "reverse"),)]
+    both = (_Direction(0, False), _Direction(1, True))
+    names = [name.lower() for name in node.attribute("activations") or []]
+    has_parameters = node.attribute("activation_alpha") or node.attribute("activation_beta")
+    is_alike = names[: len(names) // 2] == names[len(names) // 2 :] and not has_parameters
+    return [both] if is_alike else [(one,) for one in both]
+
+
+def _of(tensor: Tensor, directions: _Directions, *inner: int) -> Tensor:
+    """A tensor's part for one direction, without that axis; all of it for two, with the inner axes in this shape."""
+    if len(directions) == 1:
+        return tensor.index(0, directions[0].place)
+    return tensor.reshape(len(directions), *inner) if inner else tensor
+
+
+def _swapped(matrices: Tensor) -> Tensor:
+    """The transposed matrix, or each of several."""
+    *outer, rows, columns = range(matrices.rank)
+    return matrices.transpose(*outer, columns, rows)
+
+
+def _initial(node: Node, place: int, is_batch_first: bool, directions: _Directions) -> Tensor:
     state = node.get(place)
-    return state if state is None or not is_batch_first else state.transpose(1, 0, 2)
-
-
-def _state(node: Node, state: Tensor | None, place: int, batch: int) -> Tensor:
     if state is None:
-        return node.graph.constant(np.zeros((batch, node[2].shape[2])), node[0].dtype)
-    return state.index(0, place)
+        batch = node[0].shape[0 if is_batch_first else 1]
+        shape = (batch, node[2].shape[2]) if len(directions) == 1 else (2, batch, node[2].shape[2])
+        return node.graph.constant(np.zeros(shape), node[0].dtype)
+    return _of(state.transpose(1, 0, 2) if is_batch_first else state, directions)
 
 
-def _direction(node: Node, x: Tensor, place: int) -> tuple[Tensor, _Cell]:
-    """The products of all inputs, [steps batch, gates H], and the cell, of one direction."""
+def _products(node: Node, x: Tensor, directions: _Directions) -> list[Tensor]:
+    """The products of the inputs, [batch, gates H] or [2, batch, gates H], in the order in which steps are taken."""
     steps, batch, features = x.shape
-    hidden, operator = node[2].shape[2], node.operator
-    width = _GATES[operator] * hidden
-    weight = node[1].index(0, place).transpose(1, 0)
-    products = x.reshape(steps * batch, features) @ weight
-    is_linear_before_reset = operator == "GRU" and bool(node.attribute("linear_before_reset", 0))
-    apart: Tensor | None = None
-    if node.has(3):
-        both = node[3].index(0, place)
-        own, recurrent_bias = both.slice(0, 0, width), both.slice(0, width, None)
-        if is_linear_before_reset:
-            apart = recurrent_bias.slice(0, 2 * hidden, None)
-            recurrent_bias = recurrent_bias.slice(0, 0, 2 * hidden).pad([(0, hidden)])
-        products = products + (own + recurrent_bias)
+    width = _GATES[node.operator] * node[2].shape[2]
+    if len(directions) == 1:
+        inputs = x.reshape(steps * batch, features)
+    else:
+        inputs = _joined([x, x.slice(0, None, None, -1)], 0).reshape(2, steps * batch, features)
+    products = inputs @ _swapped(_of(node[1], directions))
+    if (bias := _biases(node, directions)[0]) is not None:
+        products = products + bias
+    rows = batch
+    if len(directions) == 2:
+        products = products.reshape(2, steps, batch, width).transpose(1, 0, 2, 3).reshape(-1, batch, width)
+        rows = 2
+    if steps == 1:
+        return [products]
+    # One kernel cuts out the rows of all steps: a slice for each would be as many tasks.
+    found = node.graph.add_many("Split", [products, node.graph.integers([rows] * steps)], steps, axis=0)
+    return found[::-1] if len(directions) == 1 and directions[0].is_reverse else found
+
+
+def _biases(node: Node, directions: _Directions) -> tuple[Tensor | None, Tensor | None]:
+    """The bias of the inputs' products, and that of the recurrent one where it must be added apart."""
+    if not node.has(3):
+        return None, None
+    hidden = node[2].shape[2]
+    width = _GATES[node.operator] * hidden
+    both = _of(node[3], directions, 1, 2 * width)
+    own, added = both.slice(both.rank - 1, 0, width), both.slice(both.rank - 1, width, None)
+    if not _is_linear_before_reset(node):
+        return own + added, None
+    outer = [(0, 0)] * (both.rank - 1)
+    gates, candidate = (added.slice(both.rank - 1, *each) for each in ((0, 2 * hidden), (2 * hidden, None)))
+    return own + gates.pad([*outer, (0, hidden)]), candidate
+
+
+def _is_linear_before_reset(node: Node) -> bool:
+    return node.operator == "GRU" and bool(node.attribute("linear_before_reset", 0))
+
+
+def _cell(node: Node, directions: _Directions) -> _Cell:
+    operator = node.operator
     peepholes = node.get(7) if operator == "LSTM" else None
-    cell = _Cell(
+    return _Cell(
         operator,
-        node[2].index(0, place).transpose(1, 0),
-        apart,
-        None if peepholes is None else peepholes.index(0, place),
-        _Activations(_functions(node, place), node.attribute("clip")),
-        is_linear_before_reset,
+        _swapped(_of(node[2], directions)),
+        _biases(node, directions)[1],
+        None if peepholes is None else _of(peepholes, directions, 1, peepholes.shape[1]),
+        _Activations(activation_functions(node, directions[0].place), node.attribute("clip")),
+        _is_linear_before_reset(node),
         bool(node.attribute("input_forget", 0)),
+        node.get(4),
     )
-    return products, cell
 
 
 def _unrolled(
-    cell: _Cell,
-    inputs: Tensor,
-    state: tuple[Tensor, Tensor | None],
-    order: tuple[bool, Tensor | None],
+    cell: _Cell, inputs: list[Tensor], states: list[Tensor], directions: _Directions
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The outputs of all steps, and the last state. order: whether time runs backwards, the sequences' lengths."""
-    h, c = state
-    is_reverse, lengths = order
-    graph, batch = inputs.graph, h.shape[0]
-    steps = inputs.shape[0] // batch
-    # One kernel cuts out the rows of all steps: a slice for each would be as many tasks.
-    sizes = graph.integers([batch] * steps)
-    rows = [inputs] if steps == 1 else graph.add_many("Split", [inputs, sizes], steps, axis=0)
-    outputs: list[Tensor] = [h] * steps
-    for step in reversed(range(steps)) if is_reverse else range(steps):
-        new_h, new_c = cell.step(rows[step], h, c)
-        outputs[step] = new_h
-        if lengths is not None:
-            is_within = lengths.reshape(-1, 1) > step
-            outputs[step] = graph.add("Where", is_within, new_h, new_h.operand(0))
+    """The outputs of all steps, [steps, directions, batch, H], and the last state."""
+    h, c = states[0], states[1] if cell.operator == "LSTM" else None
+    graph, steps, batch = h.graph, len(inputs), h.shape[-2]
+    times = list(zip(*(one.times(steps) for one in directions), strict=True))
+    outputs = []
+    for x, at in zip(inputs, times, strict=True):
+        new_h, new_c = cell.step(x, h, c)
+        output = new_h
+        if cell.lengths is not None:
+            is_within = _is_within(cell.lengths, at)
+            output = graph.add("Where", is_within, new_h, new_h.operand(0))
             new_h = graph.add("Where", is_within, new_h, h)
             if c is not None and new_c is not None:
                 new_c = graph.add("Where", is_within, new_c, c)
+        outputs.append(output)
         h, c = new_h, new_c
-    return _joined(outputs, 0), h, c
+    ordered = outputs if len(directions) == 2 else [outputs[step] for step in directions[0].times(steps)]
+    y = _joined(ordered, 0).reshape(steps, len(directions), batch, -1)
+    if len(directions) == 2:
+        y = _joined([y.slice(1, 0, 1), y.slice(1, 1, 2).slice(0, None, None, -1)], 1)
+    return y, h, c
+
+
+def _is_within(lengths: Tensor, at: tuple[int, ...]) -> Tensor:
+    """A mask of the sequences that are longer than the step that each direction takes."""
+    if len(at) == 1:
+        return lengths.reshape(-1, 1) > at[0]
+    return lengths.reshape(1, -1, 1) > np.array(at).reshape(-1, 1, 1)
 
 
 def _joined(parts: list[Tensor], axis: int) -> Tensor:
     return parts[0] if len(parts) == 1 else parts[0].graph.add("Concat", *parts, axis=axis)
-
-
-def _functions(node: Node, place: int) -> list[Activation]:
-    """The activation functions of a direction; alphas and betas belong, in order, to those that have such."""
-    default = _DEFAULT_ACTIVATIONS[node.operator]
-    names = node.attribute("activations") or default * (
-        2 if node.attribute("direction") == "bidirectional" else 1
-    )
-    alphas, betas = (
-        iter(node.attribute("activation_alpha") or []),
-        iter(node.attribute("activation_beta") or []),
-    )
-    found = [_function(node, name.lower(), alphas, betas) for name in names]
-    return found[place * len(default) : (place + 1) * len(default)]
-
-
-# The defaults of alpha and beta.
-_PARAMETERS: dict[str, tuple[float | None, float | None]] = {
-    "affine": (1.0, 0.0),
-    "leakyrelu": (0.01, None),
-    "thresholdedrelu": (1.0, None),
-    "scaledtanh": (1.0, 1.0),
-    "hardsigmoid": (0.2, 0.5),
-    "elu": (1.0, None),
-}
-
-
-def _function(node: Node, name: str, alphas: Iterator[float], betas: Iterator[float]) -> Activation:
-    default_alpha, default_beta = _PARAMETERS.get(name, (None, None))
-    alpha = next(alphas, default_alpha) if default_alpha is not None else 0.0
-    beta = next(betas, default_beta) if default_beta is not None else 0.0
-    assert alpha is not None
-    assert beta is not None
-    functions: dict[str, Activation] = {
-        "relu": lambda x: x.unary("Relu"),
-        "tanh": lambda x: x.unary("Tanh"),
-        "sigmoid": lambda x: x.unary("Sigmoid"),
-        "softsign": lambda x: x.unary("Softsign"),
-        "softplus": softplus_of,
-        "affine": lambda x: x * alpha + beta,
-        "leakyrelu": lambda x: x.graph.add("Where", x < 0, x * alpha, x),
-        "thresholdedrelu": lambda x: x.graph.add("Where", x > alpha, x, x.operand(0)),
-        "scaledtanh": lambda x: (x * beta).unary("Tanh") * alpha,
-        "hardsigmoid": lambda x: (x * alpha + beta).clip(0, 1),
-        "elu": lambda x: x.graph.add("Where", x > 0, x, (x.unary("Exp") - 1) * alpha),
-    }
-    if name not in functions:
-        raise node.refusal(f"has the activation {name!r}", f"Export it with one of {', '.join(functions)}")
-    return functions[name]
 
 
 REWRITES: dict[str, Rewrite] = dict.fromkeys(("RNN", "GRU", "LSTM"), recurrent)
