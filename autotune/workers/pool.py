@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
 from autotune.machine.allowance import read_allowance
@@ -51,8 +51,8 @@ class WorkerPool(Closeable):
         self._memory_bytes = memory_bytes
         self._recycle_bytes = recycle_bytes
         self._is_closed = False
-        #: Readable while an interruption waits to be heeded.
-        self._interruption, self._interrupter = Pipe(duplex=False)
+        #: Set while an interruption waits to be heeded.
+        self._interruption = threading.Event()
         self._needs = needs
         #: The call of each busy worker, also while it is stopped.
         self._taken: dict[WorkerProcess, CallFuture] = {}
@@ -88,8 +88,7 @@ class WorkerPool(Closeable):
                 self._require_open()
                 self._hand_out(pending)
                 watched = [w for w in self._workers if w.state in (WorkerState.STARTING, WorkerState.BUSY)]
-                descriptors = [descriptor for worker in watched for descriptor in worker.descriptors]
-                wait([*descriptors, self._interruption], _WATCH_SECS)
+                wait([descriptor for worker in watched for descriptor in worker.descriptors], _WATCH_SECS)
                 for worker in watched:
                     reply = worker.poll()
                     if reply is None:
@@ -108,12 +107,11 @@ class WorkerPool(Closeable):
             raise
         for worker in self._taken:
             worker.pause()
-        while self._interruption.poll():
-            self._interruption.recv_bytes()
+        self._interruption.clear()
 
     def interrupt(self) -> None:
-        """Has `work` in another thread return, once no worker starts; where none is under way, the next call of it."""
-        self._interrupter.send_bytes(b"")
+        """Has `work` in another thread return within 50 ms, once no worker starts; else the next call of it."""
+        self._interruption.set()
 
     def renew(self) -> None:
         """Ends the idle processes: the next calls are made by new ones."""
@@ -143,7 +141,7 @@ class WorkerPool(Closeable):
     def _is_enough(self, futures: Sequence[CallFuture], pending: Sequence[CallFuture], enough: int) -> bool:
         if any(worker.state is WorkerState.STARTING for worker in self._workers):
             return False
-        if self._interruption.poll():
+        if self._interruption.is_set():
             return True
         if pending:
             return False

@@ -15,6 +15,7 @@ from autotune.models.onnx_passes.constant_folding import with_folded_constants
 from autotune.models.onnx_passes.constants import with_dense_initializers
 from autotune.models.onnx_passes.control_flow import with_unrolled_control_flow
 from autotune.models.onnx_passes.dropouts import with_identity_dropouts
+from autotune.models.onnx_passes.explicit_attributes import with_explicit_attributes
 from autotune.models.onnx_passes.functions import with_expanded_operators, with_inlined_functions
 from autotune.models.onnx_passes.opsets import with_current_opset
 from autotune.models.onnx_passes.redundant_nodes import (
@@ -46,6 +47,7 @@ def normalized(model: onnx.ModelProto, is_importable: Callable[[onnx.NodeProto],
     straight = _applied(model, (with_inlined_functions, with_current_opset))
     resolving: tuple[Pass, ...] = (
         with_dense_initializers,
+        with_explicit_attributes,
         with_identity_dropouts,
         with_folded_constants,
         with_unrolled_control_flow,

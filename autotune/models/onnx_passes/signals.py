@@ -40,6 +40,9 @@ def fourier_transform(node: Node) -> Outputs:
 def short_time_fourier_transform(node: Node) -> Outputs:
     """STFT: the transforms of windows that slide along a signal."""
     x, window = node[0], node.get(2)
+    if x.rank == 2:
+        # Real signals may leave out the axis of their one part.
+        x = x.reshape(*x.shape, 1)
     step, given = (node.integers(place, name) for place, name in ((1, "frame_step"), (3, "frame_length")))
     if not step:
         raise node.refusal("has no frame_step", "Export the model again")

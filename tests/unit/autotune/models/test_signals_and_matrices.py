@@ -11,6 +11,8 @@ from onnx.reference import ReferenceEvaluator
 from onnx_comparison import check, compare, run, single_node
 
 from autotune.models.onnx_passes.canonical_operators import with_canonical_operators
+from autotune.models.onnx_passes.explicit_attributes import with_explicit_attributes
+from autotune.models.onnx_passes.tensor_types import inferred_types
 from search_spaces.errors import Misuse
 
 _RANDOM = np.random.default_rng(0)
@@ -49,14 +51,28 @@ def test_fourier_transform(parts, inverse, onesided, length):
 
 @pytest.mark.parametrize("onesided", [0, 1])
 @pytest.mark.parametrize("has_window", [True, False])
-def test_short_time_fourier_transform(onesided, has_window):
-    x = _normal(2, 30, 1)
+@pytest.mark.parametrize("parts", [(1,), ()])
+def test_short_time_fourier_transform(onesided, has_window, parts):
+    x = _normal(2, 30, *parts)
     window = np.hanning(8).astype(np.float32) if has_window else None
     inputs = [x, np.array(3), window, None if has_window else np.array(8)]
     while inputs[-1] is None:
         inputs.pop()
     fixed = dict.fromkeys(place for place in range(1, len(inputs)) if inputs[place] is not None)
     check(single_node("STFT", inputs, fixed, opset=17, onesided=onesided), [x], 1e-4)
+
+
+@pytest.mark.parametrize("attributes", [{}, {"onesided": 0}, {"onesided": 1}])
+def test_shapes_after_a_short_time_fourier_transform_are_those_of_onnx_runtime(attributes):
+    x, window = _normal(1, 30), np.hanning(8).astype(np.float32)
+    model = single_node("STFT", [x, np.array(3), window], dict.fromkeys((1, 2)), opset=17, **attributes)
+    # What ONNX's shape inference has found for the node as it is.
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    del model.graph.value_info[:]
+    explicit = with_explicit_attributes(model)
+    assert (explicit is model) == bool(attributes)
+    [right] = run(model, [x])
+    assert inferred_types(explicit)[model.graph.output[0].name].shape == right.shape
 
 
 @pytest.mark.parametrize(
