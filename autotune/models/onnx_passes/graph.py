@@ -96,19 +96,26 @@ class Graph:
         given = {tensor.name: tensor for tensor in inputs if tensor is not None}
         types = output_types(node, given)
         results = [Tensor(self, name, *types[name]) for name in node.output if name]
-        is_known = all(tensor.is_constant for tensor in given.values())
-        if is_known and sum(result.size for result in results) <= _MAX_FOLDED_ELEMENTS:
-            arrays = {name: tensor.array for name, tensor in given.items() if tensor.array is not None}
-            for result, array in zip(results, computed(node, arrays), strict=True):
-                result.array = np.asarray(array).astype(result.dtype).reshape(result.shape)
-            return results
-        return self._appended(node, given, results)
+        return self._folded(node, given, results) or self._appended(node, given, results)
 
     def keep(self, node: onnx.NodeProto, inputs: Sequence[Tensor | None]) -> list[Tensor]:
-        """Appends a node of the model as it is; its named outputs."""
+        """Appends a node of the model as it is; its named outputs. A result of constants only is computed at once."""
         given = {tensor.name: tensor for tensor in inputs if tensor is not None}
         types = output_types(node, given)
-        return self._appended(node, given, [Tensor(self, name, *types[name]) for name in node.output if name])
+        results = [Tensor(self, name, *types[name]) for name in node.output if name]
+        folded = self._folded(node, given, results) if given else []
+        return folded or self._appended(node, given, results)
+
+    def _folded(self, node: onnx.NodeProto, given: dict[str, Tensor], results: list[Tensor]) -> list[Tensor]:
+        """Constants for the results, if these are small and depend on constants alone; else nothing."""
+        is_known = all(tensor.is_constant for tensor in given.values())
+        if not is_known or sum(result.size for result in results) > _MAX_FOLDED_ELEMENTS:
+            return []
+        arrays = {name: tensor.array for name, tensor in given.items() if tensor.array is not None}
+        return [
+            self.constant(np.asarray(array).astype(result.dtype).reshape(result.shape))
+            for result, array in zip(results, computed(node, arrays), strict=True)
+        ]
 
     def _appended(
         self, node: onnx.NodeProto, given: dict[str, Tensor], results: list[Tensor]

@@ -63,15 +63,19 @@ def _is_plain(node: Node, real: Tensor, dtype: np.dtype) -> bool:
 
 def dynamic_quantize_linear(node: Node) -> Outputs:
     """DynamicQuantizeLinear: the scale and the zero point of all values and 0."""
-    x = node[0]
+    return [*_quantized_by_range(node[0])]
+
+
+def _quantized_by_range(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A tensor in bytes, and the scale and the zero point of its values and 0."""
     axes = range(x.rank)
     zero = x.operand(0)
-    low = node.graph.add("Min", x.reduce("ReduceMin", axes, 0), zero)
-    high = node.graph.add("Max", x.reduce("ReduceMax", axes, 0), zero)
+    low = x.graph.add("Min", x.reduce("ReduceMin", axes, 0), zero)
+    high = x.graph.add("Max", x.reduce("ReduceMax", axes, 0), zero)
     scale = (high - low) / _BYTE_SPAN
-    safe = node.graph.add("Where", scale.equals(0), scale.operand(1), scale)
+    safe = x.graph.add("Where", scale.equals(0), scale.operand(1), scale)
     point = (-low / safe).unary("Round").clip(0, _BYTE_SPAN).cast(np.uint8)
-    return [quantized(x, safe, point, np.dtype(np.uint8)), scale, point]
+    return quantized(x, safe, point, np.dtype(np.uint8)), scale, point
 
 
 def matmul_integer(node: Node) -> Outputs:
@@ -90,15 +94,16 @@ def matmul_integer_to_float(node: Node) -> Outputs:
 
 def dynamic_quantize_matmul(node: Node) -> Outputs:
     """DynamicQuantizeMatMul of ONNX Runtime: the left operand is quantized by its own range."""
-    found = dynamic_quantize_linear(node)
-    assert found is not None
-    x, scale, point = found
-    assert x is not None
-    assert scale is not None
-    product = _exact_product(_centred(x, point), _centred(node[1], node.get(3)))
-    result = product.cast(np.float32) * (scale * node[2])
+    result = dynamic_product(node[0], node[1], node[2], node.get(3))
     bias = node.get(4)
     return [result if bias is None else result + bias]
+
+
+def dynamic_product(left: Tensor, right: Tensor, scale: Tensor, zero: Tensor | None) -> Tensor:
+    """The product of floats, which are quantized by their own range, and quantized weights, in float32."""
+    x, own_scale, point = _quantized_by_range(left)
+    product = _exact_product(_centred(x, point), _centred(right, zero))
+    return product.cast(np.float32) * (own_scale * scale)
 
 
 def qlinear_matmul(node: Node) -> Outputs:

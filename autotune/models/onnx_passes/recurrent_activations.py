@@ -13,9 +13,9 @@ Activation = Callable[[Tensor], Tensor]
 _DEFAULTS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
 
 
-def activation_functions(node: Node, place: int) -> list[Activation]:
+def activation_functions(node: Node, cell: str, place: int) -> list[Activation]:
     """The activation functions of a direction; alphas and betas belong, in order, to those that have such."""
-    default = _DEFAULTS[node.operator]
+    default = _DEFAULTS[cell]
     names = node.attribute("activations") or default * (
         2 if node.attribute("direction") == "bidirectional" else 1
     )

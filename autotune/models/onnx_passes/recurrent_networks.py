@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
+from autotune.models.onnx_passes.quantization import dynamic_product
 from autotune.models.onnx_passes.recurrent_activations import Activation, activation_functions
 from autotune.models.onnx_passes.tensor import Tensor
 
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _STEPS_AT_MOST = 2048
+# ONNX Runtime's, whose weights are quantized, with the places of scales and zero points by that of the weights.
+_QUANTIZED = "DynamicQuantize"
+_QUANTIZATION = {1: (8, 9), 2: (10, 11)}
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,12 @@ class _Activations:
 class _Cell:
     """The weights of one direction, or of two that take their steps together, which have an axis of their own.
 
-    recurrent: [H, gates H]; bias: that of the recurrent product, where it is apart from the inputs'; peepholes: [3 H];
-    lengths: of the sequences, where they differ.
+    product: of states and recurrent weights; recurrent: [H, gates H]; bias: that of the recurrent product, where it
+    is apart from the inputs'; peepholes: [3 H]; lengths: of the sequences, where they differ.
     """
 
     operator: str
+    product: Callable[[Tensor, Tensor], Tensor]
     recurrent: Tensor
     bias: Tensor | None
     peepholes: Tensor | None
@@ -52,10 +57,10 @@ class _Cell:
         """The next state from the products of the inputs, [batch, gates H]."""
         if self.operator == "LSTM":
             assert c is not None
-            return self._long_short_term(x + h @ self.recurrent, c)
+            return self._long_short_term(x + self.product(h, self.recurrent), c)
         if self.operator == "GRU":
             return self._gated(x, h), None
-        return self.activations(0, x + h @ self.recurrent), None
+        return self.activations(0, x + self.product(h, self.recurrent)), None
 
     def _gate(self, x: Tensor, place: int, count: int = 1) -> Tensor:
         return x.slice(x.rank - 1, place * self.hidden, (place + count) * self.hidden)
@@ -74,17 +79,18 @@ class _Cell:
 
     def _gated(self, x: Tensor, h: Tensor) -> Tensor:
         if self.is_linear_before_reset:
-            product = h @ self.recurrent
+            product = self.product(h, self.recurrent)
             update_reset = self._gate(x, 0, 2) + self._gate(product, 0, 2)
             candidate = self._gate(product, 2)
             candidate = candidate if self.bias is None else candidate + self.bias
         else:
-            update_reset = self._gate(x, 0, 2) + h @ self._gate(self.recurrent, 0, 2)
+            update_reset = self._gate(x, 0, 2) + self.product(h, self._gate(self.recurrent, 0, 2))
         both = self.activations(0, update_reset)
         update, reset = self._gate(both, 0), self._gate(both, 1)
-        candidate = (
-            reset * candidate if self.is_linear_before_reset else (reset * h) @ self._gate(self.recurrent, 2)
-        )
+        if self.is_linear_before_reset:
+            candidate = reset * candidate
+        else:
+            candidate = self.product(reset * h, self._gate(self.recurrent, 2))
         new = self.activations(1, self._gate(x, 2) + candidate)
         return (1 - update) * new + update * h
 
@@ -140,7 +146,35 @@ def _groups(node: Node) -> list[_Directions]:
     names = [name.lower() for name in node.attribute("activations") or []]
     has_parameters = node.attribute("activation_alpha") or node.attribute("activation_beta")
     is_alike = names[: len(names) // 2] == names[len(names) // 2 :] and not has_parameters
-    return [both] if is_alike else [(one,) for one in both]
+    # States are quantized by their own range, each direction's by its own.
+    return [both] if is_alike and not _is_quantized(node) else [(one,) for one in both]
+
+
+def _is_quantized(node: Node) -> bool:
+    return node.operator.startswith(_QUANTIZED)
+
+
+def _cell_kind(node: Node) -> str:
+    """RNN, GRU or LSTM."""
+    return node.operator.removeprefix(_QUANTIZED)
+
+
+def _hidden(node: Node) -> int:
+    return node[2].shape[1 if _is_quantized(node) else 2]
+
+
+def _matrix(node: Node, place: int, directions: _Directions) -> Tensor:
+    """The weights of a product, [K, gates H], or [2, K, gates H]; those of quantized networks are stored so."""
+    weights = _of(node[place], directions)
+    return weights if _is_quantized(node) else _swapped(weights)
+
+
+def _product(node: Node, place: int, directions: _Directions) -> Callable[[Tensor, Tensor], Tensor]:
+    """The product by the weights at this place."""
+    if not _is_quantized(node):
+        return lambda x, matrix: x @ matrix
+    scale, zero = (node[each].index(0, directions[0].place) for each in _QUANTIZATION[place])
+    return lambda x, matrix: dynamic_product(x, matrix, scale, zero)
 
 
 def _of(tensor: Tensor, directions: _Directions, *inner: int) -> Tensor:
@@ -160,7 +194,7 @@ def _initial(node: Node, place: int, is_batch_first: bool, directions: _Directio
     state = node.get(place)
     if state is None:
         batch = node[0].shape[0 if is_batch_first else 1]
-        shape = (batch, node[2].shape[2]) if len(directions) == 1 else (2, batch, node[2].shape[2])
+        shape = (batch, _hidden(node)) if len(directions) == 1 else (2, batch, _hidden(node))
         return node.graph.constant(np.zeros(shape), node[0].dtype)
     return _of(state.transpose(1, 0, 2) if is_batch_first else state, directions)
 
@@ -168,12 +202,12 @@ def _initial(node: Node, place: int, is_batch_first: bool, directions: _Directio
 def _products(node: Node, x: Tensor, directions: _Directions) -> list[Tensor]:
     """The products of the inputs, [batch, gates H] or [2, batch, gates H], in the order in which steps are taken."""
     steps, batch, features = x.shape
-    width = _GATES[node.operator] * node[2].shape[2]
+    width = _GATES[_cell_kind(node)] * _hidden(node)
     if len(directions) == 1:
         inputs = x.reshape(steps * batch, features)
     else:
         inputs = _joined([x, x.slice(0, None, None, -1)], 0).reshape(2, steps * batch, features)
-    products = inputs @ _swapped(_of(node[1], directions))
+    products = _product(node, 1, directions)(inputs, _matrix(node, 1, directions))
     if (bias := _biases(node, directions)[0]) is not None:
         products = products + bias
     rows = batch
@@ -191,8 +225,8 @@ def _biases(node: Node, directions: _Directions) -> tuple[Tensor | None, Tensor 
     """The bias of the inputs' products, and that of the recurrent one where it must be added apart."""
     if not node.has(3):
         return None, None
-    hidden = node[2].shape[2]
-    width = _GATES[node.operator] * hidden
+    hidden = _hidden(node)
+    width = _GATES[_cell_kind(node)] * hidden
     both = _of(node[3], directions, 1, 2 * width)
     own, added = both.slice(both.rank - 1, 0, width), both.slice(both.rank - 1, width, None)
     if not _is_linear_before_reset(node):
@@ -207,14 +241,15 @@ def _is_linear_before_reset(node: Node) -> bool:
 
 
 def _cell(node: Node, directions: _Directions) -> _Cell:
-    operator = node.operator
+    operator = _cell_kind(node)
     peepholes = node.get(7) if operator == "LSTM" else None
     return _Cell(
         operator,
-        _swapped(_of(node[2], directions)),
+        _product(node, 2, directions),
+        _matrix(node, 2, directions),
         _biases(node, directions)[1],
         None if peepholes is None else _of(peepholes, directions, 1, peepholes.shape[1]),
-        _Activations(activation_functions(node, directions[0].place), node.attribute("clip")),
+        _Activations(activation_functions(node, operator, directions[0].place), node.attribute("clip")),
         _is_linear_before_reset(node),
         bool(node.attribute("input_forget", 0)),
         node.get(4),
@@ -258,4 +293,6 @@ def _joined(parts: list[Tensor], axis: int) -> Tensor:
     return parts[0] if len(parts) == 1 else parts[0].graph.add("Concat", *parts, axis=axis)
 
 
-REWRITES: dict[str, Rewrite] = dict.fromkeys(("RNN", "GRU", "LSTM"), recurrent)
+REWRITES: dict[str, Rewrite] = dict.fromkeys(
+    ("RNN", "GRU", "LSTM", "com.microsoft.DynamicQuantizeLSTM"), recurrent
+)
