@@ -256,9 +256,7 @@ def test_max_pools_with_the_channels_last():
     holds("NhwcMaxPool", [_half_bytes(1, 6, 7, 3)], kernel_shape=[3, 2], pads=[1, 0, 1, 1], strides=[2, 1])
 
 
-@pytest.mark.parametrize(
-    "operator", ["GroupQueryAttention", "DynamicQuantizeLSTM", "MatMulBnb4", "NGramRepeatBlock"]
-)
+@pytest.mark.parametrize("operator", ["GroupQueryAttention", "MatMulBnb4", "NGramRepeatBlock"])
 def test_other_operators_of_onnx_runtime_are_left_as_they_are(operator):
     model = single_node(operator, [floats(2, 3)], domain=_MICROSOFT)
     assert with_canonical_operators(model) is model
