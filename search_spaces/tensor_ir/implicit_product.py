@@ -16,6 +16,7 @@ import tvm
 from tvm import s_tir, tirx
 from tvm.tirx.analysis import undefined_vars
 
+from search_spaces.tensor_ir.fresh_schedule import fresh_schedule
 from search_spaces.tensor_ir.matrix_product import MatrixProduct, factors, is_spatial, matrix_product
 
 #: Smaller products have nothing to share, and shorter sums fill no instruction.
@@ -48,7 +49,7 @@ def product_form(module: tvm.IRModule) -> tuple[tvm.IRModule, MatrixProduct] | N
 def product_schedule(module: tvm.IRModule) -> s_tir.Schedule | None:
     """A schedule of the module that has brought it to its `product_form`, and whose trace says how; None where it has
     none."""
-    schedule = s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
+    schedule = fresh_schedule(module)
     if matrix_product(module) is not None:
         return schedule
     try:

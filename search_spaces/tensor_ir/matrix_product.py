@@ -7,9 +7,11 @@ from math import prod
 from typing import Any
 
 import tvm
-from tvm import s_tir, tirx
+from tvm import tirx
 from tvm.sym import detect_linear_equation
 from tvm.tirx.analysis import undefined_vars
+
+from search_spaces.tensor_ir.fresh_schedule import fresh_schedule
 
 _SPATIAL = int(tirx.IterVar.DataPar)
 _REDUCED = int(tirx.IterVar.CommReduce)
@@ -65,7 +67,7 @@ class MatrixProduct:
 
 def matrix_product(module: tvm.IRModule) -> MatrixProduct | None:
     """The function's one matrix product; None where there is none, or other reductions or views beside it."""
-    schedule = s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
+    schedule = fresh_schedule(module)
     blocks = schedule.get_child_blocks(schedule.get_sblock("root"))
     found = [(str(schedule.get(one).name_hint), schedule.get(one)) for one in blocks]
     reductions = [name for name, block in found if not is_spatial(block)]

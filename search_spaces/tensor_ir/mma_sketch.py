@@ -7,8 +7,8 @@ from math import gcd
 from typing import Any
 
 import tvm
-from tvm import s_tir
 
+from search_spaces.tensor_ir.fresh_schedule import fresh_schedule
 from search_spaces.tensor_ir.implicit_product import last_after
 from search_spaces.tensor_ir.matrix_product import MatrixProduct
 from search_spaces.tensor_ir.mma_formats import TILE, MmaFormat
@@ -53,7 +53,7 @@ class MmaSketch:
         tile: BlockTile,
         parts: int = 1,
     ) -> None:
-        self.schedule = s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
+        self.schedule = fresh_schedule(module)
         self.product = product
         self.form = form
         self.tile = tile

@@ -12,8 +12,9 @@ from math import prod
 from typing import Any
 
 import tvm
-from tvm import s_tir
 from tvm.tirx.analysis import undefined_vars
+
+from search_spaces.tensor_ir.fresh_schedule import fresh_schedule
 
 #: Marks the block that a sketch tiles into levels.
 TILED = "meta_schedule.tiling_structure"
@@ -33,7 +34,7 @@ def with_packed_operand(module: tvm.IRModule, traces: Iterable[Any]) -> list[Any
 
 def _packed(module: tvm.IRModule, trace: Any) -> Any:
     name = tiled_block(trace)
-    schedule = s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
+    schedule = fresh_schedule(module)
     operand = None if name is None else _operand(module["main"], schedule.get(schedule.get_sblock(name)))
     if operand is None:
         return None

@@ -6,14 +6,13 @@ panel waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import tvm
-import tvm_ffi
 from tvm import tirx
 
+from search_spaces.tensor_ir.module_map import with_mapped
 from search_spaces.tensor_ir.packed_panel import Panel, extent, panels
 
 _LINE_BYTES = 64
@@ -31,19 +30,10 @@ def with_prefetched_panels(module: tvm.IRModule) -> tvm.IRModule:
         sums[:] += x[tile, k] * w[panel, k]         prefetch(w[panel + 1, (tile * steps + k) / tiles])
                                                     sums[:] += x[tile, k] * w[panel, k]
     """
-    found = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
-    for name, func in module.functions.items():
-        if isinstance(func, tirx.PrimFunc):
-            fetches = {panel.inner[-1]: _prefetches(panel) for panel in panels(func.body)}
-            body = tvm_ffi.structural_map(func.body, (tirx.For, _inserting(fetches)), order="post")
-            found.update_func(name, func.with_body(body))
-    return found
+    bodies = [func.body for func in module.functions.values() if isinstance(func, tirx.PrimFunc)]
+    fetches = {panel.inner[-1]: _prefetches(panel) for body in bodies for panel in panels(body)}
 
-
-def _inserting(fetches: Mapping[Any, tuple[Any, ...]]) -> Callable[[Any], Any]:
-    """A change that puts these statements at the beginning of the bodies of their loops."""
-
-    def change(loop: Any) -> Any:
+    def with_fetches(loop: Any) -> Any:
         statements = fetches.get(loop, ())
         if not statements:
             return loop
@@ -52,7 +42,7 @@ def _inserting(fetches: Mapping[Any, tuple[Any, ...]]) -> Callable[[Any], Any]:
             loop.loop_var, loop.min, loop.extent, loop.kind, body, loop.thread_binding, loop.annotations
         )
 
-    return change
+    return with_mapped(module, tirx.For, with_fetches) if any(fetches.values()) else module
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from search_spaces.config import Config
 from search_spaces.decision import Answer, Decision
 from search_spaces.errors import IllegalSchedule
 from search_spaces.factorization import factorizations
+from search_spaces.tensor_ir.fresh_schedule import fresh_schedule
 from search_spaces.tensor_ir.implicit_product import product_form, product_schedule
 from search_spaces.tensor_ir.mma_intrinsics import register_mma_intrinsics
 from search_spaces.tensor_ir.trace_text import TENSORIZE, is_tiling, pack, unpack
@@ -179,11 +180,6 @@ def _decide(instruction: Any, pending: Iterator[Decision], answers: Mapping[str,
     if instruction.kind.name == "SampleCategorical":
         return _candidates(instruction).index(answer)
     return list(answer) if isinstance(answer, tuple) else answer
-
-
-def fresh_schedule(module: tvm.IRModule) -> s_tir.Schedule:
-    """A schedule of the module in which nothing is done yet."""
-    return s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
 
 
 def read_sketches(

@@ -16,9 +16,10 @@ from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.default_schedule import scheduled_by_default
 from search_spaces.tensor_ir.design_space import design_space, scheduling_target
+from search_spaces.tensor_ir.fresh_schedule import fresh_schedule
 from search_spaces.tensor_ir.mma_schedule import Pipelining
 from search_spaces.tensor_ir.register_blocking import RegisterBlocking
-from search_spaces.tensor_ir.sketch import Sketch, fresh_schedule, read_sketches, stored_sketch
+from search_spaces.tensor_ir.sketch import Sketch, read_sketches, stored_sketch
 from search_spaces.tensor_ir.vector_unit import vector_unit
 
 _SKETCH = "sketch"

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import tvm
-from tvm import s_tir
 from tvm.s_tir.schedule import Instruction, InstructionKind, LoopRV, Trace
 
+from search_spaces.tensor_ir.fresh_schedule import fresh_schedule
 from search_spaces.tensor_ir.loop_partition import CUT
 from search_spaces.tensor_ir.operand_packing import SPATIAL, tiled_block, uses
 from search_spaces.tensor_ir.register_blocking import VECTORS, idle_rows, tile_heights
@@ -40,7 +40,7 @@ def _uneven(module: tvm.IRModule, unit: VectorUnit, trace: Any) -> Any:
     name = tiled_block(trace)
     if name is None:
         return None
-    schedule = s_tir.Schedule(module, seed=1, debug_mask="none", error_render_level="none")
+    schedule = fresh_schedule(module)
     found = _row_and_tiles(schedule.get(schedule.get_sblock(name)), unit)
     return None if found is None else _cut(trace, name, *found)
 

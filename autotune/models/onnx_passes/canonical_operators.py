@@ -119,7 +119,7 @@ def _outputs(node: Node) -> list[Tensor | None]:
         node.graph.upgraded.update(proto.output)
     elif rewrite:
         proto.domain = ""  # one of ONNX's operators under the name of ONNX Runtime
-    results = iter(node.graph.keep(proto, node.inputs))
+    results = iter(node.graph.append(proto, node.inputs))
     return [next(results) if name else None for name in proto.output]
 
 

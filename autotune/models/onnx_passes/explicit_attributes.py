@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from autotune.models.onnx_passes.rewriting import is_operator, rebuilt
+from autotune.models.onnx_passes.rewriting import is_operator
 
 
 def with_explicit_attributes(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -16,16 +16,12 @@ def with_explicit_attributes(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     if not any(_lacks_onesided(node) for node in model.graph.node):
         return model
-    nodes = []
-    for node in model.graph.node:
+    explicit = onnx.ModelProto()
+    explicit.CopyFrom(model)
+    for node in explicit.graph.node:
         if _lacks_onesided(node):
-            explicit = onnx.NodeProto()
-            explicit.CopyFrom(node)
-            explicit.attribute.append(onnx.helper.make_attribute("onesided", 1))
-            nodes.append(explicit)
-        else:
-            nodes.append(node)
-    return rebuilt(model, nodes, [])
+            node.attribute.append(onnx.helper.make_attribute("onesided", 1))
+    return explicit
 
 
 def _lacks_onesided(node: onnx.NodeProto) -> bool:

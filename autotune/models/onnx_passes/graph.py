@@ -85,30 +85,26 @@ class Graph:
     def add_many(
         self, operator: str, inputs: Sequence[Tensor | None], count: int, **attributes: Any
     ) -> list[Tensor]:
-        """Appends a node with several outputs. A result of constants only is computed at once."""
+        """Appends a node with several outputs; see `append`."""
         names = ["" if tensor is None else tensor.name for tensor in inputs]
         outputs = [self.fresh(operator.lower()) for _ in range(count)]
         node = helper.make_node(operator, names, outputs, name=outputs[0], **attributes)
         return self.append(node, inputs)
 
     def append(self, node: onnx.NodeProto, inputs: Sequence[Tensor | None]) -> list[Tensor]:
-        """Appends a node in the form of the operator set of rewritten graphs; its named outputs."""
+        """Appends a node in the form of the operator set of rewritten graphs; its named outputs.
+
+        A result of constants only is computed at once.
+        """
         given = {tensor.name: tensor for tensor in inputs if tensor is not None}
         types = output_types(node, given)
         results = [Tensor(self, name, *types[name]) for name in node.output if name]
         return self._folded(node, given, results) or self._appended(node, given, results)
 
-    def keep(self, node: onnx.NodeProto, inputs: Sequence[Tensor | None]) -> list[Tensor]:
-        """Appends a node of the model as it is; its named outputs. A result of constants only is computed at once."""
-        given = {tensor.name: tensor for tensor in inputs if tensor is not None}
-        types = output_types(node, given)
-        results = [Tensor(self, name, *types[name]) for name in node.output if name]
-        folded = self._folded(node, given, results) if given else []
-        return folded or self._appended(node, given, results)
-
     def _folded(self, node: onnx.NodeProto, given: dict[str, Tensor], results: list[Tensor]) -> list[Tensor]:
         """Constants for the results, if these are small and depend on constants alone; else nothing."""
-        is_known = all(tensor.is_constant for tensor in given.values())
+        # Without inputs a result may be random.
+        is_known = bool(given) and all(tensor.is_constant for tensor in given.values())
         if not is_known or sum(result.size for result in results) > _MAX_FOLDED_ELEMENTS:
             return []
         arrays = {name: tensor.array for name, tensor in given.items() if tensor.array is not None}

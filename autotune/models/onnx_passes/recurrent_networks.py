@@ -109,11 +109,12 @@ def recurrent(node: Node) -> Outputs:
     results = []
     for directions in _groups(node):
         states = [_initial(node, place, is_batch_first, directions) for place in (5, 6)]
-        results.append(_unrolled(_cell(node, directions), _products(node, x, directions), states, directions))
-    count = len(directions)
+        bias, apart = _biases(node, directions)
+        inputs = _products(node, x, bias, directions)
+        results.append(_unrolled(_cell(node, apart, directions), inputs, states, directions))
     y = _joined([each[0] for each in results], 1)
     ends = [
-        _joined([each[which].reshape(count, batch, -1) for each in results], 0)  # type: ignore[union-attr]
+        _joined([each[which].reshape(each[0].shape[1], batch, -1) for each in results], 0)  # type: ignore[union-attr]
         for which in (1, 2)
         if results[0][which] is not None
     ]
@@ -199,8 +200,11 @@ def _initial(node: Node, place: int, is_batch_first: bool, directions: _Directio
     return _of(state.transpose(1, 0, 2) if is_batch_first else state, directions)
 
 
-def _products(node: Node, x: Tensor, directions: _Directions) -> list[Tensor]:
-    """The products of the inputs, [batch, gates H] or [2, batch, gates H], in the order in which steps are taken."""
+def _products(node: Node, x: Tensor, bias: Tensor | None, directions: _Directions) -> list[Tensor]:
+    """The products of the inputs, with their bias, of each step in the order in which these are taken.
+
+    [batch, gates H], of two directions [2, batch, gates H].
+    """
     steps, batch, features = x.shape
     width = _GATES[_cell_kind(node)] * _hidden(node)
     if len(directions) == 1:
@@ -208,7 +212,7 @@ def _products(node: Node, x: Tensor, directions: _Directions) -> list[Tensor]:
     else:
         inputs = _joined([x, x.slice(0, None, None, -1)], 0).reshape(2, steps * batch, features)
     products = _product(node, 1, directions)(inputs, _matrix(node, 1, directions))
-    if (bias := _biases(node, directions)[0]) is not None:
+    if bias is not None:
         products = products + bias
     rows = batch
     if len(directions) == 2:
@@ -240,14 +244,14 @@ def _is_linear_before_reset(node: Node) -> bool:
     return node.operator == "GRU" and bool(node.attribute("linear_before_reset", 0))
 
 
-def _cell(node: Node, directions: _Directions) -> _Cell:
+def _cell(node: Node, bias: Tensor | None, directions: _Directions) -> _Cell:
     operator = _cell_kind(node)
     peepholes = node.get(7) if operator == "LSTM" else None
     return _Cell(
         operator,
         _product(node, 2, directions),
         _matrix(node, 2, directions),
-        _biases(node, directions)[1],
+        bias,
         None if peepholes is None else _of(peepholes, directions, 1, peepholes.shape[1]),
         _Activations(activation_functions(node, operator, directions[0].place), node.attribute("clip")),
         _is_linear_before_reset(node),
