@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+_GPU = "nvidia/nvidia-a100"
 _SOURCES = Path(__file__).parent / "cuda_emulator"
 _LIBRARIES = {"libcuda.so.1": "driver.c", "libcudart.so.13": "runtime.c"}
 
@@ -31,3 +32,16 @@ def emulated_gpu(folder: Path) -> dict[str, str]:
         "LD_LIBRARY_PATH": os.pathsep.join(path for path in paths if path),
         "PATH": os.pathsep.join([str(folder), os.environ["PATH"]]),
     }
+
+
+def check_on_emulated_gpu(tests: str, named: str, count: int, folder: Path) -> None:
+    """Runs the tests of a file with this in their names, `count` of them, where TVM finds the emulated GPU."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", tests, "-k", named],
+        env={**emulated_gpu(folder), "AUTOTUNE_TEST_GPU": _GPU},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert f"{count} passed" in done.stdout

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 
+import gpu_run
+import gpu_wheels
 import pytest
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 #: A transfer takes 64 MiB with the working tree.
 CALL_MIB = 64
-
-
-@pytest.fixture(scope="module")
-def gpu_run() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("gpu_run", ROOT / "scripts" / "gpu_run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up.
-    sys.modules["gpu_run"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -38,35 +26,33 @@ def wheels(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("order", [(1, 2, 3, 0), (3, 0, 2, 1)])
 def test_wheels_are_cut_into_parts_and_joined_in_any_order(
-    gpu_run: ModuleType, wheels: Path, tmp_path: Path, order: tuple[int, ...]
+    wheels: Path, tmp_path: Path, order: tuple[int, ...]
 ) -> None:
     parts, joined = tmp_path / "parts", tmp_path / "joined"
-    assert gpu_run.cut(wheels, parts, 1) == 4
+    assert gpu_wheels.cut(wheels, parts, 1) == 4
     for part in parts.iterdir():
         assert sum(file.stat().st_size for file in part.iterdir()) <= 1 << 20
-    gpu_run.gather(parts / str(order[0]), joined)
+    gpu_wheels.gather(parts / str(order[0]), joined)
     with pytest.raises(SystemExit, match="gather the other parts first: large-1"):
-        gpu_run.install(joined, tmp_path / "site")
+        gpu_wheels.install(joined, tmp_path / "site")
     for number in order[1:]:
-        gpu_run.gather(parts / str(number), joined)
+        gpu_wheels.gather(parts / str(number), joined)
     assert {one.name: one.read_bytes() for one in joined.iterdir()} == {
         one.name: one.read_bytes() for one in wheels.iterdir()
     }
 
 
-def test_a_part_of_the_default_size_travels_with_the_working_tree(gpu_run: ModuleType) -> None:
+def test_a_part_of_the_default_size_travels_with_the_working_tree() -> None:
     tracked = sum(
         file.stat().st_size
         for folder in ("autotune", "benchmarks", "cost_models", "docs", "examples", "scripts", "tests")
         for file in (ROOT / folder).rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     )
-    assert tracked + gpu_run.PART_MIB * (1 << 20) < CALL_MIB << 20
+    assert tracked + gpu_wheels.PART_MIB * (1 << 20) < CALL_MIB << 20
 
 
-def test_a_call_goes_on_where_another_ended(
-    gpu_run: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_call_goes_on_where_another_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def step(name: str, code: str, limit_secs: float = 20.0) -> object:
         return gpu_run.Step(name, (sys.executable, "-c", code), limit_secs, needs_gpu=False)
 
@@ -102,7 +88,7 @@ def test_a_call_goes_on_where_another_ended(
     assert json.loads((elsewhere / "summary.json").read_text())[0]["status"] == "done"
 
 
-def test_each_step_fits_into_one_call(gpu_run: ModuleType, tmp_path: Path) -> None:
+def test_each_step_fits_into_one_call(tmp_path: Path) -> None:
     planned = gpu_run.steps("nvidia/nvidia-h100", tmp_path)
     assert max(one.limit_secs for one in planned) < gpu_run.CALL_SECS
     assert len({one.name for one in planned}) == len(planned)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import emulated_arm
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from clean_environment import clean_environment, install
 from onnx import TensorProto, helper, numpy_helper
-from repository import ROOT
 from rpc_boards import Boards
 from service_process import running_server
 
@@ -120,13 +119,9 @@ def small_minilm(path: Path) -> Path:
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an emulated ARM board."""
-    spec = importlib.util.spec_from_file_location("emulated_arm", ROOT / "scripts" / "emulated_arm.py")
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
     boards = Boards(tmp_path_factory.mktemp("arm"))
     try:
-        python = tuple(script.command(script.build(CACHE)))
+        python = tuple(emulated_arm.command(emulated_arm.build(CACHE)))
         boards.start("arm", "--threads", "1", "--memory-mib", "900", python=python)
         yield f"rpc://{boards.tracker}/arm?target={ARM}"
     finally:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from ctypes.util import find_library
 from pathlib import Path
@@ -14,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
-from emulated_gpu import emulated_gpu
+from emulated_gpu import check_on_emulated_gpu
 from gpu_candidates import legal
 from rpc_boards import Boards
 from tvm import te
@@ -244,16 +242,7 @@ def test_a_job_on_a_board_with_a_gpu(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.skipif(tvm.cuda(0).exist, reason="a real GPU is here")
 def test_on_an_emulated_gpu_the_jobs_run(tmp_path: Path) -> None:
-    environment = {**emulated_gpu(tmp_path), "AUTOTUNE_TEST_GPU": "nvidia/nvidia-a100"}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", __file__, "-k", "test_a_job_on_a"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "6 passed" in done.stdout
+    check_on_emulated_gpu(__file__, "test_a_job_on_a", 6, tmp_path)
 
 
 @pytest.mark.parametrize("url", ["cuda:x?target=nvidia/nvidia-a100", "cuda:0", "cuda:0?arch=sm_80"])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import tvm
-from emulated_gpu import emulated_gpu
+from emulated_gpu import check_on_emulated_gpu
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -128,13 +126,4 @@ def test_a_job_on_a_gpu_builds_a_model(network: Callable[[], onnx.ModelProto], t
 @pytest.mark.long
 @pytest.mark.skipif(tvm.cuda(0).exist, reason="a real GPU is here")
 def test_on_an_emulated_gpu_the_models_run(tmp_path: Path) -> None:
-    environment = {**emulated_gpu(tmp_path), "AUTOTUNE_TEST_GPU": "nvidia/nvidia-a100"}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", __file__, "-k", "test_a_job_on_a"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "2 passed" in done.stdout
+    check_on_emulated_gpu(__file__, "test_a_job_on_a", 2, tmp_path)

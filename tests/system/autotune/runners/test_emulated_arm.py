@@ -5,20 +5,18 @@ Emulated times say nothing about a board, and the log says that they are emulate
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
+import emulated_arm
 import psutil
 import pytest
 import tvm
 from faulty_kernels import RUN_FAULTS, add_one, built, check_build_fault, faulty, unselectable
-from repository import ROOT
 from rpc_boards import Boards, footprint
 from tvm import te
 from tvm.s_tir import Schedule
@@ -65,18 +63,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("emulated_arm", ROOT / "scripts" / "emulated_arm.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def boards(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boards]:
-    python = tuple(script.command(script.build(CACHE)))
+def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boards]:
+    python = tuple(emulated_arm.command(emulated_arm.build(CACHE)))
     boards = Boards(tmp_path_factory.mktemp("arm"))
     try:
         boards.start("arm", "--threads", "1", "--memory-mib", "900", python=python)
