@@ -30,6 +30,10 @@ app = command_group(
             "commands.check:check",
             "Check that a model can be built, and that the build computes what its own runtime computes.",
         ),
+        "freeze": Command(
+            "commands.freeze:freeze",
+            "Write an ONNX model with some of its inputs as constants.",
+        ),
         "tune": Command(
             "commands.tune:tune",
             "Tune a model, or one operator, on a device.",

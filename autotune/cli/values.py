@@ -52,6 +52,34 @@ def parse_dims(texts: Sequence[str]) -> dict[str, Size]:
     return dims
 
 
+def parse_values(texts: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    """Parses values of inputs, each written `sr=16000`, `is_fast=true` or `sizes=1,80`.
+
+    Raises Misuse for anything else.
+    """
+    values: dict[str, tuple[float, ...]] = {}
+    for text in texts:
+        name, _, elements = text.rpartition("=")
+        try:
+            found = tuple(map(_number, elements.split(",")))
+        except ValueError:
+            found = ()
+        if not name or not found:
+            raise Misuse(f"an input's value looks like sr=16000 or sizes=1,80; found {text!r}", code="AT105")
+        if name in values:
+            raise Misuse(f"input {name!r} has one value; found two", code="AT105")
+        values[name] = found
+    return values
+
+
+def _number(text: str) -> float:
+    """An integer of any size, a float, or true or false."""
+    words = {"true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
+
+
 def check_choice(path: Path | None, operator: str | None) -> None:
     """Raises Misuse unless exactly one of a model file and an operator is given."""
     if (path is None) == (operator is None):

@@ -23,6 +23,7 @@ from autotune.deployment.executable import INPUTS, THREADS, Executable, SavedMod
 from autotune.deployment.library import Array, Library
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
 from autotune.deployment.side_by_side import EngineLatency, TimingSettings, measure
+from autotune.deployment.weight_packs import count_packs, with_split_packs
 from autotune.models.algorithm_choice import lower_by_log
 from autotune.models.dynamic_inputs import DynamicInputs
 from autotune.models.dynamic_model import DynamicModel, import_any_size
@@ -47,11 +48,6 @@ from tuning_logs.record_store import RecordStore
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
 from tuning_logs.records.measurement import Failure
 from tuning_logs.selection.schedule_choice import OtherDevices
-
-# TVM's own names for what its layout rewriting splits off: the packing of a weight.
-_PREPACK = "_weight_prepack"
-# The annotation of a block that packs a weight.
-_PACKING = "layout_rewrite_preproc"
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +154,7 @@ def compile(  # noqa: PLR0913 - public since 0.1
         with compiled_for, records, tvm.transform.PassContext(opt_level=3):
             scheduled = relax.transform.MetaScheduleApplyDatabase()(lowered)
             scheduled, by_default = with_default_schedules(scheduled, compiled_for)
-            split = _with_split_packs(scheduled)
+            split = with_split_packs(scheduled)
             packed = relax.transform.FoldConstant()(split)
     found = coverage([name for name, _ in calls(lowered)], records.lookups, log, device, by_default)
     plan = model.plan if isinstance(model, DynamicModel) else None
@@ -175,7 +171,7 @@ def compile(  # noqa: PLR0913 - public since 0.1
         built = _built(packed, target)
     library = _library(built, target)
     executable = Executable(library) if plan is None else DynamicExecutable(library, plan)
-    to_pack, left = _count_packs(split), _count_packs(packed)
+    to_pack, left = count_packs(split), count_packs(packed)
     return Build(executable, found, target, specs, to_pack - left, left)
 
 
@@ -255,29 +251,3 @@ def _to_executable(target: tvm.target.Target) -> tvm.transform.Pass:
             *relax.pipeline.finalize_passes(target),
         ]
     )
-
-
-def _with_split_packs(module: tvm.IRModule) -> tvm.IRModule:
-    """The module with the packing of weights as functions of their own, to be computed during the build.
-
-    TVM's pass fails on functions of another form than scheduled ones, such as calls of library routines, so it sees
-    those alone that pack a weight.
-    """
-    others = {
-        name: func
-        for name, func in module.functions.items()
-        if isinstance(func, tvm.tirx.PrimFunc) and not _packs_weights(func)
-    }
-    rest = tvm.IRModule({name: func for name, func in module.functions.items() if name not in others})
-    split = relax.transform.SplitLayoutRewritePreproc()(rest.with_attrs(module.attrs or {}))
-    split.update(tvm.IRModule(others))
-    return split
-
-
-def _packs_weights(func: tvm.tirx.PrimFunc) -> bool:
-    # TVM offers no visitor of statements in Python; the text is short, as constants are parameters.
-    return bool((func.attrs or {}).get("layout_free_buffers")) and _PACKING in func.script()
-
-
-def _count_packs(module: tvm.IRModule) -> int:
-    return sum(name.endswith(_PREPACK) for name, _ in calls(module))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from search_spaces.errors import Misuse
 _BATCH_NAMES = ("batch", "batch_size", "batchsize", "batch_dim", "bs", "b", "n", "num_batch", "batch_axis")
 # What exporters write for a dimension without a name.
 _NO_NAMES = ("", "?", "-1", "None")
+# Names that exporters number: of torch.export, of torch.onnx.export, of Paddle and of TensorFlow.
+_NUMBERED_NAME = re.compile(r"[su]\d+|.*dynamic_axes_\d+|.*DynamicDimension\.\d+|unk__\d+")
 #: TVM indexes with 32 bits in places.
 _MAX_SIZE = 2**31 - 1
 
@@ -35,9 +38,9 @@ class FixedSizes:
 def fix(fed: Iterable[onnx.ValueInfoProto], fixed: FixedSizes, file: str) -> tuple[str, ...]:
     """Writes a size into each dimension of the inputs, and returns notices of those that nobody chose.
 
-    Dimensions of one name have one size. A free first dimension that is called like a batch, or is not called
-    anything, becomes 1 with a notice. Raises Misuse for sizes that do not match the inputs, and for dimensions that
-    are still free.
+    Dimensions of one name have one size. A free first dimension that is called like a batch, or by a number, or is
+    not called anything, becomes 1 with a notice. Raises Misuse for sizes that do not match the inputs, and for
+    dimensions that are still free.
     """
     by_name = {value.name: value for value in fed}
     found = "; ".join(f"{name}: {shown(value)}" for name, value in by_name.items()) or "none"
@@ -159,7 +162,7 @@ def _single_batches(values: Iterable[onnx.ValueInfoProto]) -> tuple[str, ...]:
     notices = []
     for value in values:
         dims = value.type.tensor_type.shape.dim
-        if dims and _is_free(dims[0]) and _name(dims[0]).lower() in ("", *_BATCH_NAMES):
+        if dims and _is_free(dims[0]) and _is_of_batches(_name(dims[0])):
             name, shape = _name(dims[0]), shown(value, sep=",").split(",")
             dims[0].dim_value = 1
             choice = " ".join(["--shape", f"{value.name}:{','.join(['N', *shape[1:]])}"])
@@ -168,6 +171,11 @@ def _single_batches(values: Iterable[onnx.ValueInfoProto]) -> tuple[str, ...]:
                 f"taken as 1. Choose another one with {f'--dim {name}=N or ' if name else ''}{choice}"
             )
     return tuple(notices)
+
+
+def _is_of_batches(name: str) -> bool:
+    """Whether the name of a first dimension is a batch's, or says nothing."""
+    return name.lower() in ("", *_BATCH_NAMES) or _NUMBERED_NAME.fullmatch(name) is not None
 
 
 def _check_size(value: onnx.ValueInfoProto, file: str) -> None:

@@ -20,6 +20,7 @@ from autotune.models.passes.constant_layouts import with_constant_layouts
 from autotune.models.passes.maxima_and_minima import with_maxima_and_minima
 from autotune.models.passes.padded_softmax import legalize_softmax
 from autotune.models.passes.split_convolutions import with_split_convolutions
+from autotune.models.passes.wide_functions import with_wide_functions_apart
 from autotune.models.passes.winograd import Choice, where_expected, with_winograd
 from autotune.models.shape_plan import FALLBACK, function_of
 from search_spaces.errors import last_line
@@ -68,6 +69,7 @@ def _lowered(module: tvm.IRModule, target: Target, choice: Choice) -> tvm.IRModu
     compiled_for = tvm_target(target)
     passes = [
         relax.transform.AnnotateTIROpPattern(),
+        with_wide_functions_apart,
         relax.transform.FoldConstant(),
         relax.transform.FuseOps(),
         relax.transform.FuseTIR(),

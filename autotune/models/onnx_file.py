@@ -18,6 +18,7 @@ from autotune.models.stored_tensors import examined
 from search_spaces.errors import Misuse, last_line
 
 __all__ = [
+    "FIRST_IR_WITH_CONSTANT_WEIGHTS",
     "FixedSizes",
     "InputSpec",
     "Shape",
@@ -26,11 +27,12 @@ __all__ = [
     "nodes",
     "read",
     "read_graph",
+    "read_unfixed",
     "read_with_notices",
 ]
 
-# The first file version in which weights need not be listed among the inputs.
-_FIRST_IR_WITH_CONSTANT_WEIGHTS = 4
+#: The first file version in which weights need not be listed among the inputs.
+FIRST_IR_WITH_CONSTANT_WEIGHTS = 4
 
 
 def read(path: Path, shapes: Mapping[str, Shape], dims: Mapping[str, int] | None = None) -> onnx.ModelProto:
@@ -45,8 +47,7 @@ def read(path: Path, shapes: Mapping[str, Shape], dims: Mapping[str, int] | None
 
 def read_with_notices(path: Path, fixed: FixedSizes) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     """The model as `read` returns it, with notices of dimensions that were taken as 1, and of NaN in its weights."""
-    model = _read(path)
-    _check_whole(model, path)
+    model = read_unfixed(path)
     check_calls(model, path.name)
     found = examined(model, path)
     model = with_sorted_nodes(model)
@@ -58,6 +59,13 @@ def read_with_notices(path: Path, fixed: FixedSizes) -> tuple[onnx.ModelProto, t
     notices = fix(fed, fixed, path.name)
     _forget_dynamic(model, fed)
     return model, (*notices, *found)
+
+
+def read_unfixed(path: Path) -> onnx.ModelProto:
+    """The model in the file as it is, free dimensions included. Raises Misuse for a file that is not a whole model."""
+    model = _read(path)
+    _check_whole(model, path)
+    return model
 
 
 def inputs(model: onnx.ModelProto) -> tuple[InputSpec, ...]:
@@ -225,4 +233,4 @@ def _forget_dynamic(model: onnx.ModelProto, fed: list[onnx.ValueInfoProto]) -> N
     for value in model.graph.output:
         if value.type.HasField("tensor_type") and not is_static(value):
             value.type.tensor_type.ClearField("shape")
-    model.ir_version = max(model.ir_version, _FIRST_IR_WITH_CONSTANT_WEIGHTS)
+    model.ir_version = max(model.ir_version, FIRST_IR_WITH_CONSTANT_WEIGHTS)

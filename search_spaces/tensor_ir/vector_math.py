@@ -172,6 +172,11 @@ _RULES: dict[str, Callable[[Any, Float32Lanes], Any]] = {
 _LEGALIZED = frozenset({"sigmoid", "rsqrt"})
 
 
+def has_vector_rule(call: Any) -> bool:
+    """Whether a call is of a function that the rules lower."""
+    return getattr(call.op, "name", "").removeprefix("tirx.") in _RULES
+
+
 def register_vector_math() -> None:
     """Registers the rules with TVM, for every program that this process compiles for LLVM."""
     for name, rule in _RULES.items():

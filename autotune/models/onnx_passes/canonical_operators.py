@@ -66,7 +66,7 @@ class _Rewriting:
             values[tensor.name] = Tensor(graph, tensor.name, dtype, tuple(tensor.dims), tensor)
         for value in proto.input:
             if value.name not in values:
-                values[value.name] = _fed(graph, value)
+                graph.inputs[value.name] = values[value.name] = _fed(graph, value)
         for node in proto.node:
             graph.scope = node.name or next(iter(node.output), node.op_type)
             self._rewrite(node, values, graph)
@@ -85,7 +85,8 @@ class _Rewriting:
             outputs = _outputs(node)
         except UnknownShape as error:
             raise node.refusal(
-                f"has outputs whose shapes depend on values: {error}", "Export the model with static shapes"
+                f"has outputs whose shapes depend on values: {error}",
+                "Export the model with static shapes" + node.freezing_advice(*_computed_sizes(node)),
             ) from None
         except OversizedConstant as error:
             raise node.refusal(
@@ -104,6 +105,15 @@ class _Rewriting:
                 if tensor is None:
                     raise node.refusal(f"has the output {name!r}, which is not compiled", "Export it without")
                 values[name] = tensor
+
+
+def _computed_sizes(node: Node) -> list[Tensor]:
+    """The inputs of a node that may be sizes, and are computed at run time."""
+    return [
+        tensor
+        for tensor in node.inputs
+        if tensor is not None and tensor.array is None and tensor.dtype.kind == "i" and tensor.rank <= 1
+    ]
 
 
 def _outputs(node: Node) -> list[Tensor | None]:

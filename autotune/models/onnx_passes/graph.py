@@ -35,6 +35,7 @@ class Graph:
     def __init__(self, scope: str = "", names: Iterable[str] = ()) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, Tensor] = {}
+        self.inputs: dict[str, Tensor] = {}
         self.scope = scope
         # The outputs of nodes that are as the model has them, but for the version of their operator.
         self.upgraded: set[str] = set()

@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto
 
 from autotune.models.onnx_passes.constant_folding import RANDOM
+from autotune.models.onnx_passes.freezing_advice import freezing_advice
 from autotune.models.onnx_passes.rewriting import DEFAULT_DOMAINS, name_of
 from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types
 
@@ -53,8 +54,27 @@ def first_limit(model: onnx.ModelProto) -> Limit | None:
     for node in model.graph.node:
         found = _operator_limit(node) or _input_limit(node, constants) or _type_limit(node, types)
         if found is not None:
-            return Limit(name_of(node), *found)
+            reason, remedy = found
+            advice = freezing_advice(model.graph.node, _input_sizes(model), _deciding(node, constants))
+            return Limit(name_of(node), reason, remedy + advice)
     return None
+
+
+def _input_sizes(model: onnx.ModelProto) -> dict[str, int]:
+    """The number of elements of each input."""
+    return {
+        value.name: math.prod(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+        for value in model.graph.input
+    }
+
+
+def _deciding(node: onnx.NodeProto, constants: Collection[str]) -> set[str]:
+    """The computed tensors that a compiler would have to know: of a condition, a number of iterations, a shape."""
+    if node.op_type in ("If", *_LOOPS):
+        places: tuple[int, ...] = (0,) if node.op_type == "If" else (0, 1)
+    else:
+        places = _constant_places(node)
+    return {node.input[place] for place in places if place < len(node.input)} - {"", *constants}
 
 
 def _operator_limit(node: onnx.NodeProto) -> tuple[str, str] | None:
@@ -86,9 +106,15 @@ def _operator_limit(node: onnx.NodeProto) -> tuple[str, str] | None:
     return None
 
 
+def _constant_places(node: onnx.NodeProto) -> tuple[int, ...]:
+    """The places of inputs that must be constants."""
+    if node.domain not in DEFAULT_DOMAINS:
+        return ()
+    return _CONSTANT_INPUTS.get(node.op_type, (1,) if node.op_type.startswith("Reduce") else ())
+
+
 def _input_limit(node: onnx.NodeProto, constants: Collection[str]) -> tuple[str, str] | None:
-    places = _CONSTANT_INPUTS.get(node.op_type, (1,) if node.op_type.startswith("Reduce") else ())
-    for place in places if node.domain in DEFAULT_DOMAINS else ():
+    for place in _constant_places(node):
         name = node.input[place] if place < len(node.input) else ""
         if name and name not in constants:
             meaning = onnx.defs.get_schema(node.op_type).inputs[place].name

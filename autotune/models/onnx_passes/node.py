@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from autotune.models.onnx_passes.freezing_advice import freezing_advice
 from autotune.models.onnx_passes.graph import Graph
 from autotune.models.onnx_passes.rewriting import label
 from autotune.models.onnx_passes.single_nodes import OPSET
@@ -61,7 +62,7 @@ class Node:
         if tensor.array is None:
             raise self.refusal(
                 f"cannot be compiled: its {meaning} ({tensor.name!r}) is computed at run time",
-                f"Export the model with constant {meaning}",
+                f"Export the model with constant {meaning}" + self.freezing_advice(tensor),
             )
         return tensor.array
 
@@ -109,6 +110,11 @@ class Node:
         """The values of these attributes, without those that the node leaves out."""
         values = {name: self.attribute(name) for name in names}
         return {name: value for name, value in values.items() if value is not None}
+
+    def freezing_advice(self, *tensors: Tensor) -> str:
+        """How to fix the inputs that these are computed from, as the end of a sentence; empty where these are data."""
+        sizes = {name: tensor.size for name, tensor in self.graph.inputs.items()}
+        return freezing_advice(self.graph.nodes, sizes, [tensor.name for tensor in tensors])
 
     def refusal(self, what: str, remedy: str) -> Misuse:
         """The error for a node that cannot be compiled."""

@@ -17,6 +17,8 @@ from autotune.models.onnx_passes.control_flow import with_unrolled_control_flow
 from autotune.models.onnx_passes.dropouts import with_identity_dropouts
 from autotune.models.onnx_passes.explicit_attributes import with_explicit_attributes
 from autotune.models.onnx_passes.functions import with_expanded_operators, with_inlined_functions
+from autotune.models.onnx_passes.gathered_rows import with_split_rows
+from autotune.models.onnx_passes.grouped_parts import with_grouped_parts
 from autotune.models.onnx_passes.opsets import with_current_opset
 from autotune.models.onnx_passes.redundant_nodes import (
     with_live_nodes,
@@ -68,6 +70,8 @@ def normalized(model: onnx.ModelProto, is_importable: Callable[[onnx.NodeProto],
         with_absorbed_scales,
         with_affine_batch_norms,
         with_live_nodes,
+        with_split_rows,
+        with_grouped_parts,
     )
     return _applied(straight, simplifying)
 

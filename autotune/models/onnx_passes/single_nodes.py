@@ -13,8 +13,9 @@ from onnx import helper, numpy_helper
 
 # The operator set of rewritten graphs. Each node that is appended or kept has the form of this version.
 OPSET = 22
-# Constants up to this size are given to shape inference: they may be shapes, axes or scales.
-_MAX_SHAPE_ELEMENTS = 64
+# Constants up to these sizes are given to shape inference: integers may be the sizes of many parts, others are scales.
+_MAX_SHAPE_ELEMENTS = 65_536
+_MAX_SCALES = 64
 # Operators whose outputs may be as long as the values of their inputs make them: only outputs of the model can be.
 SIZED_BY_VALUES = ("NonMaxSuppression",)
 UNKNOWN = -1
@@ -48,7 +49,7 @@ def output_types(
         name: numpy_helper.from_array(tensor.array, name)
         for name, tensor in given.items()
         if len(tensor.shape) <= 1
-        and math.prod(tensor.shape) <= _MAX_SHAPE_ELEMENTS
+        and math.prod(tensor.shape) <= (_MAX_SHAPE_ELEMENTS if tensor.dtype == np.int64 else _MAX_SCALES)
         and tensor.array is not None
     }
     infer = functools.partial(

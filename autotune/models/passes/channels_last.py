@@ -15,7 +15,15 @@ Legalize = Callable[[tvm.IRModule], tvm.IRModule]
 _CONVOLUTION = "relax.nn.conv2d"
 _CHANNELS_LAST = {_CONVOLUTION: ["NHWC", "HWIO"]}
 # Operators that the virtual machine runs, or that later passes take.
-_EXECUTED = ("relax.call_", "relax.builtin.", "relax.vm.", "relax.memory.", "relax.reshape", "relax.inspect.")
+_EXECUTED = (
+    "relax.call_",
+    "relax.builtin.",
+    "relax.vm.",
+    "relax.memory.",
+    "relax.reshape",
+    "relax.inspect.",
+    "relax.shape_of",
+)
 
 
 def with_channels_last(module: tvm.IRModule, legalize: Legalize) -> tvm.IRModule:

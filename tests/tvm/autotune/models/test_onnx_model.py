@@ -74,7 +74,16 @@ def save_with_first_dimension(file: Path, **size: str | int) -> None:
 
 
 @pytest.mark.parametrize(
-    "free", [{"dim_value": -1}, {"dim_value": 0}, {}, {"dim_param": "?"}, {"dim_param": "N"}]
+    "free",
+    [
+        {"dim_value": -1},
+        {"dim_value": 0},
+        {},
+        *(
+            {"dim_param": name}
+            for name in ("?", "N", "s6", "unk__12", "DynamicDimension.0", "x_dynamic_axes_1")
+        ),
+    ],
 )
 def test_a_free_batch_becomes_one_with_a_notice(file: Path, free: dict[str, str | int]) -> None:
     save_with_first_dimension(file, **free)

@@ -19,6 +19,8 @@ from autotune.models.onnx_passes.constant_folding import with_folded_constants
 from autotune.models.onnx_passes.constants import with_dense_initializers
 from autotune.models.onnx_passes.control_flow import with_unrolled_control_flow
 from autotune.models.onnx_passes.dropouts import with_identity_dropouts
+from autotune.models.onnx_passes.gathered_rows import with_split_rows
+from autotune.models.onnx_passes.grouped_parts import with_grouped_parts
 from autotune.models.onnx_passes.node_order import with_sorted_nodes
 from autotune.models.onnx_passes.opsets import with_current_opset
 from autotune.models.onnx_passes.redundant_nodes import (
@@ -409,3 +411,66 @@ def test_a_model_that_needs_nothing_is_returned_as_it_is(
     model = model_of([node("Relu", ["x"])], {}, floats(2))
 
     assert rewrite(model) is model
+
+
+@pytest.mark.parametrize("count", [33, 100, 1100])
+@pytest.mark.parametrize("sizes", ["equal", "uneven"])
+def test_many_parts_are_cut_and_joined_group_by_group(count: int, sizes: str) -> None:
+    lengths = np.array([1 + (sizes == "uneven") * (place % 3) for place in range(count)])
+    names = [f"part_{place}" for place in range(count)]
+    nodes = [
+        node("Split", ["x", "lengths"], *names, axis=1),
+        *(node("Relu", [name], f"{name}_relu") for name in names),
+        node("Concat", [f"{name}_relu" for name in names], axis=1),
+    ]
+    x = floats(2, int(lengths.sum()), 3)
+    model = model_of(nodes, {"lengths": lengths}, x)
+
+    rewritten = with_grouped_parts(model)
+
+    parts = [max(len(each.input), len(each.output)) for each in rewritten.graph.node]
+    assert max(parts) <= 32 and min(len(each.output) for each in rewritten.graph.node) == 1
+    assert_same(rewritten, model, x)
+
+
+def test_few_parts_stay() -> None:
+    model = model_of([node("Concat", ["x"] * 32, axis=0)], {}, floats(2, 3))
+
+    assert with_grouped_parts(model) is model
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("order", ["forward", "backward", "every other"])
+def test_rows_that_are_gathered_one_by_one_are_split_off(axis: int, order: str) -> None:
+    x = floats(12, 12, 12)
+    steps = {"forward": range(12), "backward": range(-1, -13, -1), "every other": range(0, 12, 1)[::2]}[order]
+    steps = [*steps, 0, 0] if order == "every other" else steps
+    nodes = [node("Gather", ["x", f"i{n}"], f"row_{n}", axis=axis) for n, _ in enumerate(steps)]
+    nodes.append(node("Sum", [f"row_{n}" for n, _ in enumerate(steps)]))
+    model = model_of(nodes, {f"i{n}": np.array(step) for n, step in enumerate(steps)}, x)
+
+    rewritten = with_split_rows(model)
+
+    assert operators(rewritten).count("Split") == 1 and "Gather" not in operators(rewritten)
+    assert_same(rewritten, model, x)
+
+
+@pytest.mark.parametrize(
+    "indices",
+    [[np.array(step) for step in range(7)], [np.array([step]) for step in range(12)]],
+    ids=["few rows", "slices of a row"],
+)
+def test_other_gathers_stay(indices: list[Array]) -> None:
+    nodes = [node("Gather", ["x", f"i{n}"], f"row_{n}") for n, _ in enumerate(indices)]
+    nodes.append(node("Sum", [f"row_{n}" for n, _ in enumerate(indices)]))
+    model = model_of(nodes, {f"i{n}": index for n, index in enumerate(indices)}, floats(20, 3))
+
+    assert with_split_rows(model) is model
+
+
+def test_a_few_rows_of_a_long_tensor_are_read_where_they_lie() -> None:
+    nodes = [node("Gather", ["x", f"i{n}"], f"row_{n}") for n in range(10)]
+    nodes.append(node("Sum", [f"row_{n}" for n in range(10)]))
+    model = model_of(nodes, {f"i{n}": np.array(n) for n in range(10)}, floats(100, 3))
+
+    assert operators(with_split_rows(model)) == operators(model)

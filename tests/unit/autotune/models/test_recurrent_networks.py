@@ -126,3 +126,14 @@ def test_dynamically_quantized_lstm(direction, per_channel, dtype):
     )
     # A state that is rounded the other way moves a sum by up to 0.0025, and four may meet.
     check(model, inputs[:1], 1e-2)
+
+
+@pytest.mark.parametrize("operator", list(_GATES))
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+def test_long_sequences(operator, direction):
+    directions, width = 1 + (direction == "bidirectional"), _GATES[operator] * _HIDDEN
+    inputs = [_normal(150, _BATCH, _FEATURES), _normal(directions, width, _FEATURES)]
+    inputs += [_normal(directions, width, _HIDDEN)]
+    fixed = dict.fromkeys((1, 2))
+    model = single_node(operator, inputs, fixed, ["y"], hidden_size=_HIDDEN, direction=direction)
+    check(model, inputs[:1], 1e-5)

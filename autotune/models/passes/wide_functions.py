@@ -1,0 +1,28 @@
+"""Tensor programs of many buffers, kept apart from others (imports TVM)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import tvm
+from tvm import tirx
+
+# Half as many as a concatenation of `grouped_parts` may join: the groups of a long one must not become one again.
+_MOST_BUFFERS = 16
+_PATTERN: Final = "op_pattern"
+_OPAQUE = 8
+
+
+def _with_wide_functions_apart(module: tvm.IRModule, _: Any) -> tvm.IRModule:
+    apart = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
+    for name, func in module.functions.items():
+        if isinstance(func, tirx.PrimFunc) and len(func.params) > _MOST_BUFFERS:
+            apart.update_func(name, func.with_attr(_PATTERN, _OPAQUE))
+    return apart
+
+
+#: Between `AnnotateTIROpPattern` and `FuseOps`: marks functions of more than 16 buffers as not to be fused, which takes
+#: LLVM minutes where concatenations of concatenations grow to hundreds.
+with_wide_functions_apart = tvm.transform.module_pass(
+    _with_wide_functions_apart, opt_level=0, name="autotune.WideFunctions"
+)
