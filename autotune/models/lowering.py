@@ -17,6 +17,7 @@ from autotune.models.passes.channel_padding import with_full_vectors
 from autotune.models.passes.channel_shuffles import with_channels_last_shuffles
 from autotune.models.passes.channels_last import with_channels_last
 from autotune.models.passes.constant_layouts import with_constant_layouts
+from autotune.models.passes.lifted_convolutions import with_lifted_convolutions
 from autotune.models.passes.maxima_and_minima import with_maxima_and_minima
 from autotune.models.passes.padded_softmax import legalize_softmax
 from autotune.models.passes.split_convolutions import with_split_convolutions
@@ -82,7 +83,7 @@ def _lowered(module: tvm.IRModule, target: Target, choice: Choice) -> tvm.IRModu
         canonical = relax.transform.CanonicalizeBindings()(decomposed)
         if is_cpu(target):
             legal = with_channels_last(
-                with_broadcast_constants(with_maxima_and_minima(canonical)),
+                with_broadcast_constants(with_lifted_convolutions(with_maxima_and_minima(canonical))),
                 lambda laid_out: _legalized_for_cpu(laid_out, compiled_for, choice),
             )
         elif has_tensor_cores(compiled_for):
