@@ -16,12 +16,15 @@ import numpy.typing as npt
 import tvm_ffi
 
 from autotune.deployment.kernel_pool import CallPlace, KernelPool, usable_threads
-from autotune.deployment.tensors import as_array, as_tensor
+from autotune.deployment.tensors import InputTensors, as_array
 from autotune.deployment.virtual_machine import virtual_machine
 from search_spaces.errors import Misuse, last_line
 from search_spaces.fork_lock import ForkLock
 
 Array = npt.NDArray[Any]
+
+#: The files that this process has mapped.
+_MAPPED = Path("/proc/self/maps")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,7 @@ class CallContext:
     device: str
     pool: KernelPool
     lock: ForkLock
+    inputs: dict[str, InputTensors] = field(default_factory=dict)
 
     def call(self, function: str, inputs: Sequence[Array]) -> tuple[Array, ...]:
         """The outputs of a function; raises what TVM raises."""
@@ -39,10 +43,11 @@ class CallContext:
 
     def _call(self, function: str, inputs: Sequence[Array]) -> tuple[Array, ...]:
         # Arrays are converted here: a daemon thread within TVM would bring an ending process down.
-        device = tvm_ffi.device(self.device)
-        arguments = [as_tensor(value, device) for value in inputs]
         with self.lock:
-            found = self.machine[function](*arguments)
+            kept = self.inputs.get(function)
+            if kept is None:
+                kept = self.inputs[function] = InputTensors(tvm_ffi.device(self.device))
+            found = self.machine[function](*kept.filled(inputs))
             if isinstance(found, tvm_ffi.Tensor):
                 return (as_array(found),)
             return tuple(map(as_array, found))
@@ -105,13 +110,32 @@ def as_returned(outputs: Sequence[Array]) -> Array | tuple[Array, ...]:
 
 
 def load_module(path: Path) -> tvm_ffi.Module:
-    """A library as TVM's module; TVM takes no path with bytes that are not UTF-8, but a link to it."""
+    """A library as TVM's module; through a link where its path alone would not do.
+
+    TVM takes no path with bytes that are not UTF-8. The dynamic loader takes a path for the library that it loaded from
+    there before, even if another file has replaced that since: a model that is built anew, and loaded while the old
+    one is still held, as in a notebook.
+    """
     with ExitStack() as stack:
-        try:
-            str(path).encode()
-        except UnicodeEncodeError:
+        if not _is_text(path) or _is_replaced(path):
             folder = stack.enter_context(TemporaryDirectory(prefix="autotune-library-"))
-            (link := Path(folder) / "model.so").symlink_to(path)
+            (link := Path(folder) / "model.so").symlink_to(path.absolute())
             path = link
         # TVM's own `load_module` keeps what it loads, weights included, for the life of the process.
         return tvm_ffi.load_module(str(path), keep_module_alive=False)
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_replaced(path: Path) -> bool:
+    """Whether this process still has a file mapped that was at the path before, on Linux."""
+    if not _MAPPED.exists():
+        return False
+    removed = b" " + os.fsencode(path.resolve()) + b" (deleted)"
+    return any(line.endswith(removed) for line in _MAPPED.read_bytes().splitlines())

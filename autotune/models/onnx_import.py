@@ -6,6 +6,7 @@ import functools
 import re
 import threading
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tvm import relax
 from tvm.relax.frontend.onnx import onnx_frontend
 
 from autotune.models.onnx_passes.rewriting import DEFAULT_DOMAINS, opset_version
-from autotune.models.onnx_passes.tensor_types import inferred_types
+from autotune.models.onnx_passes.tensor_types import inferred_types, is_float_dtype
 from autotune.models.origin import Origins
 from search_spaces.errors import Misuse, last_line
 
@@ -103,7 +104,9 @@ class _Importer(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
         name = attrs["tvm_custom"]["name"]
         node = self._by_name.get(name)
         try:
-            result = super()._convert_operator(op_name, inputs, attrs, opset)
+            result = _truncated(op_name, inputs, attrs)
+            if result is None:
+                result = super()._convert_operator(op_name, inputs, attrs, opset)
         except Exception as error:
             raise _RefusedNode(self._origins.refusal(name, _reason(error))) from error
         if node is None:
@@ -139,6 +142,25 @@ class _Importer(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
                 node.name, f"TVM {tvm.__version__} imports it as {dtype} in place of {expected.dtype.name}"
             )
         return self.bb.normalize(relax.op.astype(value, expected.dtype.name))
+
+
+def _truncated(op_name: str, inputs: Any, attrs: Mapping[str, Any]) -> Any:
+    """A cast of floats to integers as the processor's instruction does it; None for any other operator.
+
+    TVM's importer wraps what no integer holds, by a remainder of 64 bits for each element: it is undefined in ONNX, and
+    ONNX Runtime takes what the instruction gives.
+    """
+    if op_name != "Cast" or not isinstance(getattr(inputs[0], "ty", None), relax.TensorType):
+        return None
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(attrs["to"]))
+    if dtype.kind not in "iu" or isinstance(inputs[0], tvm.ir.GenericConst):
+        return None
+    if not is_float_dtype(np.dtype(str(inputs[0].ty.dtype.dtype))):
+        return None
+    # Instructions give 32 or 64 bits with a sign; the lower ones of these are an integer of fewer, or of none.
+    wide = "int32" if dtype.itemsize < np.dtype(np.int32).itemsize or dtype == np.int32 else "int64"
+    whole = relax.op.astype(inputs[0], wide)
+    return whole if dtype == wide else relax.op.astype(whole, dtype.name)
 
 
 def _static_shape(type_: Any) -> tuple[int, ...] | None:

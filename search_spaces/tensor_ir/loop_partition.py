@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import tvm
+import tvm_ffi
 from tvm import tirx
+from tvm.ir import TensorLoad
 
 #: Of a loop: makes TVM split it.
 CUT = "pragma_loop_partition_hint"
@@ -35,4 +38,16 @@ def _is_to_cut(func: object) -> bool:
     if any(prod(map(int, shape)) > _MOST_ELEMENTS for shape in shapes):
         return False
     # TVM offers no visitor of statements in Python.
-    return CUT in func.script()
+    return CUT in func.script() and not _has_wide_data(func.body)
+
+
+def _has_wide_data(body: Any) -> bool:
+    """Whether a function computes with integers of 64 bits, which must not become narrower."""
+    found: list[Any] = []
+
+    def note(value: Any) -> None:
+        if str(value.ty.dtype).startswith(("int64", "uint64")):
+            found.append(value)
+
+    tvm_ffi.structural_walk(body, ((tirx.Cast, TensorLoad), note))
+    return bool(found)

@@ -19,9 +19,9 @@ _SEQUENCE_AXES, _IMAGE_AXES = 3, 4
 _ELEMENTWISE = frozenset(
     f"relax.{name}"
     for name in (
-        "abs", "add", "astype", "ceil", "clip", "divide", "erf", "exp", "floor", "log", "maximum", "minimum", "multiply",
-        "negative", "nn.gelu", "nn.gelu_tanh", "nn.leakyrelu", "nn.relu", "nn.silu", "nn.softplus", "power", "round",
-        "rsqrt", "sigmoid", "sqrt", "square", "subtract", "tanh", "where",
+        "abs", "add", "astype", "ceil", "clip", "divide", "erf", "exp", "floor", "log", "maximum", "minimum",
+        "multiply", "negative", "nn.gelu", "nn.gelu_tanh", "nn.leakyrelu", "nn.relu", "nn.silu", "nn.softplus", "power",
+        "round", "rsqrt", "sigmoid", "sqrt", "square", "subtract", "tanh", "where",
     )
 )  # fmt: skip
 

@@ -140,6 +140,27 @@ def test_the_schedule_in_the_build_is_the_one_that_was_measured(
         tvm.ir.assert_structural_equal(applied[name].body, measured.body, map_free_vars=True)
 
 
+def test_a_model_that_replaces_one_in_use_is_the_one_that_is_loaded(target: Target, tmp_path: Path) -> None:
+    library = tmp_path / "model.so"
+    x = np.arange(4, dtype=np.float32)
+    loaded = []
+    for factor in (2.0, 3.0, 4.0):
+        graph = helper.make_graph(
+            [helper.make_node("Mul", ["x", "factor"], ["y"])],
+            "scale",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])],
+            [numpy_helper.from_array(np.array(factor, np.float32), "factor")],
+        )
+        path = tmp_path / "scale.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+        compile(load_model(path), target, TuningLog.in_memory()).save(library)
+        loaded.append(load(library))
+
+    for factor, model in zip((2.0, 3.0, 4.0), loaded, strict=True):
+        np.testing.assert_array_equal(model(x), factor * x)
+
+
 def test_a_saved_model_is_called_in_a_process_that_knows_only_tvm(
     model: Model, tasks: tuple[TuningTask, ...], target: Target, tmp_path: Path
 ) -> None:

@@ -116,3 +116,33 @@ def test_extremes_of_infinities(operator: str, tmp_path: Path, target: Target) -
         model.graph.node.insert(0, node)
     model.graph.initializer.append(onnx.numpy_helper.from_array(lowest, "lowest"))
     _computes_the_same(model, [x], tmp_path, target)
+
+
+@pytest.mark.parametrize("rows", [1, 50, 128])
+@pytest.mark.parametrize("columns", [40, 768])
+def test_products_of_integers_as_floats(rows: int, columns: int, tmp_path: Path, target: Target) -> None:
+    weight = _RANDOM.integers(-128, 128, (96, columns)).astype(np.int8)
+    x = _RANDOM.integers(0, 256, (rows, 96)).astype(np.uint8)
+    model = single_node("MatMulInteger", [x, weight], {1: None})
+    model.graph.node.append(onnx.helper.make_node("Cast", ["y0"], ["z"], to=onnx.TensorProto.FLOAT))
+    model.graph.output[0].CopyFrom(
+        onnx.helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, (rows, columns))
+    )
+    _computes_the_same(model, [x], tmp_path, target)
+
+
+@pytest.mark.parametrize("source", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize(
+    "to", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64]
+)
+def test_floats_become_integers(
+    source: type[np.floating], to: type[np.integer], tmp_path: Path, target: Target
+) -> None:
+    limits = np.iinfo(to)
+    most = min(limits.max, 60_000 if source is np.float16 else 2**24)
+    x = np.concatenate([[0, 0.5, 0.999, most, max(limits.min, -most)], _RANDOM.uniform(0, most, 100)]).astype(
+        source
+    )
+    x = np.minimum(x, np.nextafter(source(most), source(0)))
+    model = single_node("Cast", [x], to=onnx.helper.np_dtype_to_tensor_dtype(np.dtype(to)))
+    _computes_the_same(model, [x], tmp_path, target)

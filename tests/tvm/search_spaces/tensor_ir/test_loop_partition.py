@@ -53,3 +53,19 @@ def test_functions_without_such_loops_are_left_as_they_are() -> None:
     given = te.placeholder((4,), name="x")
     module = tvm.IRModule({"main": te.create_prim_func([given, te.compute((4,), lambda i: given[i] + 1)])})
     assert with_cut_loops(module)["main"].same_as(module["main"])
+
+
+def test_loops_that_compute_with_wide_integers_stay(target: Target) -> None:
+    given = te.placeholder((tvm.tirx.const(20, "int64"),), name="x")
+    wide = te.compute(given.shape, lambda i: given[i].astype("int64") * (1 << 33), name="y")
+    schedule = tvm.s_tir.Schedule(te.create_prim_func([given, wide]))
+    [loop] = schedule.get_loops(schedule.get_sblock("y"))
+    piece, _ = schedule.split(loop, [None, 6])
+    schedule.annotate(piece, CUT, 1)
+
+    kernel, _ = compiled(with_cut_loops(schedule.mod), target)
+
+    x, y = np.arange(20, dtype=np.float32), np.zeros(20, np.int64)
+    result = tvm.runtime.tensor(y)
+    kernel["main"](tvm.runtime.tensor(x), result)
+    np.testing.assert_array_equal(result.numpy(), x.astype(np.int64) << 33)

@@ -74,7 +74,9 @@ def assert_computes_the_same(model: Model, target: Target) -> None:
     [{}, {"strides": [2]}, {"pads": [3, 1], "dilations": [2]}, {"group": 4}, {"group": CHANNELS}],
     ids=["plain", "stride", "dilation", "groups", "depthwise"],
 )
-def test_all_convolutions_have_channels_last(first: dict[str, object], tmp_path: Path, target: Target) -> None:
+def test_all_convolutions_have_channels_last(
+    first: dict[str, object], tmp_path: Path, target: Target
+) -> None:
     model = network(tmp_path / "sequence.onnx", helper.make_node("Relu", ["c"], ["m"]), **first)
 
     names = names_of(model, target)
@@ -93,7 +95,10 @@ def test_all_convolutions_have_channels_last(first: dict[str, object], tmp_path:
         [helper.make_node("Sigmoid", ["c"], ["s"]), helper.make_node("Mul", ["c", "s"], ["m"])],
         [helper.make_node("Clip", ["c", "low", "high"], ["m"])],
         [helper.make_node("Add", ["c", "x"], ["m"])],
-        [helper.make_node("Conv", ["c", "k1"], ["d"], pads=[1, 1]), helper.make_node("Add", ["d", "c"], ["m"])],
+        [
+            helper.make_node("Conv", ["c", "k1"], ["d"], pads=[1, 1]),
+            helper.make_node("Add", ["d", "c"], ["m"]),
+        ],
     ],
     ids=["channels", "columns", "one", "all", "silu", "clip", "input", "residual"],
 )
@@ -110,7 +115,9 @@ def test_what_lies_between_convolutions_is_computed_on_images(
 
     at = [place for place, name in enumerate(names) if "conv2d" in name]
     between = names[at[0] : at[-1] + 1]
-    assert not any("transpose" in name or "reshape" in name for name in between if "conv2d" not in name), names
+    assert not any("transpose" in name or "reshape" in name for name in between if "conv2d" not in name), (
+        names
+    )
     assert_computes_the_same(model, target)
 
 
