@@ -15,7 +15,7 @@ _MOST_ELEMENTS = 16
 def freezing_advice(
     nodes: Iterable[onnx.NodeProto], input_sizes: Mapping[str, int], names: Collection[str]
 ) -> str:
-    """How to fix the inputs that tensors are computed from, as the end of a sentence.
+    """The command that fixes the inputs that tensors are computed from, as the end of a sentence.
 
     input_sizes: the elements of each input; names: the tensors, which nodes compute. Empty where these are computed
     from data, that is from more than a few numbers.

@@ -86,7 +86,7 @@ class _Split:
         return [f"{self.scope}/row_{place}" for place in range(self.size)]
 
     def squeezed(self, place: int, node: onnx.NodeProto) -> onnx.NodeProto:
-        """What a Gather of one row becomes."""
+        """The Squeeze in place of a Gather of one row."""
         _, axes = self.weights
         return helper.make_node("Squeeze", [self._parts[place], axes.name], node.output, node.name)
 

@@ -112,7 +112,7 @@ class Node:
         return {name: value for name, value in values.items() if value is not None}
 
     def freezing_advice(self, *tensors: Tensor) -> str:
-        """How to fix the inputs that these are computed from, as the end of a sentence; empty where these are data."""
+        """The command that fixes the inputs that these are computed from; empty where these are data."""
         sizes = {name: tensor.size for name, tensor in self.graph.inputs.items()}
         return freezing_advice(self.graph.nodes, sizes, [tensor.name for tensor in tensors])
 
