@@ -8,7 +8,7 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import rewritten
+from autotune.models.passes.rewriting import is_call, rewritten
 from autotune.models.task_extraction import calls
 
 # TVM's own names for what its layout rewriting splits off: the packing of a weight.
@@ -66,7 +66,7 @@ class _SharedPacks(PyExprMutator):  # type: ignore[misc]
 
 def _pack(expr: Any) -> tuple[str, int] | None:
     """The function and the address of the weight of a call that packs one."""
-    if not isinstance(expr, relax.Call) or getattr(expr.op, "name", "") != "relax.call_tir":
+    if not is_call(expr, "relax.call_tir"):
         return None
     function, operands = expr.args[0], expr.args[1]
     if not function.name_hint.endswith(_PREPACK) or len(operands) != 1:

@@ -6,9 +6,10 @@ from math import prod
 from typing import Any
 
 import tvm
-import tvm_ffi
 from tvm import tirx
 from tvm.ir import TensorLoad
+
+from search_spaces.tensor_ir.contained_nodes import contained_nodes
 
 #: Of a loop: makes TVM split it.
 CUT = "pragma_loop_partition_hint"
@@ -43,11 +44,5 @@ def _is_to_cut(func: object) -> bool:
 
 def _has_wide_data(body: Any) -> bool:
     """Whether a function computes with integers of 64 bits, which must not become narrower."""
-    found: list[Any] = []
-
-    def note(value: Any) -> None:
-        if str(value.ty.dtype).startswith(("int64", "uint64")):
-            found.append(value)
-
-    tvm_ffi.structural_walk(body, ((tirx.Cast, TensorLoad), note))
-    return bool(found)
+    values = contained_nodes(body, tirx.Cast, TensorLoad)
+    return any(str(value.ty.dtype).startswith(("int64", "uint64")) for value in values)

@@ -9,6 +9,7 @@ import tvm
 import tvm_ffi
 from tvm import tirx
 
+from search_spaces.tensor_ir.contained_nodes import contained_nodes
 from search_spaces.tensor_ir.float_lanes import LANES
 from search_spaces.tensor_ir.module_map import with_mapped
 from search_spaces.tensor_ir.vector_math import has_vector_rule
@@ -28,7 +29,7 @@ def with_stored_arguments(module: tvm.IRModule) -> tvm.IRModule:
 
 
 def _with_stored_arguments(store: Any) -> Any:
-    if _finds(store.value, tirx.Let, lambda _: True):  # its variables are known inside only
+    if contained_nodes(store.value, tirx.Let):  # its variables are known inside only
         return store
     conditional = _conditional_calls(store.value)
     numbers = count()
@@ -53,34 +54,18 @@ def _stored(value: Any, name: str) -> tuple[list[Any], Any]:
     size = int(lanes or 1)
     buffer = tirx.decl_buffer((size,), base, name, scope="local")
     zero = tirx.IntImm("int32", 0)
-    place = tirx.Ramp(zero, tirx.IntImm("int32", 1), size) if lanes else zero
-    return [tirx.AllocBuffer(buffer), tirx.BufferStore(buffer, value, [place])], tirx.BufferLoad(
-        buffer, [place]
-    )
+    place = [tirx.Ramp(zero, tirx.IntImm("int32", 1), size) if lanes else zero]
+    stores = [tirx.AllocBuffer(buffer), tirx.BufferStore(buffer, value, place)]
+    return stores, tirx.BufferLoad(buffer, place)
 
 
 def _has_function(value: Any) -> bool:
-    return _finds(value, tvm.ir.Call, has_vector_rule)
+    return any(map(has_vector_rule, contained_nodes(value, tvm.ir.Call)))
 
 
 def _conditional_calls(value: Any) -> set[Any]:
     """The calls whose arguments may be read under a condition only."""
-    found: set[Any] = set()
-
-    def note(call: Any) -> None:
-        if getattr(call.op, "name", "") == _CONDITION:
-            tvm_ffi.structural_walk(call, (tvm.ir.Call, found.add))
-
-    tvm_ffi.structural_walk(value, (tvm.ir.Call, note))
-    return found
-
-
-def _finds(value: Any, kind: Any, is_wanted: Any) -> bool:
-    found: list[Any] = []
-
-    def note(node: Any) -> None:
-        if is_wanted(node):
-            found.append(node)
-
-    tvm_ffi.structural_walk(value, (kind, note))
-    return bool(found)
+    conditions = (
+        call for call in contained_nodes(value, tvm.ir.Call) if getattr(call.op, "name", "") == _CONDITION
+    )
+    return {call for condition in conditions for call in contained_nodes(condition, tvm.ir.Call)}

@@ -13,6 +13,7 @@ from tvm import s_tir, tirx
 from tvm.sym import Analyzer, detect_linear_equation
 from tvm.tirx.analysis import undefined_vars
 
+from search_spaces.tensor_ir.contained_nodes import contained_nodes
 from search_spaces.tensor_ir.index_simplification import within
 
 #: Buffers with the indices of the first element that one step reads or writes in each dimension.
@@ -124,7 +125,7 @@ def read_stage(schedule: s_tir.Schedule, block: Any) -> Stage | None:
         or found.match_buffers
     ):
         return None
-    calls = _calls(found.body)
+    calls = contained_nodes(found.body, tvm.ir.Call)
     writes = _starts(found.writes)
     spatial = [axis for axis in axes if not axis.is_reduction]
     if not writes or not all(_is_one_to_one(spatial, region) for region in found.writes):
@@ -265,12 +266,6 @@ def _is_one_to_one(spatial: list[Axis], region: Any) -> bool:
 
 def _is_point(region: Any) -> bool:
     return all(isinstance(part.extent, tirx.IntImm) and int(part.extent) == 1 for part in region.region)
-
-
-def _calls(body: Any) -> list[Any]:
-    found: list[Any] = []
-    tvm_ffi.structural_walk(body, (tvm.ir.Call, found.append), order="post")
-    return found
 
 
 def _effect(call: Any) -> int:

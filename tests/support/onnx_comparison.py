@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import onnx
 import onnxruntime as ort
 from onnx import helper, numpy_helper
 
+from autotune.deployment.onnxruntime_engine import OnnxRuntime
+from autotune.models.model import Model
 from autotune.models.onnx_passes.canonical_operators import with_canonical_operators
 from autotune.models.onnx_passes.unsigned_weights import with_unsigned_weights
 
@@ -77,3 +80,8 @@ def compare(found: list[np.ndarray], right: list[np.ndarray], tolerance: float) 
         finite = np.abs(truth[np.isfinite(truth)])
         scale = max(1.0, float(finite.max(initial=0)))
         np.testing.assert_allclose(left, truth, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+
+
+def onnx_runtime_outputs(model: Model, inputs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    """The outputs of ONNX Runtime, as it runs by default on one thread, for a model's file."""
+    return OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from autotune.models.onnx_passes.evaluation import evaluated
 from autotune.models.onnx_passes.inlining import Inlining
 from autotune.models.onnx_passes.rewriting import attributes, is_operator, label, name_of, names_read, rebuilt
-from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types
+from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types, static_shape_of
 from search_spaces.errors import Misuse
 
 # Loops are unrolled up to this many iterations and nodes: each node is compiled on its own.
@@ -246,8 +246,7 @@ def _scan_length(node: onnx.NodeProto, sources: Sequence[str], types: Types) -> 
     axes = attributes(node).get("scan_input_axes", [0] * len(sources))
     lengths = set()
     for source, axis in zip(sources, axes, strict=True):
-        known = types.get(source)
-        shape = known.static_shape if known else None
+        shape = static_shape_of(types, source)
         if shape is None:
             return None
         lengths.add(shape[axis])

@@ -12,7 +12,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from autotune.models.onnx_passes.rewriting import attributes, is_operator, name_of, rebuilt
-from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types
+from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types, static_shape_of
 
 # Fewer rows may as well be read where they lie.
 _LEAST_ROWS = 8
@@ -107,6 +107,5 @@ def _rows(model: onnx.ModelProto) -> dict[str, _Row]:
 def _size(row: _Row, types: Mapping[str, TensorType]) -> int | None:
     """The number of rows of the tensor that a row is of; None where it is not known, or there is no such row."""
     name, axis = row.source
-    known = types.get(name)
-    shape = known.static_shape if known else None
+    shape = static_shape_of(types, name)
     return shape[axis] if shape is not None and -shape[axis] <= row.place < shape[axis] else None

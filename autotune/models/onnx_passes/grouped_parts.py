@@ -11,7 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from autotune.models.onnx_passes.rewriting import attributes, is_operator, name_of, rebuilt
-from autotune.models.onnx_passes.tensor_types import inferred_types
+from autotune.models.onnx_passes.tensor_types import inferred_types, static_shape_of
 
 # Each part is a buffer of the kernel: LLVM takes half a minute for a function of 256, a second for one of 32.
 _AT_MOST = 32
@@ -36,7 +36,7 @@ def with_grouped_parts(model: onnx.ModelProto) -> onnx.ModelProto:
         elif node.op_type == "Concat":
             nodes += _joined(list(node.input), node.output[0], name_of(node), axis)
         else:
-            shapes = [types[name].static_shape if name in types else None for name in node.output]
+            shapes = [static_shape_of(types, name) for name in node.output]
             sizes = [shape[axis] for shape in shapes if shape is not None]
             if len(sizes) < len(shapes):
                 nodes.append(node)

@@ -9,7 +9,8 @@ import numpy as np
 
 from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
 from autotune.models.onnx_passes.quantization import dynamic_product
-from autotune.models.onnx_passes.recurrent_activations import Activation, activation_functions
+from autotune.models.onnx_passes.recurrent_activations import activation_functions
+from autotune.models.onnx_passes.recurrent_cell import Activations, Cell
 from autotune.models.onnx_passes.tensor import Tensor
 
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
@@ -17,82 +18,6 @@ _STEPS_AT_MOST = 2048
 # ONNX Runtime's, whose weights are quantized, with the places of scales and zero points by that of the weights.
 _QUANTIZED = "DynamicQuantize"
 _QUANTIZATION = {1: (8, 9), 2: (10, 11)}
-
-
-@dataclass(frozen=True)
-class _Activations:
-    """The activation functions of one direction, and the bound of what they are given."""
-
-    functions: list[Activation]
-    clip: float | None
-
-    def __call__(self, place: int, x: Tensor) -> Tensor:
-        """A function of a value that is within the bounds."""
-        return self.functions[place](x if self.clip is None else x.clip(-self.clip, self.clip))
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """The weights of one direction, or of two that take their steps together, which have an axis of their own.
-
-    product: of states and recurrent weights; recurrent: [H, gates H]; bias: that of the recurrent product, where it
-    is apart from the inputs'; peepholes: [3 H]; lengths: of the sequences, where they differ.
-    """
-
-    operator: str
-    product: Callable[[Tensor, Tensor], Tensor]
-    recurrent: Tensor
-    bias: Tensor | None
-    peepholes: Tensor | None
-    activations: _Activations
-    is_linear_before_reset: bool
-    is_coupled: bool
-    lengths: Tensor | None
-
-    @property
-    def hidden(self) -> int:
-        return self.recurrent.shape[-2]
-
-    def step(self, x: Tensor, h: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The next state from the products of the inputs, [batch, gates H]."""
-        if self.operator == "LSTM":
-            assert c is not None
-            return self._long_short_term(x + self.product(h, self.recurrent), c)
-        if self.operator == "GRU":
-            return self._gated(x, h), None
-        return self.activations(0, x + self.product(h, self.recurrent)), None
-
-    def _gate(self, x: Tensor, place: int, count: int = 1) -> Tensor:
-        return x.slice(x.rank - 1, place * self.hidden, (place + count) * self.hidden)
-
-    def _long_short_term(self, gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        i, o, f, g = (self._gate(gates, place) for place in range(4))
-        if self.peepholes is not None:
-            i = i + self._gate(self.peepholes, 0) * c
-            f = f + self._gate(self.peepholes, 2) * c
-        i = self.activations(0, i)
-        f = 1 - i if self.is_coupled else self.activations(0, f)
-        new = f * c + i * self.activations(1, g)
-        if self.peepholes is not None:
-            o = o + self._gate(self.peepholes, 1) * new
-        return self.activations(0, o) * self.activations.functions[2](new), new
-
-    def _gated(self, x: Tensor, h: Tensor) -> Tensor:
-        if self.is_linear_before_reset:
-            product = self.product(h, self.recurrent)
-            update_reset = self._gate(x, 0, 2) + self._gate(product, 0, 2)
-            candidate = self._gate(product, 2)
-            candidate = candidate if self.bias is None else candidate + self.bias
-        else:
-            update_reset = self._gate(x, 0, 2) + self.product(h, self._gate(self.recurrent, 0, 2))
-        both = self.activations(0, update_reset)
-        update, reset = self._gate(both, 0), self._gate(both, 1)
-        if self.is_linear_before_reset:
-            candidate = reset * candidate
-        else:
-            candidate = self.product(reset * h, self._gate(self.recurrent, 2))
-        new = self.activations(1, self._gate(x, 2) + candidate)
-        return (1 - update) * new + update * h
 
 
 def recurrent(node: Node) -> Outputs:
@@ -244,16 +169,16 @@ def _is_linear_before_reset(node: Node) -> bool:
     return node.operator == "GRU" and bool(node.attribute("linear_before_reset", 0))
 
 
-def _cell(node: Node, bias: Tensor | None, directions: _Directions) -> _Cell:
+def _cell(node: Node, bias: Tensor | None, directions: _Directions) -> Cell:
     operator = _cell_kind(node)
     peepholes = node.get(7) if operator == "LSTM" else None
-    return _Cell(
+    return Cell(
         operator,
         _product(node, 2, directions),
         _matrix(node, 2, directions),
         bias,
         None if peepholes is None else _of(peepholes, directions, 1, peepholes.shape[1]),
-        _Activations(activation_functions(node, operator, directions[0].place), node.attribute("clip")),
+        Activations(activation_functions(node, operator, directions[0].place), node.attribute("clip")),
         _is_linear_before_reset(node),
         bool(node.attribute("input_forget", 0)),
         node.get(4),
@@ -261,7 +186,7 @@ def _cell(node: Node, bias: Tensor | None, directions: _Directions) -> _Cell:
 
 
 def _unrolled(
-    cell: _Cell, inputs: list[Tensor], states: list[Tensor], directions: _Directions
+    cell: Cell, inputs: list[Tensor], states: list[Tensor], directions: _Directions
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """The outputs of all steps, [steps, directions, batch, H], and the last state."""
     h, c = states[0], states[1] if cell.operator == "LSTM" else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,12 @@ def is_float_dtype(dtype: np.dtype[Any]) -> bool:
 def type_of(tensor: onnx.TensorProto) -> TensorType:
     """The type of an initializer."""
     return TensorType(tensor.data_type, tuple(tensor.dims))
+
+
+def static_shape_of(types: Mapping[str, TensorType], name: str) -> tuple[int, ...] | None:
+    """The shape of a tensor by its name; None where it has free dimensions, or nothing is known of it."""
+    known = types.get(name)
+    return known.static_shape if known else None
 
 
 def inferred_types(model: onnx.ModelProto) -> dict[str, TensorType]:

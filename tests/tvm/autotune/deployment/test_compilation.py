@@ -13,6 +13,7 @@ import onnx
 import pytest
 import tvm
 from onnx import TensorProto, helper, numpy_helper
+from onnx_comparison import onnx_runtime_outputs
 from tvm import relax
 
 import autotune.deployment.side_by_side
@@ -97,7 +98,7 @@ def test_a_tuned_build_computes_what_onnx_runtime_does_and_packs_weights_ahead_o
     build = compile(model, target, log_of(record(task, scheduled(task, seed)) for task in tasks), HERE)
     inputs = draw(model.inputs, seed)
 
-    [theirs] = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    [theirs] = onnx_runtime_outputs(model, inputs)
     ours = build(*inputs)
 
     assert isinstance(ours, np.ndarray)
@@ -114,7 +115,7 @@ def test_a_build_without_a_log_computes_what_onnx_runtime_does(model: Model, tar
     build = compile(model, target, TuningLog.in_memory())
     inputs = draw(model.inputs, 0)
 
-    [theirs] = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    [theirs] = onnx_runtime_outputs(model, inputs)
     ours = build(*inputs)
 
     assert isinstance(ours, np.ndarray)

@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx_comparison import onnx_runtime_outputs
 
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import draw
-from autotune.deployment.onnxruntime_engine import OnnxRuntime
 from autotune.models.model import Model, load_model
 from search_spaces.target import Target
 from tuning_logs.file.log import TuningLog
@@ -68,7 +68,7 @@ def test_steps_share_kernels_and_packed_weights(model: Model, target: Target) ->
     build = compile(model, target, TuningLog.in_memory())
     inputs = draw(model.inputs, 0)
 
-    [expected] = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    [expected] = onnx_runtime_outputs(model, inputs)
     found = build(*inputs)
 
     assert isinstance(found, np.ndarray)

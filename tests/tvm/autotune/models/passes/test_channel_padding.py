@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx_comparison import onnx_runtime_outputs
 
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import draw
-from autotune.deployment.onnxruntime_engine import OnnxRuntime
 from autotune.deployment.referee import judge, of_peer
 from autotune.models.model import load_model
 from autotune.models.passes.channel_padding import padded_channels
@@ -58,7 +58,7 @@ def test_whole_vectors_are_computed_and_the_outputs_are_the_same(
 
     ours = compile(model, target, TuningLog.in_memory())(*inputs)
 
-    theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    theirs = onnx_runtime_outputs(model, inputs)
     verdict = judge(ours if isinstance(ours, tuple) else (ours,), of_peer(theirs))
     assert verdict.mistake is None, verdict
     [convolution] = [task for task in extract_tasks(model, target) if "conv2d" in task.name]
@@ -127,6 +127,6 @@ def test_a_product_with_columns_added_is_the_same(tmp_path: Path, target: Target
     model = load_model(product(tmp_path / "odd.onnx", 40, 625))
     inputs = draw(model.inputs, 0)
     ours = compile(model, target, TuningLog.in_memory())(*inputs)
-    theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    theirs = onnx_runtime_outputs(model, inputs)
     verdict = judge(ours if isinstance(ours, tuple) else (ours,), of_peer(theirs))
     assert verdict.mistake is None, verdict

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from onnx_comparison import onnx_runtime_outputs
 from shuffling_unit import shuffling_unit
 
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import draw
-from autotune.deployment.onnxruntime_engine import OnnxRuntime
 from autotune.deployment.referee import judge, of_peer
 from autotune.models.model import load_model
 from autotune.models.task_extraction import extract_tasks
@@ -22,7 +22,7 @@ def test_the_outputs_are_the_same(tmp_path: Path) -> None:
 
     ours = compile(model, AVX2, TuningLog.in_memory())(*inputs)
 
-    theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    theirs = onnx_runtime_outputs(model, inputs)
     verdict = judge(ours if isinstance(ours, tuple) else (ours,), of_peer(theirs))
     assert verdict.mistake is None, verdict
 

@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx_comparison import onnx_runtime_outputs
 
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import draw
-from autotune.deployment.onnxruntime_engine import OnnxRuntime
 from autotune.deployment.referee import judge, of_peer
 from autotune.models.lowering import lower
 from autotune.models.model import Model, load_model
@@ -62,7 +62,7 @@ def names_of(model: Model, target: Target) -> list[str]:
 
 def assert_computes_the_same(model: Model, target: Target) -> None:
     inputs = draw(model.inputs, 0)
-    [expected] = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    [expected] = onnx_runtime_outputs(model, inputs)
     found = compile(model, target, TuningLog.in_memory())(*inputs)
     assert isinstance(found, np.ndarray)
     verdict = judge([found], of_peer([expected]))

@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx_comparison import onnx_runtime_outputs
 
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import draw
-from autotune.deployment.onnxruntime_engine import OnnxRuntime
 from autotune.deployment.referee import judge, of_peer
 from autotune.models.model import load_model
 from autotune.models.task_extraction import extract_tasks
@@ -60,7 +60,7 @@ def test_concatenations_go_where_they_cost_more_than_a_sum(
 
     ours = compile(model, target, TuningLog.in_memory())(*inputs)
 
-    theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    theirs = onnx_runtime_outputs(model, inputs)
     verdict = judge(ours if isinstance(ours, tuple) else (ours,), of_peer(theirs))
     assert verdict.mistake is None, verdict
     names = [task.name for task in extract_tasks(model, target)]

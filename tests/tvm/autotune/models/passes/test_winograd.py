@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
+from onnx_comparison import onnx_runtime_outputs
 
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import draw
-from autotune.deployment.onnxruntime_engine import OnnxRuntime
 from autotune.deployment.referee import judge, of_peer
 from autotune.models.model import load_model
 from autotune.models.passes.winograd import ConvolutionShape, where_expected
@@ -80,7 +80,7 @@ def test_only_what_may_be_transformed_is(
 
     ours = compile(model, target, TuningLog.in_memory())(*inputs)
 
-    theirs = OnnxRuntime(model.path, tuple(model.shapes.items()), 1).open()(*inputs)
+    theirs = onnx_runtime_outputs(model, inputs)
     verdict = judge(ours if isinstance(ours, tuple) else (ours,), of_peer(theirs))
     assert verdict.mistake is None, verdict
     names = [task.name for task in extract_tasks(model, target)]
