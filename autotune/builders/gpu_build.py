@@ -14,6 +14,7 @@ from tvm.s_tir import dlight
 
 from autotune.builders.artifact import Compiled
 from autotune.builders.cuda_compiler import find_cuda_compiler
+from autotune.builders.kernel_launches import KernelLaunch, launch_reader, with_occupancy
 from autotune.builders.rocm_libraries import use_rocm_libraries
 from search_spaces.target import Target
 from search_spaces.tensor_ir.mma_intrinsics import code_generation
@@ -37,20 +38,20 @@ def compile_gpu_kernel(module: str, target: Target, library: Path, linker: str) 
     kind = str(compiled_for.kind.name)
     if kind == _ROCM:
         use_rocm_libraries(str(compiled_for.attrs["mcpu"]))
-    with compiled_for, code_generation(compiled_for):
+    launches: list[KernelLaunch] = []
+    with compiled_for, code_generation(compiled_for, launch_reader(launches)):
         scheduled = dlight.ApplyDefaultSchedule(dlight.gpu.Fallback())(load(module))
         built = tvm.tirx.build(scheduled, target=with_host(target))
     if len(built.imports) != 1:
         raise RuntimeError(f"expected code for the GPU in one module, found {len(built.imports)}")
     compiled = Compiled()
     if kind == _CUDA:
-        code = find_cuda_compiler().compile(
-            built.imports[0].inspect_source(), str(compiled_for.attrs["arch"])
-        )
+        arch = str(compiled_for.attrs["arch"])
+        code = find_cuda_compiler().compile(built.imports[0].inspect_source(), arch)
         if code.resources.spill_bytes > _MOST_SPILL_BYTES:
             raise RuntimeError(
                 f"a thread spills {code.resources.spill_bytes} bytes, more than its registers have"
             )
-        compiled = Compiled((), code.resources, code.cubin)
+        compiled = Compiled((), with_occupancy(code.resources, launches, arch), code.cubin)
     built.export_library(str(library), fcompile=tvm.support.cc.cross_compiler(linker))
     return compiled

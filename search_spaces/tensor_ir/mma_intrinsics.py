@@ -12,6 +12,7 @@ from __future__ import annotations
 from functools import cache
 
 import tvm
+from tvm.ir.instrument import PassInstrument
 from tvm.s_tir import TensorIntrin
 from tvm.script import from_source
 from tvm.script import tirx as script
@@ -79,10 +80,10 @@ def register_mma_intrinsics() -> None:
                 _register_multiply(each, left_transposed=left, right_transposed=right)
 
 
-def code_generation(target: tvm.target.Target) -> tvm.transform.PassContext:
+def code_generation(target: tvm.target.Target, *instruments: PassInstrument) -> tvm.transform.PassContext:
     """The context to generate code for a target in: on GPUs of NVIDIA with asynchronous copies to shared memory."""
-    is_cuda = str(target.kind.name) == "cuda"
-    return tvm.transform.PassContext(config={"tirx.use_async_copy": True} if is_cuda else {})
+    config = {"tirx.use_async_copy": True} if str(target.kind.name) == "cuda" else {}
+    return tvm.transform.PassContext(config=config, instruments=list(instruments))
 
 
 def _register_load(form: MmaFormat, *, is_left: bool, is_transposed: bool) -> None:

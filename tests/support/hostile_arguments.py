@@ -80,7 +80,7 @@ def make_files(folder: Path) -> None:
             path.write_bytes(os.urandom(1000))
         elif name.startswith("empty"):
             path.touch()
-    shutil.copy(GOLDEN / "tuning_log_1.3.jsonl", folder / "golden.jsonl")
+    shutil.copy(GOLDEN / "tuning_log_1.4.jsonl", folder / "golden.jsonl")
     (folder / "empty").touch()
     (folder / "binary").write_bytes(bytes(range(256)))
     (folder / "text.toml").write_text("[a]\nb = 'c'\n", encoding="utf-8")

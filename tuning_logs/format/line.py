@@ -13,15 +13,16 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from tuning_logs.records.measurement import FailureKind
 
 #: The newest schema. A newer minor version only adds fields and kinds; a newer major one is not read.
-SCHEMA: Final = "1.3"
+SCHEMA: Final = "1.4"
 SCHEMA_MAJOR: Final = 1
-SCHEMA_MINOR: Final = 3
+SCHEMA_MINOR: Final = 4
 #: What is written on a line: the oldest schema that has all of its fields, so that the same record is always the
 #: same bytes, whichever version wrote it.
 _FIRST: Final = "1.0"
 WITH_TRACE: Final = "1.1"
 WITH_GPU_OR_SLOWDOWN: Final = "1.2"
 WITH_REFERENCE_SLOWDOWN: Final = "1.3"
+WITH_LAUNCH: Final = "1.4"
 
 #: Longest failure message kept, in characters.
 LONGEST_MESSAGE: Final = 2000
@@ -132,11 +133,16 @@ class CheckValue(Struct, frozen=True, kw_only=True):
 
 
 class GpuValue(Struct, frozen=True, kw_only=True):
-    """The GPU resources of the compiled kernel: registers and spilled bytes of a thread, shared bytes of a block."""
+    """The GPU resources of the compiled kernel: registers and spilled bytes of a thread, shared bytes and threads of a
+    block, and the share of a multiprocessor's warps that are resident."""
 
     registers: Count
     spill_bytes: Count
     shared_bytes: Count
+    # Left out where nothing is known of the launch.
+    dynamic_shared_bytes: Count | UnsetType = UNSET
+    threads: Count | UnsetType = UNSET
+    occupancy: Annotated[float, Meta(ge=0.0, le=1.0)] | UnsetType = UNSET
 
 
 class RecordLine(Struct, frozen=True, kw_only=True):
@@ -182,7 +188,7 @@ class _Header(Struct, frozen=True):
 #: How nearly every line starts: its header need not be looked at by itself.
 _OWN_RECORDS: Final = tuple(
     LINE_START + b'%s","kind":"record",' % schema.encode()
-    for schema in (_FIRST, WITH_TRACE, WITH_GPU_OR_SLOWDOWN, WITH_REFERENCE_SLOWDOWN)
+    for schema in (_FIRST, WITH_TRACE, WITH_GPU_OR_SLOWDOWN, WITH_REFERENCE_SLOWDOWN, WITH_LAUNCH)
 )
 
 _ENCODER = msgspec.json.Encoder()

@@ -18,6 +18,7 @@ from search_spaces.workload import Workload
 from tuning_logs.format.line import (
     LONGEST_MESSAGE,
     WITH_GPU_OR_SLOWDOWN,
+    WITH_LAUNCH,
     WITH_REFERENCE_SLOWDOWN,
     WITH_TRACE,
     CheckValue,
@@ -81,12 +82,14 @@ def record_line(record: TuningRecord) -> RecordLine:
     if record.trace is not None:
         line = replace(line, schema=WITH_TRACE, trace=_trace_key(record.trace))
     if record.gpu is not None:
-        line = replace(line, schema=WITH_GPU_OR_SLOWDOWN, gpu=GpuValue(**asdict(record.gpu)))
+        line = replace(line, schema=WITH_GPU_OR_SLOWDOWN, gpu=_gpu_value(record.gpu))
     measurement = record.measurement
     if isinstance(measurement, Timing) and measurement.slowdown != 1.0:
         line = replace(line, schema=WITH_GPU_OR_SLOWDOWN)
     if isinstance(measurement, Timing) and measurement.reference_slowdown != 1.0:
         line = replace(line, schema=WITH_REFERENCE_SLOWDOWN)
+    if record.gpu is not None and record.gpu.threads is not None:
+        line = replace(line, schema=WITH_LAUNCH)
     return line
 
 
@@ -124,7 +127,7 @@ def record_of(
         check_of(line),
         Provenance(job, line.trial, line.time),
         trace,
-        None if line.gpu is UNSET else GpuResources(**structs.asdict(line.gpu)),
+        None if line.gpu is UNSET else _gpu_resources(line.gpu),
     )
 
 
@@ -163,6 +166,16 @@ def _measurement_value(measurement: Measurement) -> TimingValue | FailureValue:
         failure=measurement.kind,
         message=_shortened(measurement.message),
         build_secs=float(measurement.build_secs),
+    )
+
+
+def _gpu_value(resources: GpuResources) -> GpuValue:
+    return GpuValue(**{name: amount for name, amount in asdict(resources).items() if amount is not None})
+
+
+def _gpu_resources(value: GpuValue) -> GpuResources:
+    return GpuResources(
+        **{name: amount for name, amount in structs.asdict(value).items() if amount is not UNSET}
     )
 
 

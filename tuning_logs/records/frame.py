@@ -38,9 +38,12 @@ COLUMNS: Final[Mapping[str, str]] = {
     "gflops_per_sec": "float64",  # missing where the workload's operations cannot be counted
     "max_abs_error": "float64",
     "max_rel_error": "float64",
-    "gpu_registers": "Int64",  # of a thread; this and the next two are missing for other devices
+    "gpu_registers": "Int64",  # of a thread; this and the next five are missing for other devices
     "gpu_spill_bytes": "Int64",  # of a thread
-    "gpu_shared_bytes": "Int64",  # of a block
+    "gpu_shared_bytes": "Int64",  # of a block, static ones
+    "gpu_dynamic_shared_bytes": "Int64",  # of a block
+    "gpu_threads": "Int64",  # of a block
+    "gpu_occupancy": "float64",  # the share of a multiprocessor's warps that are resident
     "job": "string",
     "seed": "Int64",
     "sampler": "string",

@@ -105,7 +105,7 @@ FILES: dict[str, tuple[str, Read]] = {
     "capacity.json": (_lines(CAPACITY), read_capacity),
     "status.json": (_lines(literal_status("ü")), lambda path: read_status(path.parent)),
     "table.csv": (TABLE, lambda path: TabularSpace(path).table),
-    "log.jsonl": ((GOLDEN / "tuning_log_1.3.jsonl").read_text("utf-8"), _records),
+    "log.jsonl": ((GOLDEN / "tuning_log_1.4.jsonl").read_text("utf-8"), _records),
 }
 
 

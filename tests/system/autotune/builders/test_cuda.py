@@ -75,6 +75,9 @@ def test_candidates_become_machine_code_for_the_gpu(gpu: str, builder: LocalBuil
         assert artifact.library.exists()
         assert artifact.cubin is not None
         assert artifact.cubin.startswith(b"\x7fELF")
+        assert artifact.gpu.threads in range(1, 1025)
+        assert artifact.gpu.occupancy is not None
+        assert 0.0 < artifact.gpu.occupancy <= 1.0
     assert any(one.gpu.shared_bytes > 0 for one in artifacts if isinstance(one, Artifact) and one.gpu)
 
 

@@ -57,6 +57,17 @@ def test_what_is_expected_to_spill_is_put_last() -> None:
     assert surrogate.resources is not None
 
 
+def test_what_leaves_multiprocessors_idle_is_put_last() -> None:
+    configs = [config(tile, unroll) for tile in TILE.choices[::2] for unroll in (0, 512)]
+    shares = [1 / 16 if unroll else 1.0 for _, unroll in map(_answers, configs)]
+    resources = tuple(GpuResources(64, 0, 0, 0, 128, share) for share in shares)
+    seen = Observations(tuple(configs), tuple(1e-3 / share for share in shares), resources=resources)
+    surrogate = Surrogate.of(seen, [TILE, UNROLL], seed=0)
+    new = [config(tile, unroll) for tile in TILE.choices[1::2] for unroll in (0, 512)]
+    ranked = surrogate.best(new, len(new))
+    assert [_answers(one)[1] for one in ranked] == [0] * 16 + [512] * 16
+
+
 def test_without_a_report_of_a_compiler_there_is_no_model_of_resources() -> None:
     seen = observations(1.0)
     unknown = replace(seen, resources=(None,) * len(seen.measured))

@@ -12,12 +12,13 @@ import repository
 from search_spaces.target import Target
 from tuning_logs import Check, Failure, FailureKind, GpuResources, Job, Timing, TuningLog
 from tuning_logs.format.json_schema import json_schema_text
-from tuning_logs.format.line import LINE_TYPES, decode_line
+from tuning_logs.format.line import LINE_TYPES, GpuValue, decode_line
 
 GOLDEN = repository.GOLDEN / "tuning_log_1.0.jsonl"
 TRACED = repository.GOLDEN / "tuning_log_1.1.jsonl"
 SLOWED = repository.GOLDEN / "tuning_log_1.2.jsonl"
-NEWEST = repository.GOLDEN / "tuning_log_1.3.jsonl"
+UNSTEADY = repository.GOLDEN / "tuning_log_1.3.jsonl"
+NEWEST = repository.GOLDEN / "tuning_log_1.4.jsonl"
 
 
 def test_the_golden_log_of_1_0_opens_with_exactly_what_was_put_in():
@@ -112,7 +113,7 @@ def test_the_golden_log_of_1_2_is_that_of_1_1_with_a_slowed_machine_and_a_gpu():
 
 
 def test_the_golden_log_of_1_3_is_that_of_1_2_with_a_trial_on_an_unsteady_device():
-    log = TuningLog.read(NEWEST)
+    log = TuningLog.read(UNSTEADY)
     assert log.damage == ()
     *before, unsteady = log.iterate()
     assert repr(before) == repr(list(TuningLog.read(SLOWED).iterate()))
@@ -124,7 +125,19 @@ def test_the_golden_log_of_1_3_is_that_of_1_2_with_a_trial_on_an_unsteady_device
     assert frame["reference_slowdown"].dropna().max() == 1.625
 
 
-@pytest.mark.parametrize("golden", [GOLDEN, TRACED, SLOWED, NEWEST])
+def test_the_golden_log_of_1_4_is_that_of_1_3_with_the_launch_of_a_gpu_kernel():
+    log = TuningLog.read(NEWEST)
+    assert log.damage == ()
+    *before, launched = log.iterate()
+    assert repr(before) == repr(list(TuningLog.read(UNSTEADY).iterate()))
+    assert launched.gpu == GpuResources(64, 0, 0, dynamic_shared_bytes=22528, threads=128, occupancy=0.4375)
+    frame = log.to_pandas()
+    assert frame["gpu_threads"].dropna().tolist() == [128]
+    assert frame["gpu_dynamic_shared_bytes"].dropna().tolist() == [22528]
+    assert frame["gpu_occupancy"].dropna().tolist() == [0.4375]
+
+
+@pytest.mark.parametrize("golden", [GOLDEN, TRACED, SLOWED, UNSTEADY, NEWEST])
 def test_writing_a_golden_log_again_gives_the_same_bytes(golden, tmp_path):
     with TuningLog.open(tmp_path / "again.jsonl") as log:
         log.append(list(TuningLog.read(golden).iterate()))
@@ -151,14 +164,14 @@ def test_the_document_names_every_field_of_every_line():
     named = set(re.findall(r"`(?:measurement\.)?([a-z_]+)`", text))
     fields = {field for kind in LINE_TYPES for field in kind.__struct_fields__} - {"measurement"}
     timing_and_failure = {"run_secs", "build_secs", "censored", "failure", "message", "status"}
-    more = {"slowdown", "reference_slowdown", "registers", "spill_bytes", "shared_bytes"}
+    more = {"slowdown", "reference_slowdown", *GpuValue.__struct_fields__}
     assert fields | more | timing_and_failure <= named
     assert {str(kind) for kind in FailureKind} <= named
 
 
 def test_the_checksum_is_computed_as_documented():
     for line in GOLDEN.read_bytes().splitlines() + NEWEST.read_bytes().splitlines():
-        schemas = (b"1.0", b"1.1", b"1.2", b"1.3")
+        schemas = (b"1.0", b"1.1", b"1.2", b"1.3", b"1.4")
         assert line.startswith(tuple(b'{"schema":"%s","kind":"' % schema for schema in schemas))
         head, tail = line.rsplit(b',"crc":', 1)
         assert tail == b'"%08x"}' % zlib.crc32(head)
