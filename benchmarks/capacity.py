@@ -186,6 +186,9 @@ def main() -> None:
                     [package] = autotune.package(_PACKAGED[model](folder), folder, [autotune.ServerPackage()])
                 result = autotune.capacity(package, options.p99_ms, 0.17, options.time)
                 show(result)
+                if result.setup is None or not result.expected_per_second:
+                    missed.append(f"no load of {model}'s server was found to hold")
+                    continue
                 wrong = by_locust(package, result, options.locust_secs, folder)
                 if wrong is not None:
                     missed.append(f"the capacity of {model}'s server {wrong}")

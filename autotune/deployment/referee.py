@@ -80,7 +80,9 @@ def of_peer(outputs: Sequence[Array]) -> tuple[Expected, ...]:
 def _peer_bounds(values: Array) -> npt.NDArray[np.float64]:
     magnitude = np.abs(np.where(np.isfinite(_wide(values)), _wide(values), 0.0))
     scale = math.sqrt(float(np.mean(np.square(magnitude)))) if values.size else 0.0
-    return _TOLERANCE.get(str(values.dtype), 0.0) * np.maximum(magnitude, scale)
+    if not is_float(str(values.dtype)):
+        return np.zeros(values.shape)
+    return _TOLERANCE.get(str(values.dtype), 0.0) * np.maximum(magnitude, scale) + _TINIEST
 
 
 def expected(

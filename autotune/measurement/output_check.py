@@ -75,6 +75,8 @@ def _compare_floats(output: Array, reference: Array, allowed: float) -> Comparis
     theirs = theirs[finite]
     with np.errstate(over="ignore", invalid="ignore"):
         error = np.abs(ours[finite] - theirs)
+    # What is smaller than any normal number may be flushed to zero.
+    error = np.where(error < np.finfo(wide).tiny, 0.0, error)
     scale = math.sqrt(float(np.mean(np.square(theirs, dtype=np.float64)))) if theirs.size else 0.0
     relative = error / np.maximum(np.abs(theirs), wide(scale or 1.0))
     check = Check(float(error.max(initial=0.0)), float(relative.max(initial=0.0)))

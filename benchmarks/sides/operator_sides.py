@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,13 +15,14 @@ import onnxruntime
 import tvm
 from onnx import TensorProto, helper, numpy_helper
 
+from autotune.builders.cpu_build import compile_kernel
 from autotune.devices.device import local_device
 from autotune.devices.fma_kernel import multiply_adds, operations
 from autotune.devices.host import cpu_target
 from autotune.measurement.timing import timed_runs
 from autotune.models.operators import operator_task
 from search_spaces import Config
-from search_spaces.tensor_ir.modules import load, signature, tvm_target
+from search_spaces.tensor_ir.modules import dump, load, signature, tvm_target
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from search_spaces.tensor_ir.vector_unit import vector_unit
 
@@ -35,7 +38,8 @@ class Peak:
     def open(self) -> Run:
         """One run of the kernel."""
         target = tvm_target(cpu_target(self.threads))
-        return _tvm_run(multiply_adds(vector_unit(target)), target)
+        module = multiply_adds(vector_unit(target))
+        return _run(tvm.compile(module, target=target)["main"], module)
 
     @property
     def flops(self) -> float:
@@ -56,7 +60,11 @@ class Ours:
         target = local_device().target
         space = TensorIRSpace(operator_task(self.operator, target))
         module = space.apply(self.config).schedule.mod
-        return _tvm_run(module, tvm_target(target), _inputs(self.operator, self.seed))
+        with tempfile.TemporaryDirectory() as folder:
+            library = Path(folder, "kernel.so")
+            compile_kernel(dump(module), 1, target, library, "cc")
+            kernel = tvm.runtime.load_module(str(library))["main"]
+        return _run(kernel, module, _inputs(self.operator, self.seed))
 
 
 @dataclass(frozen=True)
@@ -123,9 +131,10 @@ def _opened(side: Peak | Ours | NumPy | OnnxRuntime) -> Run:
     return side.open()
 
 
-def _tvm_run(module: tvm.IRModule, target: tvm.target.Target, inputs: tuple[np.ndarray, ...] = ()) -> Run:
+def _run(
+    kernel: tvm.runtime.PackedFunc, module: tvm.IRModule, inputs: tuple[np.ndarray, ...] = ()
+) -> Run:
     """A kernel on these inputs, or on ones, with its output last."""
-    kernel = tvm.compile(module, target=target)["main"]
     shapes = [spec.shape for spec in signature(module)]
     arrays = [*(inputs or [np.ones(shape, np.float32) for shape in shapes[:-1]])]
     tensors = [tvm.runtime.tensor(array) for array in [*arrays, np.zeros(shapes[-1], np.float32)]]

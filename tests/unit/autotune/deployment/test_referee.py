@@ -134,3 +134,9 @@ def test_another_build_as_the_reference_has_one_tolerance_for_each_output() -> N
 def test_empty_outputs_are_right() -> None:
     empty = np.zeros((0, 4), np.float32)
     assert judge([empty], [expected(empty, [empty], FLOAT32)]).mistake is None
+
+
+def test_what_is_below_the_normal_numbers_may_be_flushed_to_zero() -> None:
+    tiny = np.array([7e-42, 0.0, -3e-39], np.float32)
+    assert judge([np.zeros_like(tiny)], of_peer([tiny])).mistake is None
+    assert judge([np.full_like(tiny, 1e-37)], of_peer([tiny])).mistake is not None

@@ -92,3 +92,9 @@ def test_inputs_are_the_tasks_own_and_safe_to_index_with() -> None:
     assert indices.max() == 6
     assert (table < 0).any()
     assert (draw_inputs("key", signature, Signs.POSITIVE)[0] > 0).all()
+
+
+def test_what_is_below_the_normal_numbers_may_be_flushed_to_zero() -> None:
+    tiny = np.array([7e-42, 0.0, -3e-39], np.float32)
+    assert compare(np.zeros_like(tiny), tiny, 1.0).mistake is None
+    assert compare(np.full_like(tiny, 1e-37), tiny, 1.0).mistake is not None
