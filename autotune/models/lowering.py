@@ -16,6 +16,7 @@ from autotune.models.passes.broadcast_constants import with_broadcast_constants
 from autotune.models.passes.channel_padding import with_full_vectors
 from autotune.models.passes.channel_shuffles import with_channels_last_shuffles
 from autotune.models.passes.channels_last import with_channels_last
+from autotune.models.passes.channels_last_images import with_channels_last_images
 from autotune.models.passes.constant_layouts import with_constant_layouts
 from autotune.models.passes.lifted_convolutions import with_lifted_convolutions
 from autotune.models.passes.maxima_and_minima import with_maxima_and_minima
@@ -95,7 +96,7 @@ def _lowered(module: tvm.IRModule, target: Target, choice: Choice) -> tvm.IRModu
 
 def _legalized_for_cpu(module: tvm.IRModule, target: tvm.target.Target, choice: Choice) -> tvm.IRModule:
     unit = vector_unit(target)
-    shuffled = with_channels_last_shuffles(module)
+    shuffled = with_channels_last_shuffles(with_channels_last_images(module))
     full = with_full_vectors(with_split_convolutions(shuffled), unit)
     transformed = with_winograd(with_constant_layouts(full), unit, choice)
     return _legalized(transformed, target, {"relax.nn.softmax": legalize_softmax})

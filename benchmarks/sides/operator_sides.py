@@ -131,9 +131,7 @@ def _opened(side: Peak | Ours | NumPy | OnnxRuntime) -> Run:
     return side.open()
 
 
-def _run(
-    kernel: tvm.runtime.PackedFunc, module: tvm.IRModule, inputs: tuple[np.ndarray, ...] = ()
-) -> Run:
+def _run(kernel: tvm.runtime.PackedFunc, module: tvm.IRModule, inputs: tuple[np.ndarray, ...] = ()) -> Run:
     """A kernel on these inputs, or on ones, with its output last."""
     shapes = [spec.shape for spec in signature(module)]
     arrays = [*(inputs or [np.ones(shape, np.float32) for shape in shapes[:-1]])]
