@@ -18,6 +18,7 @@ from autotune.models.passes.channel_shuffles import with_channels_last_shuffles
 from autotune.models.passes.channels_last import with_channels_last
 from autotune.models.passes.channels_last_images import with_channels_last_images
 from autotune.models.passes.constant_layouts import with_constant_layouts
+from autotune.models.passes.fused_attention import with_fused_attention
 from autotune.models.passes.lifted_convolutions import with_lifted_convolutions
 from autotune.models.passes.maxima_and_minima import with_maxima_and_minima
 from autotune.models.passes.padded_softmax import legalize_softmax
@@ -99,7 +100,8 @@ def _legalized_for_cpu(module: tvm.IRModule, target: tvm.target.Target, choice: 
     shuffled = with_channels_last_shuffles(with_channels_last_images(module))
     full = with_full_vectors(with_split_convolutions(shuffled), unit)
     transformed = with_winograd(with_constant_layouts(full), unit, choice)
-    return _legalized(transformed, target, {"relax.nn.softmax": legalize_softmax})
+    attentive = with_fused_attention(transformed, unit)
+    return _legalized(attentive, target, {"relax.nn.softmax": legalize_softmax})
 
 
 def _legalized(

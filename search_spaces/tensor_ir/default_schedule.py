@@ -14,13 +14,16 @@ from typing import Any
 import tvm
 from tvm import s_tir
 
+from search_spaces.tensor_ir import attention, winograd
+from search_spaces.tensor_ir.attention_schedule import schedule_attention
+from search_spaces.tensor_ir.block_rules import follows_rule
 from search_spaces.tensor_ir.reduction_init import split_off_init
 from search_spaces.tensor_ir.reduction_schedule import schedule_reduction
 from search_spaces.tensor_ir.row_schedule import schedule_rows
 from search_spaces.tensor_ir.spatial_schedule import schedule_parallel, schedule_spatial
 from search_spaces.tensor_ir.stage import Stage, read_stage
 from search_spaces.tensor_ir.stage_inlining import inline_stages
-from search_spaces.tensor_ir.tile_transform_schedule import is_tile_transform, schedule_tile_transform
+from search_spaces.tensor_ir.tile_transform_schedule import schedule_tile_transform
 from search_spaces.tensor_ir.vector_unit import VectorUnit, vector_unit
 
 Rule = Callable[[s_tir.Schedule, Stage, VectorUnit], None]
@@ -59,8 +62,12 @@ def scheduled_by_default(schedule: s_tir.Schedule, target: tvm.target.Target) ->
 
 def _scheduled(schedule: s_tir.Schedule, unit: VectorUnit) -> s_tir.Schedule:
     root = schedule.get_sblock(schedule.mod["main"].body.block.name_hint)
-    if is_tile_transform(schedule, root):
+    if follows_rule(schedule, root, winograd.SCHEDULE_RULE):
         schedule_tile_transform(schedule, root, unit)
+        return schedule
+    if follows_rule(schedule, root, attention.SCHEDULE_RULE):
+        schedule_attention(schedule, unit)
+        split_off_init(schedule, root)
         return schedule
     inline_stages(schedule, root)
     together = _tried(schedule, lambda trial: schedule_rows(trial, root, unit))

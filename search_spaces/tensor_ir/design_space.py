@@ -12,9 +12,10 @@ from tvm.s_tir import meta_schedule
 from tvm.s_tir.meta_schedule import _ffi_api
 
 from search_spaces.errors import Misuse
+from search_spaces.tensor_ir import attention, winograd
+from search_spaces.tensor_ir.block_rules import has_rule
 from search_spaces.tensor_ir.mma_schedule import mma_sketches
 from search_spaces.tensor_ir.operand_packing import with_packed_operand
-from search_spaces.tensor_ir.tile_transform_schedule import has_tile_transform
 from search_spaces.tensor_ir.uneven_rows import with_uneven_rows
 from search_spaces.tensor_ir.vector_unit import vector_unit
 
@@ -56,7 +57,8 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
     their block's tile. For float32 they come after TVM's; for others instead: what TVM proposes for them is a tenth as
     fast, and most of it illegal.
 
-    No sketches of Winograd's tile transforms, which have one good schedule, nor where TVM cannot schedule the operator.
+    No sketches of Winograd's tile transforms and of attention, which have one good schedule, nor where TVM cannot
+    schedule the operator.
     Raises Misuse for a target kind without rules, and for a target without the attributes that they need.
     """
     kind = str(target.kind.name)
@@ -72,7 +74,7 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
             code="AT411",
         )
     _check_attributes(target, kind)
-    if kind == _CPU and has_tile_transform(module):
+    if kind == _CPU and has_rule(module, winograd.SCHEDULE_RULE, attention.SCHEDULE_RULE):
         return DesignSpace({}, ())
     _define_pooling_rules(target)
     rules = _RULES[kind]

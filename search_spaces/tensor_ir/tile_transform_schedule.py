@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import tvm
 from tvm import s_tir
 
+from search_spaces.tensor_ir.block_rules import forget_rule, names_rule
 from search_spaces.tensor_ir.tile_choice import vector_lanes
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 from search_spaces.tensor_ir.winograd import SCHEDULE_RULE, TILE
@@ -15,37 +15,17 @@ from search_spaces.tensor_ir.winograd import SCHEDULE_RULE, TILE
 _TILE_LOOPS = 3
 
 
-def is_tile_transform(schedule: s_tir.Schedule, root: Any) -> bool:
-    """Whether a function transforms tiles."""
-    return any(_is_marked(schedule, block) for block in schedule.get_child_blocks(root))
-
-
-def has_tile_transform(module: tvm.IRModule) -> bool:
-    """Whether the function of a normalised module transforms tiles."""
-    body = module["main"].body
-    if not isinstance(body, s_tir.SBlockRealize):
-        return False
-    schedule = s_tir.Schedule(module, debug_mask="none", error_render_level="none")
-    try:
-        root = schedule.get_sblock(body.block.name_hint)
-    except (RuntimeError, ValueError):
-        return False  # several blocks of that name
-    return is_tile_transform(schedule, root)
-
-
 def schedule_tile_transform(schedule: s_tir.Schedule, root: Any, unit: VectorUnit) -> None:
     """Schedules a function that transforms tiles; raises what TVM raises where its loops are not those of one."""
     blocks = schedule.get_child_blocks(root)
-    [marked] = [schedule.get(block).name_hint for block in blocks if _is_marked(schedule, block)]
-    schedule.unannotate(schedule.get_sblock(marked), "schedule_rule")
+    [marked] = [
+        schedule.get(block).name_hint for block in blocks if names_rule(schedule, block, SCHEDULE_RULE)
+    ]
+    forget_rule(schedule, schedule.get_sblock(marked))
     if any(schedule.get(block).name_hint == "padded" for block in blocks):
         _schedule_input(schedule, marked, unit)
     else:
         _schedule_output(schedule, root, marked, unit)
-
-
-def _is_marked(schedule: s_tir.Schedule, block: Any) -> bool:
-    return str(schedule.get(block).annotations.get("schedule_rule", "")) == SCHEDULE_RULE
 
 
 def _schedule_input(schedule: s_tir.Schedule, name: str, unit: VectorUnit) -> None:
