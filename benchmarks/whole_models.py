@@ -4,6 +4,7 @@
     python benchmarks/whole_models.py squeezenet vit-s --time 150s
     python benchmarks/whole_models.py --time 0                zero-trial builds only: minutes
     python benchmarks/whole_models.py --time 0 --avx2         the same without AVX-512
+    python benchmarks/whole_models.py --time 0 MODEL.onnx     ONNX files of fixed shapes, see exported_networks.py
 
 One row a model: milliseconds of the zero-trial build, of the tuned build and of each rival, all in turns, each in a
 process of its own that waits until the others' threads rest; then the ratios to the fastest rival and whether the
@@ -78,6 +79,10 @@ def _built(name: str, make: Callable[[], onnx.ModelProto], folder: Path) -> Path
 
 def _trained(name: str, folder: Path) -> Path:
     return next(model.path for model in TRAINED_MODELS if model.name == name)
+
+
+def _file(path: Path, _folder: Path) -> Path:
+    return path
 
 
 def _minilm(tokens: int) -> dict[str, Shape]:
@@ -190,13 +195,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", metavar="MODEL", help=f"of {', '.join(known)}; default: all")
+    parser.add_argument(
+        "names", nargs="*", metavar="MODEL", help=f"of {', '.join(known)}, or ONNX files; default: the former"
+    )
     parser.add_argument("--time", default="10m", help="of tuning for each model; 0 for none")
     parser.add_argument("--avx2", action="store_true", help="without AVX-512; zero trials alone")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--folder", type=Path, help="keeps models, logs and libraries")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    files = {name: Path(name) for name in options.names if name.endswith(".onnx")}
+    known |= {name: Case(path.stem, partial(_file, path)) for name, path in files.items()}
     if unknown := set(options.names) - set(known):
         parser.error(f"expected models among {', '.join(known)}; found {', '.join(sorted(unknown))}")
     if options.avx2:
@@ -210,7 +219,7 @@ def main() -> None:
         folder = options.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         print(f"{cpu_model()}, {_device(options).target}", flush=True)
-        for name in options.names or known:
+        for name in options.names or [case.name for case in cases()]:
             rows.append(row(known[name], folder, options))
             print(show(rows[-1:]).splitlines()[1], flush=True)
             if options.json:
