@@ -83,7 +83,10 @@ def _is_product(stage: Stage) -> bool:
 
 
 def _shared_axes(stages: list[Stage]) -> int:
-    """The number of first axes that all stages have in common: each step of one needs nothing of another step."""
+    """The number of first axes that all stages have in common: each step of one needs nothing of another step.
+
+    Without reductions, the last axis is none of them.
+    """
     last = stages[-1]
     count = min(len(stage.spatial) for stage in stages)
     made = [stage.buffer for stage in stages]
@@ -99,7 +102,9 @@ def _shared_axes(stages: list[Stage]) -> int:
                 for index, axis in zip(indices, stage.spatial, strict=False)
             )
             count = min(count, _leading(same))
-    return count
+    # Stages that go along the last axis together as well are vectors along it.
+    is_elementwise = not any(stage.reductions for stage in stages)
+    return min(count, len(last.spatial) - 1) if is_elementwise else count
 
 
 def _leading(flags: Any) -> int:

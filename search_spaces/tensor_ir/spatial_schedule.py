@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from tvm import s_tir, tirx
@@ -31,8 +32,18 @@ def schedule_spatial(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -
         loops, extents = [schedule.fuse(*loops)], [stage.steps]
     if loops and extents[-1] is not None:
         _vectorize_last(schedule, stage, loops, extents, unit)
+    if _has_parts(stage, extents[:-1], unit):
+        schedule.annotate(loops.pop(), CUT, 1)
+        extents.pop()
     if is_enough(stage):
         parallelize(schedule, loops, extents, unit)
+
+
+def _has_parts(stage: Stage, outer: Sequence[int | None], unit: VectorUnit) -> bool:
+    """Whether a step has a condition, as in a concatenation: a vector across it is computed number by number, and the
+    others need not test it. outer: the extents of the loops around; there are enough steps of them for all cores."""
+    steps = [extent for extent in outer if extent is not None]
+    return stage.branches and len(steps) == len(outer) and prod(steps) >= _TASKS_PER_CORE * unit.cores
 
 
 def _vectorize_last(

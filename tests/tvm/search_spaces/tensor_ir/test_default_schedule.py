@@ -18,6 +18,7 @@ from search_spaces.target import Target
 from search_spaces.tensor_ir.cpu_pipeline import CPU_PIPELINE
 from search_spaces.tensor_ir.default_schedule import default_schedule
 from search_spaces.tensor_ir.kernel_passes import kernel_passes
+from search_spaces.tensor_ir.loop_partition import CUT
 from search_spaces.tensor_ir.modules import load, tvm_target
 
 HERE = local_device().target
@@ -159,6 +160,21 @@ def _concatenate() -> tirx.PrimFunc:
     return of(x, y, topi.nn.relu(topi.concatenate([x, y], axis=3)))
 
 
+def _powers_of_odd_parts() -> tirx.PrimFunc:
+    parts = [placeholder(1, 30, 30, size, name=f"x{size}") for size in (24, 41, 15)]
+    return of(*parts, topi.exp(topi.concatenate(parts, axis=3)))
+
+
+def _silu_of_a_concatenation() -> tirx.PrimFunc:
+    x, y, scale = (
+        placeholder(1, 28, 28, 48),
+        placeholder(1, 28, 28, 32, name="y"),
+        placeholder(80, name="scale"),
+    )
+    z = topi.multiply(topi.concatenate([x, y], axis=3), scale)
+    return of(x, y, scale, topi.multiply(z, topi.sigmoid(z)))
+
+
 def _pad() -> tirx.PrimFunc:
     x = placeholder(1, 30, 30, 24)
     return of(x, topi.nn.pad(x, (0, 1, 1, 0), (0, 1, 1, 0)))
@@ -291,6 +307,8 @@ FUNCTIONS: list[Callable[[], tirx.PrimFunc]] = [
     _transposed_result,
     _dot,
     _concatenate,
+    _powers_of_odd_parts,
+    _silu_of_a_concatenation,
     _pad,
     _gather,
     _argmax,
@@ -445,6 +463,14 @@ def test_a_nest_with_enough_work_is_parallel_outside_and_vectors_inside(name: st
 
     assert all(any(int(loop.kind) == tirx.ForKind.PARALLEL for loop in loops) for loops in found)
     assert any(int(loops[-1].kind) == tirx.ForKind.VECTORIZED for loops in found)
+
+
+@pytest.mark.parametrize("make", [_concatenate, _powers_of_odd_parts, _silu_of_a_concatenation])
+def test_concatenated_parts_are_vectors_but_where_they_meet(make: Callable[[], tirx.PrimFunc]) -> None:
+    found = list(nests(default_schedule(make(), tvm_target(HERE))))
+
+    assert all(int(loops[-1].kind) == tirx.ForKind.VECTORIZED for loops in found)
+    assert CUT in found[0][-2].annotations
 
 
 def test_a_small_function_runs_on_one_core() -> None:
