@@ -13,14 +13,20 @@ from search_spaces.tensor_ir.vector_unit import VectorUnit
 
 #: Rows of results for each of which a copied element is read; with fewer the copy costs more than it saves.
 _LEAST_ROWS = 16
+#: With fewer vectors one more is too much.
+_LEAST_VECTORS = 7
 
 
 def pad_columns(schedule: s_tir.Schedule, stage: Stage, column: Axis, unit: VectorUnit) -> bool:
     """Pads a product to whole vectors of columns; False where they are whole, too few, or TVM cannot.
 
     ``C[i, j] += A[i, k] * B[k, j]`` with 197 columns → the same with 208, of which 197 are kept; B is copied once.
+    Where scalars are loaded by instructions of their own, tiles are to be two or three vectors wide.
     """
-    if column.extent is None or column.extent % unit.lanes == 0 or column.extent < unit.lanes:
+    if column.extent is None or column.extent < unit.lanes:
+        return False
+    multiple = _multiple(column.extent, unit)
+    if column.extent % multiple == 0:
         return False
     operands = [indices for _, indices in stage.reads if any(is_var(index, column) for index in indices)]
     used = [index for indices in operands for index in indices]
@@ -28,7 +34,7 @@ def pad_columns(schedule: s_tir.Schedule, stage: Stage, column: Axis, unit: Vect
     if (volume(rows) or 0) < _LEAST_ROWS:
         return False
     try:
-        schedule.pad_einsum(stage.block, [unit.lanes if axis is column else 1 for axis in stage.axes])
+        schedule.pad_einsum(stage.block, [multiple if axis is column else 1 for axis in stage.axes])
     except (RuntimeError, ValueError):
         return False  # a convolution, for one, which is no plain product
     [cut] = schedule.get_consumers(stage.block)
@@ -38,6 +44,15 @@ def pad_columns(schedule: s_tir.Schedule, stage: Stage, column: Axis, unit: Vect
         if _is_padded(schedule, block, column):
             _vectorize_copy(schedule, block, unit)
     return True
+
+
+def _multiple(columns: int, unit: VectorUnit) -> int:
+    """The number of columns of which a multiple is computed."""
+    vectors = ceil(columns / unit.lanes)
+    is_wide = vectors % 2 == 0 or vectors % 3 == 0
+    if unit.spreads_operands or is_wide or vectors < _LEAST_VECTORS:
+        return unit.lanes
+    return 2 * unit.lanes
 
 
 def _is_padded(schedule: s_tir.Schedule, block: Any, column: Axis) -> bool:

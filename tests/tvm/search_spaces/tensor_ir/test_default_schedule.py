@@ -422,6 +422,13 @@ def test_an_odd_number_of_columns_is_padded_to_whole_vectors() -> None:
     assert "_pad = T.sblock_alloc_buffer" in text
 
 
+@pytest.mark.parametrize(("columns", "padded"), [(421, 432), (328, 336), (257, 264), (50, 64), (33, 40)])
+def test_columns_are_padded_to_tiles_of_several_vectors(columns: int, padded: int) -> None:
+    func = check(operator(f"batch_matmul:2,32,{columns},16", AVX2), AVX2)
+
+    assert f"alloc_buffer((2, 16, {padded}))" in func.script()
+
+
 @pytest.mark.parametrize("name", OPERATORS[::5])
 def test_they_compute_the_same_with_narrower_vectors(name: str) -> None:
     check(operator(name, AVX2), AVX2)
