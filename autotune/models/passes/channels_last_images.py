@@ -79,7 +79,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         value = bound(image, self.lookup_binding)
         if is_call(value, "relax.permute_dims"):
             return _axes(value) == _TO_FIRST
-        if not is_call(value, "relax.reshape"):
+        if not is_call(value, "relax.reshape") or len(value.ty.shape) != len(_TO_FIRST):
             return False
         tokens = bound(value.args[0], self.lookup_binding)
         is_turned = is_call(tokens, "relax.permute_dims") and _axes(tokens) == _TOKENS_TO_FIRST

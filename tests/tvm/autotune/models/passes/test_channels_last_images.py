@@ -119,3 +119,16 @@ def test_images_with_channels_first_keep_their_layout() -> None:
             result = builder.emit_output(relax.op.nn.max_pool2d(larger, (2, 2)))
         builder.emit_func_output(result)
     assert set(layouts(with_channels_last_images(builder.get()))) == {"NCHW"}
+
+
+def test_concatenations_of_other_views_of_tokens_stay() -> None:
+    builder = relax.BlockBuilder()
+    tokens = relax.Var("tokens", relax.TensorType((1, 16, 8), "float32"))
+    with builder.function("main", [tokens]):
+        with builder.dataflow():
+            turned = builder.emit(relax.op.permute_dims(tokens, [0, 2, 1]))
+            view = builder.emit(relax.op.reshape(turned, (1, 8, 2, 2, 4)))
+            result = builder.emit_output(relax.op.concat([view, view], 1))
+        builder.emit_func_output(result)
+    found = with_channels_last_images(builder.get())
+    assert list(map(int, found["main"].ret_ty.shape)) == [1, 16, 2, 2, 4]
