@@ -87,7 +87,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         return (value, changes) if is_call(value, _MATMUL) else None
 
     def _change(self, value: Any) -> tuple[Any, _Change] | None:
-        """What an operation changes, and the operation."""
+        """The scores that an operation changes, and the operation; None for any other value."""
         name = getattr(getattr(value, "op", None), "name", "")
         if not isinstance(value, relax.Call) or name not in _CHANGES:
             return None
