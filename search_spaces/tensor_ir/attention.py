@@ -77,7 +77,7 @@ def attention(operands: tuple[te.Tensor, te.Tensor, te.Tensor], change: Change, 
     queries = te.compute([*batch, count, height, depth], padded_query, "queries")
     keys = te.compute([*batch, tiles, depth, tile], packed_key, "keys")
     scaled = _scores(queries, keys, change, (rows, columns))
-    powers, total = _powers(scaled)
+    powers, total = softmax_parts(scaled)
     place = te.reduce_axis((0, columns), name="j")
     mixed = te.compute(
         [*batch, count, height, width],
@@ -119,12 +119,12 @@ def _scores(queries: te.Tensor, keys: te.Tensor, change: Change, sizes: tuple[in
     return te.compute(shape, changed, "scaled")
 
 
-def _powers(scaled: te.Tensor) -> tuple[te.Tensor, te.Tensor]:
-    """The numerators of the softmax, and its denominators."""
-    first, second = (te.reduce_axis((0, scaled.shape[-1]), name="k") for _ in range(2))
-    rows = scaled.shape[:-1]
-    largest = te.compute(rows, lambda *at: te.max(scaled[(*at, first)], axis=first), "largest")
-    powers = te.compute(scaled.shape, lambda *at: te.exp(scaled[at] - largest[at[:-1]]), "powers")
+def softmax_parts(scores: te.Tensor) -> tuple[te.Tensor, te.Tensor]:
+    """The numerators [rows…, columns] of a softmax along the last axis, and its denominators [rows…]."""
+    first, second = (te.reduce_axis((0, scores.shape[-1]), name="k") for _ in range(2))
+    rows = scores.shape[:-1]
+    largest = te.compute(rows, lambda *at: te.max(scores[(*at, first)], axis=first), "largest")
+    powers = te.compute(scores.shape, lambda *at: te.exp(scores[at] - largest[at[:-1]]), "powers")
     return powers, te.compute(rows, lambda *at: te.sum(powers[(*at, second)], axis=second), "total")
 
 

@@ -8,7 +8,7 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import bound, is_call, rewritten
+from autotune.models.passes.rewriting import bound, is_call, permutation, rewritten
 
 #: What is left of a shuffle between two convolutions that were given channels-last data, the last step first.
 _STEPS = (
@@ -51,7 +51,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
 
     def _shuffled(self, steps: list[Any], data: Any) -> Any:
         last, flat, swap, split, first = steps
-        axes = [_axes(step) for step in (first, swap, last)]
+        axes = [permutation(step) for step in (first, swap, last)]
         sizes = [_sizes(each) for each in (data, split, flat)]
         if axes != [_TO_CHANNELS_FIRST, _SWAP, _TO_CHANNELS_LAST] or len(sizes[1]) != len(_SWAP):
             return None
@@ -62,10 +62,6 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         grouped = self.builder_.emit(relax.op.reshape(data, (images, height, width, groups, each)))
         swapped = self.builder_.emit(relax.op.permute_dims(grouped, _SWAP_CHANNELS_LAST))
         return relax.op.reshape(swapped, (images, height, width, channels))
-
-
-def _axes(permutation: Any) -> list[int]:
-    return [int(axis) for axis in permutation.attrs.axes or []]
 
 
 def _sizes(tensor: Any) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import tvm_ffi
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import bound, is_call, rewritten
+from autotune.models.passes.rewriting import bound, is_call, permutation, rewritten
 
 _TO_FIRST, _TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 # Tokens, whose features come last, as channels of a sequence.
@@ -78,14 +78,10 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         """Whether an image of [batch, channels, rows, columns] is a view of one whose channels lie together."""
         value = bound(image, self.lookup_binding)
         if is_call(value, "relax.permute_dims"):
-            return _axes(value) == _TO_FIRST
+            return permutation(value) == _TO_FIRST
         if not is_call(value, "relax.reshape") or len(value.ty.shape) != len(_TO_FIRST):
             return False
         tokens = bound(value.args[0], self.lookup_binding)
-        is_turned = is_call(tokens, "relax.permute_dims") and _axes(tokens) == _TOKENS_TO_FIRST
+        is_turned = is_call(tokens, "relax.permute_dims") and permutation(tokens) == _TOKENS_TO_FIRST
         kept = zip(list(value.ty.shape)[:2], list(tokens.ty.shape)[:2], strict=True)
         return is_turned and all(tvm_ffi.structural_equal(mine, theirs) for mine, theirs in kept)
-
-
-def _axes(call: Any) -> list[int]:
-    return [int(axis) for axis in call.attrs.axes or ()]

@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 import tvm
+import tvm_ffi
 from tvm import relax, te, tirx
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
@@ -94,7 +95,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         orders = [(0, 1), (1, 0)] if name in _COMMUTATIVE else [(0, 1)]
         for mine, other in orders:
             inner = self._only_use(value.args[mine])
-            if inner is not None and list(map(str, inner.ty.shape)) == list(map(str, value.ty.shape)):
+            if inner is not None and tvm_ffi.structural_equal(inner.ty.shape, value.ty.shape):
                 return inner, _Change(_CHANGES[name], value.args[other])
         return None
 

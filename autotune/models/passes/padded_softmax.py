@@ -11,6 +11,8 @@ import math
 import tvm
 from tvm import relax, te, tirx
 
+from search_spaces.tensor_ir.attention import softmax_parts
+
 #: Numbers in the widest vector: a row of a multiple of them fills narrower vectors as well.
 _LANES = 16
 #: Shorter rows are not reduced in vectors.
@@ -35,11 +37,8 @@ def _softmax(data: te.Tensor) -> te.Tensor:
     rows, size = list(data.shape[:-1]), int(data.shape[-1])
     steps = -(-size // _LANES) * _LANES
     nothing = tirx.const(-math.inf, data.dtype)
-    first, second = (te.reduce_axis((0, steps), name="k") for _ in range(2))
     padded = te.compute(
         [*rows, steps], lambda *i: tirx.if_then_else(i[-1] < size, data[i], nothing), "padded"
     )
-    largest = te.compute(rows, lambda *i: te.max(padded[(*i, first)], axis=first), "largest")
-    powers = te.compute(padded.shape, lambda *i: te.exp(padded[i] - largest[i[:-1]]), "powers")
-    total = te.compute(rows, lambda *i: te.sum(powers[(*i, second)], axis=second), "total")
+    powers, total = softmax_parts(padded)
     return te.compute(data.shape, lambda *i: powers[i] / total[i[:-1]], "softmax")

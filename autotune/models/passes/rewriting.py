@@ -39,6 +39,11 @@ def is_plain_nhwc(convolution: Any) -> bool:
     return has_channels_last(convolution) and int(convolution.attrs.groups) == 1
 
 
+def permutation(call: Any) -> list[int]:
+    """The axes of a permute_dims; empty where it reverses them."""
+    return [int(axis) for axis in call.attrs.axes or ()]
+
+
 def bound(expr: Any, lookup: Lookup) -> Any:
     """The expression that a variable is bound to, through other variables; any other expression itself."""
     while isinstance(expr, relax.Var):

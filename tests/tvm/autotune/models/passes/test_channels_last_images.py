@@ -9,17 +9,13 @@ import numpy as np
 import onnx
 import pytest
 import tvm
+from build_comparison import check_build
 from onnx import TensorProto, helper, numpy_helper
-from onnx_comparison import onnx_runtime_outputs
 from tvm import relax
 
-from autotune.deployment.compilation import compile
-from autotune.deployment.engine import draw
-from autotune.deployment.referee import judge, of_peer
 from autotune.models.model import Model, load_model
 from autotune.models.passes.channels_last_images import with_channels_last_images
 from search_spaces.target import Target
-from tuning_logs.file.log import TuningLog
 
 CHANNELS, SIDE = 8, 4
 # What is done with the image `i`, in ONNX's operators; the result is `o`.
@@ -103,11 +99,7 @@ def test_operators_on_images_of_tokens_compute_the_same_on_channels_last_data(
     converted = layouts(with_channels_last_images(model.module))
     assert converted
     assert set(converted) == {"NHWC"}
-    inputs = draw(model.inputs, 0)
-    [expected] = onnx_runtime_outputs(model, inputs)
-    found = compile(model, target, TuningLog.in_memory())(*inputs)
-    assert isinstance(found, np.ndarray)
-    assert judge([found], of_peer([expected])).mistake is None
+    check_build(model, target)
 
 
 def test_images_with_channels_first_keep_their_layout() -> None:

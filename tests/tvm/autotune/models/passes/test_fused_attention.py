@@ -7,18 +7,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from build_comparison import check_build
 from onnx import TensorProto, helper, numpy_helper
-from onnx_comparison import onnx_runtime_outputs
 
-from autotune.deployment.compilation import compile
-from autotune.deployment.engine import draw
-from autotune.deployment.referee import judge, of_peer
 from autotune.models.lowering import lower
 from autotune.models.model import Model, load_model
 from autotune.models.task_extraction import calls, extract_tasks
 from search_spaces.target import Target
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
-from tuning_logs.file.log import TuningLog
 
 LENGTH, DEPTH = 1460, 8  # two heads have scores of 17 MB
 # What becomes of the scores `s` before the softmax of `c`.
@@ -81,21 +77,13 @@ def kernels(model: Model, target: Target) -> list[str]:
     return [name.rstrip("0123456789") for name, _ in calls(lower(model, target))]
 
 
-def check(model: Model, target: Target) -> None:
-    """Holds a build's outputs against ONNX Runtime's."""
-    inputs = draw(model.inputs, 0)
-    found = compile(model, target, TuningLog.in_memory())(*inputs)
-    expected = onnx_runtime_outputs(model, inputs)
-    assert judge(found if isinstance(found, tuple) else (found,), of_peer(expected)).mistake is None
-
-
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 def test_attention_is_one_call(
     changes: list[tuple[str, list[str], str]], tmp_path: Path, target: Target
 ) -> None:
     model = network(tmp_path / "attention.onnx", changes)
     assert kernels(model, target) == ["attention"]
-    check(model, target)
+    check_build(model, target)
 
 
 @pytest.mark.parametrize("sizes", [(1601, 1400), (16, 140_000), (40_000, 56)])
@@ -104,13 +92,13 @@ def test_rows_and_columns_need_not_fill_blocks(
 ) -> None:
     model = network(tmp_path / "attention.onnx", CHANGES["mask of columns"], sizes)
     assert kernels(model, target) == ["attention"]
-    check(model, target)
+    check_build(model, target)
 
 
 def test_what_something_else_reads_is_computed(tmp_path: Path, target: Target) -> None:
     model = network(tmp_path / "attention.onnx", CHANGES["scaled"], output="total")
     assert "attention" not in kernels(model, target)
-    check(model, target)
+    check_build(model, target)
 
 
 def test_scores_that_fit_into_caches_are_computed_as_a_whole(tmp_path: Path, target: Target) -> None:

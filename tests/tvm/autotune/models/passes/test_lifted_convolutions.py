@@ -5,17 +5,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from build_comparison import check_build
 from onnx import TensorProto, helper, numpy_helper
-from onnx_comparison import onnx_runtime_outputs
 
-from autotune.deployment.compilation import compile
-from autotune.deployment.engine import draw
-from autotune.deployment.referee import judge, of_peer
 from autotune.models.lowering import lower
 from autotune.models.model import Model, load_model
 from autotune.models.task_extraction import calls
 from search_spaces.target import Target
-from tuning_logs.file.log import TuningLog
 
 CHANNELS, LENGTH = 8, 20
 SHAPES = {
@@ -60,15 +56,6 @@ def names_of(model: Model, target: Target) -> list[str]:
     return [name for name, _ in calls(lower(model, target))]
 
 
-def assert_computes_the_same(model: Model, target: Target) -> None:
-    inputs = draw(model.inputs, 0)
-    [expected] = onnx_runtime_outputs(model, inputs)
-    found = compile(model, target, TuningLog.in_memory())(*inputs)
-    assert isinstance(found, np.ndarray)
-    verdict = judge([found], of_peer([expected]))
-    assert verdict.mistake is None, verdict
-
-
 @pytest.mark.parametrize(
     "first",
     [{}, {"strides": [2]}, {"pads": [3, 1], "dilations": [2]}, {"group": 4}, {"group": CHANNELS}],
@@ -82,7 +69,7 @@ def test_all_convolutions_have_channels_last(
     names = names_of(model, target)
 
     assert sum("conv2d" in name for name in names) == 2 and not any("conv1d" in name for name in names)
-    assert_computes_the_same(model, target)
+    check_build(model, target)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +105,7 @@ def test_what_lies_between_convolutions_is_computed_on_images(
     assert not any("transpose" in name or "reshape" in name for name in between if "conv2d" not in name), (
         names
     )
-    assert_computes_the_same(model, target)
+    check_build(model, target)
 
 
 @pytest.mark.parametrize(
@@ -145,4 +132,4 @@ def test_what_lies_between_convolutions_is_computed_on_images(
 def test_what_else_lies_between_them_computes_the_same(
     nodes: list[onnx.NodeProto], tmp_path: Path, target: Target
 ) -> None:
-    assert_computes_the_same(network(tmp_path / "sequence.onnx", *nodes), target)
+    check_build(network(tmp_path / "sequence.onnx", *nodes), target)
