@@ -14,6 +14,7 @@ after the other. Each study is to take a minute at most; two packages take six m
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import subprocess
 import sys
@@ -167,6 +168,8 @@ def main() -> None:
     parser.add_argument("--packages", type=Path, help="a folder with a package of each model, made before")
     parser.add_argument("--locust-secs", type=float, default=10.0)
     options = parser.parse_args()
+    if importlib.util.find_spec("locust") is None:
+        parser.error("expected Locust; found none. Install the extra autotune[load]")
     missed: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         for model in options.models:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 # Steps away from the first guess, until there is a load that holds and one that does not.
@@ -22,9 +22,20 @@ class Bracket:
         """Whether the two are as close as that."""
         return self.fails_per_second is not None and self.fails_per_second <= ratio * self.holds_per_second
 
-    def with_held(self, per_second: float) -> Bracket:
-        """The bracket with a load that was found to hold by another test."""
-        return replace(self, holds_per_second=max(self.holds_per_second, per_second))
+    def refined(self, longer: Mapping[float, bool], shorter: Mapping[float, bool]) -> Bracket:
+        """The bracket by the outcomes of longer tests, which count where shorter ones say something else.
+
+        Where none of the longer tests was met, the shorter ones below them are all there is.
+        """
+        failed = sorted(load for load, is_met in longer.items() if not is_met)
+        holds = max((load for load, is_met in longer.items() if is_met), default=0.0)
+        if not failed or holds > failed[-1]:
+            return replace(self, holds_per_second=max(self.holds_per_second, holds))
+        if holds == 0.0:
+            holds = max(
+                (load for load, is_met in shorter.items() if is_met and load < failed[0]), default=0.0
+            )
+        return Bracket(holds, next(load for load in failed if load > holds))
 
 
 def largest_holding(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -11,7 +11,7 @@ import numpy as np
 
 from autotune.throughput.bisection import Bracket
 from autotune.throughput.confirmation import Confirmation, RunSettings
-from autotune.throughput.load_point import LoadPoint
+from autotune.throughput.load_point import LoadPoint, is_disturbed
 from autotune.throughput.prediction import Prediction
 from autotune.throughput.screening import Screened, Screening, SearchSettings
 from autotune.throughput.server_target import ServerTarget
@@ -111,8 +111,8 @@ def study(target: Target, settings: StudySettings, tell: Callable[[str], None]) 
     alone = bracket if best == baseline.setup else runs.bracket(baseline, _COARSE_RATIO, _COMPARED)
     if alone.holds_per_second > bracket.holds_per_second:
         best, bracket = baseline.setup, alone
-    held = runs.end(best, bracket)
-    return Findings(best, bracket.with_held(held), held, baseline.setup, alone, tuple(runs.points), screened)
+    bracket, held = runs.end(best, bracket)
+    return Findings(best, bracket, held, baseline.setup, alone, tuple(runs.points), screened)
 
 
 def study_server(target: ServerTarget, settings: StudySettings, tell: Callable[[str], None]) -> Findings:
@@ -131,8 +131,7 @@ def study_server(target: ServerTarget, settings: StudySettings, tell: Callable[[
     screened = Screened(setup, times.saturated_per_second(setup), predicted)
     runs = _Runs(target, settings, clock.rest(_LEAST_FOR_RUNS), tell)
     bracket = runs.bracket(screened, _RATIO, _COMPARED)
-    held = runs.end(setup, bracket)
-    bracket = bracket.with_held(held)
+    bracket, held = runs.end(setup, bracket)
     return Findings(setup, bracket, held, setup, bracket, tuple(runs.points), (screened,))
 
 
@@ -177,17 +176,30 @@ class _Runs:
                 bracket = Bracket(max(found.holds_per_second, load), found.fails_per_second)
         return best, bracket
 
-    def end(self, best: ServingSetup, bracket: Bracket) -> float:
-        """Makes sure that a load holds, and draws the curve; that load."""
+    def end(self, best: ServingSetup, bracket: Bracket) -> tuple[Bracket, float]:
+        """Makes sure that a load holds, and draws the curve; the bracket by these runs as well, and that load."""
         # Where short runs met the limit at no load, long ones at smaller loads may.
         expected = bracket.holds_per_second or bracket.fails_per_second or 0.0
+        longer: dict[float, bool] = {}
         if expected > 0.0:
+            before = len(self.points)
             self._confirmation.make_sure(best, expected, lambda: self._clock.left(_SURE))
+            longer = self._outcomes(self.points[before:])
             for share in _CURVE:
                 load = share * expected
                 if self._clock.left(1.0) > self._confirmation.run_secs(load):
                     self._confirmation.run(best, load)
-        return self._confirmation.held_per_second(best)
+        shorter = self._outcomes([one for one in self.points if one.setup == best])
+        return bracket.refined(longer, shorter), self._confirmation.held_per_second(best)
+
+    def _outcomes(self, points: Iterable[LoadPoint]) -> dict[float, bool]:
+        """The verdicts of runs that were not disturbed, by their load."""
+        settings = self._confirmation.settings
+        return {
+            one.offered_per_second: one.meets
+            for one in points
+            if one.meets or not is_disturbed(one, settings.limit_secs, settings.processors)
+        }
 
 
 class _Clock:

@@ -44,6 +44,24 @@ def test_a_server_that_holds_nothing_is_given_up() -> None:
     assert found.fails_per_second is not None
 
 
+@pytest.mark.parametrize(
+    ("longer", "refined"),
+    [
+        ({}, Bracket(96.0, 98.0)),
+        ({91.0: True}, Bracket(96.0, 98.0)),
+        ({91.0: False, 81.0: True}, Bracket(81.0, 91.0)),
+        ({91.0: True, 81.0: False, 67.0: True}, Bracket(96.0, 98.0)),
+        ({91.0: False, 81.0: False}, Bracket(72.0, 81.0)),
+        ({91.0: False, 70.0: False}, Bracket(0.0, 70.0)),
+    ],
+)
+def test_longer_tests_count_where_shorter_ones_say_something_else(
+    longer: dict[float, bool], refined: Bracket
+) -> None:
+    shorter = {96.0: True, 98.0: False, 72.0: True}
+    assert Bracket(96.0, 98.0).refined(longer, shorter) == refined
+
+
 def prediction(setup: ServingSetup, secs: float) -> Prediction:
     """Service times that are constant, however many instances are busy; a batch of 4 takes twice as long as one."""
     times = {(1, busy, size): np.full(5, secs * (size + 2) / 3) for busy in (1, 2, 3) for size in (1, 4)}
