@@ -6,6 +6,7 @@ from typing import Any
 
 from tvm import s_tir
 from tvm.ir import TensorLoad
+from tvm.tirx import BufferStore
 
 from search_spaces.tensor_ir.stage import Stage, is_contiguous, read_stage, uses
 
@@ -14,20 +15,32 @@ _MOST_REPEATS = 4
 
 
 def inline_stages(schedule: s_tir.Schedule, root: Any) -> None:
-    """Moves into their consumers what is cheap there: elementwise chains, views, constants."""
+    """Moves into their consumers what is cheap there: elementwise chains, views, constants.
+
+    Numbers between a reduction and what follows it are moved as well: nothing else lets the two share a loop nest.
+    """
     outputs = {schedule.get(block).name_hint for block in schedule.get_output_blocks(root)}
+    is_behind_reduction = False
     for block in schedule.get_child_blocks(root):
+        stage = read_stage(schedule, block)
+        is_behind_reduction |= stage is not None and bool(stage.reductions)
         if schedule.get(block).name_hint in outputs:
             continue
-        stage = read_stage(schedule, block)
-        if stage is not None and _is_cheap(schedule, stage):
+        if _is_cheap(schedule, stage) or (is_behind_reduction and _is_number(schedule, block)):
             try:
                 schedule.compute_inline(block)
             except (RuntimeError, ValueError):
                 continue
 
 
-def _is_cheap(schedule: s_tir.Schedule, stage: Stage) -> bool:
+def _is_number(schedule: s_tir.Schedule, block: Any) -> bool:
+    """Whether a block computes a single number without a loop, which compilers move out of the loops that use it."""
+    return not schedule.get_loops(block) and isinstance(schedule.get(block).body, BufferStore)
+
+
+def _is_cheap(schedule: s_tir.Schedule, stage: Stage | None) -> bool:
+    if stage is None:
+        return False
     consumers = [read_stage(schedule, each) for each in schedule.get_consumers(stage.block)]
     if stage.reductions or stage.value is None or not consumers:
         return False

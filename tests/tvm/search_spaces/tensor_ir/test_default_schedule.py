@@ -95,6 +95,13 @@ def _scaled_by_a_scalar() -> tirx.PrimFunc:
     return of(x, y, z, te.compute((48, 32), lambda i, j: te.sum(x[i, k] * y[k, j] * z(), axis=k)))
 
 
+def _product_scaled_by_a_computed_number() -> tirx.PrimFunc:
+    x, y, z = placeholder(48, 64), placeholder(64, 32, name="y"), placeholder(name="z")
+    number = te.compute((), lambda: tirx.exp(z()) * tirx.const(0.5, "float32"), "number")
+    product = topi.nn.matmul(x, y)
+    return of(x, y, z, te.compute((48, 32), lambda i, j: product[i, j] * number()))
+
+
 def _attention() -> tirx.PrimFunc:
     x, y = placeholder(12, 37, 16), placeholder(12, 37, 16, name="y")
     return of(x, y, topi.nn.softmax(topi.nn.batch_matmul(x, y)))
@@ -295,6 +302,7 @@ FUNCTIONS: list[Callable[[], tirx.PrimFunc]] = [
     _hyperbolic,
     _dot_of_vectors,
     _scaled_by_a_scalar,
+    _product_scaled_by_a_computed_number,
     _attention,
     _scores_of_an_odd_number_of_tokens,
     _product_of_a_computed_operand,
@@ -414,6 +422,17 @@ def test_constant_weights_are_packed_in_the_order_of_the_loops() -> None:
     text = default_schedule(_constant_weights(), tvm_target(HERE)).script()
 
     assert "layout_rewrite_preproc" in text
+
+
+def test_a_number_behind_a_product_does_not_part_it_from_what_follows() -> None:
+    scheduled = check(_product_scaled_by_a_computed_number())
+
+    schedule = s_tir.Schedule(scheduled)
+    first, last = (
+        schedule.get(schedule.get_loops(schedule.get_sblock(name))[0])
+        for name in ("T_matmul_NN_update", "compute")
+    )
+    assert first.same_as(last)
 
 
 def test_an_odd_number_of_columns_is_padded_to_whole_vectors() -> None:
