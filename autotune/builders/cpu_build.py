@@ -29,7 +29,8 @@ def compile_kernel(module: str, outputs: int, target: Target, library: Path, lin
     """
     functions, prepacked = _split(load(module)["main"], outputs)
     kernels = kernel_passes(tvm.IRModule(functions))
-    built = tvm.tirx.build(kernels, target=tvm_target(target), pipeline=CPU_PIPELINE)
+    with tvm_target(target) as compiled_for:
+        built = tvm.tirx.build(kernels, target=compiled_for, pipeline=CPU_PIPELINE)
     code = library.with_suffix(".o")
     built.write_to_file(str(code))
     try:

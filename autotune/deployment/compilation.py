@@ -190,9 +190,10 @@ def _built(module: tvm.IRModule, target: Target) -> Any:
     compiled_for = tvm_target(target)
     passes = _to_executable(compiled_for)
     if is_cpu(target):
-        return relax.build(
-            kernel_passes(module), target=compiled_for, relax_pipeline=passes, tir_pipeline=CPU_PIPELINE
-        )
+        with compiled_for:
+            return relax.build(
+                kernel_passes(module), target=compiled_for, relax_pipeline=passes, tir_pipeline=CPU_PIPELINE
+            )
     return relax.build(module, target=with_host(target), relax_pipeline=passes)
 
 

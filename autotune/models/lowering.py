@@ -22,6 +22,7 @@ from autotune.models.passes.fused_attention import with_fused_attention
 from autotune.models.passes.lifted_convolutions import with_lifted_convolutions
 from autotune.models.passes.maxima_and_minima import with_maxima_and_minima
 from autotune.models.passes.padded_softmax import legalize_softmax
+from autotune.models.passes.pair_products import with_pair_products
 from autotune.models.passes.split_convolutions import with_split_convolutions
 from autotune.models.passes.wide_functions import with_wide_functions_apart
 from autotune.models.passes.winograd import Choice, where_expected, with_winograd
@@ -99,7 +100,8 @@ def _legalized_for_cpu(module: tvm.IRModule, target: tvm.target.Target, choice: 
     unit = vector_unit(target)
     shuffled = with_channels_last_shuffles(with_channels_last_images(module))
     full = with_full_vectors(with_split_convolutions(shuffled), unit)
-    transformed = with_winograd(with_constant_layouts(full), unit, choice)
+    paired = with_pair_products(with_constant_layouts(full), target)
+    transformed = with_winograd(paired, unit, choice)
     attentive = with_fused_attention(transformed, unit)
     return _legalized(attentive, target, {"relax.nn.softmax": legalize_softmax})
 

@@ -24,10 +24,15 @@ from tvm.s_tir.analysis import estimate_tir_flops  # noqa: E402
 from tvm.s_tir.meta_schedule.tune_context import _normalize_mod  # noqa: E402
 
 from search_spaces.tensor_ir.module_digest import digest  # noqa: E402
+from search_spaces.tensor_ir.pair_products import (  # noqa: E402
+    register_pair_products,
+    with_counted_products,
+)
 from search_spaces.tensor_ir.vector_math import register_vector_math  # noqa: E402
 
-# Before anything is compiled, in workers as in builds.
+# Before anything is compiled or read, in workers as in builds.
 register_vector_math()
+register_pair_products()
 
 _PREFIX = "zlib64:"
 # The attribute of a GPU's target that names the triple of its host.
@@ -144,9 +149,9 @@ def workload(module: tvm.IRModule | tvm.tirx.PrimFunc, name: str) -> Workload:
 
 
 def flops(module: tvm.IRModule) -> float:
-    """Floating-point operations of one call, 0.0 where TVM cannot count them."""
+    """Arithmetic operations of one call, 0.0 where TVM cannot count them."""
     try:
-        return float(estimate_tir_flops(module))
+        return float(estimate_tir_flops(with_counted_products(module)))
     except (RuntimeError, ValueError):
         return 0.0
 

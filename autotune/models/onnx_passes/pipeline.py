@@ -20,6 +20,7 @@ from autotune.models.onnx_passes.functions import with_expanded_operators, with_
 from autotune.models.onnx_passes.gathered_rows import with_split_rows
 from autotune.models.onnx_passes.grouped_parts import with_grouped_parts
 from autotune.models.onnx_passes.opsets import with_current_opset
+from autotune.models.onnx_passes.quantized_products import with_integer_products
 from autotune.models.onnx_passes.redundant_nodes import (
     with_live_nodes,
     with_shared_nodes,
@@ -46,7 +47,9 @@ def normalized(model: onnx.ModelProto, is_importable: Callable[[onnx.NodeProto],
     def is_kept(node: onnx.NodeProto) -> bool:
         return rewrite_of(node) is not None or is_importable(node)
 
-    straight = _applied(model, (with_inlined_functions, with_current_opset))
+    straight = _applied(
+        model, (with_inlined_functions, with_current_opset, with_dense_initializers, with_integer_products)
+    )
     resolving: tuple[Pass, ...] = (
         with_dense_initializers,
         with_explicit_attributes,

@@ -30,8 +30,6 @@ def quantize_linear(node: Node) -> Outputs:
         raise node.refusal(
             "quantizes to a dtype that is not compiled", "Export it with integers of 8 or 16 bits"
         )
-    if _is_plain(node, x, dtype):
-        return None
     axis, block = node.attribute("axis", 1), node.attribute("block_size", 0)
     scale = _spread(scale, x, axis, block)
     zero = None if zero is None else _spread(zero, x, axis, block)
@@ -41,24 +39,10 @@ def quantize_linear(node: Node) -> Outputs:
 def dequantize_linear(node: Node) -> Outputs:
     """DequantizeLinear for a tensor, an axis or blocks."""
     x, scale, zero = node[0], node[1], node.get(2)
-    if x.array is None and _is_plain(node, scale, x.dtype):
-        return None
     axis, block = node.attribute("axis", 1), node.attribute("block_size", 0)
     scale = _spread(scale, x, axis, block)
     zero = None if zero is None else _spread(zero, x, axis, block)
     return [dequantized(x, scale, zero)]
-
-
-def _is_plain(node: Node, real: Tensor, dtype: np.dtype) -> bool:
-    """True for 8-bit integers with constants for a tensor or an axis, which TVM imports exactly."""
-    constants = [tensor for tensor in node.inputs[1:] if tensor is not None]
-    return (
-        real.dtype == np.float32
-        and dtype in (np.int8, np.uint8)
-        and not node.attribute("block_size", 0)
-        and node[0].rank > 1
-        and all(tensor.array is not None and tensor.rank <= 1 for tensor in constants)
-    )
 
 
 def dynamic_quantize_linear(node: Node) -> Outputs:
