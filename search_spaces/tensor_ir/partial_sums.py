@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tvm import s_tir, tirx
 
 from search_spaces.tensor_ir.spatial_schedule import is_enough, lanes_of, parallelize
 from search_spaces.tensor_ir.stage import Axis, Stage, is_contiguous, loop_variables, uses, volume
-from search_spaces.tensor_ir.tile_choice import vector_lanes
+from search_spaces.tensor_ir.tile_choice import divisors, vector_lanes
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
 #: Fewer steps are not worth a second reduction.
 _LEAST_STEPS = 32
 _LEAST_LANES = 4
+#: Vectors that a core reduces beside each other to a single number, as each step waits for the one before.
+_CHAINS = 4
+_PARTS_PER_CORE = 4
 
 
 def with_partial_sums(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> bool:
@@ -28,6 +32,30 @@ def with_partial_sums(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) 
         loops = list(schedule.get_loops(block))[:count]
         if enough:
             parallelize(schedule, loops, [axis.extent for axis in stage.spatial], unit)
+    return True
+
+
+def with_sums_of_parts(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> bool:
+    """Reduces everything to one number: each part to a vector, in parallel, then the vectors; False where the numbers
+    do not lie together.
+
+    ``s = sum(x[k, l])`` → ``p[t, v] = sum(x[t * K + k, l * V + v])``, ``q[v] = sum(p[t, v])``, ``s = sum(q[v])``
+    """
+    found = partial_sums(schedule, stage, replace(unit, lanes=_CHAINS * unit.lanes))
+    if found is None:
+        return False
+    partial, _ = found
+    steps = list(schedule.get_loops(partial))[:-1]
+    outer = next((loop for loop in steps if int(schedule.get(loop).extent) > 1), None)
+    if outer is not None and is_enough(stage) and unit.cores > 1:
+        extent = int(schedule.get(outer).extent)
+        parts = max(count for count in divisors(extent) if count <= _PARTS_PER_CORE * unit.cores)
+        part, _ = schedule.split(outer, [parts, None])
+        partial = schedule.rfactor(part, 0)
+        part = schedule.get_loops(partial)[steps.index(outer)]
+        schedule.reorder(part, *(loop for loop in schedule.get_loops(partial)[: steps.index(outer)]))
+        schedule.parallel(part)
+    schedule.vectorize(schedule.get_loops(partial)[-1])
     return True
 
 

@@ -13,7 +13,7 @@ from tvm import s_tir
 
 from search_spaces.tensor_ir.column_padding import pad_columns
 from search_spaces.tensor_ir.loop_partition import CUT
-from search_spaces.tensor_ir.partial_sums import with_partial_sums
+from search_spaces.tensor_ir.partial_sums import with_partial_sums, with_sums_of_parts
 from search_spaces.tensor_ir.reduction_operands import (
     is_own,
     operand_to_pack,
@@ -46,8 +46,12 @@ _MOST_USUAL_WIDTH = 2
 
 def schedule_reduction(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> None:
     """A register tile, and the elementwise stage that follows; raises ValueError for what is no reduction."""
-    if not stage.reductions or not stage.spatial or stage.value is None or not stage.is_exact:
-        raise ValueError("no reduction to several numbers")
+    if not stage.reductions or stage.value is None or not stage.is_exact:
+        raise ValueError("no reduction")
+    if not stage.spatial:
+        if with_sums_of_parts(schedule, stage, unit):
+            return
+        raise ValueError("no reduction of what lies together")
     column = _column(stage)
     if column is not None and not reads_vectors(stage, column):
         if transpose_operands(schedule, stage, column, unit):

@@ -207,6 +207,16 @@ def _sum_of_all() -> tirx.PrimFunc:
     return of(x, topi.sum(x))
 
 
+def _largest_of_all() -> tirx.PrimFunc:
+    x = placeholder(1, 96, 1536)
+    return of(x, topi.max(x))
+
+
+def _square_norm_of_a_vector() -> tirx.PrimFunc:
+    x, k = placeholder(40000), te.reduce_axis((0, 40000), "k")
+    return of(x, te.compute((), lambda: te.sum(x[k] * x[k], axis=k)))
+
+
 def _integers() -> tirx.PrimFunc:
     x, y = placeholder(48, 64, dtype="int8"), placeholder(64, 80, dtype="int8", name="y")
     k = te.reduce_axis((0, 64), "k")
@@ -322,6 +332,8 @@ FUNCTIONS: list[Callable[[], tirx.PrimFunc]] = [
     _argmax,
     _global_mean,
     _sum_of_all,
+    _largest_of_all,
+    _square_norm_of_a_vector,
     _integers,
     _half,
     _doubles,
@@ -409,6 +421,14 @@ def test_windows_read_their_image_where_it_lies(make: Callable[[], tirx.PrimFunc
     text = module["main"].script()
     assert "pad_temp" not in text.lower()
     assert "if_then_else" not in text
+    assert "T.vectorized" in text
+
+
+@pytest.mark.parametrize("make", [_largest_of_all, _square_norm_of_a_vector])
+def test_a_single_number_is_reduced_in_parallel_and_in_vectors(make: Callable[[], tirx.PrimFunc]) -> None:
+    text = default_schedule(make(), tvm_target(HERE)).script()
+
+    assert "T.parallel" in text
     assert "T.vectorized" in text
 
 
