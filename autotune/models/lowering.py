@@ -25,6 +25,7 @@ from autotune.models.passes.padded_softmax import legalize_softmax
 from autotune.models.passes.pair_products import with_pair_products
 from autotune.models.passes.split_convolutions import with_split_convolutions
 from autotune.models.passes.wide_functions import with_wide_functions_apart
+from autotune.models.passes.wide_operands import with_wide_operands
 from autotune.models.passes.winograd import Choice, where_expected, with_winograd
 from autotune.models.shape_plan import FALLBACK, function_of
 from search_spaces.errors import last_line
@@ -86,7 +87,9 @@ def _lowered(module: tvm.IRModule, target: Target, choice: Choice) -> tvm.IRModu
         canonical = relax.transform.CanonicalizeBindings()(decomposed)
         if is_cpu(target):
             legal = with_channels_last(
-                with_broadcast_constants(with_lifted_convolutions(with_maxima_and_minima(canonical))),
+                with_broadcast_constants(
+                    with_lifted_convolutions(with_maxima_and_minima(with_wide_operands(canonical)))
+                ),
                 lambda laid_out: _legalized_for_cpu(laid_out, compiled_for, choice),
             )
         elif has_tensor_cores(compiled_for):
