@@ -18,6 +18,8 @@ _LEAST_STEPS = 1 << 14
 _STEPS_A_CALL = 16
 #: Streams whose vectors LLVM interleaves.
 _MOST_STREAMS = 8
+#: Rows and columns of a transposed square: numbers in a line of the cache.
+_TILE = 16
 #: Parallel tasks for each core that keep all of them busy to the end.
 _TASKS_PER_CORE = 16
 
@@ -30,13 +32,47 @@ def schedule_spatial(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -
     extents = [axis.extent for axis in stage.axes]
     if len(loops) > 1 and _is_elementwise(stage):
         loops, extents = [schedule.fuse(*loops)], [stage.steps]
-    if loops and extents[-1] is not None:
+    crossing = _crossing_axis(stage)
+    if crossing is not None and len(loops) == len(stage.axes):
+        _tile_transposition(schedule, loops, extents, crossing)
+    elif loops and extents[-1] is not None:
         _vectorize_last(schedule, stage, loops, extents, unit)
     if _has_parts(stage, extents[:-1], unit):
         schedule.annotate(loops.pop(), CUT, 1)
         extents.pop()
     if is_enough(stage):
         parallelize(schedule, loops, extents, unit)
+
+
+def _crossing_axis(stage: Stage) -> int | None:
+    """The place of the axis along which a read lies together that the last axis strides over, as in a transposition;
+    None where there is no such read, or too little of it to fill lines of the cache."""
+    last = stage.axes[-1]
+    if not stage.is_exact or stage.branches or last.extent is None or last.extent < _TILE // 2:
+        return None
+    for _, indices in stage.reads:
+        if indices and not is_contiguous(indices, last):
+            for place, axis in enumerate(stage.axes[:-1]):
+                if is_var(indices[-1], axis) and axis.extent is not None and axis.extent >= _TILE // 2:
+                    return place
+    return None
+
+
+def _tile_transposition(
+    schedule: s_tir.Schedule, loops: list[Any], extents: list[int | None], crossing: int
+) -> None:
+    """Squares of the crossing and of the last axis, so that each line of the cache is read and written at once.
+
+    Walked row by row, a matrix of 3,199 x 512 took eleven times as long.
+    """
+    inner = []
+    for place in (crossing, len(loops) - 1):
+        extent = extents[place] or 1
+        loops[place], tile = schedule.split(loops[place], [None, min(_TILE, extent)])
+        extents[place] = -(-extent // min(_TILE, extent))
+        inner.append(tile)
+    schedule.reorder(*loops, *inner)
+    schedule.vectorize(inner[-1])
 
 
 def _has_parts(stage: Stage, outer: Sequence[int | None], unit: VectorUnit) -> bool:

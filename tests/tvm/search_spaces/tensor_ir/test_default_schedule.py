@@ -147,6 +147,16 @@ def _transpose() -> tirx.PrimFunc:
     return of(x, topi.transpose(x, (0, 2, 3, 1)))
 
 
+def _rows_of_an_uneven_matrix() -> tirx.PrimFunc:
+    x = placeholder(199, 83)
+    return of(x, topi.nn.relu(topi.transpose(x, (1, 0))))
+
+
+def _channels_first() -> tirx.PrimFunc:
+    x, y = placeholder(2, 13, 14, 40), placeholder(2, 40, 13, 14, name="y")
+    return of(x, y, topi.add(topi.transpose(x, (0, 3, 1, 2)), y))
+
+
 def _transposed_operand() -> tirx.PrimFunc:
     x, y = placeholder(32, 64), placeholder(48, 64, name="y")
     return of(x, y, topi.nn.dense(x, y))
@@ -321,6 +331,8 @@ FUNCTIONS: list[Callable[[], tirx.PrimFunc]] = [
     _constant_weights_of_a_batch,
     _two_outputs,
     _transpose,
+    _rows_of_an_uneven_matrix,
+    _channels_first,
     _transposed_operand,
     _transposed_result,
     _dot,
@@ -422,6 +434,14 @@ def test_windows_read_their_image_where_it_lies(make: Callable[[], tirx.PrimFunc
     assert "pad_temp" not in text.lower()
     assert "if_then_else" not in text
     assert "T.vectorized" in text
+
+
+@pytest.mark.parametrize("make", [_rows_of_an_uneven_matrix, _channels_first])
+def test_transpositions_go_square_by_square(make: Callable[[], tirx.PrimFunc]) -> None:
+    (*_, row, column), *_ = nests(default_schedule(make(), tvm_target(HERE)))
+
+    assert int(column.kind) == int(tirx.ForKind.VECTORIZED)
+    assert (int(row.extent), int(column.extent)) in ((16, 16), (16, 14))
 
 
 @pytest.mark.parametrize("make", [_largest_of_all, _square_norm_of_a_vector])
