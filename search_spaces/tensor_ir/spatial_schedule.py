@@ -68,8 +68,10 @@ def _tile_transposition(
     inner = []
     for place in (crossing, len(loops) - 1):
         extent = extents[place] or 1
-        loops[place], tile = schedule.split(loops[place], [None, min(_TILE, extent)])
-        extents[place] = -(-extent // min(_TILE, extent))
+        # A vector with a condition is computed number by number.
+        size = _TILE // 2 if extent % _TILE == _TILE // 2 else min(_TILE, extent)
+        loops[place], tile = schedule.split(loops[place], [None, size])
+        extents[place] = -(-extent // size)
         inner.append(tile)
     schedule.reorder(*loops, *inner)
     schedule.vectorize(inner[-1])
