@@ -39,7 +39,7 @@ def main() -> None:
     target = autotune.tvm_target(device.target)
     with target, autotune.database(log, device.target, device.fingerprint):
         scheduled = relax.transform.MetaScheduleApplyDatabase()(lowered)
-    executable = relax.build(scheduled, target=target)
+        executable = relax.build(scheduled, target=target)
     x, y = np.random.default_rng(0).standard_normal((2, 64, 64)).astype("float32")
     found = relax.VirtualMachine(executable, tvm.cpu())["main"](tvm.runtime.tensor(x), tvm.runtime.tensor(y))
     np.testing.assert_allclose(found.numpy(), np.maximum(x @ y, 0), rtol=1e-4, atol=1e-4)

@@ -15,6 +15,7 @@ import tvm
 from tvm import te, tirx
 from tvm.target import codegen
 
+from search_spaces.tensor_ir.contained_nodes import contained_nodes
 from search_spaces.tensor_ir.float_lanes import LANES
 from search_spaces.tensor_ir.module_map import with_mapped
 
@@ -122,6 +123,12 @@ def conv2d_of_pairs(
         ),
         "conv2d_nhwc",
     )
+
+
+def has_pair_operator(module: tvm.IRModule) -> bool:
+    """Whether a tensor program computes products of pairs, which TVM knows by this package alone."""
+    calls = (call for func in module.functions.values() for call in contained_nodes(func.body, tvm.ir.Call))
+    return any(getattr(call.op, "name", "") == PAIR_PRODUCT for call in calls)
 
 
 def with_counted_products(module: tvm.IRModule) -> tvm.IRModule:

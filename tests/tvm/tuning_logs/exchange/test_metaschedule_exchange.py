@@ -12,7 +12,7 @@ import pytest
 import tvm
 from product_network import network
 from repository import GOLDEN
-from tvm import relax
+from tvm import relax, te
 
 from autotune.deployment.compilation import compile
 from autotune.models.operators import operator_task
@@ -23,6 +23,8 @@ from search_spaces.errors import IllegalSchedule, Misuse
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
+from search_spaces.tensor_ir.modules import workload
+from search_spaces.tensor_ir.pair_products import matmul_of_pairs
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs import (
     DeviceFingerprint,
@@ -128,6 +130,20 @@ def test_what_was_exported_builds_in_a_process_that_knows_only_tvm(
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["scheduled", str(len(tasks))]
+
+
+def test_operators_that_only_this_package_knows_are_left_out(
+    tasks: tuple[TuningTask, ...], tmp_path: Path
+) -> None:
+    left, right = te.placeholder((8, 16), "int32"), te.placeholder((16, 32), "int32")
+    module = tvm.IRModule({"main": te.create_prim_func([left, right, matmul_of_pairs(left, right)])})
+    quantized = TuningTask(workload(module, "quantized"), tasks[0].target)
+
+    [exported] = export_metaschedule(log_of((*tasks, quantized), 1), tmp_path / "databases")
+
+    assert exported.records == len(tasks)
+    assert exported.left_out == ("quantized: quantized products are an operator of this package",)
+    assert "pair_product" not in (exported.folder / "database_workload.json").read_text()
 
 
 def test_records_come_back_with_the_same_keys_configs_and_times(
