@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import tvm
@@ -10,8 +11,8 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from autotune.models.passes.rewriting import rewritten
 
-_HALF = ("float16", "bfloat16")
-_WIDE = "float32"
+HALVES = ("float16", "bfloat16")
+WIDE = "float32"
 _GEOMETRY = ("strides", "padding", "dilation", "groups", "data_layout", "kernel_layout", "out_layout")
 #: Operators that sum in the dtype of their result: it is float32, and rounded afterwards; with their attributes.
 WITH_OUT_DTYPE = {
@@ -53,9 +54,7 @@ class _Widener(PyExprMutator):  # type: ignore[misc]
         if dtype is None:
             return call
         if name in WITH_OUT_DTYPE:
-            operation, names = WITH_OUT_DTYPE[name]
-            attributes = {each: getattr(call.attrs, each) for each in names}
-            widened = operation(*call.args, **attributes, out_dtype=_WIDE)
+            widened = summed_in_float32(call, call.args)
         else:
             widened = relax.Call(
                 call.op, [self._widened(each) for each in call.args], call.attrs, call.ty_args
@@ -65,9 +64,9 @@ class _Widener(PyExprMutator):  # type: ignore[misc]
     def _widened(self, expr: Any) -> Any:
         if isinstance(expr, relax.Tuple):
             return relax.Tuple([self._widened(each) for each in expr.fields])
-        if _dtype_of(expr) not in _HALF:
+        if dtype_of(expr) not in HALVES:
             return expr
-        return self.builder_.emit(relax.op.astype(expr, _WIDE))
+        return self.builder_.emit(relax.op.astype(expr, WIDE))
 
     def _rounded(self, expr: Any, dtype: str) -> Any:
         if isinstance(expr.ty, relax.TupleType):
@@ -78,16 +77,23 @@ class _Widener(PyExprMutator):  # type: ignore[misc]
         return relax.op.astype(expr, dtype)
 
 
+def summed_in_float32(call: Any, operands: Iterable[Any]) -> Any:
+    """A call of an operator of `WITH_OUT_DTYPE`, of other operands and with a result in float32."""
+    operation, names = WITH_OUT_DTYPE[call.op.name]
+    return operation(*operands, **{each: getattr(call.attrs, each) for each in names}, out_dtype=WIDE)
+
+
 def _half_of(args: Any) -> str | None:
     """The 16-bit dtype of the first tensor that has one."""
     for arg in args:
-        found = _half_of(arg.fields) if isinstance(arg, relax.Tuple) else _dtype_of(arg)
-        if found in _HALF:
+        found = _half_of(arg.fields) if isinstance(arg, relax.Tuple) else dtype_of(arg)
+        if found in HALVES:
             return found
     return None
 
 
-def _dtype_of(expr: Any) -> str | None:
+def dtype_of(expr: Any) -> str | None:
+    """The dtype of a tensor, None for anything else."""
     ty = getattr(expr, "ty", None)
     if not isinstance(ty, relax.TensorType) or ty.dtype is None:
         return None

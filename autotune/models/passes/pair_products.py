@@ -10,7 +10,15 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import Lookup, bound, is_call, is_plain_nhwc, rewritten
+from autotune.models.passes.rewriting import (
+    FUSED_BEHIND,
+    Lookup,
+    bound,
+    is_call,
+    is_plain_nhwc,
+    rewritten,
+    static_shape,
+)
 from search_spaces.tensor_ir.pair_products import (
     conv2d_of_pairs,
     has_pair_products,
@@ -19,8 +27,6 @@ from search_spaces.tensor_ir.pair_products import (
     pairs,
 )
 
-# What elementwise operators are fused into, of TVM's pattern kinds.
-_FUSED_BEHIND = 4
 _FLOATS = ("float32", "float64")
 _BYTES = ("int8", "uint8")
 # The magnitudes beyond 16-bit integers and sums in int32.
@@ -65,13 +71,14 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         if data not in self._words:
             self._words[data] = self.builder_.emit_te(pairs, data, primfunc_name_hint="pairs")
         words = relax.const(paired(weights, weights.ndim - 2), "int32")
-        attrs: dict[str, Any] = {"primfunc_attrs": {"op_pattern": _FUSED_BEHIND}}
+        attrs: dict[str, Any] = {"primfunc_attrs": {"op_pattern": FUSED_BEHIND}}
         if is_call(call, "relax.matmul"):
             product = self.builder_.emit_te(
                 matmul_of_pairs, self._words[data], words, primfunc_name_hint="pair_matmul", **attrs
             )
         else:
-            steps = [[int(step) for step in each] for each in _windows(call)]
+            windows = (call.attrs.strides, call.attrs.padding, call.attrs.dilation)
+            steps = [[int(step) for step in each] for each in windows]
             product = self.builder_.emit_te(
                 conv2d_of_pairs, self._words[data], words, *steps, primfunc_name_hint="pair_conv2d", **attrs
             )
@@ -94,8 +101,8 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         kinds = {str(one.ty.dtype.dtype) for one in (call, *call.args)}
         if not isinstance(weight, tvm.ir.GenericConst) or len(kinds) > 1 or not kinds <= {*_FLOATS}:
             return None
-        range_ = integer_range(call.args[0], self.lookup_binding) if _is_static(call.args[0]) else None
-        if range_ is None:
+        range_ = integer_range(call.args[0], self.lookup_binding)
+        if range_ is None or static_shape(call.args[0]) is None:
             return None
         values = weight.value.numpy()
         if values.ndim != rank or min(values.shape) == 0 or not np.array_equal(values, np.rint(values)):
@@ -124,11 +131,3 @@ def integer_range(expr: Any, lookup: Lookup) -> tuple[float, float] | None:
         return None if left is None or right is None else (left[0] - right[1], left[1] - right[0])
     name = getattr(value.op, "name", "") if isinstance(value, relax.Call) else ""
     return integer_range(value.args[0], lookup) if name in _VALUES else None
-
-
-def _is_static(expr: Any) -> bool:
-    return all(isinstance(size, tvm.tirx.IntImm) for size in expr.ty.shape)
-
-
-def _windows(call: Any) -> tuple[Any, Any, Any]:
-    return call.attrs.strides, call.attrs.padding, call.attrs.dilation

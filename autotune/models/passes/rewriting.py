@@ -10,6 +10,8 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator
 
+#: TVM's pattern kind of what elementwise operators are fused into.
+FUSED_BEHIND = 4
 #: What a variable is bound to, None for a parameter: `PyExprMutator.lookup_binding`.
 Lookup = Callable[[Any], Any]
 
@@ -37,6 +39,12 @@ def has_channels_last(convolution: Any) -> bool:
 def is_plain_nhwc(convolution: Any) -> bool:
     """Whether a 2-D convolution has its channels last in all three tensors, and one group."""
     return has_channels_last(convolution) and int(convolution.attrs.groups) == 1
+
+
+def static_shape(expr: Any) -> tuple[int, ...] | None:
+    """The shape of a tensor, None where a size is not known."""
+    sizes = list(expr.ty.shape)
+    return tuple(map(int, sizes)) if all(isinstance(size, tvm.tirx.IntImm) for size in sizes) else None
 
 
 def permutation(call: Any) -> list[int]:

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import tvm
-from tvm import relax, tirx
+from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.float32_sums import WITH_OUT_DTYPE
-from autotune.models.passes.rewriting import bound, rewritten
+from autotune.models.passes.float32_sums import HALVES, WIDE, WITH_OUT_DTYPE, dtype_of, summed_in_float32
+from autotune.models.passes.rewriting import bound, rewritten, static_shape
 
-_HALF = ("float16", "bfloat16")
-_WIDE = "float32"
 # Products of fewer rows take the time in which their weights are read, and wide ones are twice as large.
 _FEWEST_ROWS = 8
 
@@ -40,30 +38,24 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         """The call, or that of wide operands."""
         call = self.visit_expr_post_order(call)
         name = getattr(call.op, "name", "")
-        if name not in WITH_OUT_DTYPE or _dtype(call) != _WIDE:
+        if name not in WITH_OUT_DTYPE or dtype_of(call) != WIDE:
             return call
-        if not any(_dtype(each) in _HALF for each in call.args) or (
+        if not any(dtype_of(each) in HALVES for each in call.args) or (
             name == "relax.matmul" and _rows(call) < _FEWEST_ROWS
         ):
             return call
-        operation, names = WITH_OUT_DTYPE[name]
-        attributes = {each: getattr(call.attrs, each) for each in names}
-        return operation(*map(self._widened, call.args), **attributes, out_dtype=_WIDE)
+        return summed_in_float32(call, map(self._widened, call.args))
 
     def _widened(self, expr: Any) -> Any:
         value = bound(expr, self.lookup_binding)
         if isinstance(value, tvm.ir.GenericConst):
-            return relax.const(value.value.numpy().astype(np.float32), _WIDE)
+            return relax.const(value.value.numpy().astype(np.float32), WIDE)
         if expr not in self._wide:
-            self._wide[expr] = self.builder_.emit(relax.op.astype(expr, _WIDE))
+            self._wide[expr] = self.builder_.emit(relax.op.astype(expr, WIDE))
         return self._wide[expr]
 
 
 def _rows(product: Any) -> float:
     """The number of rows of a product's result, infinite where it is not known."""
-    sizes = list(product.ty.shape)[:-1]
-    return prod(map(int, sizes)) if all(isinstance(size, tirx.IntImm) for size in sizes) else float("inf")
-
-
-def _dtype(expr: Any) -> str:
-    return str(expr.ty.dtype.dtype)
+    shape = static_shape(product)
+    return float("inf") if shape is None else prod(shape[:-1])

@@ -11,7 +11,14 @@ import tvm
 from tvm import relax, te
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import bound, is_call, is_plain_nhwc, rewritten
+from autotune.models.passes.rewriting import (
+    FUSED_BEHIND,
+    bound,
+    is_call,
+    is_plain_nhwc,
+    rewritten,
+    static_shape,
+)
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 from search_spaces.tensor_ir.winograd import TILE, WINDOW, input_tiles, output_tiles, transformed_weights
 
@@ -26,8 +33,8 @@ _SLOWER_PRODUCTS = 1.2
 _LEAST_GAIN = 0.9
 #: In the names of the functions.
 INPUT, OUTPUT = "winograd_input", "winograd_output"
-# TVM's pattern kinds: what is fused with nothing, and what elementwise operators are fused into.
-_OPAQUE, _FUSED_BEHIND = 8, 4
+# TVM's pattern kind of what is fused with nothing.
+_OPAQUE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
 
         tiles = self._emit(taken, call.args[0], INPUT, _OPAQUE)
         products = relax.op.matmul(tiles, relax.const(transformed_weights(weights), "float32"))
-        return self._emit(made, self.builder_.emit(products), OUTPUT, _FUSED_BEHIND)
+        return self._emit(made, self.builder_.emit(products), OUTPUT, FUSED_BEHIND)
 
     def _emit(self, compute: Any, operand: Any, name: str, pattern: int) -> Any:
         attrs = {"op_pattern": pattern}
@@ -116,15 +123,10 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         weight = bound(call.args[1], self.lookup_binding)
         steps = [int(step) for step in (*call.attrs.strides, *call.attrs.dilation)]
         kinds = {str(one.ty.dtype.dtype) for one in (call, *call.args)}
-        data, kernel, result = (_static(one.ty.shape) for one in (*call.args[:2], call))
+        data, kernel, result = map(static_shape, (*call.args[:2], call))
         if not isinstance(weight, tvm.ir.GenericConst) or steps != [1] * 4 or kinds != {"float32"}:
             return None
         if data is None or kernel is None or result is None or kernel[:2] != (_KERNEL, _KERNEL):
             return None
         has_full_vectors = kernel[2] % self._lanes == 0 and kernel[3] % self._lanes == 0
         return ConvolutionShape(data, result) if has_full_vectors else None
-
-
-def _static(shape: Any) -> tuple[int, ...] | None:
-    sizes = list(shape)
-    return tuple(map(int, sizes)) if all(isinstance(size, tvm.tirx.IntImm) for size in sizes) else None
