@@ -46,14 +46,14 @@ def with_sums_of_parts(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit)
         return False
     partial, _ = found
     steps = list(schedule.get_loops(partial))[:-1]
-    outer = next((loop for loop in steps if int(schedule.get(loop).extent) > 1), None)
+    extents = [int(schedule.get(loop).extent) for loop in steps]
+    outer = next((place for place, extent in enumerate(extents) if extent > 1), None)
     if outer is not None and is_enough(stage) and unit.cores > 1:
-        extent = int(schedule.get(outer).extent)
-        parts = max(count for count in divisors(extent) if count <= _PARTS_PER_CORE * unit.cores)
-        part, _ = schedule.split(outer, [parts, None])
+        parts = max(count for count in divisors(extents[outer]) if count <= _PARTS_PER_CORE * unit.cores)
+        part, _ = schedule.split(steps[outer], [parts, None])
         partial = schedule.rfactor(part, 0)
-        part = schedule.get_loops(partial)[steps.index(outer)]
-        schedule.reorder(part, *(loop for loop in schedule.get_loops(partial)[: steps.index(outer)]))
+        *before, part = list(schedule.get_loops(partial))[: outer + 1]
+        schedule.reorder(part, *before)
         schedule.parallel(part)
     schedule.vectorize(schedule.get_loops(partial)[-1])
     return True

@@ -33,7 +33,7 @@ def schedule_spatial(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -
     if len(loops) > 1 and _is_elementwise(stage):
         loops, extents = [schedule.fuse(*loops)], [stage.steps]
     crossing = _crossing_axis(stage)
-    if crossing is not None and len(loops) == len(stage.axes):
+    if crossing is not None:
         _tile_transposition(schedule, loops, extents, crossing)
     elif loops and extents[-1] is not None:
         _vectorize_last(schedule, stage, loops, extents, unit)
@@ -47,15 +47,20 @@ def schedule_spatial(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -
 def _crossing_axis(stage: Stage) -> int | None:
     """The place of the axis along which a read lies together that the last axis strides over, as in a transposition;
     None where there is no such read, or too little of it to fill lines of the cache."""
-    last = stage.axes[-1]
-    if not stage.is_exact or stage.branches or last.extent is None or last.extent < _TILE // 2:
+    wide = [place for place, axis in enumerate(stage.axes) if (axis.extent or 0) >= _TILE // 2]
+    last = len(stage.axes) - 1
+    if not stage.is_exact or stage.branches or last not in wide:
         return None
-    for _, indices in stage.reads:
-        if indices and not is_contiguous(indices, last):
-            for place, axis in enumerate(stage.axes[:-1]):
-                if is_var(indices[-1], axis) and axis.extent is not None and axis.extent >= _TILE // 2:
-                    return place
-    return None
+    strided = [
+        indices for _, indices in stage.reads if indices and not is_contiguous(indices, stage.axes[last])
+    ]
+    crossing = (
+        place
+        for indices in strided
+        for place in wide
+        if place != last and is_var(indices[-1], stage.axes[place])
+    )
+    return next(crossing, None)
 
 
 def _tile_transposition(
