@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx.parser
 import pytest
-from onnx import numpy_helper
 from onnx_comparison import compare, run
+from written_network import written_network
 
 from autotune.models.onnx_passes.quantized_products import with_integer_products
 
@@ -43,15 +42,7 @@ def constants(dtype: type = np.int8) -> dict[str, Any]:
 
 
 def network(kind: str, nodes: str, dtype: type = np.int8) -> onnx.ModelProto:
-    text = f"<ir_version: 10, opset_import: ['' : 21]> net ({kind} x) => (float y) {{ {nodes} }}"
-    model = onnx.parser.parse_model(text.replace("'", '"'))
-    used = {name for node in model.graph.node for name in node.input}
-    model.graph.initializer.extend(
-        numpy_helper.from_array(np.asarray(value), name)
-        for name, value in constants(dtype).items()
-        if name in used
-    )
-    model.graph.output[0].type.tensor_type.ClearField("shape")
+    model = written_network(f"({kind} x) => (float y)", nodes, constants(dtype), opset=21)
     return onnx.shape_inference.infer_shapes(model)
 
 

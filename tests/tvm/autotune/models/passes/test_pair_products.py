@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnx.parser
 import pytest
-from onnx import numpy_helper
+from written_network import written_network
 
 from autotune.deployment.compilation import compile
 from autotune.models.lowering import lower
@@ -52,8 +51,6 @@ KEPT = {
 
 
 def network(path: Path, inputs: str, nodes: str) -> Model:
-    text = f"<ir_version: 8, opset_import: ['' : 17]> net ({inputs}) => (float y, float g) {{ g = Neg(f) {nodes} }}"
-    model = onnx.parser.parse_model(text.replace("'", '"'))
     constants = {
         "w": WHOLE,
         "k": KERNEL,
@@ -63,13 +60,8 @@ def network(path: Path, inputs: str, nodes: str) -> Model:
         "large": np.full((70, 24), 40000, np.float32),
         "depthwise": KERNEL[:5, :1],
     }
-    used = {name for node in model.graph.node for name in node.input}
-    model.graph.initializer.extend(
-        numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items() if name in used
-    )
-    for output in model.graph.output:
-        output.type.tensor_type.ClearField("shape")
-    onnx.save(model, path)
+    signature = f"({inputs}) => (float y, float g)"
+    onnx.save(written_network(signature, f"g = Neg(f) {nodes}", constants), path)
     return load_model(path)
 
 

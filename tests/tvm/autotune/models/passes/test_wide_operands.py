@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnx.parser
 import pytest
-from onnx import numpy_helper
+from written_network import written_network
 
 from autotune.deployment.compilation import compile
 from autotune.models.lowering import lower
@@ -24,14 +23,7 @@ WEIGHTS = {
 
 
 def network(path: Path, kind: str, nodes: str) -> Model:
-    text = f"<ir_version: 8, opset_import: ['' : 17]> net ({kind} x) => (float16 y) {{ {nodes} }}"
-    model = onnx.parser.parse_model(text.replace("'", '"'))
-    used = {name for node in model.graph.node for name in node.input}
-    model.graph.initializer.extend(
-        numpy_helper.from_array(value, name) for name, value in WEIGHTS.items() if name in used
-    )
-    model.graph.output[0].type.tensor_type.ClearField("shape")
-    onnx.save(model, path)
+    onnx.save(written_network(f"({kind} x) => (float16 y)", nodes, WEIGHTS), path)
     return load_model(path)
 
 
