@@ -58,15 +58,16 @@ class _Rewriter:
             given.get(name, value) != value for name, value in _PLAIN_GEMM.items()
         ):
             return None
-        data, data_scale = self._data(node.input[0])
+        data = self._data(node.input[0])
         weights = self._weights(node.input[1], _channel_axis(node))
-        if data is None or data_scale is None or weights is None:
+        if data is None or weights is None:
             return None
+        source, data_scale, zero = data
         kernel, scales = weights
         if node.op_type == "Gemm" and given.get("transB", 0):
             kernel = kernel.T
         name = node.output[0]
-        nodes = self._centring(node.input[0], data)
+        nodes = self._centring(node.input[0], source, zero)
         operands = [self._centred[node.input[0]], self._constant(f"{name}/integers", kernel)]
         kept = {} if node.op_type == "Gemm" else given
         operator = "Conv" if node.op_type == "Conv" else "MatMul"
@@ -91,17 +92,16 @@ class _Rewriter:
             helper.make_node("Add", [scaled, f"{name}/bias"], [name], name=f"{name}/bias"),
         ]
 
-    def _data(self, name: str) -> tuple[onnx.NodeProto | None, Array | None]:
-        """The node that dequantizes data by one scale, and the scale."""
+    def _data(self, name: str) -> tuple[str, Array, Array] | None:
+        """The integers that data is dequantized from, by their name, and their one scale and zero point."""
         node = self.dequantized.get(name)
         if node is None or node.input[0] in self.constants:
-            return None, None
+            return None
         known = self.types.get(node.input[0])
         scale, zero = self._scale(node)
-        is_small = known is not None and known.elem_type in _BYTES
-        return (
-            (node, scale) if is_small and scale is not None and scale.size == zero.size == 1 else (None, None)
-        )
+        if known is None or known.elem_type not in _BYTES:
+            return None
+        return (node.input[0], scale, zero) if scale is not None and scale.size == zero.size == 1 else None
 
     def _weights(self, name: str, axis: int) -> tuple[Array, Array] | None:
         """The integers of dequantized weights less their zero points, and the scales of their output channels."""
@@ -131,13 +131,12 @@ class _Rewriter:
             return None, np.zeros(1)
         return numpy_helper.to_array(scale), np.zeros(1) if zero is None else numpy_helper.to_array(zero)
 
-    def _centring(self, name: str, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """The nodes that compute the data of a node less its zero point, where they are not there yet."""
+    def _centring(self, name: str, source: str, zero: Array) -> list[onnx.NodeProto]:
+        """The nodes that compute integers less their zero point, where they are not there yet."""
         if name in self._centred:
             return []
-        _, zero = self._scale(node)
         wide = f"{name}/wide"
-        nodes = [helper.make_node("Cast", [node.input[0]], [wide], name=wide, to=TensorProto.FLOAT)]
+        nodes = [helper.make_node("Cast", [source], [wide], name=wide, to=TensorProto.FLOAT)]
         self._centred[name] = wide
         if zero.any():
             centred = self._centred[name] = f"{name}/centred"
