@@ -17,10 +17,12 @@ from tvm.support import cc
 
 from autotune.builders.cuda_callback import use_cuda_compiler
 from autotune.builders.local_builder import LocalBuilder
+from autotune.deployment.call_memory import CALL_MEMORY
 from autotune.deployment.coverage import Coverage, coverage
 from autotune.deployment.default_schedules import with_default_schedules
 from autotune.deployment.executable import INPUTS, THREADS, Executable, SavedModel
 from autotune.deployment.library import Array, Library
+from autotune.deployment.memory_sharing import call_memory, reading_inputs_in_place
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
 from autotune.deployment.side_by_side import EngineLatency, TimingSettings, measure
 from autotune.deployment.weight_packs import count_packs, with_split_packs
@@ -189,12 +191,15 @@ def _built(module: tvm.IRModule, target: Target) -> Any:
     """The executable of a module of scheduled functions."""
     compiled_for = tvm_target(target)
     passes = _to_executable(compiled_for)
+    viewing = relax.transform.RewriteDataflowReshape()(module)
     if is_cpu(target):
+        kernels = kernel_passes(reading_inputs_in_place(viewing))
+        kernels.update(_with_texts({CALL_MEMORY: call_memory(viewing).to_json()}))
         with compiled_for:
             return relax.build(
-                kernel_passes(module), target=compiled_for, relax_pipeline=passes, tir_pipeline=CPU_PIPELINE
+                kernels, target=compiled_for, relax_pipeline=passes, tir_pipeline=CPU_PIPELINE
             )
-    return relax.build(module, target=with_host(target), relax_pipeline=passes)
+    return relax.build(viewing, target=with_host(target), relax_pipeline=passes)
 
 
 def threads_of(target: Target) -> int:
@@ -242,10 +247,9 @@ def _inputs(module: tvm.IRModule) -> tuple[InputSpec, ...]:
 
 
 def _to_executable(target: tvm.target.Target) -> tvm.transform.Pass:
-    """The rest of TVM's default pipeline, from scheduled functions on."""
+    """The rest of TVM's default pipeline, from functions with views on."""
     return tvm.transform.Sequential(
         [
-            relax.transform.RewriteDataflowReshape(),
             relax.transform.ToNonDataflow(),
             relax.transform.RemovePurityChecking(),
             relax.transform.CallTIRRewrite(),

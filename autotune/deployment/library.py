@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import tvm_ffi
 
+from autotune.deployment.call_memory import CALL_MEMORY, CallMemory
 from autotune.deployment.kernel_pool import CallPlace, KernelPool, usable_threads
-from autotune.deployment.tensors import InputTensors, as_array
+from autotune.deployment.tensors import InputTensors, output_arrays
 from autotune.deployment.virtual_machine import virtual_machine
 from search_spaces.errors import Misuse, last_line
 from search_spaces.fork_lock import ForkLock
@@ -35,6 +36,7 @@ class CallContext:
     device: str
     pool: KernelPool
     lock: ForkLock
+    memory: CallMemory
     inputs: dict[str, InputTensors] = field(default_factory=dict)
 
     def call(self, function: str, inputs: Sequence[Array]) -> tuple[Array, ...]:
@@ -46,11 +48,11 @@ class CallContext:
         with self.lock:
             kept = self.inputs.get(function)
             if kept is None:
-                kept = self.inputs[function] = InputTensors(tvm_ffi.device(self.device))
+                device = tvm_ffi.device(self.device)
+                kept = self.inputs[function] = InputTensors(device, self.memory.input_alignment)
             found = self.machine[function](*kept.filled(inputs))
-            if isinstance(found, tvm_ffi.Tensor):
-                return (as_array(found),)
-            return tuple(map(as_array, found))
+            tensors = (found,) if isinstance(found, tvm_ffi.Tensor) else tuple(found)
+            return output_arrays(tensors, self.memory.own_outputs.get(function, ()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +103,15 @@ class Library:
         place = self.place if process == self._process else CallPlace.KERNEL_THREAD
         pool = KernelPool(None if self.threads is None else usable_threads(self.threads), place)
         machine = virtual_machine(self.vm_executable, tvm_ffi.device(self.device))
-        return self._contexts.setdefault(process, CallContext(machine, self.device, pool, ForkLock()))
+        context = CallContext(machine, self.device, pool, ForkLock(), _call_memory(machine))
+        return self._contexts.setdefault(process, context)
+
+
+def _call_memory(machine: tvm_ffi.Module) -> CallMemory:
+    """What the library says of it; libraries of older versions, and for other devices, say nothing."""
+    if not machine.implements_function(CALL_MEMORY):
+        return CallMemory()
+    return CallMemory.from_json(str(machine[CALL_MEMORY]()))
 
 
 def as_returned(outputs: Sequence[Array]) -> Array | tuple[Array, ...]:

@@ -1,9 +1,10 @@
-"""Copies between NumPy's arrays and TVM's tensors, by TVM's runtime library alone."""
+"""NumPy's arrays as TVM's tensors and back, copied where they cannot be shared, by TVM's runtime library alone."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -13,44 +14,82 @@ import tvm_ffi
 
 Array = npt.NDArray[Any]
 
+#: Arrays of fewer bytes are copied: that takes a few microseconds, and small outputs would hold a page of memory each.
+LEAST_SHARED_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A tensor on a device for an input of one shape and dtype, and a view of it where it can be written to."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    tensor: tvm_ffi.Tensor
+    view: Array | None
+
 
 class InputTensors:
-    """Tensors on a device for the inputs of a function, kept from call to call: fresh memory costs more than a copy."""
+    """Tensors on a device for the inputs of a function: large arrays themselves, where the device can read them, and
+    copies of others in tensors that are kept from call to call, as fresh memory costs more than a copy."""
 
-    def __init__(self, device: tvm_ffi.Device) -> None:
-        self._device = device
-        self._types: list[tuple[tuple[int, ...], np.dtype[Any]]] = []
-        self._kept: list[tuple[tvm_ffi.Tensor, Array | None]] = []
+    def __init__(self, device: tvm_ffi.Device, alignment: int) -> None:
+        """alignment: of addresses, in bytes, that the function expects of its inputs."""
+        self._device, self._alignment = device, alignment
+        self._is_host = device == tvm_ffi.device("cpu")
+        self._kept: dict[int, _Kept] = {}
 
     def filled(self, values: Sequence[Array]) -> list[tvm_ffi.Tensor]:
-        """The tensors with these values, until the next call. Raises TypeError for a dtype that TVM does not know."""
-        arrays = [np.asarray(each) for each in values]
-        types = [(array.shape, array.dtype) for array in arrays]
-        if types != self._types:
-            self._types = []
-            self._kept = [self._allocated(array) for array in arrays]
-            self._types = types
-        for array, (tensor, view) in zip(arrays, self._kept, strict=True):
-            if view is None:
-                whole = np.asarray(array, order="C")
-                _runtime("TVMTensorCopyFromBytes")(tensor, _address(whole), whole.nbytes)
-            else:
-                view[...] = array
-        return [tensor for tensor, _ in self._kept]
+        """Tensors with these values, until the next call. Raises TypeError for a dtype that TVM does not know."""
+        return [self._tensor(place, np.asarray(value)) for place, value in enumerate(values)]
 
-    def _allocated(self, array: Array) -> tuple[tvm_ffi.Tensor, Array | None]:
-        """A tensor, aligned as kernels need it, and a view of it where it can be written to."""
+    def _tensor(self, place: int, array: Array) -> tvm_ffi.Tensor:
+        if self._is_host and self._can_share(array):
+            try:
+                return tvm_ffi.from_dlpack(array)
+            except BufferError:  # a dtype that DLPack does not know
+                pass
+        kept = self._kept.get(place)
+        if kept is None or kept.shape != array.shape or kept.dtype != array.dtype:
+            kept = self._kept[place] = self._allocated(array)
+        if kept.view is None:
+            whole = np.asarray(array, order="C")
+            _runtime("TVMTensorCopyFromBytes")(kept.tensor, _address(whole), whole.nbytes)
+        else:
+            kept.view[...] = array
+        return kept.tensor
+
+    def _can_share(self, array: Array) -> bool:
+        # DLPack has no word for arrays that may not be written to.
+        flags = array.flags
+        return (
+            array.nbytes >= LEAST_SHARED_BYTES
+            and flags.c_contiguous
+            and flags.writeable
+            and array.dtype.isnative
+            and array.ctypes.data % self._alignment == 0
+        )
+
+    def _allocated(self, array: Array) -> _Kept:
+        """A tensor, aligned as kernels need it."""
         allocate = _runtime("TVMTensorAllocWithScope")
         tensor = allocate(array.shape, tvm_ffi.dtype(array.dtype), self._device, None)
         view = _view(tensor)
-        return tensor, view if view is not None and view.flags.writeable else None
+        writeable = view if view is not None and view.flags.writeable else None
+        return _Kept(array.shape, array.dtype, tensor, writeable)
 
 
-def as_array(tensor: tvm_ffi.Tensor) -> Array:
-    """An array of its own with a tensor's values."""
+def output_arrays(tensors: Sequence[tvm_ffi.Tensor], own: Container[int]) -> tuple[Array, ...]:
+    """Arrays of a call's outputs, which share no memory with one another or the model.
+
+    own: the places of tensors in memory that nothing else lies in. The large ones of them are not copied.
+    """
+    return tuple(_array(tensor, place in own) for place, tensor in enumerate(tensors))
+
+
+def _array(tensor: tvm_ffi.Tensor, is_own: bool) -> Array:  # noqa: FBT001
     view = _view(tensor)
     if view is not None:
-        return view.copy()
+        return view if is_own and view.nbytes >= LEAST_SHARED_BYTES else view.copy()
     array = np.empty(tensor.shape, np.dtype(str(tensor.dtype)))
     _runtime("TVMTensorCopyToBytes")(tensor, _address(array), array.nbytes)
     return array

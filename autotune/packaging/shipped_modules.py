@@ -10,6 +10,7 @@ _MODULES = (
     "search_spaces.errors",
     "search_spaces.fork_lock",
     "autotune.machine.control_groups",
+    "autotune.deployment.call_memory",
     "autotune.deployment.kernel_pool",
     "autotune.deployment.kernel_thread",
     "autotune.deployment.library",

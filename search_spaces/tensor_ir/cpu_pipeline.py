@@ -9,6 +9,7 @@ import tvm
 from tvm import s_tir
 from tvm.tirx import register_tir_pipeline
 
+from search_spaces.tensor_ir.argument_alignment import with_argument_alignment
 from search_spaces.tensor_ir.nested_functions import with_stored_arguments
 from search_spaces.tensor_ir.panel_prefetch import with_prefetched_panels
 from search_spaces.tensor_ir.stack_allocation import with_stack_allocations
@@ -30,7 +31,8 @@ def _cpu_pipeline() -> tuple[tvm.transform.Pass, _Passes, _Passes]:
 
 def _last_changes() -> tvm.transform.Pass:
     def change(module: tvm.IRModule, _: Any) -> tvm.IRModule:
-        return with_stack_allocations(with_stored_arguments(with_prefetched_panels(module)))
+        prefetching = with_prefetched_panels(with_argument_alignment(module))
+        return with_stack_allocations(with_stored_arguments(prefetching))
 
     return tvm.transform.module_pass(change, opt_level=0, name="autotune.CpuKernels")
 

@@ -31,7 +31,7 @@ def schedule_spatial(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -
     loops = list(schedule.get_loops(stage.block))
     extents = [axis.extent for axis in stage.axes]
     if len(loops) > 1 and _is_elementwise(stage):
-        loops, extents = [schedule.fuse(*loops)], [stage.steps]
+        _fuse_all(schedule, loops, extents, lanes_of(stage, unit))
     crossing = _crossing_axis(stage)
     if crossing is not None:
         _tile_transposition(schedule, loops, extents, crossing)
@@ -42,6 +42,32 @@ def schedule_spatial(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -
         extents.pop()
     if is_enough(stage):
         parallelize(schedule, loops, extents, unit)
+
+
+def _fuse_all(schedule: s_tir.Schedule, loops: list[Any], extents: list[int | None], lanes: int) -> None:
+    """Makes one loop of all, or two; extents: of the loops, which are updated."""
+    place = _first_of_whole_vectors(extents, lanes)
+    for part in (slice(place, None), slice(0, place)):
+        if len(loops[part]) > 1:
+            loops[part] = [schedule.fuse(*loops[part])]
+            extents[part] = [_product(extents[part])]
+
+
+def _first_of_whole_vectors(extents: Sequence[int | None], lanes: int) -> int:
+    """The place from which on axes are whole vectors together, where the last one alone is not; 0 where none is.
+
+    With more of them in its loop than that, TVM shortens a part of the index by what it shares with the vector, cannot
+    put the parts together again, and gathers.
+    """
+    if extents[-1] is None or extents[-1] % lanes == 0:
+        return 0
+    products = ((place, _product(extents[place:])) for place in range(len(extents) - 1, 0, -1))
+    return next((place for place, product in products if product is not None and product % lanes == 0), 0)
+
+
+def _product(extents: Sequence[int | None]) -> int | None:
+    known = [extent for extent in extents if extent is not None]
+    return prod(known) if len(known) == len(extents) else None
 
 
 def _crossing_axis(stage: Stage) -> int | None:

@@ -79,6 +79,11 @@ def _elementwise() -> tirx.PrimFunc:
     return of(x, y, topi.nn.relu(topi.add(topi.tanh(x), y)))
 
 
+def _elementwise_of_rows_of_half_vectors() -> tirx.PrimFunc:
+    x, y = placeholder(3, 60, 100), placeholder(3, 60, 100, name="y")
+    return of(x, y, topi.nn.relu(topi.add(x, y)))
+
+
 def _hyperbolic() -> tirx.PrimFunc:
     x = placeholder(33, 64)
     return of(x, topi.nn.relu(topi.cosh(x)))
@@ -319,6 +324,7 @@ def _shuffle_of_channels() -> tirx.PrimFunc:
 
 FUNCTIONS: list[Callable[[], tirx.PrimFunc]] = [
     _elementwise,
+    _elementwise_of_rows_of_half_vectors,
     _hyperbolic,
     _dot_of_vectors,
     _scaled_by_a_scalar,
@@ -434,6 +440,17 @@ def test_windows_read_their_image_where_it_lies(make: Callable[[], tirx.PrimFunc
     assert "pad_temp" not in text.lower()
     assert "if_then_else" not in text
     assert "T.vectorized" in text
+
+
+@pytest.mark.parametrize("target", [HERE, AVX2, Target.parse("llvm -mcpu=znver4 -num-cores=2")], ids=str)
+def test_rows_of_half_vectors_are_not_gathered(target: Target) -> None:
+    scheduled = default_schedule(_elementwise_of_rows_of_half_vectors(), tvm_target(target))
+    module = kernel_passes(tvm.IRModule({"main": scheduled.with_attr("global_symbol", "main")}))
+
+    code = tvm.compile(module, tvm_target(target), tir_pipeline=CPU_PIPELINE).mod.inspect_source("s")
+
+    assert "vaddps" in code
+    assert not any(name in code for name in ("vgather", "vinsertps", "vunpcklps"))
 
 
 @pytest.mark.parametrize("make", [_rows_of_an_uneven_matrix, _channels_first])

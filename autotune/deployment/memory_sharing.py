@@ -1,0 +1,86 @@
+"""Analysis of what a scheduled model's functions share with their caller (imports TVM)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tvm
+from tvm import relax
+
+from autotune.deployment.call_memory import CallMemory
+from search_spaces.tensor_ir.argument_alignment import ARGUMENT_ALIGNMENT, reading_arrays
+
+_CALL_TIR = tvm.ir.Op.get("relax.call_tir")
+_RESHAPE = tvm.ir.Op.get("relax.reshape")
+#: Values by the variable that they are bound to.
+_Bindings = Mapping[Any, Any]
+
+
+def call_memory(module: tvm.IRModule) -> CallMemory:
+    """The memory that calls of a module's functions share; views are reshapes in it, and not calls of kernels."""
+    own = {
+        str(name.name_hint): tuple(_own_outputs(func))
+        for name, func in module.functions.items()
+        if isinstance(func, relax.Function)
+    }
+    return CallMemory(ARGUMENT_ALIGNMENT, {name: places for name, places in own.items() if places})
+
+
+def reading_inputs_in_place(module: tvm.IRModule) -> tvm.IRModule:
+    """The module whose kernels take inputs of functions at any address that `call_memory` allows."""
+    found = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
+    for kernel in {one for func in module.functions.values() for one in _kernels_of_inputs(func)}:
+        found.update_func(kernel, reading_arrays(module[kernel]))
+    return found
+
+
+def _own_outputs(func: relax.Function) -> Iterator[int]:
+    bindings = _bindings(func)
+    body = func.body.body
+    returned = bindings.get(body, body)
+    outputs = list(returned.fields) if isinstance(returned, relax.Tuple) else [body]
+    seen = []
+    for place, output in enumerate(outputs):
+        root, index = _root(output, bindings)
+        if _is_kernel_call(bindings.get(root)) and (root, index) not in seen:
+            seen.append((root, index))
+            yield place
+
+
+def _kernels_of_inputs(func: Any) -> Iterator[tvm.ir.GlobalVar]:
+    """The kernels that read a parameter of a function, as it is or reshaped."""
+    if not isinstance(func, relax.Function):
+        return
+    bindings, params = _bindings(func), set(func.params)
+    for value in bindings.values():
+        if _is_kernel_call(value) and any(_root(one, bindings)[0] in params for one in value.args[1].fields):
+            yield value.args[0]
+
+
+def _bindings(func: relax.Function) -> dict[Any, Any]:
+    return {binding.var: binding.value for block in func.body.blocks for binding in block.bindings}
+
+
+def _root(value: Any, bindings: _Bindings) -> tuple[Any, int]:
+    """What a value is a view of, and the place in it where that is a tuple."""
+    index = 0
+    while True:
+        if isinstance(value, relax.TupleGetItem):
+            value, index = value.tuple_value, int(value.index)
+        elif isinstance(value, tvm.ir.Call) and value.op.same_as(_RESHAPE):
+            value = value.args[0]
+        elif _is_view(bindings.get(value)):
+            value = bindings[value]
+        else:
+            return value, index
+
+
+def _is_view(value: Any) -> bool:
+    if isinstance(value, tvm.ir.Call):
+        return bool(value.op.same_as(_RESHAPE))
+    return isinstance(value, relax.Var | relax.TupleGetItem)
+
+
+def _is_kernel_call(value: Any) -> bool:
+    return isinstance(value, tvm.ir.Call) and bool(value.op.same_as(_CALL_TIR))
