@@ -15,8 +15,8 @@ class CallMemory(msgspec.Struct, frozen=True):
     """The memory that calls may share; by default what any library allows.
 
     input_alignment: in bytes; arrays at multiples of it are read where they are;
-    own_outputs:     by function, the places of outputs in memory that is the call's alone: no constant, no input, and no
-                     other output lies there.
+    own_outputs:     by function, the places of outputs in memory that is the call's alone: no constant, no input, and
+                     no other output lies there.
     """
 
     input_alignment: int = 64

@@ -196,9 +196,7 @@ def _built(module: tvm.IRModule, target: Target) -> Any:
         kernels = kernel_passes(reading_inputs_in_place(viewing))
         kernels.update(_with_texts({CALL_MEMORY: call_memory(viewing).to_json()}))
         with compiled_for:
-            return relax.build(
-                kernels, target=compiled_for, relax_pipeline=passes, tir_pipeline=CPU_PIPELINE
-            )
+            return relax.build(kernels, target=compiled_for, relax_pipeline=passes, tir_pipeline=CPU_PIPELINE)
     return relax.build(viewing, target=with_host(target), relax_pipeline=passes)
 
 

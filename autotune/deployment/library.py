@@ -108,7 +108,7 @@ class Library:
 
 
 def _call_memory(machine: tvm_ffi.Module) -> CallMemory:
-    """What the library says of it; libraries of older versions, and for other devices, say nothing."""
+    """The library's `CallMemory`; the default for libraries of older versions, and for other devices."""
     if not machine.implements_function(CALL_MEMORY):
         return CallMemory()
     return CallMemory.from_json(str(machine[CALL_MEMORY]()))

@@ -63,7 +63,7 @@ def _bindings(func: relax.Function) -> dict[Any, Any]:
 
 
 def _root(value: Any, bindings: _Bindings) -> tuple[Any, int]:
-    """What a value is a view of, and the place in it where that is a tuple."""
+    """The value that a value is a view of, and the place in it where that is a tuple."""
     index = 0
     while True:
         if isinstance(value, relax.TupleGetItem):
