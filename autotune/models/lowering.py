@@ -18,6 +18,9 @@ from autotune.models.passes.channel_shuffles import with_channels_last_shuffles
 from autotune.models.passes.channels_last import with_channels_last
 from autotune.models.passes.channels_last_images import with_channels_last_images
 from autotune.models.passes.constant_layouts import with_constant_layouts
+from autotune.models.passes.counted_axes import with_counted_axes
+from autotune.models.passes.enlarged_images import with_separate_enlargements
+from autotune.models.passes.few_largest import with_few_largest
 from autotune.models.passes.fused_attention import with_fused_attention
 from autotune.models.passes.lifted_convolutions import with_lifted_convolutions
 from autotune.models.passes.maxima_and_minima import with_maxima_and_minima
@@ -84,7 +87,7 @@ def _lowered(module: tvm.IRModule, target: Target, choice: Choice) -> tvm.IRModu
     ]
     with compiled_for, tvm.transform.PassContext(opt_level=3):
         decomposed = relax.transform.DecomposeOpsForInference()(module)
-        canonical = relax.transform.CanonicalizeBindings()(decomposed)
+        canonical = with_counted_axes(relax.transform.CanonicalizeBindings()(decomposed))
         if is_cpu(target):
             legal = with_channels_last(
                 with_broadcast_constants(
@@ -101,12 +104,12 @@ def _lowered(module: tvm.IRModule, target: Target, choice: Choice) -> tvm.IRModu
 
 def _legalized_for_cpu(module: tvm.IRModule, target: tvm.target.Target, choice: Choice) -> tvm.IRModule:
     unit = vector_unit(target)
-    shuffled = with_channels_last_shuffles(with_channels_last_images(module))
+    shuffled = with_channels_last_shuffles(with_separate_enlargements(with_channels_last_images(module)))
     full = with_full_vectors(with_split_convolutions(shuffled), unit)
     paired = with_pair_products(with_constant_layouts(full), target)
     transformed = with_winograd(paired, unit, choice)
     attentive = with_fused_attention(transformed, unit)
-    return _legalized(attentive, target, {"relax.nn.softmax": legalize_softmax})
+    return _legalized(with_few_largest(attentive), target, {"relax.nn.softmax": legalize_softmax})
 
 
 def _legalized(

@@ -8,6 +8,7 @@ from tvm import s_tir
 from tvm.ir import TensorLoad
 from tvm.tirx import BufferStore
 
+from search_spaces.tensor_ir.contained_nodes import contained_nodes
 from search_spaces.tensor_ir.stage import Stage, is_contiguous, read_stage, uses
 
 #: How many times over a stage is computed again, where it only moves or casts numbers.
@@ -77,8 +78,17 @@ def _pays(stage: Stage, consumer: Stage) -> bool:
     if stage.steps is None or consumer.steps is None:
         return not consumer.reductions
     repeats = consumer.steps / max(stage.steps, 1)
+    if repeats > 1 and not is_copy and _lookups(consumer, stage) > 1:
+        return False
     is_light = not stage.calls and not consumer.reductions
     return repeats <= 1 or is_light or (is_copy and repeats <= _MOST_REPEATS)
+
+
+def _lookups(consumer: Stage, stage: Stage) -> int:
+    """The numbers of a stage that one step of a consumer reads at places from a table."""
+    loads = contained_nodes(consumer.value, TensorLoad)
+    own = [load for load in loads if load.source.same_as(stage.buffer)]
+    return sum(bool(contained_nodes(load.indices, TensorLoad)) for load in own)
 
 
 def _keeps_order(stage: Stage) -> bool:

@@ -81,7 +81,7 @@ def max_unpool(node: Node) -> Outputs:
 def _is_plain(node: Node) -> bool:
     """True for the pools that TVM imports exactly."""
     is_explicit = node.attribute("auto_pad", "NOTSET") == "NOTSET" and not node.attribute("ceil_mode", 0)
-    return is_explicit and _has_dense_windows(node) and node[0].rank == 4
+    return is_explicit and _has_dense_windows(node) and node[0].rank in (4, 5)
 
 
 def _has_dense_windows(node: Node) -> bool:
@@ -95,14 +95,14 @@ def _with_explicit_pads(node: Node, found: list[Window]) -> Tensor | None:
     (``ceil_mode``) get padding behind it; one axis becomes the second of two.
     """
     x = node[0]
-    if not _has_dense_windows(node) or x.rank not in (3, 4):
+    if not _has_dense_windows(node) or x.rank > _MAX_RANK:
         return None
     if any(max(window.before, window.padding_behind) >= window.kernel for window in found):
         return None
     is_partial = any(window.padding_behind > window.after for window in found)
     if is_partial and node.attribute("count_include_pad", 0):
         return None
-    missing = 4 - x.rank
+    missing = max(4 - x.rank, 0)
     no_pads = [0] * missing
     pooled = node.graph.add(
         node.operator,

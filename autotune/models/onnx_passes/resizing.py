@@ -12,6 +12,8 @@ from autotune.models.onnx_passes.tensor import Tensor
 
 # The operator set in which Resize got its coordinate transformation modes.
 _FIRST_WITH_MODES = 11
+# As half_pixel, but for axes of which one element is left.
+_OF_PYTORCH = "pytorch_half_pixel"
 
 
 def resize(node: Node) -> Outputs:
@@ -21,7 +23,8 @@ def resize(node: Node) -> Outputs:
     where equal: whole repetitions of pixels.
     """
     x = node[0]
-    sampling, axes = _sampling(node), _axes(node)
+    axes = _axes(node)
+    sampling = _sampling(node, axes)
     # Each axis takes tables of places and weights for its elements.
     node.graph.check_room(sum(axis.resized for axis in axes.values()) * 8 * np.dtype(np.int64).itemsize)
     found = {axis: taps(each, sampling) for axis, each in axes.items()}
@@ -29,7 +32,8 @@ def resize(node: Node) -> Outputs:
         is_floor = (sampling.coordinates, sampling.rounding) == ("asymmetric", "floor")
         return None if is_floor and _is_current(node) else [_plain(x, axes, "nearest", "asymmetric")]
     if _is_plain_linear(x, sampling, axes):
-        return None if _is_current(node) else [_plain(x, axes, "linear", sampling.coordinates)]
+        is_known = _is_current(node) and node.attribute("coordinate_transformation_mode") != _OF_PYTORCH
+        return None if is_known else [_plain(x, axes, "linear", sampling.coordinates)]
     result = x if sampling.mode == "nearest" else x.cast(_computed_in(x))
     # The axes that shrink most come first: less is left for the others.
     for axis in sorted(axes, key=lambda each: axes[each].resized / max(axes[each].length, 1)):
@@ -80,14 +84,17 @@ def _as(result: Tensor, dtype: np.dtype) -> Tensor:
     return result.cast(dtype)
 
 
-def _sampling(node: Node) -> Sampling:
+def _sampling(node: Node, axes: dict[int, Axis]) -> Sampling:
     is_old = node.operator == "Upsample" or node.opset < _FIRST_WITH_MODES
     mode = node.attribute("mode", "nearest")
     if mode not in ("nearest", "linear", "cubic", "bilinear"):
         raise node.refusal(f"has mode={mode!r}", "Export it with nearest, linear or cubic")
+    coordinates = node.attribute("coordinate_transformation_mode", "half_pixel")
+    if coordinates == _OF_PYTORCH and all(axis.resized > 1 for axis in axes.values()):
+        coordinates = "half_pixel"
     return Sampling(
         "linear" if mode == "bilinear" else mode,
-        "asymmetric" if is_old else node.attribute("coordinate_transformation_mode", "half_pixel"),
+        "asymmetric" if is_old else coordinates,
         "simple" if is_old else node.attribute("nearest_mode", "round_prefer_floor"),
         node.attribute("cubic_coeff_a", -0.75),
         bool(node.attribute("exclude_outside", 0)),

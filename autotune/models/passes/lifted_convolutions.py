@@ -9,21 +9,12 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import bound, is_call, rewritten
+from autotune.models.passes.rewriting import ELEMENTWISE, bound, is_call, rewritten
 
 _CONVOLUTION = "relax.nn.conv1d"
 # The axis of the one row, in [batch, channels, rows, columns].
 _ROWS = 2
 _SEQUENCE_AXES, _IMAGE_AXES = 3, 4
-# Operators of one tensor, or of several that are broadcast to each other.
-_ELEMENTWISE = frozenset(
-    f"relax.{name}"
-    for name in (
-        "abs", "add", "astype", "ceil", "clip", "divide", "erf", "exp", "floor", "log", "maximum", "minimum",
-        "multiply", "negative", "nn.gelu", "nn.gelu_tanh", "nn.leakyrelu", "nn.relu", "nn.silu", "nn.softplus", "power",
-        "round", "rsqrt", "sigmoid", "sqrt", "square", "subtract", "tanh", "where",
-    )
-)  # fmt: skip
 
 
 def with_lifted_convolutions(module: tvm.IRModule) -> tvm.IRModule:
@@ -44,6 +35,9 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
     def visit_call_(self, call: Any) -> Any:
         """The call, or the sequence that the call on images gives."""
         call = self.visit_expr_post_order(call)
+        if is_call(call, "relax.expand_dims") and [int(axis) for axis in call.attrs.axis] == [_ROWS]:
+            image = self._given_image(call.args[0])
+            return call if image is None else image
         if is_call(call, _CONVOLUTION):
             lifted = self._convolution(call)
         elif is_call(call, "relax.concat"):
@@ -80,7 +74,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         return None if None in images else relax.op.concat(images, 1)
 
     def _elementwise(self, call: Any) -> Any:
-        if not isinstance(call.op, tvm.ir.Op) or call.op.name not in _ELEMENTWISE:
+        if not isinstance(call.op, tvm.ir.Op) or call.op.name not in ELEMENTWISE:
             return None
         if not any(self._given_image(operand) is not None for operand in call.args):
             return None

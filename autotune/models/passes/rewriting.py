@@ -10,6 +10,15 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator
 
+#: Operators of one tensor, or of several that are broadcast to each other.
+ELEMENTWISE = frozenset(
+    f"relax.{name}"
+    for name in (
+        "abs", "add", "astype", "ceil", "clip", "divide", "erf", "exp", "floor", "log", "maximum", "minimum",
+        "multiply", "negative", "nn.gelu", "nn.gelu_tanh", "nn.leakyrelu", "nn.relu", "nn.silu", "nn.softplus", "power",
+        "round", "rsqrt", "sigmoid", "sqrt", "square", "subtract", "tanh", "where",
+    )
+)  # fmt: skip
 #: TVM's pattern kind of what elementwise operators are fused into.
 FUSED_BEHIND = 4
 #: What a variable is bound to, None for a parameter: `PyExprMutator.lookup_binding`.
