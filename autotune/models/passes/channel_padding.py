@@ -47,15 +47,16 @@ def padded_channels(channels: int, unit: VectorUnit) -> int:
     Tiles of 16 registers are two or three vectors wide: there a number of vectors that neither divides gets one more.
     """
     lanes = unit.lanes
-    if channels % lanes == 0:
-        vectors = channels // lanes
-        is_odd = not unit.holds(*_LARGE_TILE) and gcd(vectors, _SMALL_WIDTHS) == 1
-        return channels + lanes if is_odd and _MOST_ADDED_TO_TILE * vectors >= 1 else channels
-    pairs = -(-channels // (2 * lanes)) * 2 * lanes
-    padded = pairs if pairs <= channels * (1 + _LITTLE_ADDED) else -(-channels // lanes) * lanes
-    narrow_steps = channels // vector_lanes(channels, lanes)
-    is_faster = padded // lanes <= _FEWER_STEPS * narrow_steps
-    return padded if padded <= channels * (1 + _MOST_ADDED) or is_faster else channels
+    whole = -(-channels // lanes) * lanes
+    if channels % lanes:
+        pairs = -(-channels // (2 * lanes)) * 2 * lanes
+        whole = pairs if pairs <= channels * (1 + _LITTLE_ADDED) else whole
+        is_faster = whole // lanes <= _FEWER_STEPS * (channels // vector_lanes(channels, lanes))
+        if whole > channels * (1 + _MOST_ADDED) and not is_faster:
+            return channels
+    vectors = whole // lanes
+    is_odd = not unit.holds(*_LARGE_TILE) and gcd(vectors, _SMALL_WIDTHS) == 1
+    return whole + lanes if is_odd and _MOST_ADDED_TO_TILE * vectors >= 1 else whole
 
 
 @dataclass(frozen=True)

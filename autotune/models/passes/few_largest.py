@@ -14,7 +14,7 @@ from tvm.script.ir_builder import tirx as T  # noqa: N812 - the name that TVM's 
 from autotune.models.passes.rewriting import is_call, rewritten, static_shape
 
 #: Wanted numbers up to which inserting each costs less than sorting, whatever the order of the row.
-_FEW = 16
+_FEW = 64
 #: More of them, where the row is longer by this factor.
 _MOST, _LEAST_RATIO = 512, 8
 

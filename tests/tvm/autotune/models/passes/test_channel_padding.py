@@ -91,7 +91,18 @@ def test_channels_are_added_where_they_are_few(channels: int, padded: int) -> No
 
 @pytest.mark.parametrize(
     ("channels", "padded"),
-    [(1000, 1008), (40, 48), (184, 192), (24, 24), (8, 8), (72, 72), (64, 64), (18, 24)],
+    [
+        (1000, 1008),
+        (40, 48),
+        (184, 192),
+        (24, 24),
+        (8, 8),
+        (72, 72),
+        (64, 64),
+        (18, 24),
+        (100, 112),
+        (50, 64),
+    ],
 )
 def test_of_16_registers_vectors_are_added_until_small_tiles_divide_them(channels: int, padded: int) -> None:
     assert padded_channels(channels, AVX2) == padded
