@@ -83,13 +83,19 @@ def output_arrays(tensors: Sequence[tvm_ffi.Tensor], own: Container[int]) -> tup
 
     own: the places of tensors in memory that nothing else lies in. The large ones of them are not copied.
     """
-    return tuple(_array(tensor, place in own) for place, tensor in enumerate(tensors))
+    return tuple(_own(tensor) if place in own else _copied(tensor) for place, tensor in enumerate(tensors))
 
 
-def _array(tensor: tvm_ffi.Tensor, is_own: bool) -> Array:  # noqa: FBT001
+def _own(tensor: tvm_ffi.Tensor) -> Array:
+    """An array of the tensor's own memory where that is large, else a copy."""
+    view = _view(tensor)
+    return _copied(tensor) if view is None or view.nbytes < LEAST_SHARED_BYTES else view
+
+
+def _copied(tensor: tvm_ffi.Tensor) -> Array:
     view = _view(tensor)
     if view is not None:
-        return view if is_own and view.nbytes >= LEAST_SHARED_BYTES else view.copy()
+        return view.copy()
     array = np.empty(tensor.shape, np.dtype(str(tensor.dtype)))
     _runtime("TVMTensorCopyToBytes")(tensor, _address(array), array.nbytes)
     return array

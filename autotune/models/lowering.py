@@ -19,6 +19,7 @@ from autotune.models.passes.channels_last import with_channels_last
 from autotune.models.passes.channels_last_images import with_channels_last_images
 from autotune.models.passes.constant_layouts import with_constant_layouts
 from autotune.models.passes.counted_axes import with_counted_axes
+from autotune.models.passes.dilated_convolutions import with_skipped_rows
 from autotune.models.passes.enlarged_images import with_separate_enlargements
 from autotune.models.passes.few_largest import with_few_largest
 from autotune.models.passes.fused_attention import with_fused_attention
@@ -107,7 +108,7 @@ def _legalized_for_cpu(module: tvm.IRModule, target: tvm.target.Target, choice: 
     shuffled = with_channels_last_shuffles(with_separate_enlargements(with_channels_last_images(module)))
     full = with_full_vectors(with_split_convolutions(shuffled), unit)
     paired = with_pair_products(with_constant_layouts(full), target)
-    transformed = with_winograd(paired, unit, choice)
+    transformed = with_skipped_rows(with_winograd(paired, unit, choice))
     attentive = with_fused_attention(transformed, unit)
     return _legalized(with_few_largest(attentive), target, {"relax.nn.softmax": legalize_softmax})
 

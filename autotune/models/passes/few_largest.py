@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -13,6 +16,8 @@ from tvm.script.ir_builder import tirx as T  # noqa: N812 - the name that TVM's 
 
 from autotune.models.passes.rewriting import is_call, rewritten, static_shape
 
+#: A condition under which one number goes before another.
+_Order = Callable[[Any, Any], Any]
 #: Wanted numbers up to which inserting each costs less than sorting, whatever the order of the row.
 _FEW = 64
 #: More of them, where the row is longer by this factor.
@@ -40,8 +45,9 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         sizes, count = static_shape(data), int(call.attrs.k)
         if sizes is None or int(call.attrs.axis) % len(sizes) != len(sizes) - 1 or not _are_few(count, sizes):
             return call
-        largest, dtype = bool(call.attrs.largest), str(call.attrs.dtype)
-        return self.builder_.call_te(_topk, data, count, largest, dtype, primfunc_name_hint="topk")
+        goes_before = operator.gt if call.attrs.largest else operator.lt
+        program = partial(_topk, count=count, goes_before=goes_before, dtype=str(call.attrs.dtype))
+        return self.builder_.call_te(program, data, primfunc_name_hint="topk")
 
 
 def _are_few(count: int, sizes: tuple[int, ...]) -> bool:
@@ -49,16 +55,13 @@ def _are_few(count: int, sizes: tuple[int, ...]) -> bool:
     return 0 < count <= sizes[-1] and 0 not in sizes and (count <= _FEW or is_small_part)
 
 
-def _topk(data: te.Tensor, count: int, largest: bool, dtype: str) -> list[te.Tensor]:  # noqa: FBT001
-    """The values in order and their places, the first of equal ones first."""
+def _topk(data: te.Tensor, count: int, goes_before: _Order, dtype: str) -> list[te.Tensor]:
+    """The values in order and their places, the first of equal ones first; dtype: of places."""
     shape = [*data.shape[:-1], count]
     rows, size = prod(int(one) for one in data.shape[:-1]), int(data.shape[-1])
 
     def program(inputs: Any, outputs: Any) -> Any:
         numbers, values, places = (T.buffer_proxy(one) for one in (*inputs, *outputs))
-
-        def belongs_before(number: Any, other: Any) -> Any:
-            return number > other if largest else number < other
 
         def insert(row: Any, column: Any, last: Any) -> None:
             """Puts a number among those before `last`, whose own place is free or given up."""
@@ -68,7 +71,7 @@ def _topk(data: te.Tensor, count: int, largest: bool, dtype: str) -> list[te.Ten
             number = numbers[row * size + column]
             # TVM evaluates both sides of a conjunction.
             before = first + tirx.max(free[0] - 1, 0)
-            with T.While(tirx.all(free[0] > 0, belongs_before(number, values[before]))):
+            with T.While(tirx.all(free[0] > 0, goes_before(number, values[before]))):
                 values[first + free[0]] = values[before]
                 places[first + free[0]] = places[before]
                 free[0] = free[0] - 1
@@ -80,7 +83,7 @@ def _topk(data: te.Tensor, count: int, largest: bool, dtype: str) -> list[te.Ten
                 insert(row, column, column)
             with T.serial(count, size) as column:
                 least = values[row * count + count - 1]
-                with T.If(belongs_before(numbers[row * size + column], least)), T.Then():
+                with T.If(goes_before(numbers[row * size + column], least)), T.Then():
                     insert(row, column, count - 1)
         return built.get()
 
