@@ -18,6 +18,9 @@ from search_spaces import Config, SearchSpace, TuningTask
 from tuning_logs import Check, Failure, FailureKind, Timing, TuningRecord
 from tuning_logs.selection.significance import is_significant, wilcoxon_p_value
 
+#: The space of a task, and its records.
+Subject = tuple[SearchSpace, Sequence[TuningRecord]]
+
 _MIN_TURNS = 6
 _MAX_TURNS = 12
 
@@ -182,6 +185,44 @@ class Finals:
     has_time: Callable[[], bool]
     final_results: dict[TuningTask, FinalResult]
 
+    def of_all(
+        self,
+        tasks: Sequence[TuningTask],
+        subject: Callable[[TuningTask], Subject],
+        champions: Mapping[TuningTask, Config],
+    ) -> Iterator[list[TuningRecord]]:
+        """Runs the duels of all tasks, then their finals, in that order, and yields the records of each.
+
+        subject: a task's space and the records so far, those that were yielded among them; champions: as in `decide`.
+        """
+        for task in tasks:
+            yield from self.duel(task, *subject(task))
+        for task in tasks:
+            if not self.has_time():
+                return
+            yield from self.decide(task, *subject(task), champions.get(task))
+
+    def duel(
+        self, task: TuningTask, space: SearchSpace, known: Sequence[TuningRecord]
+    ) -> Iterator[list[TuningRecord]]:
+        """Runs finals between the default and the leader until a leader took part in one; yields their records.
+
+        The default ran once, before the search: if the machine was slow at that moment, anything beats it.
+        """
+        records, seen = list(known), {space.default}
+        for _ in range(_MAX_FINALS):
+            leader = _leader(records, space.default)
+            if leader in seen or not self.has_time():
+                return
+            final, found = self._final(space, records, [space.default, leader])
+            if final.verdict is None:
+                return
+            self.final_results[task] = final.verdict
+            seen.add(leader)
+            records += found
+            if found:
+                yield found
+
     def decide(
         self,
         task: TuningTask,
@@ -243,3 +284,14 @@ class Finals:
             for artifact, outcome in final.outcomes()
         ]
         return final, found
+
+
+def _leader(records: Sequence[TuningRecord], default: Config) -> Config:
+    """The config with the least latency, all repeats pooled; the default where it never ran."""
+    own = [record.measurement for record in records if record.config == default]
+    defaults = [one for one in own if isinstance(one, Timing)]
+    if not defaults:
+        return default
+    secs = {config: one.secs for config, one in latencies(records, default).items()}
+    secs[default] = Timing.pooled(defaults).secs
+    return min(secs, key=secs.__getitem__)

@@ -20,7 +20,7 @@ from autotune.runners.workers import LocalWorkers, Workers
 from autotune.search.task_study import TaskStudy
 from autotune.search.warm_start import InitialConfigs
 from autotune.tuning.execution import Execution, Inline
-from autotune.tuning.finals import FinalResult, Finals
+from autotune.tuning.finals import FinalResult, Finals, Subject
 from autotune.tuning.gain_forecast import GainForecast
 from autotune.tuning.proposals import Proposals
 from autotune.tuning.provenance import new_job
@@ -250,7 +250,7 @@ class Tuner:
             yield records
 
     def _finals(self, run: TunerRun) -> Iterator[list[TuningRecord]]:
-        """Measures the finalists of every task in turns, the heaviest first, as long as there is time."""
+        """Measures leaders in turns with the default, then all finalists, heavy tasks first, while there is time."""
         # What was disturbed takes longer to decide.
         share = min(self.job.finals_share * (2 if self.unsteady else 1), max(self.job.finals_share, 0.5))
         end = self.elapsed_secs / (1 - share)
@@ -264,15 +264,15 @@ class Tuner:
             lambda: not self._is_stopping and self.elapsed_secs < end,
             self.final_results,
         )
-        heaviest = sorted(self._searched, key=lambda one: -one.task.weight * one.best)
-        for progress in heaviest:
-            if self._is_stopping or self.elapsed_secs >= end:
-                return
-            space = run.studies[progress.task].space
-            known = [one for one in self._earlier(progress.task) if one.space_version == space.version]
-            for records in finals.decide(progress.task, space, known, self._earlier_best.get(progress.task)):
-                self.log.append(records)
-                yield records
+        heaviest = [one.task for one in sorted(self._searched, key=lambda one: -one.task.weight * one.best)]
+
+        def subject(task: TuningTask) -> Subject:
+            space = run.studies[task].space
+            return space, [one for one in self._earlier(task) if one.space_version == space.version]
+
+        for records in finals.of_all(heaviest, subject, self._earlier_best):
+            self.log.append(records)
+            yield records
 
     def _affordable(self, started: float, trials: int) -> float:
         """The number of candidates that fit into the budget, at the rate of the trials since the search started."""

@@ -49,7 +49,7 @@ class TuningJob:
     space: Callable[[TuningTask], SearchSpace] = TensorIRSpace
     sampler: SamplerFactory = field(default_factory=lambda: sampler_factory(SamplerKind.COST_MODEL))
     sampler_name: str = SamplerKind.COST_MODEL.value
-    finals_share: float = 0.1
+    finals_share: float = 0.15
     models: tuple[ModelShare, ...] = ()
     scheduler: SchedulerFactory = TaskScheduler
     initial_configs: Callable[[RecordStore, DeviceFingerprint], InitialConfigs] = similar_configs

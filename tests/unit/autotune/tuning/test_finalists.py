@@ -215,8 +215,9 @@ def test_the_tuner_ends_with_finals_that_pool_with_earlier_records() -> None:
     assert best is not None
     assert tuner.final_results[TASK].winner == best.config
     assert ToySpace(64).default in [one.config for one in last]
+    # Once in the search, in the duel with the default, and in the final.
     again = [one for one in log.where(task=TASK) if one.config == best.config]
-    assert len(again) == 2
+    assert len(again) == 3
     assert len({one.provenance.trial for one in log.iterate()}) == len(log)
 
 
@@ -261,12 +262,54 @@ def decided(
     return records + found, finals.final_results[TASK].winner, runner.orders
 
 
+def duelled(
+    secs: dict[str, float], records: list[TuningRecord]
+) -> tuple[list[TuningRecord], list[list[str]]]:
+    """All records after a duel, and what ran together."""
+    runner = DisturbedRunner(secs, [1.0])
+    finals = Finals(runner, SteadyRunner(runner), TrialRecorder(DEVICE, JOB, {TASK: "1"}), lambda: True, {})
+    found = [one for more in finals.duel(TASK, NamedSpace(), records) for one in more]
+    return records + found, runner.orders
+
+
 def best_of(records: list[TuningRecord]) -> Config:
     log = TuningLog.in_memory()
     log.append(records)
     best = log.best(TASK, DEVICE.fingerprint)
     assert best is not None
     return best.config
+
+
+def test_a_default_that_ran_in_a_slow_moment_is_not_beaten_by_what_is_slower() -> None:
+    records = [record("default", timing(*[3.0] * 5)), record("a", timing(2.0)), record("b", timing(2.5))]
+    assert best_of(records) == config("a")
+
+    after, orders = duelled({"default": 1.0, "a": 2.0}, records)
+
+    assert best_of(after) == config("default")
+    assert set(orders[0]) == {"default", "a"}
+
+
+def test_who_leads_after_a_duel_has_one_too() -> None:
+    records = [record("default", timing(3.0)), record("a", timing(0.8)), record("b", timing(0.9))]
+
+    after, orders = duelled({"default": 1.0, "a": 1.2, "b": 1.1}, records)
+
+    assert best_of(after) == config("default")
+    assert [set(order) for order in orders[:: len(orders) // 2]][:2] == [{"default", "a"}, {"default", "b"}]
+
+
+def test_a_config_that_is_faster_than_the_default_wins_the_duel() -> None:
+    after, _ = duelled({"default": 1.0, "a": 0.8}, [record("default", timing(3.0)), record("a", timing(0.9))])
+
+    assert best_of(after) == config("a")
+
+
+@pytest.mark.parametrize("rivals", [[], [record("a", timing(2.0))]])
+def test_a_default_that_leads_has_no_duel(rivals: list[TuningRecord]) -> None:
+    _, orders = duelled({"default": 1.0, "a": 2.0}, [record("default", timing(1.0)), *rivals])
+
+    assert orders == []
 
 
 def test_what_was_in_doubt_is_looked_at_again_once_the_machine_is_steady() -> None:
