@@ -45,7 +45,7 @@ class LoadedKernel:
             self._prepack(library, artifact)
         self._function = library["main_prepacked" if artifact.prepacked else "main"]
         self._arguments = [_tensor(array) for array in self._arrays]
-        self._cache_bytes = _cache_bytes_of_a_core() * int(str(artifact.task.target.attr("num-cores") or 1))
+        self._cache_bytes = _cache_bytes(int(str(artifact.task.target.attr("num-cores") or 1)))
         self._weights = [place for place, spec in enumerate(artifact.signature) if spec.is_layout_free]
         self._activations = [
             array
@@ -115,9 +115,11 @@ class LoadedKernel:
 
 
 @lru_cache(maxsize=1)
-def _cache_bytes_of_a_core() -> int:
-    """The cache that a core does not share; the one that cores share holds the weights of most models."""
-    return cache_bytes().get((2, "Unified"), 0)
+def _cache_bytes(cores: int) -> int:
+    """The caches of so many cores, and the one that they share: the weights of a model that has large ones do not stay
+    there from call to call, and those of a model of small ones do, of which there are not enough copies to fill it."""
+    sizes = cache_bytes()
+    return sizes.get((2, "Unified"), 0) * cores + sizes.get((3, "Unified"), 0)
 
 
 def _tensor(array: GuardedArray) -> tvm.runtime.Tensor:

@@ -51,6 +51,7 @@ class Final:
     """Turns in which each artifact of one task is measured once, in a rotating order.
 
     known_secs:  the latency of those configs that were measured on a steady machine before;
+    most_turns:  the number of turns after which there are no more;
     turns:       for each turn on a steady machine, the latency of each artifact in seconds, infinite where it failed;
     slow_turns:  the same for turns on a machine that was slower than usual, which slows all artifacts alike. They count
                  only where there were no others.
@@ -58,6 +59,7 @@ class Final:
 
     artifacts: tuple[Artifact, ...]
     known_secs: Mapping[Config, float] = field(default_factory=dict)
+    most_turns: int = _MAX_TURNS
     turns: list[tuple[float, ...]] = field(default_factory=list)
     slow_turns: list[tuple[float, ...]] = field(default_factory=list)
     _timings: list[list[Timing]] = field(default_factory=list)
@@ -75,9 +77,9 @@ class Final:
         has_time: Callable[[], bool],
         best_secs: float = math.inf,
     ) -> None:
-        """Takes turns until the winner is clear, twelve were taken on a steady machine or on a slow one, or there is
+        """Takes turns until the winner is clear, so many were taken on a steady machine or on a slow one, or there is
         no time for another; best_secs: the task's best so far."""
-        for turn in range(2 * _MAX_TURNS):
+        for turn in range(2 * self.most_turns):
             running = [place for place in range(len(self.artifacts)) if place not in self._failures]
             if len(running) < 2 or not has_time():
                 return
@@ -89,7 +91,7 @@ class Final:
                 self._note(found, self.turns, self._timings)
             else:
                 self._note(found, self.slow_turns, self._slow_timings)
-            if max(len(self.turns), len(self.slow_turns)) >= _MAX_TURNS:
+            if max(len(self.turns), len(self.slow_turns)) >= self.most_turns:
                 return
             verdict = self.verdict
             if len(self.turns) >= _MIN_TURNS and verdict is not None and verdict.is_clear:
@@ -205,23 +207,18 @@ class Finals:
     def duel(
         self, task: TuningTask, space: SearchSpace, known: Sequence[TuningRecord]
     ) -> Iterator[list[TuningRecord]]:
-        """Runs finals between the default and the leader until a leader took part in one; yields their records.
+        """Runs a short final between the default and the config that leads, if another one does; yields its records.
 
         The default ran once, before the search: if the machine was slow at that moment, anything beats it.
         """
-        records, seen = list(known), {space.default}
-        for _ in range(_MAX_FINALS):
-            leader = _leader(records, space.default)
-            if leader in seen or not self.has_time():
-                return
-            final, found = self._final(space, records, [space.default, leader])
-            if final.verdict is None:
-                return
+        leader = _leader(known, space.default)
+        if leader == space.default or not self.has_time():
+            return
+        final, found = self._final(space, known, [space.default, leader], _MIN_TURNS)
+        if final.verdict is not None:
             self.final_results[task] = final.verdict
-            seen.add(leader)
-            records += found
-            if found:
-                yield found
+        if found:
+            yield found
 
     def decide(
         self,
@@ -267,6 +264,7 @@ class Finals:
         space: SearchSpace,
         records: Sequence[TuningRecord],
         configs: Sequence[Config],
+        most_turns: int = _MAX_TURNS,
     ) -> tuple[Final, list[TuningRecord]]:
         known = latencies(records, space.default)
         known_secs = {
@@ -274,7 +272,7 @@ class Finals:
         }
         candidates = {config: space.apply(config) for config in configs}
         built = self.builder.build(list(candidates.values()))
-        final = Final(tuple(one for one in built if isinstance(one, Artifact)), known_secs)
+        final = Final(tuple(one for one in built if isinstance(one, Artifact)), known_secs, most_turns)
         try:
             final.run(self.runner, self.has_time, min(known_secs.values(), default=math.inf))
         finally:

@@ -290,15 +290,6 @@ def test_a_default_that_ran_in_a_slow_moment_is_not_beaten_by_what_is_slower() -
     assert set(orders[0]) == {"default", "a"}
 
 
-def test_who_leads_after_a_duel_has_one_too() -> None:
-    records = [record("default", timing(3.0)), record("a", timing(0.8)), record("b", timing(0.9))]
-
-    after, orders = duelled({"default": 1.0, "a": 1.2, "b": 1.1}, records)
-
-    assert best_of(after) == config("default")
-    assert [set(order) for order in orders[:: len(orders) // 2]][:2] == [{"default", "a"}, {"default", "b"}]
-
-
 def test_a_config_that_is_faster_than_the_default_wins_the_duel() -> None:
     after, _ = duelled({"default": 1.0, "a": 0.8}, [record("default", timing(3.0)), record("a", timing(0.9))])
 
