@@ -39,9 +39,12 @@ class OpenVino:
         compiled = core.compile_model(model, "CPU", settings)
         request = compiled.create_infer_request()
         places = range(len(compiled.outputs))
+        # Inputs that nothing reads are left out.
+        order = {name: place for place, (name, _) in enumerate(self.shapes)}
+        taken = [next(order[name] for name in port.get_names() if name in order) for port in compiled.inputs]
 
         def run(*inputs: Array) -> tuple[Array, ...]:
-            request.infer(list(inputs), share_inputs=True)
+            request.infer([inputs[place] for place in taken], share_inputs=True)
             return tuple(request.get_output_tensor(place).data.copy() for place in places)
 
         return run

@@ -7,7 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from written_network import written_network
 
 import autotune.deployment.engines
 from autotune.deployment.engine import draw
@@ -32,6 +34,18 @@ def test_an_engine_computes_what_onnx_runtime_does(name: str, package: str, mode
 
     assert found.shape == theirs.shape
     np.testing.assert_allclose(found, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_openvino_runs_a_file_with_an_input_that_nothing_reads(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    signature = "(float[2,3] unread, float[4] x, float[4] y) => (float[4] z)"
+    onnx.save(written_network(signature, "z = Sub(y, x)", {}), tmp_path / "model.onnx")
+    model = load_model(tmp_path / "model.onnx")
+    unread, x, y = draw(model.inputs, 0)
+
+    [found] = find_engine("openvino", model.path, model.shapes, 1).open()(unread, x, y)
+
+    np.testing.assert_array_equal(found, y - x)
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones(model: Model) -> None:
