@@ -36,7 +36,7 @@ class CallContext:
     device: str
     pool: KernelPool
     lock: ForkLock
-    memory: CallMemory
+    memory: CallMemory = field(default_factory=CallMemory)
     inputs: dict[str, InputTensors] = field(default_factory=dict)
 
     def call(self, function: str, inputs: Sequence[Array]) -> tuple[Array, ...]:

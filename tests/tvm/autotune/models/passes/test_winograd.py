@@ -69,7 +69,7 @@ PADDED = {"pads": [1, 1, 1, 1]}
         (Convolution(attributes={"pads": [2, 2, 2, 2], "dilations": [2, 2]}), False),
         (Convolution(attributes={"pads": [1, 1, 1, 1], "group": 2}), False),
         (Convolution(kernel=5, attributes={"pads": [2, 2, 2, 2]}), False),
-        (Convolution(made=18), False),
+        (Convolution(made=12), False),
     ],
 )
 def test_only_what_may_be_transformed_is(
