@@ -10,11 +10,14 @@ import pytest
 from onnx_comparison import onnx_runtime_outputs
 from written_network import written_network
 
+from autotune.builders.artifact import Artifact
+from autotune.builders.local_builder import LocalBuilder
 from autotune.deployment.compilation import compile
 from autotune.models.lowering import lower
 from autotune.models.model import load_model
-from autotune.models.task_extraction import calls
+from autotune.models.task_extraction import calls, extract_tasks
 from search_spaces.target import Target
+from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
 from tuning_logs.file.log import TuningLog
 
 RNG = np.random.default_rng(0)
@@ -72,3 +75,16 @@ def test_many_numbers_and_other_axes_are_sorted(
     shape: tuple[int, ...], count: int, attributes: str, target: Target, tmp_path: Path
 ) -> None:
     assert "while" not in check(rows(*shape), count, target, tmp_path, attributes)
+
+
+def test_a_candidate_of_it_builds(target: Target, tmp_path: Path) -> None:
+    nodes = "values, places = TopK(x, k)"
+    signature = "(float[4,40] x) => (float[n] values, int64[n] places)"
+    onnx.save(written_network(signature, nodes, {"k": [3]}), tmp_path / "model.onnx")
+    [task] = extract_tasks(load_model(tmp_path / "model.onnx"), target)
+    space = TensorIRSpace(task)
+
+    with LocalBuilder(workers=1) as builder:
+        [built] = builder.build([space.apply(space.default)])
+
+    assert isinstance(built, Artifact), built
