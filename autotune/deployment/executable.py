@@ -15,7 +15,7 @@ from autotune.builders.cuda_callback import use_cuda_compiler
 from autotune.deployment.kernel_pool import CallPlace, threads_within_quota
 from autotune.deployment.library import Array, Library, as_returned, load_module
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
-from autotune.deployment.virtual_machine import virtual_machine
+from autotune.deployment.virtual_machine import returned_text, virtual_machine
 from autotune.devices.opencl.runtime import load_opencl
 from autotune.models.input_spec import InputSpec
 from autotune.models.shape_plan import MAIN, ShapePlan
@@ -97,7 +97,7 @@ def _read(path: Path) -> tuple[Any, LibraryFacts]:
         module = load_module(path.resolve())
         # These texts are constants: reading them needs no other device.
         machine = virtual_machine(module, tvm_ffi.device("cpu"))
-        inputs, plan, threads = (_text(machine, name) for name in (INPUTS, PLAN, THREADS))
+        inputs, plan, threads = (returned_text(machine, name) for name in (INPUTS, PLAN, THREADS))
         return module, LibraryFacts(
             None if inputs is None else msgspec.json.decode(inputs, type=tuple[InputSpec, ...]),
             None if plan is None else ShapePlan.from_json(plan),
@@ -107,11 +107,6 @@ def _read(path: Path) -> tuple[Any, LibraryFacts]:
         raise Misuse(
             f"expected a built model; {path} cannot be loaded as one: {last_line(error)}", code="AT705"
         ) from error
-
-
-def _text(machine: tvm_ffi.Module, name: str) -> str | None:
-    """The text that a function of a library returns; None where it has no such function."""
-    return str(machine[name]()) if machine.implements_function(name) else None
 
 
 @dataclass(frozen=True, slots=True)

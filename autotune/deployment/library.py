@@ -18,7 +18,7 @@ import tvm_ffi
 from autotune.deployment.call_memory import CALL_MEMORY, CallMemory
 from autotune.deployment.kernel_pool import CallPlace, KernelPool, usable_threads
 from autotune.deployment.tensors import InputTensors, output_arrays
-from autotune.deployment.virtual_machine import virtual_machine
+from autotune.deployment.virtual_machine import returned_text, virtual_machine
 from search_spaces.errors import Misuse, last_line
 from search_spaces.fork_lock import ForkLock
 
@@ -109,9 +109,8 @@ class Library:
 
 def _call_memory(machine: tvm_ffi.Module) -> CallMemory:
     """The library's `CallMemory`; the default for libraries of older versions, and for other devices."""
-    if not machine.implements_function(CALL_MEMORY):
-        return CallMemory()
-    return CallMemory.from_json(str(machine[CALL_MEMORY]()))
+    text = returned_text(machine, CALL_MEMORY)
+    return CallMemory() if text is None else CallMemory.from_json(text)
 
 
 def as_returned(outputs: Sequence[Array]) -> Array | tuple[Array, ...]:

@@ -9,10 +9,9 @@ import tvm
 from tvm import relax
 
 from autotune.deployment.call_memory import CallMemory
+from autotune.models.passes.rewriting import is_call
 from search_spaces.tensor_ir.argument_alignment import ARGUMENT_ALIGNMENT, reading_arrays
 
-_CALL_TIR = tvm.ir.Op.get("relax.call_tir")
-_RESHAPE = tvm.ir.Op.get("relax.reshape")
 #: Values by the variable that they are bound to.
 _Bindings = Mapping[Any, Any]
 
@@ -43,7 +42,7 @@ def _own_outputs(func: relax.Function) -> Iterator[int]:
     seen = []
     for place, output in enumerate(outputs):
         root, index = _root(output, bindings)
-        if _is_kernel_call(bindings.get(root)) and (root, index) not in seen:
+        if is_call(bindings.get(root), "relax.call_tir") and (root, index) not in seen:
             seen.append((root, index))
             yield place
 
@@ -54,7 +53,9 @@ def _kernels_of_inputs(func: Any) -> Iterator[tvm.ir.GlobalVar]:
         return
     bindings, params = _bindings(func), set(func.params)
     for value in bindings.values():
-        if _is_kernel_call(value) and any(_root(one, bindings)[0] in params for one in value.args[1].fields):
+        if not is_call(value, "relax.call_tir"):
+            continue
+        if any(_root(one, bindings)[0] in params for one in value.args[1].fields):
             yield value.args[0]
 
 
@@ -66,21 +67,12 @@ def _root(value: Any, bindings: _Bindings) -> tuple[Any, int]:
     """The value that a value is a view of, and the place in it where that is a tuple."""
     index = 0
     while True:
-        if isinstance(value, relax.TupleGetItem):
-            value, index = value.tuple_value, int(value.index)
-        elif isinstance(value, tvm.ir.Call) and value.op.same_as(_RESHAPE):
-            value = value.args[0]
-        elif _is_view(bindings.get(value)):
-            value = bindings[value]
+        found = bindings.get(value, value)
+        if isinstance(found, relax.TupleGetItem):
+            value, index = found.tuple_value, int(found.index)
+        elif is_call(found, "relax.reshape"):
+            value = found.args[0]
+        elif isinstance(found, relax.Var) and not found.same_as(value):
+            value = found
         else:
             return value, index
-
-
-def _is_view(value: Any) -> bool:
-    if isinstance(value, tvm.ir.Call):
-        return bool(value.op.same_as(_RESHAPE))
-    return isinstance(value, relax.Var | relax.TupleGetItem)
-
-
-def _is_kernel_call(value: Any) -> bool:
-    return isinstance(value, tvm.ir.Call) and bool(value.op.same_as(_CALL_TIR))

@@ -89,7 +89,9 @@ def output_arrays(tensors: Sequence[tvm_ffi.Tensor], own: Container[int]) -> tup
 def _own(tensor: tvm_ffi.Tensor) -> Array:
     """An array of the tensor's own memory where that is large, else a copy."""
     view = _view(tensor)
-    return _copied(tensor) if view is None or view.nbytes < LEAST_SHARED_BYTES else view
+    if view is None:
+        return _copied(tensor)
+    return view if view.nbytes >= LEAST_SHARED_BYTES else view.copy()
 
 
 def _copied(tensor: tvm_ffi.Tensor) -> Array:

@@ -24,3 +24,8 @@ def virtual_machine(executable: Any, device: tvm_ffi.Device) -> tvm_ffi.Module:
         *(value for one in devices for value in (one.dlpack_device_type(), one.index, _POOLED))
     )
     return machine
+
+
+def returned_text(machine: tvm_ffi.Module, name: str) -> str | None:
+    """The text that a function of a library returns; None where it has no such function."""
+    return str(machine[name]()) if machine.implements_function(name) else None

@@ -11,9 +11,7 @@ from tvm import tirx
 
 from search_spaces.tensor_ir.contained_nodes import contained_nodes
 from search_spaces.tensor_ir.module_map import with_mapped
-
-#: Less work than this is done before the other cores have begun.
-_LEAST_STEPS = 1 << 14
+from search_spaces.tensor_ir.spatial_schedule import LEAST_STEPS
 
 
 def with_worthwhile_threads(module: tvm.IRModule) -> tvm.IRModule:
@@ -41,7 +39,7 @@ def _parallel_loops(statement: Any) -> list[Any]:
 
 
 def _serial(loop: Any) -> Any:
-    if loop.kind != tirx.ForKind.PARALLEL or _steps(loop) >= _LEAST_STEPS:
+    if loop.kind != tirx.ForKind.PARALLEL or _steps(loop) >= LEAST_STEPS:
         return loop
     return tirx.For(loop.loop_var, loop.min, loop.extent, tirx.ForKind.SERIAL, loop.body)
 

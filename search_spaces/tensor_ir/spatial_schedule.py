@@ -14,7 +14,7 @@ from search_spaces.tensor_ir.tile_choice import row_lanes, vector_lanes
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
 #: Less work than this is done before the other cores have begun: steps, a call counting as many.
-_LEAST_STEPS = 1 << 14
+LEAST_STEPS = 1 << 14
 _STEPS_A_CALL = 16
 #: Streams whose vectors LLVM interleaves.
 _MOST_STREAMS = 8
@@ -181,7 +181,7 @@ def parallelize(
 
 def is_enough(stage: Stage) -> bool:
     """Whether a stage has work for more than one core; one of dynamic shape is taken to have it."""
-    return stage.steps is None or stage.steps * (1 + _STEPS_A_CALL * stage.calls) >= _LEAST_STEPS
+    return stage.steps is None or stage.steps * (1 + _STEPS_A_CALL * stage.calls) >= LEAST_STEPS
 
 
 def lanes_of(stage: Stage, unit: VectorUnit) -> int:

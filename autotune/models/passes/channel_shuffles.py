@@ -8,7 +8,14 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import bound, is_call, permutation, rewritten
+from autotune.models.passes.rewriting import (
+    TO_CHANNELS_FIRST,
+    TO_CHANNELS_LAST,
+    bound,
+    is_call,
+    permutation,
+    rewritten,
+)
 
 #: What is left of a shuffle between two convolutions that were given channels-last data, the last step first.
 _STEPS = (
@@ -18,7 +25,6 @@ _STEPS = (
     "relax.reshape",
     "relax.permute_dims",
 )
-_TO_CHANNELS_FIRST, _TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 _SWAP, _SWAP_CHANNELS_LAST = [0, 2, 1, 3, 4], [0, 1, 2, 4, 3]
 
 
@@ -53,7 +59,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         last, flat, swap, split, first = steps
         axes = [permutation(step) for step in (first, swap, last)]
         sizes = [_sizes(each) for each in (data, split, flat)]
-        if axes != [_TO_CHANNELS_FIRST, _SWAP, _TO_CHANNELS_LAST] or len(sizes[1]) != len(_SWAP):
+        if axes != [TO_CHANNELS_FIRST, _SWAP, TO_CHANNELS_LAST] or len(sizes[1]) != len(_SWAP):
             return None
         images, groups, each, height, width = sizes[1]
         channels = groups * each

@@ -9,9 +9,15 @@ import tvm_ffi
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import bound, is_call, permutation, rewritten
+from autotune.models.passes.rewriting import (
+    TO_CHANNELS_FIRST,
+    TO_CHANNELS_LAST,
+    bound,
+    is_call,
+    permutation,
+    rewritten,
+)
 
-_TO_FIRST, _TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 # Tokens, whose features come last, as channels of a sequence.
 _TOKENS_TO_FIRST = [0, 2, 1]
 # The attributes of each operator beside its layouts.
@@ -46,7 +52,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         """The call, or the channels-first image of the call on channels-last ones."""
         call = self.visit_expr_post_order(call)
         last = self._concatenation(call) if is_call(call, "relax.concat") else self._sampling(call)
-        return call if last is None else relax.op.permute_dims(self.builder_.emit(last), _TO_FIRST)
+        return call if last is None else relax.op.permute_dims(self.builder_.emit(last), TO_CHANNELS_FIRST)
 
     def _sampling(self, call: Any) -> Any:
         operator = _OPERATORS.get(getattr(call.op, "name", ""))
@@ -72,14 +78,14 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         value = bound(image, self.lookup_binding)
         if is_call(value, "relax.permute_dims"):
             return value.args[0]
-        return self.builder_.emit(relax.op.permute_dims(image, _TO_LAST))
+        return self.builder_.emit(relax.op.permute_dims(image, TO_CHANNELS_LAST))
 
     def _is_channels_last(self, image: Any) -> bool:
         """Whether an image of [batch, channels, rows, columns] is a view of one whose channels lie together."""
         value = bound(image, self.lookup_binding)
         if is_call(value, "relax.permute_dims"):
-            return permutation(value) == _TO_FIRST
-        if not is_call(value, "relax.reshape") or len(value.ty.shape) != len(_TO_FIRST):
+            return permutation(value) == TO_CHANNELS_FIRST
+        if not is_call(value, "relax.reshape") or len(value.ty.shape) != len(TO_CHANNELS_FIRST):
             return False
         tokens = bound(value.args[0], self.lookup_binding)
         is_turned = is_call(tokens, "relax.permute_dims") and permutation(tokens) == _TOKENS_TO_FIRST

@@ -18,8 +18,9 @@ _LEAST_SKIPPED = 0.1
 
 @dataclass(frozen=True)
 class _Geometry:
-    """Strides, padding and dilation of a convolution; padding: above, left, below and right."""
+    """Places of windows, strides, padding and dilation of a convolution; padding: above, left, below and right."""
 
+    places: tuple[int, ...]
     strides: tuple[int, ...]
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
@@ -28,15 +29,10 @@ class _Geometry:
         """The share of the rows that all windows read which are padding."""
         read = [
             place * self.strides[0] + tap * self.dilation[0] - self.padding[0]
-            for place in range(self.results(0, rows, taps))
+            for place in range(self.places[0])
             for tap in range(taps)
         ]
         return sum(not 0 <= row < rows for row in read) / max(len(read), 1)
-
-    def results(self, axis: int, size: int, taps: int) -> int:
-        """The number of places of the window along an axis, 0 for rows and 1 for columns."""
-        padded = size + self.padding[axis] + self.padding[axis + 2]
-        return (padded - (taps - 1) * self.dilation[axis] - 1) // self.strides[axis] + 1
 
 
 def with_skipped_rows(module: tvm.IRModule) -> tvm.IRModule:
@@ -58,20 +54,16 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         call = self.visit_expr_post_order(call)
         if not is_call(call, "relax.nn.conv2d") or not is_plain_nhwc(call):
             return call
-        attrs, shape = call.attrs, static_shape(call.args[0])
+        attrs, shape, made = call.attrs, static_shape(call.args[0]), static_shape(call)
         strides, padding, dilation = (
             tuple(map(int, each)) for each in (attrs.strides, attrs.padding, attrs.dilation)
         )
-        geometry = _Geometry(strides, padding, dilation)
         is_float = str(call.ty.dtype) == str(call.args[0].ty.dtype) == "float32"
-        if (
-            shape is None
-            or dilation[0] == 1
-            or not is_float
-            or not is_constant(call.args[1], self.lookup_binding)
-        ):
+        if shape is None or made is None or dilation[0] == 1 or not is_float:
             return call
-        if geometry.skipped_share(shape[1], int(call.args[1].ty.shape[0])) < _LEAST_SKIPPED:
+        geometry = _Geometry(made[1:3], strides, padding, dilation)
+        is_padded = geometry.skipped_share(shape[1], int(call.args[1].ty.shape[0])) >= _LEAST_SKIPPED
+        if not is_padded or not is_constant(call.args[1], self.lookup_binding):
             return call
         program = partial(_convolution, geometry=geometry)
         return self.builder_.call_te(program, *call.args, primfunc_name_hint="dilated_conv2d")
@@ -98,5 +90,4 @@ def _convolution(data: te.Tensor, weight: te.Tensor, geometry: _Geometry) -> te.
         read = tirx.if_then_else(inside, wide[n, row, x * column_step + s * column_gap, c], 0.0)
         return te.sum(read * weight[r, s, c, f], taps)
 
-    places = (geometry.results(0, rows, height), geometry.results(1, columns, width))
-    return te.compute((batch, *places, made), product, "dilated_conv2d")
+    return te.compute((batch, *geometry.places, made), product, "dilated_conv2d")

@@ -12,6 +12,7 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 from autotune.models.onnx_passes.sampling_axes import Axis, Sampling, taps
 from autotune.models.passes.rewriting import (
     ELEMENTWISE,
+    TO_CHANNELS_FIRST,
     bound,
     is_call,
     permutation,
@@ -21,7 +22,6 @@ from autotune.models.passes.rewriting import (
 )
 
 _RESIZE = "relax.image.resize2d"
-_TO_FIRST = [0, 3, 1, 2]
 #: The coordinate transformation modes in which TVM and ONNX take the same two taps.
 _COORDINATES = ("half_pixel", "align_corners", "asymmetric")
 _TAPS = 2
@@ -52,12 +52,12 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         if is_call(call, _RESIZE) and str(call.attrs.layout) == "NCHW":
             found = self._enlarged(call, call.args[0])
             return call if found is None else found
-        if not is_call(call, "relax.permute_dims") or permutation(call) != _TO_FIRST:
+        if not is_call(call, "relax.permute_dims") or permutation(call) != TO_CHANNELS_FIRST:
             return call
         resize, applied = self._below_functions(call.args[0])
         if not is_call(resize, _RESIZE) or str(resize.attrs.layout) != "NHWC":
             return call
-        found = self._enlarged(resize, relax.op.permute_dims(resize.args[0], _TO_FIRST))
+        found = self._enlarged(resize, relax.op.permute_dims(resize.args[0], TO_CHANNELS_FIRST))
         if found is None:
             return call
         for function in reversed(applied):

@@ -19,6 +19,8 @@ ELEMENTWISE = frozenset(
         "round", "rsqrt", "sigmoid", "sqrt", "square", "subtract", "tanh", "where",
     )
 )  # fmt: skip
+#: Permutations of images between [batch, rows, columns, channels] and [batch, channels, rows, columns].
+TO_CHANNELS_FIRST, TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 #: TVM's pattern kind of what elementwise operators are fused into.
 FUSED_BEHIND = 4
 #: What a variable is bound to, None for a parameter: `PyExprMutator.lookup_binding`.
