@@ -4,11 +4,13 @@
 
 SqueezeNet, whose file fixes the batch, and a small MiniLM of 64 tokens with batches of 1 to 8 are packaged; the
 load of each package's server is studied, and the server is run in the setup that the study names. Locust then
-offers Poisson loads (requests start at their times, whatever became of earlier ones, as in the study) of 10 s each:
-the server is to hold the limit of the 99th percentile at the expected load divided by 1.1, and not to hold it
-divided by 0.9, each by two of three tests. So what Locust finds is within a tenth of what the study expects. A
-network of large dense layers is studied without a server: batches are to hold 1.3 times the load of one request
-after the other. Each study is to take a minute at most; two packages take six minutes.
+offers Poisson loads (requests start at their times, whatever became of earlier ones, as in the study), and the
+largest at which it finds the 99th percentile within the limit is bisected, each load by two of three tests. Study
+and Locust take turns, since a shared machine holds another load ten minutes later: the median over turns of the
+expected load by Locust's is to be 0.9 to 1.1. One processor is left to the load generators, since Locust needs
+more of it than the study's: on the server's it would load another server. A network of large dense layers is
+studied without a server: batches are to hold 1.3 times the load of one request after the other. Each study is to
+take a minute at most. Three turns of two packages take fifteen minutes.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,18 +30,23 @@ from onnx import TensorProto, helper, numpy_helper
 
 import autotune
 from autotune.deployment.engine import draw
+from autotune.devices.device import local_device, parse_device
 from autotune.models.input_spec import InputSpec
+from autotune.throughput.bisection import Bracket, largest_holding
 from autotune.throughput.inference_protocol import ServerAddress, infer_request
 from autotune.throughput.libraries import open_library
 from autotune.throughput.package_file import opened_package
 from autotune.throughput.package_server import PackageServer
+from autotune.throughput.prediction import steps
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 from seeded_weights import light_model, with_seeded_weights
 from trained_models import TRAINED_MODELS
 
-#: Expected loads by loads that Locust finds to hold.
+#: Expected loads by the largest that Locust finds to hold.
 _LEAST_RATIO, _MOST_RATIO = 0.9, 1.1
+# Locust's loads that hold and that do not are as close as that, or it made so many tests of loads.
+_RATIO, _MOST_LOADS = 1.05, 8
 _USER = """
 import random
 import time
@@ -137,24 +145,55 @@ def minilm(_folder: Path) -> autotune.DynamicModel:
     )
 
 
-def by_locust(package: Path, ours: autotune.CapacityResult, secs: float, folder: Path) -> str | None:
-    """The fault of the expected load of a package's server by Locust, in the setup that the study names."""
+def by_locust(package: Path, ours: autotune.CapacityResult, test_secs: float, folder: Path) -> Bracket:
+    """The load that a package's server holds by Locust, in the setup that the study names."""
     limit_ms = 1e3 * ours.p99_limit_secs
     with opened_package(package) as found, PackageServer(found, ours.setup) as server:
         inputs = open_library(found.library, autotune.CapacityOptions().batches).model.inputs
 
         def holds(load: float) -> bool:
             """By two of three tests."""
-            tests = iter(lambda: locust_p99_ms(server.address, inputs, load, secs, folder) <= limit_ms, None)
+            tests = iter(
+                lambda: locust_p99_ms(server.address, inputs, load, test_secs, folder) <= limit_ms, None
+            )
             first, second = next(tests), next(tests)
             return first if first is second else next(tests)
 
-        if not holds(ours.expected_per_second / _MOST_RATIO):
-            return f"is over {_MOST_RATIO} of what Locust finds"
-        if holds(ours.expected_per_second / _LEAST_RATIO):
-            return f"is below {_LEAST_RATIO} of what Locust finds"
-        print(f"    the expected load is {_LEAST_RATIO} to {_MOST_RATIO} of what Locust finds to hold")
-        return None
+        return largest_holding(holds, ours.expected_per_second, _RATIO, steps(_MOST_LOADS))
+
+
+def compare(model: str, folder: Path, options: argparse.Namespace) -> list[str]:
+    """Studies a model's server and has Locust load it, in turns; the bars that were missed."""
+    if options.packages:
+        package = options.packages / model
+    else:
+        [package] = autotune.package(_PACKAGED[model](folder), folder, [autotune.ServerPackage()])
+    beside = autotune.CapacityOptions(device=parse_device(f"local?threads={local_device().threads - 1}"))
+    missed, ratios = [], []
+    for _ in range(options.turns):
+        result = autotune.capacity(package, options.p99_ms, 0.17, options.time, beside)
+        show(result)
+        if result.secs > 60.0:
+            missed.append(f"a study of {model} took {result.secs:.0f} s")
+        if result.setup is None or not result.expected_per_second:
+            missed.append(f"no load of {model}'s server was found to hold")
+            continue
+        found = by_locust(package, result, options.locust_secs, folder)
+        if not found.holds_per_second:
+            missed.append(f"Locust found no load that {model}'s server holds")
+            continue
+        ratios.append(result.expected_per_second / found.holds_per_second)
+        print(
+            f"    expected {result.expected_per_second:.0f} a second, held by Locust {found.holds_per_second:.0f}: "
+            f"{ratios[-1]:.2f}",
+            flush=True,
+        )
+    if ratios:
+        ratio = statistics.median(ratios)
+        print(f"{model}: {ratio:.2f} of Locust's load, median of {len(ratios)} turns")
+        if not _LEAST_RATIO <= ratio <= _MOST_RATIO:
+            missed.append(f"the expected load of {model}'s server is {ratio:.2f} of what Locust finds")
+    return missed
 
 
 def main() -> None:
@@ -166,7 +205,8 @@ def main() -> None:
     parser.add_argument("--time", type=float, default=55.0)
     parser.add_argument("--models", nargs="+", choices=(*_PACKAGED, "dense"), default=[*_PACKAGED, "dense"])
     parser.add_argument("--packages", type=Path, help="a folder with a package of each model, made before")
-    parser.add_argument("--locust-secs", type=float, default=10.0)
+    parser.add_argument("--locust-secs", type=float, default=8.0)
+    parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
     if importlib.util.find_spec("locust") is None:
         parser.error("expected Locust; found none. Install the extra autotune[load]")
@@ -182,21 +222,10 @@ def main() -> None:
                 show(result)
                 if (result.gain or 0.0) < 1.3:
                     missed.append(f"{model} gains {result.gain} where batches pay")
+                if result.secs > 60.0:
+                    missed.append(f"the study of {model} took {result.secs:.0f} s")
             else:
-                if options.packages:
-                    package = options.packages / model
-                else:
-                    [package] = autotune.package(_PACKAGED[model](folder), folder, [autotune.ServerPackage()])
-                result = autotune.capacity(package, options.p99_ms, 0.17, options.time)
-                show(result)
-                if result.setup is None or not result.expected_per_second:
-                    missed.append(f"no load of {model}'s server was found to hold")
-                    continue
-                wrong = by_locust(package, result, options.locust_secs, folder)
-                if wrong is not None:
-                    missed.append(f"the capacity of {model}'s server {wrong}")
-            if result.secs > 60.0:
-                missed.append(f"the study of {model} took {result.secs:.0f} s")
+                missed += compare(model, folder, options)
     print("\n".join(f"MISSED: {one}" for one in missed) or "all bars are met")
     sys.exit(1 if missed else 0)
 

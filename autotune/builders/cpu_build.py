@@ -14,7 +14,7 @@ from tvm import relax
 from autotune.builders.artifact import Compiled, PrepackedWeight
 from autotune.builders.linker import link
 from search_spaces.target import Target
-from search_spaces.tensor_ir.cpu_pipeline import CPU_PIPELINE
+from search_spaces.tensor_ir.cpu_pipeline import CPU_PIPELINE, with_llvm_options
 from search_spaces.tensor_ir.kernel_passes import kernel_passes
 from search_spaces.tensor_ir.modules import load, tvm_target
 
@@ -29,7 +29,7 @@ def compile_kernel(module: str, outputs: int, target: Target, library: Path, lin
     """
     functions, prepacked = _split(load(module)["main"], outputs)
     kernels = kernel_passes(tvm.IRModule(functions))
-    with tvm_target(target) as compiled_for:
+    with with_llvm_options(tvm_target(target)) as compiled_for:
         built = tvm.tirx.build(kernels, target=compiled_for, pipeline=CPU_PIPELINE)
     code = library.with_suffix(".o")
     built.write_to_file(str(code))

@@ -40,7 +40,7 @@ from search_spaces.errors import AutotuneError, Misuse, StorageError
 from search_spaces.fork_lock import graph_lock
 from search_spaces.space import Candidate
 from search_spaces.target import Target
-from search_spaces.tensor_ir.cpu_pipeline import CPU_PIPELINE
+from search_spaces.tensor_ir.cpu_pipeline import CPU_PIPELINE, with_llvm_options
 from search_spaces.tensor_ir.kernel_passes import kernel_passes
 from search_spaces.tensor_ir.mma_intrinsics import code_generation
 from search_spaces.tensor_ir.modules import is_cpu, tvm_target, with_host
@@ -195,8 +195,8 @@ def _built(module: tvm.IRModule, target: Target) -> Any:
     if is_cpu(target):
         kernels = kernel_passes(reading_inputs_in_place(viewing))
         kernels.update(_with_texts({CALL_MEMORY: call_memory(viewing).to_json()}))
-        with compiled_for:
-            return relax.build(kernels, target=compiled_for, relax_pipeline=passes, tir_pipeline=CPU_PIPELINE)
+        with (code_target := with_llvm_options(compiled_for)):
+            return relax.build(kernels, target=code_target, relax_pipeline=passes, tir_pipeline=CPU_PIPELINE)
     return relax.build(viewing, target=with_host(target), relax_pipeline=passes)
 
 

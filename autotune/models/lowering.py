@@ -19,6 +19,7 @@ from autotune.models.passes.channels_last import with_channels_last
 from autotune.models.passes.channels_last_images import with_channels_last_images
 from autotune.models.passes.constant_layouts import with_constant_layouts
 from autotune.models.passes.counted_axes import with_counted_axes
+from autotune.models.passes.dequantized_products import with_dequantized_products
 from autotune.models.passes.dilated_convolutions import with_skipped_rows
 from autotune.models.passes.enlarged_images import with_separate_enlargements
 from autotune.models.passes.few_largest import with_few_largest
@@ -26,11 +27,11 @@ from autotune.models.passes.fused_attention import with_fused_attention
 from autotune.models.passes.lifted_convolutions import with_lifted_convolutions
 from autotune.models.passes.maxima_and_minima import with_maxima_and_minima
 from autotune.models.passes.padded_softmax import legalize_softmax
-from autotune.models.passes.pair_products import with_pair_products
 from autotune.models.passes.split_convolutions import with_split_convolutions
 from autotune.models.passes.wide_functions import with_wide_functions_apart
 from autotune.models.passes.wide_operands import with_wide_operands
 from autotune.models.passes.winograd import Choice, where_expected, with_winograd
+from autotune.models.passes.word_products import with_word_products
 from autotune.models.shape_plan import FALLBACK, function_of
 from search_spaces.errors import last_line
 from search_spaces.fork_lock import graph_lock
@@ -90,9 +91,10 @@ def _lowered(module: tvm.IRModule, target: Target, choice: Choice) -> tvm.IRModu
         decomposed = relax.transform.DecomposeOpsForInference()(module)
         canonical = with_counted_axes(relax.transform.CanonicalizeBindings()(decomposed))
         if is_cpu(target):
+            whole = with_dequantized_products(canonical, compiled_for)
             legal = with_channels_last(
                 with_broadcast_constants(
-                    with_lifted_convolutions(with_maxima_and_minima(with_wide_operands(canonical)))
+                    with_lifted_convolutions(with_maxima_and_minima(with_wide_operands(whole)))
                 ),
                 lambda laid_out: _legalized_for_cpu(laid_out, compiled_for, choice),
             )
@@ -107,8 +109,8 @@ def _legalized_for_cpu(module: tvm.IRModule, target: tvm.target.Target, choice: 
     unit = vector_unit(target)
     shuffled = with_channels_last_shuffles(with_separate_enlargements(with_channels_last_images(module)))
     full = with_full_vectors(with_split_convolutions(shuffled), unit)
-    paired = with_pair_products(with_constant_layouts(full), target)
-    transformed = with_skipped_rows(with_winograd(paired, unit, choice))
+    whole = with_word_products(with_constant_layouts(full), target, choice)
+    transformed = with_skipped_rows(with_winograd(whole, unit, choice))
     attentive = with_fused_attention(transformed, unit)
     return _legalized(with_few_largest(attentive), target, {"relax.nn.softmax": legalize_softmax})
 

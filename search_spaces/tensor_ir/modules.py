@@ -24,15 +24,15 @@ from tvm.s_tir.analysis import estimate_tir_flops  # noqa: E402
 from tvm.s_tir.meta_schedule.tune_context import _normalize_mod  # noqa: E402
 
 from search_spaces.tensor_ir.module_digest import digest  # noqa: E402
-from search_spaces.tensor_ir.pair_products import (  # noqa: E402
-    register_pair_products,
+from search_spaces.tensor_ir.vector_math import register_vector_math  # noqa: E402
+from search_spaces.tensor_ir.word_instructions import (  # noqa: E402
+    register_word_products,
     with_counted_products,
 )
-from search_spaces.tensor_ir.vector_math import register_vector_math  # noqa: E402
 
 # Before anything is compiled or read, in workers as in builds.
 register_vector_math()
-register_pair_products()
+register_word_products()
 
 _PREFIX = "zlib64:"
 # The attribute of a GPU's target that names the triple of its host.

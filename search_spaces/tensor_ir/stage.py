@@ -15,7 +15,7 @@ from tvm.tirx.analysis import undefined_vars
 
 from search_spaces.tensor_ir.contained_nodes import contained_nodes
 from search_spaces.tensor_ir.index_simplification import within
-from search_spaces.tensor_ir.pair_products import PAIR_PRODUCT
+from search_spaces.tensor_ir.word_instructions import OPERATORS
 
 #: Buffers with the indices of the first element that one step reads or writes in each dimension.
 _Accesses = tuple[tuple[Any, tuple[Any, ...]], ...]
@@ -142,7 +142,7 @@ def read_stage(schedule: s_tir.Schedule, block: Any) -> Stage | None:
         _simplified(_starts(found.reads), found.iter_vars),
         writes,
         found.body.value if isinstance(found.body, tirx.BufferStore) else None,
-        sum(name not in (_CONDITION, PAIR_PRODUCT) for name in names),
+        sum(name not in (_CONDITION, *OPERATORS) for name in names),
         _CONDITION in names,
         all(_is_point(region) for region in found.reads),
     )

@@ -14,8 +14,8 @@ from tvm.s_tir import meta_schedule
 from search_spaces.errors import AutotuneError, IllegalSchedule, Misuse
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir.modules import load, normalize, tvm_target
-from search_spaces.tensor_ir.pair_products import has_pair_operator
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir.word_instructions import has_word_operator
 from tuning_logs.record_store import RecordStore
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
 from tuning_logs.records.measurement import Timing
@@ -85,7 +85,7 @@ def _export(
 
 def _commit(database: Any, task: TuningTask, records: Sequence[TuningRecord], left_out: list[str]) -> None:
     module = normalize(load(task.workload.module))
-    if has_pair_operator(module):
+    if has_word_operator(module):
         # A single one would keep TVM from reading the whole database.
         left_out.append(f"{task.name}: quantized products are an operator of this package")
         return

@@ -13,6 +13,7 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from autotune.models.passes.rewriting import (
     FUSED_BEHIND,
+    Lookup,
     bound,
     is_call,
     is_plain_nhwc,
@@ -31,6 +32,8 @@ _MOVED, _STREAMED = 4.0, 6.0
 _SLOWER_PRODUCTS = 1.2
 # Expected part of the direct convolution's time above which it is left as it is.
 _LEAST_GAIN = 0.9
+# Time of products of bytes in pairs by that of products of floats.
+_PAIRS_COST = 0.85
 #: In the names of the functions.
 INPUT, OUTPUT = "winograd_input", "winograd_output"
 # TVM's pattern kind of what is fused with nothing.
@@ -69,6 +72,11 @@ def where_expected(shape: ConvolutionShape) -> bool:
     return shape.transformed_cost < _LEAST_GAIN * shape.direct_cost
 
 
+def where_expected_of_bytes(shape: ConvolutionShape) -> bool:
+    """As `where_expected`, beside a direct form that multiplies bytes in pairs."""
+    return shape.transformed_cost < _LEAST_GAIN * _PAIRS_COST * shape.direct_cost
+
+
 def never(shape: ConvolutionShape) -> bool:
     """The choice of direct forms."""
     return False
@@ -90,12 +98,12 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
 
     def __init__(self, module: tvm.IRModule, unit: VectorUnit, choice: Choice) -> None:
         super().__init__(module)
-        self._lanes, self._choice = unit.lanes, choice
+        self._unit, self._choice = unit, choice
 
     def visit_call_(self, call: Any) -> Any:
         """The call, or its transformed form."""
         call = self.visit_expr_post_order(call)
-        shape = self._shape(call)
+        shape = transformable(call, self._unit, self.lookup_binding)
         if shape is None or not (where_expected(shape) and self._choice(shape)):
             return call
         top, left = (int(pad) for pad in list(call.attrs.padding)[:2])
@@ -116,17 +124,18 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         attrs = {"op_pattern": pattern}
         return self.builder_.emit_te(compute, operand, primfunc_name_hint=name, primfunc_attrs=attrs)
 
-    def _shape(self, call: Any) -> ConvolutionShape | None:
-        """The shape of a convolution that may be transformed, None for any other call."""
-        if not is_call(call, "relax.nn.conv2d") or not is_plain_nhwc(call):
-            return None
-        weight = bound(call.args[1], self.lookup_binding)
-        steps = [int(step) for step in (*call.attrs.strides, *call.attrs.dilation)]
-        kinds = {str(one.ty.dtype.dtype) for one in (call, *call.args)}
-        data, kernel, result = map(static_shape, (*call.args[:2], call))
-        if not isinstance(weight, tvm.ir.GenericConst) or steps != [1] * 4 or kinds != {"float32"}:
-            return None
-        if data is None or kernel is None or result is None or kernel[:2] != (_KERNEL, _KERNEL):
-            return None
-        has_full_vectors = kernel[2] % self._lanes == 0 and kernel[3] % self._lanes == 0
-        return ConvolutionShape(data, result) if has_full_vectors else None
+
+def transformable(call: Any, unit: VectorUnit, lookup: Lookup) -> ConvolutionShape | None:
+    """The shape of a convolution that may be transformed, None for any other call."""
+    if not is_call(call, "relax.nn.conv2d") or not is_plain_nhwc(call):
+        return None
+    weight = bound(call.args[1], lookup)
+    steps = [int(step) for step in (*call.attrs.strides, *call.attrs.dilation)]
+    kinds = {str(one.ty.dtype.dtype) for one in (call, *call.args)}
+    data, kernel, result = map(static_shape, (*call.args[:2], call))
+    if not isinstance(weight, tvm.ir.GenericConst) or steps != [1] * 4 or kinds != {"float32"}:
+        return None
+    if data is None or kernel is None or result is None or kernel[:2] != (_KERNEL, _KERNEL):
+        return None
+    has_full_vectors = kernel[2] % unit.lanes == 0 and kernel[3] % unit.lanes == 0
+    return ConvolutionShape(data, result) if has_full_vectors else None

@@ -42,10 +42,13 @@ from search_spaces.space import Candidate
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir.word_instructions import SIGNED_QUAD_PRODUCT
+from search_spaces.tensor_ir.word_products import matmul_of_words
 from tuning_logs.file.log import TuningLog
 from tuning_logs.records.measurement import Failure, FailureKind, Timing
 
 TARGET = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"
+WITH_DOT_PRODUCTS = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a76"
 # The number of the processor in an ELF file.
 AARCH64 = 183
 COMPILER = "aarch64-linux-gnu-gcc"
@@ -95,6 +98,21 @@ def test_a_matmul_is_tuned_on_the_board_and_right(device: Device) -> None:
     assert len(timed) == len(records) >= 9
     assert all(record.check is not None and record.check.max_rel_error < 1e-4 for record in timed[1:])
     assert log.devices()[0].facts["emulated"] is True
+
+
+def test_products_of_bytes_by_one_instruction_are_those_of_multiplications(boards: Boards) -> None:
+    device = parse_device(f"rpc://{boards.tracker}/arm?target={WITH_DOT_PRODUCTS}")
+    left, right = te.placeholder((16, 12), "int32"), te.placeholder((12, 32), "int32")
+    func = te.create_prim_func([left, right, matmul_of_words(left, right, SIGNED_QUAD_PRODUCT)])
+    task = TuningTask(modules.workload(func, "matmul_of_bytes"), device.target)
+    job = TuningJob((task,), device, Budget(trials=6), sampler=sampler_factory(SamplerKind.RANDOM), batch=3)
+
+    records = [record for found in Tuner(job, TuningLog.in_memory()).rounds() for record in found]
+
+    # The reference has naive loops, which multiply byte by byte.
+    checked = [record.check for record in records if record.check is not None]
+    assert len(checked) >= 6
+    assert all(check.max_rel_error == 0.0 for check in checked)
 
 
 def test_a_model_for_the_board_is_linked_for_it_and_runs_there(

@@ -24,8 +24,9 @@ from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.modules import workload
-from search_spaces.tensor_ir.pair_products import matmul_of_pairs
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from search_spaces.tensor_ir.word_instructions import PAIR_PRODUCT
+from search_spaces.tensor_ir.word_products import matmul_of_words
 from tuning_logs import (
     DeviceFingerprint,
     Failure,
@@ -136,7 +137,9 @@ def test_operators_that_only_this_package_knows_are_left_out(
     tasks: tuple[TuningTask, ...], tmp_path: Path
 ) -> None:
     left, right = te.placeholder((8, 16), "int32"), te.placeholder((16, 32), "int32")
-    module = tvm.IRModule({"main": te.create_prim_func([left, right, matmul_of_pairs(left, right)])})
+    module = tvm.IRModule(
+        {"main": te.create_prim_func([left, right, matmul_of_words(left, right, PAIR_PRODUCT)])}
+    )
     quantized = TuningTask(workload(module, "quantized"), tasks[0].target)
 
     [exported] = export_metaschedule(log_of((*tasks, quantized), 1), tmp_path / "databases")
