@@ -39,11 +39,16 @@ class Bracket:
 
 
 def largest_holding(
-    holds: Callable[[float], bool], guess_per_second: float, ratio: float, can_go_on: Callable[[], bool]
+    holds: Callable[[float], bool],
+    guess_per_second: float,
+    ratio: float,
+    can_go_on: Callable[[], bool],
+    further: Callable[[float], float] = lambda load: load,
 ) -> Bracket:
     """Brackets the largest load that holds, until the ends are within a ratio or no test may follow.
 
-    holds: tests a load; can_go_on: asked before each test. Steps grow from the guess on, then the logarithm is halved.
+    holds: tests a load; can_go_on: asked before each test; further: a load to test after one that holds while none
+    failed. Steps grow from the guess on, to no less than that load, then the logarithm is halved.
     """
     found, load, step = Bracket(0.0, None), guess_per_second, 1.0
     while can_go_on() and guess_per_second > 0.0:
@@ -55,7 +60,7 @@ def largest_holding(
             break
         if found.fails_per_second is None:
             step *= _UP
-            load = found.holds_per_second * step
+            load = max(found.holds_per_second * step, further(found.holds_per_second))
         elif found.holds_per_second == 0.0:
             step *= _DOWN
             load = found.fails_per_second * step

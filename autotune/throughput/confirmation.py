@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from autotune.throughput.arrivals import poisson_arrivals
 from autotune.throughput.bisection import Bracket, largest_holding
 from autotune.throughput.load_point import LoadPoint, Offered, load_point
 from autotune.throughput.load_run import StopRule
-from autotune.throughput.prediction import TAIL
+from autotune.throughput.prediction import TAIL, Prediction
 from autotune.throughput.quantiles import least_requests
 from autotune.throughput.serving_setup import BatchPolicy, ServingSetup
 from autotune.throughput.target import Target
@@ -26,6 +27,8 @@ _SURE = (0.95, 0.85, 0.7, 0.5, 0.3, 0.15)
 _PART = 0.5
 # Requests of such a run by the fewest that bound the percentile: wanted, and without which there is none.
 _WANTED, _LEAST = 1.4, 1.1
+# The largest step to a load that is expected to meet the limit.
+_FURTHEST = 2.0
 # Requests of the shortest run, of which one may be over the limit.
 _FEWEST = 150
 
@@ -43,6 +46,14 @@ class RunSettings:
     run_secs: float
 
 
+@dataclass(frozen=True)
+class Spare:
+    """Seconds that are left for tests of loads. unmet: while the limit was met at none yet."""
+
+    secs: Callable[[], float]
+    unmet_secs: Callable[[], float]
+
+
 @dataclass(eq=False)
 class Confirmation:
     """Runs against a target, kept in the order in which they were made."""
@@ -52,26 +63,38 @@ class Confirmation:
     rng: np.random.Generator
     points: list[LoadPoint] = field(default_factory=list)
 
-    def bracket(
-        self, setup: ServingSetup, guess_per_second: float, ratio: float, spare_secs: Callable[[], float]
-    ) -> Bracket:
-        """The largest load that meets the limit, by bisection from a guess on, as far as the time allows.
+    def bracket(self, predicted: Prediction, guess_per_second: float, ratio: float, spare: Spare) -> Bracket:
+        """The largest load that a setup meets the limit at, by bisection from a guess on, as far as the time allows.
 
-        One load is tested at least.
+        predicted: the setup's simulation, which says by measured percentiles how much further a load may be. One load
+        is tested at least.
         """
+        setup = predicted.setup
         if guess_per_second <= 0.0:
             return Bracket(0.0, None)
-        load, before = guess_per_second, len(self.points)
+        load, before, left_secs = guess_per_second, len(self.points), spare.unmet_secs
 
         def has_time() -> bool:
-            return len(self.points) == before or spare_secs() > self.test_secs(load)
+            return len(self.points) == before or left_secs() > self.test_secs(load)
 
         def meets(per_second: float) -> bool:
-            nonlocal load
+            nonlocal load, left_secs
             load = per_second
-            return self.meets(setup, per_second)
+            is_met = self.meets(setup, per_second)
+            left_secs = spare.secs if is_met else left_secs
+            return is_met
 
-        return largest_holding(meets, guess_per_second, ratio, has_time)
+        def further(per_second: float) -> float:
+            tails = [
+                one.p99.secs
+                for one in self.points[before:]
+                if one.offered_per_second == per_second and one.meets
+            ]
+            calibrated = predicted.calibrated(per_second, statistics.median(tails))
+            expected = calibrated.capacity_per_second(self.settings.limit_secs)
+            return min(expected, _FURTHEST * per_second)
+
+        return largest_holding(meets, guess_per_second, ratio, has_time, further)
 
     def meets(self, setup: ServingSetup, per_second: float) -> bool:
         """Whether the median run of three at a load meets the limit: what disturbs one of them decides nothing."""

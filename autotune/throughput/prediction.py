@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,8 @@ TAIL = 0.99
 _REQUESTS = 4000
 # Close enough to place a load that is measured then.
 _RATIO = 1.02
+# Slowdowns that explain a measured percentile, and the halvings that find one.
+_SLOWDOWNS, _HALVINGS = (0.25, 4.0), 9
 # A queue is never stable above the rate of the busiest servers.
 _STEPS = 30
 
@@ -44,6 +46,17 @@ class Prediction:
         return simulate(
             arrivals, self.setup.instances, policy, lambda count, busy: slowdown * draw(count, busy)
         )
+
+    def calibrated(self, per_second: float, tail_secs: float) -> Prediction:
+        """The simulation with the slowdown of service times at which a load has a measured 99th percentile."""
+        low, high = _SLOWDOWNS
+        for _ in range(_HALVINGS):
+            middle = replace(self, slowdown=(low * high) ** 0.5)
+            if float(np.quantile(middle.latencies(per_second), TAIL)) < tail_secs:
+                low = middle.slowdown
+            else:
+                high = middle.slowdown
+        return replace(self, slowdown=low)
 
     def capacity_per_second(self, limit_secs: float) -> float:
         """The largest load at which the 99th percentile is within the limit; 0 where no load has that.

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from autotune.throughput.bisection import Bracket
-from autotune.throughput.confirmation import Confirmation, RunSettings
+from autotune.throughput.confirmation import Confirmation, RunSettings, Spare
 from autotune.throughput.load_point import LoadPoint, is_disturbed
 from autotune.throughput.prediction import Prediction
 from autotune.throughput.screening import Screened, Screening, SearchSettings
@@ -31,6 +31,8 @@ _LIMITS = 20
 _CALL_SHARE, _LEAST_CALL_SECS = 0.004, 0.05
 # Loads that meet the limit and that do not are as close as that, of the best setup and of the one to compare with.
 _RATIO, _COARSE_RATIO = 1.04, 1.08
+# Part of the time until which a setup that met the limit at no load yet is tried at smaller ones.
+_MET = 0.7
 # A challenger is tried where this much of the best setup's load is expected of it, at a little more than that load.
 _CHALLENGE, _BETTER = 0.9, 1.03
 _MOST_CHALLENGERS = 2
@@ -105,7 +107,7 @@ def study(target: Target, settings: StudySettings, tell: Callable[[str], None]) 
     screened = screening.served(lambda: clock.left(_SERVED) > 0)
     for one in screened[: _MOST_CHALLENGERS + 1]:
         tell(f"expected of {one.setup}: {one.predicted_per_second or 0.0:.0f} requests a second")
-    runs = _Runs(target, settings, clock.rest(_LEAST_FOR_RUNS), tell)
+    runs = _Runs(target, settings, clock.rest(_LEAST_FOR_RUNS), tell, screening.prediction)
     baseline = next(one for one in screened if one.setup == search.one_after_the_other)
     best, bracket = runs.best(screened)
     alone = bracket if best == baseline.setup else runs.bracket(baseline, _COARSE_RATIO, _COMPARED)
@@ -126,10 +128,11 @@ def study_server(target: ServerTarget, settings: StudySettings, tell: Callable[[
     servers = max(by_connections, key=lambda count: count / float(np.mean(by_connections[count])))
     setup = ServingSetup(servers, 1)
     times = ServiceTimes({(1, count, 1): secs for count, secs in by_connections.items()})
-    predicted = Prediction(times, setup, 0.0, settings.seed).capacity_per_second(settings.limit_secs)
+    simulation = Prediction(times, setup, 0.0, settings.seed)
+    predicted = simulation.capacity_per_second(settings.limit_secs)
     tell(f"expected of the server, with {servers} requests at once: {predicted:.0f} requests a second")
     screened = Screened(setup, times.saturated_per_second(setup), predicted)
-    runs = _Runs(target, settings, clock.rest(_LEAST_FOR_RUNS), tell)
+    runs = _Runs(target, settings, clock.rest(_LEAST_FOR_RUNS), tell, lambda _: simulation)
     bracket = runs.bracket(screened, _RATIO, _COMPARED)
     bracket, held = runs.end(setup, bracket)
     return Findings(setup, bracket, held, setup, bracket, tuple(runs.points), (screened,))
@@ -139,9 +142,14 @@ class _Runs:
     """The runs of a study, each within its part of the time."""
 
     def __init__(
-        self, target: Target, settings: StudySettings, clock: _Clock, tell: Callable[[str], None]
+        self,
+        target: Target,
+        settings: StudySettings,
+        clock: _Clock,
+        tell: Callable[[str], None],
+        predict: Callable[[ServingSetup], Prediction],
     ) -> None:
-        self._clock, self._tell = clock, tell
+        self._clock, self._tell, self._predict = clock, tell, predict
         run_secs = max(settings.time_secs / _RUNS, _LIMITS * settings.limit_secs)
         runs = RunSettings(settings.processors, settings.limit_secs, settings.wait_secs, run_secs)
         self._confirmation = Confirmation(target, runs, np.random.default_rng(settings.seed))
@@ -154,7 +162,10 @@ class _Runs:
     def bracket(self, screened: Screened, ratio: float, until: float) -> Bracket:
         """The load of a setup that meets the limit, from the load that is expected of it."""
         found = self._confirmation.bracket(
-            screened.setup, screened.guess_per_second, ratio, lambda: self._clock.left(until)
+            self._predict(screened.setup),
+            screened.guess_per_second,
+            ratio,
+            Spare(lambda: self._clock.left(until), lambda: self._clock.left(max(until, _MET))),
         )
         self._tell(f"{screened.setup} meets the limit at {found.holds_per_second:.0f} requests a second")
         return found

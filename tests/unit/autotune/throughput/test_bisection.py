@@ -89,6 +89,19 @@ def test_the_predicted_load_grows_with_instances_batch_and_limit_and_falls_with_
     assert held(1, 1, 0.06, 0.05) == 0.0
 
 
+@pytest.mark.parametrize("slowdown", [0.5, 1.0, 2.0])
+def test_a_measured_percentile_tells_how_fast_a_server_is(slowdown: float) -> None:
+    true = prediction(ServingSetup(1, 1), 0.01 * slowdown)
+    load = 0.6 * true.capacity_per_second(0.05)
+
+    found = prediction(ServingSetup(1, 1), 0.01).calibrated(
+        load, float(np.quantile(true.latencies(load), 0.99))
+    )
+
+    assert found.slowdown == pytest.approx(slowdown, rel=0.02)
+    assert found.capacity_per_second(0.05) == pytest.approx(true.capacity_per_second(0.05), rel=0.05)
+
+
 def test_no_load_beyond_saturation_is_predicted_however_far_away_the_limit_is() -> None:
     fast = prediction(ServingSetup(2, 1), 1e-6)
     assert 1e6 < fast.capacity_per_second(1.0) < 2e6

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -9,13 +11,14 @@ from simulated_target import SimulatedTarget
 
 from autotune.throughput.arrivals import Seconds
 from autotune.throughput.capacity_result import CapacityResult, result_document
-from autotune.throughput.confirmation import Confirmation, RunSettings
+from autotune.throughput.confirmation import Confirmation, RunSettings, Spare
 from autotune.throughput.screening import Screening, SearchSettings, setups
 from autotune.throughput.serving_setup import ServingSetup
 from autotune.throughput.study import StudySettings, study
 from autotune.throughput.study_result import Subject, capacity_result
 
 LIMIT = 0.02
+ENDLESS = Spare(lambda: 1e9, lambda: 1e9)
 
 
 def search_settings(target: SimulatedTarget) -> SearchSettings:
@@ -72,12 +75,45 @@ def test_the_load_of_a_known_server_is_found_by_runs() -> None:
     target = SimulatedTarget()
     confirmation = Confirmation(target, RunSettings(2, LIMIT, 0.0, 60.0), np.random.default_rng(0))
     setup = ServingSetup(1, 2, 1)
-    found = confirmation.bracket(setup, 200.0, 1.02, lambda: 1e9)
     exact = Screening(target, search_settings(target))
     exact.search(lambda: False)
-    assert found.holds_per_second == pytest.approx(
-        exact.prediction(setup).capacity_per_second(LIMIT), rel=0.05
-    )
+    predicted = exact.prediction(setup)
+
+    found = confirmation.bracket(predicted, 200.0, 1.02, ENDLESS)
+
+    assert found.holds_per_second == pytest.approx(predicted.capacity_per_second(LIMIT), rel=0.05)
+
+
+def test_a_setup_that_met_the_limit_at_no_load_is_given_more_time() -> None:
+    # Whatever disturbs the first loads.
+    target = SimulatedTarget(stalls=(0, 1, 2, 3))
+    confirmation = Confirmation(target, RunSettings(2, LIMIT, 0.0, 60.0), np.random.default_rng(0))
+    screening = Screening(target, search_settings(target))
+    screening.search(lambda: False)
+    predicted = screening.prediction(ServingSetup(1, 2, 1))
+
+    def bracket(spare: Spare) -> float:
+        confirmation.points.clear()
+        target.offered.clear()
+        return confirmation.bracket(predicted, 200.0, 1.02, spare).holds_per_second
+
+    assert bracket(Spare(lambda: 0.0, lambda: 0.0)) == 0.0
+    assert bracket(Spare(lambda: 0.0, lambda: 1e9)) > 100.0
+
+
+def test_a_guess_far_too_low_costs_few_tests() -> None:
+    target = SimulatedTarget()
+    confirmation = Confirmation(target, RunSettings(2, LIMIT, 0.0, 60.0), np.random.default_rng(0))
+    exact = Screening(target, search_settings(target))
+    exact.search(lambda: False)
+    # As where the host had no time for what the calls were measured with: they took twice as long as they do.
+    predicted = replace(exact.prediction(ServingSetup(1, 2, 1)), slowdown=2.0)
+    held = replace(predicted, slowdown=1.0).capacity_per_second(LIMIT)
+
+    found = confirmation.bracket(predicted, 0.4 * held, 1.06, ENDLESS)
+
+    assert found.holds_per_second == pytest.approx(held, rel=0.07)
+    assert len({one.offered_per_second for one in confirmation.points}) <= 6
 
 
 @pytest.mark.parametrize(
