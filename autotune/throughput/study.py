@@ -201,7 +201,8 @@ class _Runs:
                 if self._clock.left(1.0) > self._confirmation.run_secs(load):
                     self._confirmation.run(best, load)
         shorter = self._outcomes([one for one in self.points if one.setup == best])
-        return bracket.refined(longer, shorter), self._confirmation.held_per_second(best)
+        refined = bracket.refined(longer, shorter)
+        return refined, self._confirmation.held_per_second(best, refined.holds_per_second)
 
     def _outcomes(self, points: Iterable[LoadPoint]) -> dict[float, bool]:
         """The verdicts of runs that were not disturbed, by their load."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import msgspec
@@ -101,6 +102,17 @@ def test_a_setup_that_met_the_limit_at_no_load_is_given_more_time() -> None:
     assert bracket(Spare(lambda: 0.0, lambda: 1e9)) > 100.0
 
 
+def test_no_load_beyond_the_expected_one_holds_for_sure() -> None:
+    target = SimulatedTarget()
+    confirmation = Confirmation(target, RunSettings(2, LIMIT, 0.0, 60.0), np.random.default_rng(0))
+    setup = ServingSetup(1, 2, 1)
+    for load in (50.0, 100.0, 150.0):
+        assert confirmation.run(setup, load).holds
+
+    assert confirmation.held_per_second(setup, 120.0) == 100.0
+    assert confirmation.held_per_second(setup, 40.0) == 0.0
+
+
 def test_a_guess_far_too_low_costs_few_tests() -> None:
     target = SimulatedTarget()
     confirmation = Confirmation(target, RunSettings(2, LIMIT, 0.0, 60.0), np.random.default_rng(0))
@@ -150,7 +162,7 @@ def test_the_interval_of_a_load_that_holds_is_within_the_limit() -> None:
     confirmation = Confirmation(SimulatedTarget(), RunSettings(2, LIMIT, 0.0, 60.0), np.random.default_rng(0))
     setup = ServingSetup(1, 2, 1)
     confirmation.make_sure(setup, 286.0, lambda: 120.0)
-    held = confirmation.held_per_second(setup)
+    held = confirmation.held_per_second(setup, math.inf)
     assert 0.8 * 286.0 <= held <= 0.95 * 286.0
     assert confirmation.points[-1].p99.is_within(LIMIT)
 
@@ -186,5 +198,5 @@ def test_a_load_far_below_the_one_that_met_the_limit_once_is_made_sure() -> None
     confirmation = Confirmation(target, RunSettings(2, LIMIT, 0.0, 60.0), np.random.default_rng(0))
     setup = ServingSetup(1, 2, 1)
     confirmation.make_sure(setup, 286.0, lambda: 120.0)
-    assert confirmation.held_per_second(setup) == pytest.approx(0.5 * 286.0, rel=0.01)
+    assert confirmation.held_per_second(setup, math.inf) == pytest.approx(0.5 * 286.0, rel=0.01)
     assert len(confirmation.points) == 4
