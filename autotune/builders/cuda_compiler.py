@@ -18,8 +18,12 @@ from tuning_logs.records.gpu_resources import GpuResources
 _REGISTERS = re.compile(r"Used (\d+) registers")
 _SHARED = re.compile(r"(\d+) bytes smem")
 _SPILLS = re.compile(r"(\d+) bytes spill (?:stores|loads)")
-#: What `pip install autotune[cuda]` brings: the compiler, and the headers that TVM's code includes.
-_PACKAGES = ("cuda_nvrtc", "cuda_cccl", "cuda_runtime", "cuda_nvcc")
+#: What holds the compiler and the headers that TVM's code includes: what `pip install autotune[cuda]` brings, in a
+#: folder each, or CUDA 13's packages, as PyTorch needs them, in one.
+_CUDA_13 = "cu13"
+_PACKAGES = ("cuda_nvrtc", "cuda_cccl", "cuda_runtime", "cuda_nvcc", _CUDA_13)
+# Where toolkits are installed by default, which is on nobody's PATH by itself.
+_TOOLKIT = "/usr/local/cuda/bin"
 _WORDS = 1500
 
 
@@ -41,8 +45,11 @@ class CudaCompiler(Protocol):
 
 @cache
 def find_cuda_compiler() -> CudaCompiler:
-    """nvcc where it is on the PATH, else NVRTC from PyPI's packages. Raises RuntimeError where there is neither."""
-    path = shutil.which("nvcc")
+    """nvcc where it is on the PATH or in the toolkit's usual folder, else NVRTC from PyPI's packages.
+
+    Raises RuntimeError where there is neither.
+    """
+    path = shutil.which("nvcc") or shutil.which("nvcc", path=_TOOLKIT)
     return Nvcc(path) if path else Nvrtc()
 
 
@@ -73,17 +80,19 @@ class Nvrtc:
     """
 
     def __init__(self) -> None:
-        found = {name: _package(name) for name in _PACKAGES}
-        libraries = sorted(found["cuda_nvrtc"].glob("lib/libnvrtc.so.*")) if found["cuda_nvrtc"] else []
+        folders = [folder for name in _PACKAGES if (folder := _package(name)) is not None]
+        libraries = [library for folder in folders for library in sorted(folder.glob("lib/libnvrtc.so.*"))]
         if not libraries:
             raise RuntimeError(
                 "no nvcc on the PATH and no NVRTC, one of which compiles for NVIDIA GPUs; install the CUDA toolkit, "
                 "or pip install 'autotune[cuda]'"
             )
         self._library = ctypes.CDLL(str(libraries[0]))
-        self._includes = [
-            f"-I{folder / 'include'}" for folder in found.values() if folder and (folder / "include").is_dir()
-        ]
+        own = libraries[0].parent.parent
+        # Headers of the other version would not fit.
+        places = [own] if own.name == _CUDA_13 else [folder for folder in folders if folder.name != _CUDA_13]
+        includes = [place / "include" / part for place in places for part in (".", "cccl")]
+        self._includes = [f"-I{include.resolve()}" for include in includes if include.is_dir()]
 
     def compile(self, source: str, arch: str) -> MachineCode:
         """See `CudaCompiler`."""

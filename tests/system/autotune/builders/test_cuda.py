@@ -18,7 +18,7 @@ from rpc_boards import Boards
 from tvm import te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
-from autotune.builders import gpu_build
+from autotune.builders import cuda_compiler, gpu_build
 from autotune.builders.artifact import Artifact
 from autotune.builders.cuda_compiler import MachineCode, Nvrtc
 from autotune.builders.local_builder import LocalBuilder
@@ -42,6 +42,7 @@ from tuning_logs.records.gpu_resources import GpuResources
 from tuning_logs.records.measurement import Failure, FailureKind, Timing
 
 GPUS = ("nvidia/nvidia-a100", "nvidia/geforce-rtx-4090")
+KERNEL = 'extern "C" __global__ void kernel(float* x) { x[0] = 1.0f; }'
 # What the GPU of this machine is, where there is one.
 TEST_GPU = os.environ.get("AUTOTUNE_TEST_GPU", GPUS[0])
 needs_nvcc = pytest.mark.skipif(
@@ -93,6 +94,38 @@ def test_nvrtc_makes_machine_code_without_a_toolkit(gpu: str) -> None:
     assert 0 < code.resources.registers <= 255
     with pytest.raises(RuntimeError, match=r"NVRTC made no machine code for sm_80.*undefined_here"):
         Nvrtc().compile('extern "C" __global__ void kernel() { undefined_here(); }', "sm_80")
+
+
+def test_nvrtc_is_found_where_cuda_13_keeps_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    known = {name: cuda_compiler._package(name) for name in ("cuda_nvrtc", "cuda_runtime", "cuda_cccl")}
+    places = {"cuda_nvrtc": "lib", "cuda_runtime": "include", "cuda_cccl": "include/cccl"}
+    for name, place in places.items():
+        folder = known[name]
+        assert folder is not None
+        (tmp_path / "cu13" / place).mkdir(parents=True)
+        for file in (folder / place.partition("/")[0]).iterdir():
+            (tmp_path / "cu13" / place / file.name).symlink_to(file)
+    monkeypatch.setattr(cuda_compiler, "_package", {"cu13": tmp_path / "cu13"}.get)
+
+    code = Nvrtc().compile("#include <cuda_fp16.h>\n#include <cuda/std/cstdint>\n" + KERNEL, "sm_90")
+
+    assert code.cubin.startswith(b"\x7fELF")
+
+
+def test_nvcc_is_found_in_the_usual_folder_of_the_toolkit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compiler = tmp_path / "toolkit" / "nvcc"
+    compiler.parent.mkdir()
+    compiler.write_text("#!/bin/sh\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(cuda_compiler, "_TOOLKIT", str(compiler.parent))
+    cuda_compiler.find_cuda_compiler.cache_clear()
+    try:
+        assert cuda_compiler.find_cuda_compiler() == cuda_compiler.Nvcc(str(compiler))
+    finally:
+        cuda_compiler.find_cuda_compiler.cache_clear()
 
 
 def test_without_nvcc_candidates_are_built_by_nvrtc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
