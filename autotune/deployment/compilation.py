@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from autotune.builders.local_builder import LocalBuilder
 from autotune.deployment.call_memory import CALL_MEMORY
 from autotune.deployment.coverage import Coverage, coverage
 from autotune.deployment.default_schedules import with_default_schedules
-from autotune.deployment.executable import INPUTS, THREADS, Executable, SavedModel
+from autotune.deployment.executable import DEVICE, INPUTS, THREADS, Executable, SavedModel, load
 from autotune.deployment.library import Array, Library
 from autotune.deployment.memory_sharing import call_memory, reading_inputs_in_place
 from autotune.deployment.shape_dispatch import PLAN, DynamicExecutable
@@ -71,7 +72,13 @@ class Build:
 
     def __call__(self, *inputs: Array) -> Array | tuple[Array, ...]:
         """Runs the model in this process; see `Executable` and `DynamicExecutable`."""
-        return self.executable(*inputs)
+        return (self.executable if is_cpu(self.target) else self._loaded)(*inputs)
+
+    @cached_property
+    def _loaded(self) -> Executable | DynamicExecutable:
+        """The model as a library: TVM finds the runtime of a GPU for those alone."""
+        with scratch_folder("autotune-run-") as scratch:
+            return load(self.save(Path(scratch) / "model.so"))
 
     def measure(self, seed: int = 0, rounds: int = 5) -> EngineLatency:
         """Times the model on seeded inputs, in a process of its own, on as many threads as cores."""
@@ -161,7 +168,10 @@ def compile(  # noqa: PLR0913 - public since 0.1
     found = coverage([name for name, _ in calls(lowered)], records.lookups, log, device, by_default)
     plan = model.plan if isinstance(model, DynamicModel) else None
     specs = model.inputs if isinstance(model, Model | DynamicModel) else _inputs(model)
-    texts = {INPUTS: msgspec.json.encode(specs).decode()}
+    texts = {
+        INPUTS: msgspec.json.encode(specs).decode(),
+        DEVICE: _device_of(target),
+    }
     if plan is not None:
         texts[PLAN] = plan.to_json()
     if is_cpu(target):
@@ -205,10 +215,13 @@ def threads_of(target: Target) -> int:
     return int(str(target.attr("num-cores") or 1))
 
 
+def _device_of(target: Target) -> str:
+    """TVM's name of the kind of device that runs code for a target."""
+    return "cpu" if is_cpu(target) else str(tvm_target(target).kind.name)
+
+
 def _library(built: Any, target: Target) -> Library:
-    if is_cpu(target):
-        return Library(built, "cpu", threads_of(target))
-    return Library(built, str(tvm_target(target).kind.name))
+    return Library(built, _device_of(target), threads_of(target) if is_cpu(target) else None)
 
 
 class _TrialBuild:

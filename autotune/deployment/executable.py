@@ -23,6 +23,7 @@ from search_spaces.errors import Misuse, last_line
 
 #: The function of a library that returns the number of threads that it was tuned for.
 THREADS = "threads"
+DEVICE = "device"
 #: The function of a library that returns its inputs, as a JSON list.
 INPUTS = "inputs"
 
@@ -50,7 +51,7 @@ class Executable:
 
 def load(
     path: str | Path,
-    device: str = "cpu",
+    device: str | None = None,
     threads: int | None = None,
     place: CallPlace = CallPlace.KERNEL_THREAD,
 ) -> Executable | DynamicExecutable:
@@ -58,15 +59,17 @@ def load(
 
     threads: for kernels, at most as many as this process has processors; by default what the model was tuned for,
              as far as a CPU quota pays for them.
-    device:  TVM's name of it, as in "cuda:0" or "opencl:0"; inputs and outputs of a call are copied there and back.
+    device:  TVM's name of it, as in "cuda:1" or "opencl:0", by default the first of the kind that the model was built
+             for; inputs and outputs of a call are copied there and back.
     place:   of the calls; in the calling thread they are faster, but forked children cannot end in order.
     The library is machine code: load only what you trust. Raises Misuse where it is not such a library.
     """
+    module, found = _read(Path(path))
+    device = device or found.device or "cpu"
     if device.startswith("opencl"):
         load_opencl()
     elif device.startswith("cuda"):
         use_cuda_compiler()
-    module, found = _read(Path(path))
     wanted = threads or (threads_within_quota(found.threads) if found.threads else None)
     library = Library(module, device, wanted if device == "cpu" else None, place)
     return Executable(library) if found.plan is None else DynamicExecutable(library, found.plan)
@@ -76,12 +79,14 @@ def load(
 class LibraryFacts:
     """Facts that a library stores; None where it was built by an older version, or has no such fact.
 
-    inputs: with the largest sizes of axes that differ from call to call; plan: of these; threads: it was tuned for.
+    inputs: with the largest sizes of axes that differ from call to call; plan: of these; threads: it was tuned for;
+    device: TVM's name of the kind that it was built for.
     """
 
     inputs: tuple[InputSpec, ...] | None
     plan: ShapePlan | None
     threads: int | None
+    device: str | None
 
 
 def read_facts(path: str | Path) -> LibraryFacts:
@@ -97,11 +102,14 @@ def _read(path: Path) -> tuple[Any, LibraryFacts]:
         module = load_module(path.resolve())
         # These texts are constants: reading them needs no other device.
         machine = virtual_machine(module, tvm_ffi.device("cpu"))
-        inputs, plan, threads = (returned_text(machine, name) for name in (INPUTS, PLAN, THREADS))
+        inputs, plan, threads, device = (
+            returned_text(machine, name) for name in (INPUTS, PLAN, THREADS, DEVICE)
+        )
         return module, LibraryFacts(
             None if inputs is None else msgspec.json.decode(inputs, type=tuple[InputSpec, ...]),
             None if plan is None else ShapePlan.from_json(plan),
             None if threads is None else int(threads),
+            device,
         )
     except (RuntimeError, ValueError, OSError, AttributeError, msgspec.MsgspecError) as error:
         raise Misuse(
@@ -116,7 +124,7 @@ class SavedModel:
     path: Path
     name: str = "autotune"
     threads: int | None = None
-    device: str = "cpu"
+    device: str | None = None
 
     def open(self) -> Executable | DynamicExecutable:
         """The model, loaded into this process."""

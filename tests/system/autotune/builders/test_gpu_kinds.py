@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import tvm
 from gpu_candidates import legal
@@ -17,14 +18,20 @@ from tvm.s_tir.meta_schedule.testing import te_workload
 
 from autotune.builders import rocm_libraries
 from autotune.builders.gpu_build import compile_gpu_kernel
+from autotune.deployment.compilation import compile
+from autotune.deployment.engine import draw
+from autotune.deployment.executable import load
+from autotune.devices.device import parse_device
 from autotune.measurement.inputs import Signs, draw_inputs
 from autotune.measurement.output_check import compare
+from autotune.models.model import load_model
 from search_spaces.errors import AutotuneError, Misuse
 from search_spaces.space import Candidate
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
 from search_spaces.tensor_ir import modules
 from search_spaces.tensor_ir.tensor_ir_space import TensorIRSpace
+from tuning_logs.file.log import TuningLog
 
 LIMITS = "-max_threads_per_block=128 -max_num_threads=128 -max_shared_memory_per_block=16384"
 OPENCL = ("qcom/adreno-opencl", f"opencl -device=mali {LIMITS}", f"opencl -device=intel_graphics {LIMITS}")
@@ -75,6 +82,20 @@ def test_code_for_opencl_stays_within_the_limits_and_computes_the_right_numbers(
         compile_gpu_kernel(modules.dump(candidate.schedule.mod), space.task.target, library, "cc")
         [output] = run_library(library, signature, inputs)
         assert compare(output, reference, 32).mistake is None, candidate.config
+
+
+@needs_opencl
+def test_a_model_for_opencl_runs_at_once_and_where_it_is_loaded(small_network: Path, tmp_path: Path) -> None:
+    model, device = load_model(small_network), parse_device("opencl:0")
+    built = compile(model, device.target, TuningLog.in_memory(), device.fingerprint)
+    inputs = draw(model.inputs, 0)
+    [expected] = onnxruntime.InferenceSession(small_network).run(
+        None, {spec.name: value for spec, value in zip(model.inputs, inputs, strict=True)}
+    )
+
+    np.testing.assert_allclose(built(*inputs), expected, rtol=1e-4, atol=1e-5)
+    loaded = load(built.save(tmp_path / "model.so"))
+    np.testing.assert_allclose(loaded(*inputs), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("target", KINDS)

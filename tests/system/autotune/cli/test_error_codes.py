@@ -706,7 +706,7 @@ def _(case: Case) -> None:
 
 @raises("AT740")
 def _(case: Case) -> None:
-    case.patch.setattr(libraries, "read_facts", lambda _: LibraryFacts(None, None, None))
+    case.patch.setattr(libraries, "read_facts", lambda _: LibraryFacts(None, None, None, None))
     autotune.capacity(case.folder / "old.so", 20.0)
 
 
