@@ -193,7 +193,13 @@ class ScheduleChooser:
         )
 
     def _near(self, space: TensorIRSpace, miss: Miss | None) -> Choice | None:
-        """An operator of the same structure, the nearest shape first."""
+        """A schedule of an operator of the same structure, the nearest shape first, where the default is naive loops.
+
+        Nobody measured it on this shape: SqueezeNet took 4.3 times as long with those of ResNet-50 as with defaults by
+        rules, and three other networks as long as with them.
+        """
+        if space.default != UNTOUCHED:
+            return None
         nearest = islice(self._neighbours(space.task), _NEIGHBOURS_TRIED)
         found = (record for each in nearest if (record := self._worthwhile(each)) is not None)
         return self._first_that_fits(space, found, Origin.NEAR_MATCH, miss)
