@@ -160,7 +160,7 @@ def _with_rounded_weights(
     """The model with each weight off by up to one unit in the last place."""
     off = onnx.ModelProto()
     off.CopyFrom(model)
-    exact = {name for node in onnx_file.nodes(model.graph) if node.op_type in _EXACT for name in node.input}
+    exact = _exact_constants(model)
     for name, tensor in _constants(off.graph):
         if name in exact or tensor.data_type not in (TensorProto.FLOAT, TensorProto.DOUBLE):
             continue
@@ -168,6 +168,21 @@ def _with_rounded_weights(
         if not is_grid(values):
             tensor.CopyFrom(numpy_helper.from_array(rounded(values, epsilon, rng), tensor.name))
     return off
+
+
+def _exact_constants(model: onnx.ModelProto) -> set[str]:
+    """The constants that are not to be rounded.
+
+    The scales of quantized weights are: products of integers are as exact as they are, and off by a rounding each.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    scales = {
+        node.input[1]
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in weights
+    }
+    nodes = [node for node in onnx_file.nodes(model.graph) if node.op_type in _EXACT]
+    return {name for node in nodes for name in node.input} - scales
 
 
 def _constants(graph: onnx.GraphProto) -> Iterator[tuple[str, TensorProto]]:
