@@ -19,7 +19,7 @@ from autotune.deployment.call_memory import CALL_MEMORY, CallMemory
 from autotune.deployment.kernel_pool import CallPlace, KernelPool, usable_threads
 from autotune.deployment.tensors import InputTensors, output_arrays
 from autotune.deployment.virtual_machine import returned_text, virtual_machine
-from search_spaces.errors import Misuse, last_line
+from search_spaces.errors import AutotuneError, Misuse, last_line
 from search_spaces.fork_lock import ForkLock
 
 Array = npt.NDArray[Any]
@@ -55,6 +55,10 @@ class CallContext:
             return output_arrays(tensors, self.memory.own_outputs.get(function, ()))
 
 
+# OpenCL's words, when a kernel is called first.
+_REFUSED_BY_DRIVER = "failed to build the program"
+
+
 @dataclass(frozen=True, eq=False)
 class Library:
     """Runs functions of a built model on a device of this machine; threads may share it, and wait for each other.
@@ -74,11 +78,20 @@ class Library:
     _contexts: dict[int, CallContext] = field(default_factory=dict, init=False, repr=False)
 
     def run(self, function: str, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        """The outputs of a function. Raises Misuse where the inputs do not fit it."""
+        """The outputs of a function.
+
+        Raises Misuse where the inputs do not fit it, and AutotuneError where a GPU's driver refuses its kernels.
+        """
         context = self._context()
         try:
             return context.call(function, inputs)
         except (RuntimeError, ValueError, TypeError) as error:
+            if _REFUSED_BY_DRIVER in str(error):
+                raise AutotuneError(
+                    f"expected the driver of {self.device} to compile the model's kernels; found: {last_line(error)}. "
+                    "Models in halves need a device that has them",
+                    code="AT716",
+                ) from error
             given = ", ".join(f"{value.dtype} {value.shape}" for value in map(np.asarray, inputs))
             raise Misuse(
                 f"expected inputs that fit the model; found {given or 'none'}: {last_line(error)}",

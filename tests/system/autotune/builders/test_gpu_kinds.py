@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from ctypes.util import find_library
@@ -21,11 +22,14 @@ from autotune.builders.gpu_build import compile_gpu_kernel
 from autotune.deployment.compilation import compile
 from autotune.deployment.engine import draw
 from autotune.deployment.executable import load
+from autotune.deployment.kernel_pool import CallPlace, KernelPool
+from autotune.deployment.library import CallContext, Library
 from autotune.devices.device import parse_device
 from autotune.measurement.inputs import Signs, draw_inputs
 from autotune.measurement.output_check import compare
 from autotune.models.model import load_model
 from search_spaces.errors import AutotuneError, Misuse
+from search_spaces.fork_lock import ForkLock
 from search_spaces.space import Candidate
 from search_spaces.target import Target
 from search_spaces.task import TuningTask
@@ -96,6 +100,21 @@ def test_a_model_for_opencl_runs_at_once_and_where_it_is_loaded(small_network: P
     np.testing.assert_allclose(built(*inputs), expected, rtol=1e-4, atol=1e-5)
     loaded = load(built.save(tmp_path / "model.so"))
     np.testing.assert_allclose(loaded(*inputs), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_kernels_that_a_driver_refuses_are_no_fault_of_the_inputs() -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("Device a GPU failed to build the program")
+
+    library = Library(None, "opencl")
+    pool = KernelPool(1, CallPlace.KERNEL_THREAD)
+    library._contexts[os.getpid()] = CallContext({"main": refuse}, "cpu", pool, ForkLock())
+
+    with pytest.raises(
+        AutotuneError, match=r"driver of opencl .* failed to build the program.*halves"
+    ) as caught:
+        library.run("main", [np.zeros(2, np.float16)])
+    assert caught.value.code == "AT716"
 
 
 @pytest.mark.parametrize("target", KINDS)
