@@ -73,7 +73,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         return value.value.numpy() if isinstance(value, tvm.ir.GenericConst) else None
 
     def _dequantized(self, expr: Any) -> _Dequantized | None:
-        """What a tensor of float32 is dequantized from, None where that is no bytes or its scale is not constant."""
+        """Operands of the dequantize that a tensor of float32 comes from, None for others and for scales that vary."""
         call = bound(expr, self.lookup_binding)
         if not is_call(call, _DEQUANTIZE) or str(call.ty.dtype.dtype) != "float32":
             return None

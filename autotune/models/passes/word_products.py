@@ -161,7 +161,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         )
 
     def _form(self, product: WordProduct, data: Any, weights: npt.NDArray[Any]) -> _Form | None:
-        """How data and weights become operands of a product, None where their products would not be exact."""
+        """Form in which data and weights are operands of a product, None where their products would not be exact."""
         sums = np.abs(weights).sum(axis=tuple(range(weights.ndim - 1)), dtype=np.float64)
         if product is PAIR_PRODUCT:
             range_ = integer_range(data, self.lookup_binding)
