@@ -162,6 +162,16 @@ def by_locust(package: Path, ours: autotune.CapacityResult, test_secs: float, fo
         return largest_holding(holds, ours.expected_per_second, _RATIO, steps(_MOST_LOADS))
 
 
+def study(
+    model: Path, options: argparse.Namespace, capacity: autotune.CapacityOptions | None = None
+) -> tuple[autotune.CapacityResult, list[str]]:
+    """The capacity of a model or package, which is shown, and the bar of its time where it was missed."""
+    result = autotune.capacity(model, options.p99_ms, 0.17, options.time, capacity)
+    show(result)
+    is_late = result.secs > 60.0
+    return result, [f"a study of {result.model} took {result.secs:.0f} s"] if is_late else []
+
+
 def compare(model: str, folder: Path, options: argparse.Namespace) -> list[str]:
     """Studies a model's server and has Locust load it, in turns; the bars that were missed."""
     if options.packages:
@@ -171,10 +181,8 @@ def compare(model: str, folder: Path, options: argparse.Namespace) -> list[str]:
     beside = autotune.CapacityOptions(device=parse_device(f"local?threads={local_device().threads - 1}"))
     missed, ratios = [], []
     for _ in range(options.turns):
-        result = autotune.capacity(package, options.p99_ms, 0.17, options.time, beside)
-        show(result)
-        if result.secs > 60.0:
-            missed.append(f"a study of {model} took {result.secs:.0f} s")
+        result, late = study(package, options, beside)
+        missed += late
         if result.setup is None or not result.expected_per_second:
             missed.append(f"no load of {model}'s server was found to hold")
             continue
@@ -216,14 +224,10 @@ def main() -> None:
             folder = Path(name) / model
             folder.mkdir()
             if model == "dense":
-                result = autotune.capacity(
-                    dense(folder / "dense.onnx", 1536, 4), options.p99_ms, 0.17, options.time
-                )
-                show(result)
+                result, late = study(dense(folder / "dense.onnx", 1536, 4), options)
+                missed += late
                 if (result.gain or 0.0) < 1.3:
                     missed.append(f"{model} gains {result.gain} where batches pay")
-                if result.secs > 60.0:
-                    missed.append(f"the study of {model} took {result.secs:.0f} s")
             else:
                 missed += compare(model, folder, options)
     print("\n".join(f"MISSED: {one}" for one in missed) or "all bars are met")

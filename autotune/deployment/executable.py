@@ -23,6 +23,7 @@ from search_spaces.errors import Misuse, last_line
 
 #: The function of a library that returns the number of threads that it was tuned for.
 THREADS = "threads"
+#: The function of a library that returns TVM's name of the kind of device that it was built for.
 DEVICE = "device"
 #: The function of a library that returns its inputs, as a JSON list.
 INPUTS = "inputs"

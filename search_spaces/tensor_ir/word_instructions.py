@@ -132,8 +132,11 @@ def with_counted_products(module: tvm.IRModule) -> tvm.IRModule:
     parts = {product.operator: product.parts for product in _PRODUCTS}
 
     def spelled_out(call: Any) -> Any:
-        left, right = call.args if (name := getattr(call.op, "name", "")) in OPERATORS else (None, None)
-        return call if left is None else sum((left * right for _ in range(parts[name] - 1)), left * right)
+        count = parts.get(getattr(call.op, "name", ""))
+        if count is None:
+            return call
+        left, right = call.args
+        return sum((left * right for _ in range(count - 1)), left * right)
 
     return with_mapped(module, tvm.ir.Call, spelled_out)
 
@@ -172,16 +175,12 @@ def _lowering(product: WordProduct) -> Callable[[Any], Any]:
 
 def _in_registers(call: Any, instruction: Instruction, bits: int) -> Any:
     count, width = int(str(call.ty.dtype).partition(LANES)[2]), instruction.words
-    dtype = f"int32{LANES}{width}"
+    dtype, parts = f"int32{LANES}{width}", f"int{bits}{LANES}{width * _WORD_BITS // bits}"
 
-    def product(left: Any, right: Any, total: Any = None) -> Any:
-        parts = f"int{bits}{LANES}{width * _WORD_BITS // bits}"
+    def product(left: Any, right: Any, *totals: Any) -> Any:
         operands = [tirx.reinterpret(parts, one) for one in (left, right)]
         if instruction.sums:
-            none = tirx.Broadcast(tirx.const(0, "int32"), width)
-            return tirx.call_llvm_pure_intrin(
-                dtype, instruction.intrinsic, none if total is None else total, *operands
-            )
+            operands = [*(totals or (tirx.Broadcast(tirx.const(0, "int32"), width),)), *operands]
         return tirx.call_llvm_pure_intrin(dtype, instruction.intrinsic, *operands)
 
     if count == width:

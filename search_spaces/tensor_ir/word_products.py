@@ -59,7 +59,7 @@ def repeated(value: Any, product: WordProduct) -> Any:
 
 
 def packed(values: npt.NDArray[Any], product: WordProduct, axis: int) -> npt.NDArray[np.int32]:
-    """As `words`, of integers of a product's second word along any axis of an array."""
+    """As `words`, of integers along any axis of an array."""
     moved = np.moveaxis(values, axis, -1)
     count = -(-moved.shape[-1] // product.parts)
     padded = np.zeros((*moved.shape[:-1], product.parts, count), f"int{product.bits}")

@@ -11,7 +11,8 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import bound, is_call, permutation, rewritten
+from autotune.models.passes.constant_layouts import with_constant_layouts
+from autotune.models.passes.rewriting import bound, is_call, rewritten
 from search_spaces.tensor_ir.word_instructions import word_products
 
 Array = npt.NDArray[Any]
@@ -26,7 +27,10 @@ def with_dequantized_products(module: tvm.IRModule, target: tvm.target.Target) -
     ``conv2d(dequantize(x, sx, zx), dequantize(w, sw, zw))`` → ``conv2d(x - zx, w - zw) * (sx * sw)`` for constant
     weights and one scale of the data, in float32; matmul likewise. Convolutions in groups stay as they are.
     """
-    return rewritten(module, _Rewriter(module)) if word_products(target) else module
+    if not word_products(target):
+        return module
+    laid_out = with_constant_layouts(module)
+    return rewritten(laid_out, _Rewriter(laid_out))
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,8 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         return relax.op.multiply(product, relax.const(factor))
 
     def _constant(self, expr: Any) -> Array | None:
-        """The values of a constant, also of one whose axes are permuted; None for any other tensor."""
+        """The values of a constant, None for any other tensor."""
         value = bound(expr, self.lookup_binding)
-        if is_call(value, "relax.permute_dims"):
-            found = self._constant(value.args[0])
-            return None if found is None else found.transpose(permutation(value) or None)
         return value.value.numpy() if isinstance(value, tvm.ir.GenericConst) else None
 
     def _dequantized(self, expr: Any) -> _Dequantized | None:

@@ -245,8 +245,7 @@ def integer_range(expr: Any, lookup: Lookup) -> tuple[float, float] | None:
     if is_call(value, "relax.subtract"):
         left, right = (integer_range(each, lookup) for each in value.args)
         return None if left is None or right is None else (left[0] - right[1], left[1] - right[0])
-    name = getattr(value.op, "name", "") if isinstance(value, relax.Call) else ""
-    return integer_range(value.args[0], lookup) if name in _VALUES else None
+    return integer_range(value.args[0], lookup) if _is_view(value) else None
 
 
 def byte_source(expr: Any, lookup: Lookup) -> tuple[str, Any] | None:
@@ -260,7 +259,7 @@ def byte_source(expr: Any, lookup: Lookup) -> tuple[str, Any] | None:
         if is_call(value, "relax.subtract") and zero is None and _is_number(value.args[1]):
             constant = bound(value.args[1], lookup)
             zero = constant if isinstance(constant, tvm.ir.GenericConst) else value.args[1]
-        elif not isinstance(value, relax.Call) or getattr(value.op, "name", "") not in _VALUES:
+        elif not _is_view(value):
             return None
         value = bound(value.args[0], lookup)
     if zero is None:
@@ -268,6 +267,10 @@ def byte_source(expr: Any, lookup: Lookup) -> tuple[str, Any] | None:
     range_, limits = integer_range(zero, lookup), np.iinfo(dtype)
     is_byte = range_ is not None and limits.min <= range_[0] and range_[1] <= limits.max
     return (dtype, zero) if is_byte else None
+
+
+def _is_view(value: Any) -> bool:
+    return isinstance(value, relax.Call) and getattr(value.op, "name", "") in _VALUES
 
 
 def _is_number(expr: Any) -> bool:

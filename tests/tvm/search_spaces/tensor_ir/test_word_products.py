@@ -58,11 +58,6 @@ def seconds(product: WordProduct, *shape: int) -> Array:
     return found
 
 
-def packed_firsts(values: Array, product: WordProduct, axis: int) -> Array:
-    """As `packed`, of integers of a product's first word."""
-    return packed(values.astype(f"int{product.bits}"), product, axis)
-
-
 def built(func: tirx.PrimFunc, target: tvm.target.Target = HERE) -> Any:
     module = kernel_passes(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}))
     with target:
@@ -95,7 +90,7 @@ def test_words_hold_parts_of_the_last_axis(product: WordProduct, length: int, dt
 
     found = run(te.create_prim_func([x, words(x, product, tirx.const(7, "int32"))]), values.astype(dtype))
 
-    np.testing.assert_array_equal(found, packed_firsts(values + 7, product, 1))
+    np.testing.assert_array_equal(found, packed(values + 7, product, 1))
 
 
 @each_product
@@ -104,9 +99,7 @@ def test_products_are_those_of_integers(product: WordProduct, rows: int, depth: 
     left, right = firsts(product, rows, depth), seconds(product, depth, columns)
     steps = -(-depth // product.parts)
 
-    found = run(
-        matmul(rows, steps, columns, product), packed_firsts(left, product, 1), packed(right, product, 0)
-    )
+    found = run(matmul(rows, steps, columns, product), packed(left, product, 1), packed(right, product, 0))
 
     np.testing.assert_array_equal(found, left @ right)
 
@@ -132,7 +125,7 @@ def test_convolutions_are_those_of_integers(
     windows = Windows(strides, padding, dilation, repeated(tirx.const(filling, "int32"), product))
     func = te.create_prim_func([data, kernel, conv2d_of_words(data, kernel, product, windows)])
 
-    found = run(func, packed_firsts(image, product, 3), packed(weights, product, 2))
+    found = run(func, packed(image, product, 3), packed(weights, product, 2))
 
     top, left, bottom, right = padding
     padded = np.pad(image, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=filling)
