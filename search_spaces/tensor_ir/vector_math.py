@@ -30,7 +30,7 @@ from search_spaces.tensor_ir.vector_exponentials import (
 )
 
 #: Of the code that the rules make: times of other versions are not comparable.
-VECTOR_MATH_VERSION = "4"
+VECTOR_MATH_VERSION = "5"
 # Of the rules; higher than TVM's own.
 _LEVEL = 100
 _LOG = (
@@ -168,6 +168,8 @@ _RULES: dict[str, Callable[[Any, Float32Lanes], Any]] = {
 }
 
 
+#: Operators with instructions on whole vectors for which TVM makes loops of scalar calls.
+_OF_VECTORS = ("nearbyint",)
 #: Operators that TVM rewrites to others before it lowers them.
 _LEGALIZED = frozenset({"sigmoid", "rsqrt"})
 
@@ -179,6 +181,8 @@ def has_vector_rule(call: Any) -> bool:
 
 def register_vector_math() -> None:
     """Registers the rules with TVM, for every program that this process compiles for LLVM."""
+    for name in _OF_VECTORS:
+        tvm.ir.register_op_attr(f"tirx.{name}", "TVectorizable", True, _LEVEL)
     for name, rule in _RULES.items():
         attribute = "FLegalize" if name in _LEGALIZED else "FLowerIntrinsic"
         operator = tvm.ir.Op.get(f"tirx.{name}")

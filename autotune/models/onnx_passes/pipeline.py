@@ -19,6 +19,7 @@ from autotune.models.onnx_passes.explicit_attributes import with_explicit_attrib
 from autotune.models.onnx_passes.functions import with_expanded_operators, with_inlined_functions
 from autotune.models.onnx_passes.gathered_rows import with_split_rows
 from autotune.models.onnx_passes.grouped_parts import with_grouped_parts
+from autotune.models.onnx_passes.moved_quantization import with_moved_quantization
 from autotune.models.onnx_passes.opsets import with_current_opset
 from autotune.models.onnx_passes.quantized_products import with_integer_products
 from autotune.models.onnx_passes.redundant_nodes import (
@@ -48,7 +49,14 @@ def normalized(model: onnx.ModelProto, is_importable: Callable[[onnx.NodeProto],
         return rewrite_of(node) is not None or is_importable(node)
 
     straight = _applied(
-        model, (with_inlined_functions, with_current_opset, with_dense_initializers, with_integer_products)
+        model,
+        (
+            with_inlined_functions,
+            with_current_opset,
+            with_dense_initializers,
+            with_moved_quantization,
+            with_integer_products,
+        ),
     )
     resolving: tuple[Pass, ...] = (
         with_dense_initializers,

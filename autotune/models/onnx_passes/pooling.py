@@ -12,6 +12,7 @@ from autotune.models.onnx_passes.tensor_types import is_float_dtype
 from autotune.models.onnx_passes.windows import Window, unfolded, windows
 
 _MAX_RANK = 5
+_BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
 
 
 def average_pool(node: Node) -> Outputs:
@@ -85,7 +86,9 @@ def _is_plain(node: Node) -> bool:
 
 
 def _has_dense_windows(node: Node) -> bool:
-    return is_float_dtype(node[0].dtype) and set(node.attribute("dilations") or [1]) == {1}
+    dtype = node[0].dtype
+    is_known = is_float_dtype(dtype) or (node.operator.endswith("MaxPool") and dtype in _BYTES)
+    return is_known and set(node.attribute("dilations") or [1]) == {1}
 
 
 def _with_explicit_pads(node: Node, found: list[Window]) -> Tensor | None:

@@ -124,10 +124,11 @@ def conv_integer(node: Node) -> Outputs:
 def qlinear_conv(node: Node) -> Outputs:
     """QLinearConv: the exact convolution, scaled and quantized."""
     x, x_scale, x_zero, weight, w_scale, w_zero, y_scale, y_zero = (node[place] for place in range(8))
-    product = _exact_convolution(node, x, weight, (x_zero, w_zero))
+    # Not to be scaled by the weights, which are whole numbers.
+    product = _exact_convolution(node, x, weight, (x_zero, w_zero)).cast(np.int32)
     channels = [1, -1, *[1] * (x.rank - 2)]
     if node.has(8):
-        product = product + node[8].cast(product.dtype).reshape(*channels)
+        product = product + node[8].reshape(*channels)
     factor = x_scale.reshape(1) * w_scale.reshape(-1) / y_scale.reshape(1)
     return [_requantized(product, factor.reshape(*channels), y_zero)]
 

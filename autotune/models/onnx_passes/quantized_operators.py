@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
 from autotune.models.onnx_passes.pooling import average_pool
 from autotune.models.onnx_passes.quantization import dequantized, quantized
+from autotune.models.onnx_passes.tensor import Tensor
 
 
 def qlinear_binary(node: Node) -> Outputs:
@@ -70,11 +73,21 @@ def qlinear_concat(node: Node) -> Outputs:
     """QLinearConcat of ONNX Runtime."""
     scale, zero = node[0], node[1]
     parts = [
-        dequantized(node[place], node[place + 1], node.get(place + 2))
+        _requantized((node[place], node[place + 1], node.get(place + 2)), scale, zero)
         for place in range(2, len(node.inputs), 3)
     ]
-    joined = node.graph.add("Concat", *parts, axis=node.attribute("axis"))
-    return [quantized(joined, scale, zero, zero.dtype)]
+    return [node.graph.add("Concat", *parts, axis=node.attribute("axis"))]
+
+
+def _requantized(part: tuple[Tensor, Tensor, Tensor | None], scale: Tensor, zero: Tensor) -> Tensor:
+    """Integers of another scale and zero point for the same numbers; the integers themselves where these are equal."""
+    x, own_scale, own_zero = part
+    pairs = ((own_scale, scale), (own_zero, zero))
+    is_same = x.dtype == zero.dtype and all(
+        a is not None and a.array is not None and b.array is not None and np.array_equal(a.array, b.array)
+        for a, b in pairs
+    )
+    return x if is_same else quantized(dequantized(x, own_scale, own_zero), scale, zero, zero.dtype)
 
 
 REWRITES: dict[str, Rewrite] = {

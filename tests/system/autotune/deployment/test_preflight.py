@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from tvm import relax
+from written_network import written_network
 
 import autotune
 from autotune.deployment import culprit, preflight, reference
@@ -234,3 +235,11 @@ def test_the_node_that_computes_something_else_is_named(
     nodes = {node.name: node.op_type for node in with_named_nodes(onnx.load(small_network)).graph.node}
     assert nodes[found.node] == "Softmax"
     assert "32 of 32 elements of output 0 are off by more than rounding explains" in found.reason
+
+
+def test_equal_inputs_of_two_nodes_are_no_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    constants = {"a": np.ones((8, 4, 1, 1), np.float32), "b": np.ones((6, 4, 1, 1), np.float32)}
+    nodes = "y = Conv(x, a) z = Conv(x, b)"
+    model = written_network("(float[1,4,5,5] x) => (float y, float z)", nodes, constants)
+    onnx.save(model, tmp_path / "two.onnx")
+    assert find(tmp_path / "two.onnx", monkeypatch) is None

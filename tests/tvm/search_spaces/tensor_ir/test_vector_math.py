@@ -113,3 +113,21 @@ def test_half_floats_are_computed_in_float32(name: str, target: Target) -> None:
 def test_double_floats_keep_their_digits(name: str, target: Target) -> None:
     x = np.linspace(0.01, 8, 512)
     np.testing.assert_allclose(computed(name, x, target, lanes=4), FUNCTIONS[name](x), rtol=1e-14)
+
+
+def test_roundings_to_bytes_are_vectors(target: Target) -> None:
+    x = te.placeholder((64,), "float32", name="x")
+    y = te.compute((64,), lambda i: tirx.nearbyint(x[i]).astype("int32").astype("uint8"), name="y")
+    schedule = tvm.s_tir.Schedule(te.create_prim_func([x, y]))
+    schedule.vectorize(schedule.split(schedule.get_loops(schedule.get_sblock("y"))[0], [None, 16])[1])
+
+    code = tvm.tirx.build(schedule.mod, target=tvm_target(Target.parse(ELSEWHERE["AVX-512"]))).inspect_source(
+        "asm"
+    )
+    assert re.search(r"vrndscaleps\s.*%zmm", code)
+    assert "gather" not in code
+
+    ties = np.linspace(0, 31.5, 64).astype(np.float32)
+    found = tvm.runtime.tensor(np.zeros(64, np.uint8))
+    tvm.tirx.build(schedule.mod, target=tvm_target(target))["main"](tvm.runtime.tensor(ties), found)
+    np.testing.assert_array_equal(found.numpy(), np.rint(ties))

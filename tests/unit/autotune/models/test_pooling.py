@@ -84,3 +84,12 @@ def test_float_pools_stay_pools(shape, operator, attributes):
     model = _pooled(operator, _x(shape), strides=2, **attributes)
 
     assert {node.op_type for node in model.graph.node} <= {operator, "Reshape", "Identity"}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+@pytest.mark.parametrize("attributes", [{}, {"pads": 1}, {"auto_pad": "SAME_LOWER", "strides": 2}])
+def test_max_pools_of_bytes_stay_pools(dtype, attributes):
+    x = _RANDOM.integers(-128, 100, (1, 4, 9, 8)).astype(dtype)
+    model = _pooled("MaxPool", x, **attributes)
+
+    assert [node.op_type for node in model.graph.node if node.op_type != "Identity"] == ["MaxPool"]

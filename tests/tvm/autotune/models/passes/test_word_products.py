@@ -195,3 +195,17 @@ def test_results_that_stay_integers_are_exact_sums_of_pairs(tmp_path: Path) -> N
 
     assert "winograd" not in found
     assert "pair_conv2d" in found
+
+
+def test_quantized_convolutions_are_of_words(tmp_path: Path) -> None:
+    constants = {
+        "s": np.float32(0.02),
+        "z": np.uint8(7),
+        "w": KERNEL.astype(np.int8),
+        "r": np.full(12, 0.01, np.float32),
+        "p": np.zeros(12, np.int8),
+        "b": np.arange(12, dtype=np.int32),
+    }
+    nodes = "y = QLinearConv(x, s, z, w, r, p, s, z, b)"
+    onnx.save(written_network("(uint8[1,5,9,8] x) => (uint8 y)", nodes, constants), tmp_path / "net.onnx")
+    assert "unsigned_quad_conv2d" in lower(load_model(tmp_path / "net.onnx"), VNNI).script()
