@@ -33,7 +33,14 @@ from search_spaces.tensor_ir.stage import (
     uses,
     volume,
 )
-from search_spaces.tensor_ir.tile_choice import Columns, RegisterTile, Rows, divisors, register_tile
+from search_spaces.tensor_ir.tile_choice import (
+    Columns,
+    RegisterTile,
+    Rows,
+    divisors,
+    register_tile,
+    vector_lanes,
+)
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 from search_spaces.tensor_ir.weight_packing import pack_weights
 
@@ -281,9 +288,10 @@ def _vectorize(schedule: s_tir.Schedule, loops: list[Any], tile: RegisterTile) -
     wide = [loop for loop in loops if _extent(schedule, loop) != 1]
     if tile.lanes > 1 and wide:
         last = wide.pop()
-        if _extent(schedule, last) == tile.width:
-            _, lanes = schedule.split(last, [None, tile.lanes])
-            schedule.vectorize(lanes)
+        # Fewer than the tile's columns are left where columns of zeros were added.
+        lanes = vector_lanes(_extent(schedule, last) or 0, tile.lanes)
+        if lanes > 1:
+            schedule.vectorize(schedule.split(last, [None, lanes])[1])
 
 
 def _extent(schedule: s_tir.Schedule, loop: Any) -> int | None:
