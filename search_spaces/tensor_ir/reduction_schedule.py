@@ -143,15 +143,19 @@ def _tile(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
     busy_columns = (
         is_static and piece == column.extent and _keeps_busy(prod(extent for _, extent in rows), unit)
     )
-    uneven = _uneven(rows if is_static else [], piece, unit)
-    return register_tile(
-        Columns(piece, busy_columns), Rows(tuple(reversed(shared or rows)), bool(shared), uneven), lanes
-    )
+    columns = Columns(piece, busy_columns)
+
+    def tile_of(width: int) -> RegisterTile:
+        uneven = _uneven(rows if is_static else [], piece // width, unit)
+        return register_tile(columns, Rows(tuple(reversed(shared or rows)), bool(shared), uneven), lanes)
+
+    tile = tile_of(_MOST_USUAL_WIDTH * unit.lanes)
+    # Wider ones make fewer tasks, for which rows may be missed that do not run in parallel.
+    return tile_of(tile.width) if tile.width > _MOST_USUAL_WIDTH * unit.lanes else tile
 
 
-def _uneven(rows: list[tuple[int, int]], columns: int, unit: VectorUnit) -> frozenset[int]:
-    """The places of rows that need not run in parallel, since the others do."""
-    blocks = columns // (_MOST_USUAL_WIDTH * unit.lanes)
+def _uneven(rows: list[tuple[int, int]], blocks: int, unit: VectorUnit) -> frozenset[int]:
+    """The places of rows that need not run in parallel, since the others do with so many blocks of columns."""
     every = prod(extent for _, extent in rows)
     return frozenset(place for place, extent in rows if _keeps_busy(every // extent * max(blocks, 1), unit))
 

@@ -12,6 +12,9 @@ from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types
 
 # Every run gives another result: two of them are not one.
 _RANDOM_PREFIX = ("Random", "Multinomial", "Bernoulli")
+# Operators by the number that leaves their other operand as it is.
+_NEUTRAL = {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1}
+_COMMUTATIVE = ("Add", "Mul")
 _SAME_IF_SHAPE_IS = ("Expand", "Flatten", "Reshape", "Squeeze", "Tile", "Unsqueeze")
 
 
@@ -37,7 +40,8 @@ def with_live_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
 def without_copies(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model without Identity, casts to the same type, and expansions, slices and reshapes that change nothing.
 
-    What names an output of the model stays.
+    Nor do sums with constant zeros, products with ones and choices by a constant that is true or false everywhere, as
+    of a mask that hides nothing. What names an output of the model stays.
     """
     types = inferred_types(model)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -45,8 +49,9 @@ def without_copies(model: onnx.ModelProto) -> onnx.ModelProto:
     sources: dict[str, str] = {}
     kept = []
     for node in model.graph.node:
-        if _is_copy(node, types, weights) and node.output[0] not in outputs:
-            sources[node.output[0]] = sources.get(node.input[0], node.input[0])
+        copied = _copied(node, types, weights)
+        if copied is not None and node.output[0] not in outputs:
+            sources[node.output[0]] = sources.get(copied, copied)
         else:
             kept.append(node)
     return rebuilt(model, renamed(kept, sources)) if sources else model
@@ -114,6 +119,42 @@ def _rename(node: onnx.NodeProto, sources: Mapping[str, str]) -> None:
             _rename(inner, outer)
         for value in graph.output:
             value.name = outer.get(value.name, value.name)
+
+
+def _copied(
+    node: onnx.NodeProto, types: Mapping[str, TensorType], weights: Mapping[str, onnx.TensorProto]
+) -> str | None:
+    """The operand that the first output is equal to, element by element; None where there is none."""
+    if _is_copy(node, types, weights):
+        return str(node.input[0])
+    place = _chosen(node, weights)
+    source = types.get(node.input[place]) if place is not None else None
+    result = types.get(node.output[0])
+    if place is None or source is None or result is None or source.static_shape is None:
+        return None
+    is_same = source.shape == result.shape and source.elem_type == result.elem_type
+    return str(node.input[place]) if is_same else None
+
+
+def _chosen(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> int | None:
+    """The place of the operand that is left as it is by constants, up to its shape; None where there is none."""
+    if is_operator(node, *_NEUTRAL) and len(node.input) == 2:
+        places = [
+            place for place in (1, 0) if _is_filled(weights.get(node.input[place]), _NEUTRAL[node.op_type])
+        ]
+        is_kept = bool(places) and (places[0] == 1 or node.op_type in _COMMUTATIVE)
+        return 1 - places[0] if is_kept else None
+    if is_operator(node, "Where"):
+        condition = weights.get(node.input[0])
+        if _is_filled(condition, 1):
+            return 1
+        return 2 if _is_filled(condition, 0) else None
+    return None
+
+
+def _is_filled(tensor: onnx.TensorProto | None, value: float) -> bool:
+    """Whether a constant has this value everywhere."""
+    return tensor is not None and bool((numpy_helper.to_array(tensor) == value).all())
 
 
 def _is_copy(

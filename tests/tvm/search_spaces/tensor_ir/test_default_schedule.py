@@ -23,6 +23,7 @@ from search_spaces.tensor_ir.modules import load, tvm_target
 
 HERE = local_device().target
 AVX2 = Target.parse("llvm -mcpu=haswell -num-cores=2")
+AVX512 = Target.parse("llvm -mcpu=znver4 -num-cores=2")
 
 OPERATORS = [
     "matmul:64,96,48",
@@ -393,6 +394,15 @@ def arguments(func: tirx.PrimFunc, seed: int = 0) -> list[np.ndarray[Any, Any]]:
     return found
 
 
+def _product_of_which_24_columns_are_kept() -> tirx.PrimFunc:
+    x, weights, rest = placeholder(1, 56, 72), placeholder(72, 32, name="w"), placeholder(1, 56, 24, name="r")
+    step = te.reduce_axis((0, 72), name="k")
+    product = te.compute(
+        (1, 56, 32), lambda b, i, j: te.sum(x[b, i, step] * weights[step, j], axis=step), "product"
+    )
+    return of(x, weights, rest, topi.add(topi.strided_slice(product, [0, 0, 0], [1, 56, 24]), rest))
+
+
 def run(
     func: tirx.PrimFunc, target: Target, inputs: list[np.ndarray[Any, Any]]
 ) -> list[np.ndarray[Any, Any]]:
@@ -442,7 +452,7 @@ def test_windows_read_their_image_where_it_lies(make: Callable[[], tirx.PrimFunc
     assert "T.vectorized" in text
 
 
-@pytest.mark.parametrize("target", [HERE, AVX2, Target.parse("llvm -mcpu=znver4 -num-cores=2")], ids=str)
+@pytest.mark.parametrize("target", [HERE, AVX2, AVX512], ids=str)
 def test_rows_of_half_vectors_are_not_gathered(target: Target) -> None:
     scheduled = default_schedule(_elementwise_of_rows_of_half_vectors(), tvm_target(target))
     module = kernel_passes(tvm.IRModule({"main": scheduled.with_attr("global_symbol", "main")}))
@@ -554,6 +564,22 @@ def test_concatenated_parts_are_vectors_but_where_they_meet(make: Callable[[], t
 
     assert all(int(loops[-1].kind) == tirx.ForKind.VECTORIZED for loops in found)
     assert CUT in found[0][-2].annotations
+
+
+def test_the_results_that_are_kept_of_padded_columns_are_vectors() -> None:
+    func = _product_of_which_24_columns_are_kept()
+    check(func)
+
+    scheduled = default_schedule(func, tvm_target(AVX512))
+    assert all(int(loops[-1].kind) == tirx.ForKind.VECTORIZED for loops in nests(scheduled))
+
+
+@pytest.mark.parametrize("target", [AVX2, AVX512], ids=str)
+@pytest.mark.parametrize("name", ["batch_matmul:3,302,64,302", "batch_matmul:3,1370,64,64"])
+def test_few_matrices_keep_all_cores_equally_busy(name: str, target: Target) -> None:
+    for loops in nests(default_schedule(operator(name, target), tvm_target(target))):
+        [tasks] = [int(loop.extent) for loop in loops if int(loop.kind) == tirx.ForKind.PARALLEL]
+        assert tasks % 2 == 0 or tasks >= 16
 
 
 def test_a_small_function_runs_on_one_core() -> None:

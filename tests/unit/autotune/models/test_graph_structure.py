@@ -329,6 +329,50 @@ def test_copies_and_repeated_computations_are_removed() -> None:
     assert_same(rewritten, model, x)
 
 
+NEUTRAL = {
+    "zeros": np.zeros((1, 3), np.float32),
+    "ones": np.ones((2, 3), np.float32),
+    "more": np.zeros((4, 2, 3), np.float32),
+    "half": np.array([0, 0, 1], np.float32),
+    "yes": np.ones((2, 3), bool),
+    "no": np.zeros((), bool),
+}
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [node("Add", ["x", "zeros"], "a")],
+        [node("Add", ["zeros", "x"], "a")],
+        [node("Sub", ["x", "zeros"], "b"), node("Div", ["b", "ones"], "a")],
+        [node("Mul", ["ones", "x"], "a")],
+        [node("Where", ["yes", "x", "zeros"], "a")],
+        [node("Where", ["no", "zeros", "x"], "a")],
+    ],
+)
+def test_neutral_operands_leave_no_node(nodes: list[onnx.NodeProto]) -> None:
+    model = model_of([*nodes, node("Relu", ["a"])], NEUTRAL, floats(2, 3))
+    assert operators(without_copies(model)) == ["Relu"]
+    assert_same(without_copies(model), model, floats(2, 3))
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        node("Add", ["x", "half"], "a"),
+        node("Add", ["x", "more"], "a"),
+        node("Sub", ["zeros", "x"], "a"),
+        node("Div", ["ones", "x"], "a"),
+        node("Mul", ["x", "zeros"], "a"),
+        node("Where", ["yes", "zeros", "x"], "a"),
+        node("Where", ["no", "x", "zeros"], "a"),
+    ],
+)
+def test_other_constants_stay(inner: onnx.NodeProto) -> None:
+    model = model_of([inner, node("Relu", ["a"])], NEUTRAL, floats(2, 3))
+    assert operators(without_copies(model)) == [inner.op_type, "Relu"]
+
+
 def test_empty_tensors_are_left_out_of_concatenations() -> None:
     x = floats(2, 3)
     model = model_of([node("Concat", ["x", "none", "x"], axis=1)], {"none": floats(2, 0)}, x)
