@@ -50,6 +50,13 @@ class Ncnn:
             if net.load_param(f"{converted}.ncnn.param") or net.load_model(f"{converted}.ncnn.bin"):
                 raise AutotuneError(f"expected operators that ncnn knows in {self.path.name}", code="AT704")
         fed, made, shapes = net.input_names(), net.output_names(), _output_shapes(model)
+        ends = len(onnx_file.inputs(model)), len(shapes)
+        if (len(fed), len(made)) != ends:
+            raise AutotuneError(
+                f"expected pnnx to keep the {ends[0]} inputs and {ends[1]} outputs of {self.path.name}; "
+                f"found {len(fed)} and {len(made)}",
+                code="AT704",
+            )
 
         def run(*inputs: Array) -> tuple[Array, ...]:
             with net.create_extractor() as extractor:

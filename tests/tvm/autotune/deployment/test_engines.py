@@ -15,7 +15,7 @@ import autotune.deployment.engines
 from autotune.deployment.engine import draw
 from autotune.deployment.engines import engine_names, find_engine
 from autotune.models.model import Model, load_model
-from search_spaces.errors import Misuse
+from search_spaces.errors import AutotuneError, Misuse
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +36,24 @@ def test_an_engine_computes_what_onnx_runtime_does(name: str, package: str, mode
     np.testing.assert_allclose(found, theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_openvino_runs_a_file_with_an_input_that_nothing_reads(tmp_path: Path) -> None:
-    pytest.importorskip("openvino")
+@pytest.fixture
+def model_with_unread_input(tmp_path: Path) -> Model:
     signature = "(float[2,3] unread, float[4] x, float[4] y) => (float[4] z)"
     onnx.save(written_network(signature, "z = Sub(y, x)", {}), tmp_path / "model.onnx")
-    model = load_model(tmp_path / "model.onnx")
+    return load_model(tmp_path / "model.onnx")
+
+
+def test_ncnn_refuses_what_its_converter_does_not_keep(model_with_unread_input: Model) -> None:
+    if find_spec("pnnx") is None:
+        pytest.skip("pnnx is not installed")
+    engine = find_engine("ncnn", model_with_unread_input.path, model_with_unread_input.shapes, 1)
+    with pytest.raises(AutotuneError, match=r"3 inputs and 1 outputs of .*; found 3 and 2"):
+        engine.open()
+
+
+def test_openvino_runs_a_file_with_an_input_that_nothing_reads(model_with_unread_input: Model) -> None:
+    pytest.importorskip("openvino")
+    model = model_with_unread_input
     unread, x, y = draw(model.inputs, 0)
 
     [found] = find_engine("openvino", model.path, model.shapes, 1).open()(unread, x, y)
