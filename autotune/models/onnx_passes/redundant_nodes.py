@@ -12,9 +12,6 @@ from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types
 
 # Every run gives another result: two of them are not one.
 _RANDOM_PREFIX = ("Random", "Multinomial", "Bernoulli")
-# Operators by the number that leaves their other operand as it is.
-_NEUTRAL = {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1}
-_COMMUTATIVE = ("Add", "Mul")
 _SAME_IF_SHAPE_IS = ("Expand", "Flatten", "Reshape", "Squeeze", "Tile", "Unsqueeze")
 
 
@@ -40,8 +37,8 @@ def with_live_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
 def without_copies(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model without Identity, casts to the same type, and expansions, slices and reshapes that change nothing.
 
-    Nor do sums with constant zeros, products with ones and choices by a constant that is true or false everywhere, as
-    of a mask that hides nothing. What names an output of the model stays.
+    Nor do choices by a constant that is true or false everywhere. Sums with zeros and products with ones stay: training
+    changes these constants, and operators must not change with them. What names an output of the model stays.
     """
     types = inferred_types(model)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -137,24 +134,14 @@ def _copied(
 
 
 def _chosen(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> int | None:
-    """The place of the operand that is left as it is by constants, up to its shape; None where there is none."""
-    if is_operator(node, *_NEUTRAL) and len(node.input) == 2:
-        places = [
-            place for place in (1, 0) if _is_filled(weights.get(node.input[place]), _NEUTRAL[node.op_type])
-        ]
-        is_kept = bool(places) and (places[0] == 1 or node.op_type in _COMMUTATIVE)
-        return 1 - places[0] if is_kept else None
-    if is_operator(node, "Where"):
-        condition = weights.get(node.input[0])
-        if _is_filled(condition, 1):
-            return 1
-        return 2 if _is_filled(condition, 0) else None
-    return None
-
-
-def _is_filled(tensor: onnx.TensorProto | None, value: float) -> bool:
-    """Whether a constant has this value everywhere."""
-    return tensor is not None and bool((numpy_helper.to_array(tensor) == value).all())
+    """The place of the operand that a constant condition chooses everywhere; None where there is none."""
+    condition = weights.get(node.input[0]) if is_operator(node, "Where") else None
+    if condition is None:
+        return None
+    values = numpy_helper.to_array(condition)
+    if values.all():
+        return 1
+    return None if values.any() else 2
 
 
 def _is_copy(
