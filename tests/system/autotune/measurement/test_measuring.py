@@ -264,9 +264,9 @@ def test_a_candidate_is_not_measured_before_the_default(
 def test_candidates_are_not_trusted_when_the_untuned_program_cannot_run(
     device: Device, builder: LocalBuilder
 ) -> None:
-    func = te.create_prim_func(te_workload.matmul(512, 512, 512))
+    func = te.create_prim_func(te_workload.matmul(2048, 2048, 2048))
     slow = TensorIRSpace(TuningTask(modules.workload(func, "slow"), device.target))
-    with LocalRunner(device, limits=TrialLimits(reference_timeout_secs=0.01)) as runner:
+    with LocalRunner(device, limits=TrialLimits(reference_timeout_secs=1e-3)) as runner:
         outcomes = measure(builder, runner, candidates(slow, 1, tuned))
     kinds = [outcome.measurement.kind for outcome in outcomes if isinstance(outcome.measurement, Failure)]
     assert kinds == [FailureKind.RUN_TIMEOUT, FailureKind.RUN_TIMEOUT]
