@@ -5,7 +5,7 @@ Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import ceil, prod
 from typing import Any
 
@@ -15,40 +15,24 @@ from search_spaces.tensor_ir.column_padding import pad_columns
 from search_spaces.tensor_ir.loop_partition import CUT
 from search_spaces.tensor_ir.partial_sums import with_partial_sums, with_sums_of_parts
 from search_spaces.tensor_ir.reduction_operands import (
-    is_own,
     operand_to_pack,
-    piece_of,
     reads_vectors,
     shares_rows,
     transpose_operands,
 )
-from search_spaces.tensor_ir.spatial_schedule import is_enough, lanes_of
+from search_spaces.tensor_ir.reduction_tile import keeps_busy, panel_of, tile_of
+from search_spaces.tensor_ir.spatial_schedule import is_enough
 from search_spaces.tensor_ir.stage import (
     Axis,
     Stage,
-    depends_within,
     is_contiguous,
     is_var,
     read_stage,
     uses,
-    volume,
 )
-from search_spaces.tensor_ir.tile_choice import (
-    Columns,
-    RegisterTile,
-    Rows,
-    divisors,
-    register_tile,
-    vector_lanes,
-)
+from search_spaces.tensor_ir.tile_choice import RegisterTile, vector_lanes
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 from search_spaces.tensor_ir.weight_packing import pack_weights
-
-#: What all rows read again and again, their columns of one operand: half of a small second cache.
-_PANEL_BYTES = 1 << 17
-_ELEMENT_BYTES = 4
-_TASKS_PER_CORE = 8
-_MOST_USUAL_WIDTH = 2
 
 
 def schedule_reduction(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -> None:
@@ -73,7 +57,7 @@ def schedule_reduction(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit)
         stage = _reread(schedule, stage)
         column = _column(stage)
     follower = _follower(schedule, stage) or schedule.cache_write(stage.block, 0, "global")
-    tile = _tile(stage, column, unit)
+    tile = tile_of(stage, column, unit)
     innermost = _tile_loops(schedule, stage, column, tile, unit)
     schedule.reverse_compute_at(follower, innermost)
     if is_padded:
@@ -119,45 +103,6 @@ def _follower(schedule: s_tir.Schedule, stage: Stage) -> Any:
         for indices in (*reads, consumer.writes[0][1])
     )
     return consumer.block if all(same) and reads and in_order else None
-
-
-def _tile(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
-    if column is None or column.extent is None:
-        return RegisterTile(None, 1, 1, 1)
-    operands = [indices for source, indices in stage.reads if not is_own(stage, source)]
-    piece = piece_of(stage, column)
-    with_columns = [each for each in operands if each and depends_within(each, column, piece)]
-    rows = [
-        (place, axis.extent)
-        for place, axis in enumerate(stage.spatial)
-        if axis is not column and axis.extent is not None and axis.extent > 1
-    ]
-    shared = [
-        (place, extent)
-        for place, extent in rows
-        if not any(uses(index, stage.spatial[place]) for each in with_columns for index in each)
-    ]
-    lanes = replace(unit, lanes=lanes_of(stage, unit))
-    # A remainder needs loops to be split, which TVM does not where sizes are symbolic.
-    is_static = stage.points is not None
-    busy_columns = (
-        is_static and piece == column.extent and _keeps_busy(prod(extent for _, extent in rows), unit)
-    )
-    columns = Columns(piece, busy_columns)
-
-    def tile_of(width: int) -> RegisterTile:
-        uneven = _uneven(rows if is_static else [], piece // width, unit)
-        return register_tile(columns, Rows(tuple(reversed(shared or rows)), bool(shared), uneven), lanes)
-
-    tile = tile_of(_MOST_USUAL_WIDTH * unit.lanes)
-    # Wider ones make fewer tasks, for which rows may be missed that do not run in parallel.
-    return tile_of(tile.width) if tile.width > _MOST_USUAL_WIDTH * unit.lanes else tile
-
-
-def _uneven(rows: list[tuple[int, int]], blocks: int, unit: VectorUnit) -> frozenset[int]:
-    """The places of rows that need not run in parallel, since the others do with so many blocks of columns."""
-    every = prod(extent for _, extent in rows)
-    return frozenset(place for place, extent in rows if _keeps_busy(every // extent * max(blocks, 1), unit))
 
 
 @dataclass
@@ -211,10 +156,10 @@ def _tile_loops(
     blocks = ceil(column.extent / tile.width)
     is_even = column.extent % tile.width == 0
     packed = None
-    if is_even and not pack_weights(schedule, stage, column, tile.width) and _keeps_busy(blocks, unit):
+    if is_even and not pack_weights(schedule, stage, column, tile.width) and keeps_busy(blocks, unit):
         packed = operand_to_pack(stage, column, tile.width)
-    within = 1 if packed is not None else _panel(stage, blocks, tile, unit) if is_even else blocks
-    if _is_cut_off(schedule, stage) and _keeps_busy(prod(extent or 1 for extent in outer.tasks), unit):
+    within = 1 if packed is not None else panel_of(stage, blocks, tile, unit) if is_even else blocks
+    if _is_cut_off(schedule, stage) and keeps_busy(prod(extent or 1 for extent in outer.tasks), unit):
         within = blocks  # one task has all columns, so that only its last block is cut off
     factors = [blocks // within, within, tile.vectors, tile.lanes]
     first, panel, *vectors = schedule.split(loops[column.var], factors)
@@ -260,23 +205,6 @@ def _is_cut_off(schedule: s_tir.Schedule, stage: Stage) -> bool:
 
 def _fused(schedule: s_tir.Schedule, loops: list[Any]) -> Any:
     return schedule.fuse(*loops) if len(loops) > 1 else loops[0]
-
-
-def _keeps_busy(blocks: int, unit: VectorUnit) -> bool:
-    """Whether so many equal tasks leave no core without work for long."""
-    return blocks % unit.cores == 0 or blocks >= _TASKS_PER_CORE * unit.cores
-
-
-def _panel(stage: Stage, blocks: int, tile: RegisterTile, unit: VectorUnit) -> int:
-    """The number of blocks of columns that one task computes for the same rows."""
-    depth = volume(stage.reductions) or 1
-    most = max(_PANEL_BYTES // (_ELEMENT_BYTES * depth * tile.width), 1)
-    rows = stage.spatial[tile.row].extent if tile.row is not None else 1
-    cut = rows if rows is not None and rows % tile.height else tile.height
-    tasks = (stage.points or 0) // (tile.width * cut * max(blocks, 1)) or 1
-    choices = [each for each in divisors(blocks) if each <= most]
-    busy = [each for each in choices if tasks * (blocks // each) >= _TASKS_PER_CORE * unit.cores]
-    return (busy or choices[:1])[-1]
 
 
 def _unroll(schedule: s_tir.Schedule, loops: list[Any], tile: RegisterTile) -> None:
