@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from autotune.models.onnx_passes.rewriting import attributes, is_operator, rebuilt, sole_readers
+from autotune.models.onnx_passes.rewriting import attributes, is_operator, rebuilt, reconnected, sole_readers
 
 Array = npt.NDArray[Any]
 Tensors = Mapping[str, onnx.TensorProto]
@@ -55,11 +55,7 @@ class _Convolution:
         if self.output == self.node.output[0]:
             return self.node, []
         names = [f"{self.node.name or self.output}/{part}" for part in ("kernel", "bias")]
-        node = onnx.NodeProto()
-        node.CopyFrom(self.node)
-        del node.input[1:], node.output[:]
-        node.input.extend(names)
-        node.output.append(self.output)
+        node = reconnected(self.node, [self.node.input[0], *names], [self.output])
         values = (self.kernel.astype(self.dtype), self.bias.astype(self.dtype))
         return node, [numpy_helper.from_array(value, name) for value, name in zip(values, names, strict=True)]
 

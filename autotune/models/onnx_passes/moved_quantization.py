@@ -10,7 +10,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from autotune.models.onnx_passes.rewriting import attributes, is_operator, name_of, names_read, rebuilt
+from autotune.models.onnx_passes.rewriting import (
+    attributes,
+    is_operator,
+    name_of,
+    names_read,
+    rebuilt,
+    reconnected,
+)
 
 # They move elements of their first input, or choose among them.
 _MOVING = (
@@ -99,7 +106,7 @@ class _Rewriter:
         form, joined = self._form(node), self._concatenations.get(node.input[0])
         if joined is not None:
             quantizing = [_quantized_part(node, name, place) for place, name in enumerate(joined.input)]
-            copy = _with(joined, [part.output[0] for part in quantizing], node.output[0])
+            copy = reconnected(joined, [part.output[0] for part in quantizing], node.output)
             return [each for part in quantizing for each in self._quantized(part) or [part]] + [copy]
         source, own = self._dequantized.get(node.input[0], ("", None))
         if form is None or form != own:
@@ -116,7 +123,7 @@ class _Rewriter:
         self._dequantized[output] = integers, form
         operands = [integers, *filter(None, form.names)]
         return [
-            _with(node, [source, *node.input[1:]], integers),
+            reconnected(node, [source, *node.input[1:]], [integers]),
             helper.make_node("DequantizeLinear", operands, [output], name=f"{name_of(node)}/real"),
         ]
 
@@ -163,16 +170,6 @@ def _single(constants: Mapping[str, TensorProto], name: str) -> np.generic | Non
 
 def _quantized_part(node: onnx.NodeProto, name: str, place: int) -> onnx.NodeProto:
     """The QuantizeLinear of one operand of the concatenation that a node reads."""
-    part = _with(node, [name, *node.input[1:]], f"{node.output[0]}/{place}")
+    part = reconnected(node, [name, *node.input[1:]], [f"{node.output[0]}/{place}"])
     part.name = f"{name_of(node)}/{place}"
     return part
-
-
-def _with(node: onnx.NodeProto, inputs: list[str], output: str) -> onnx.NodeProto:
-    """A copy of a node that reads and writes other tensors."""
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
-    del copy.input[:], copy.output[:]
-    copy.input.extend(inputs)
-    copy.output.append(output)
-    return copy

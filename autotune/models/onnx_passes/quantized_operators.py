@@ -73,13 +73,13 @@ def qlinear_concat(node: Node) -> Outputs:
     """QLinearConcat of ONNX Runtime."""
     scale, zero = node[0], node[1]
     parts = [
-        _requantized((node[place], node[place + 1], node.get(place + 2)), scale, zero)
+        _rescaled((node[place], node[place + 1], node.get(place + 2)), scale, zero)
         for place in range(2, len(node.inputs), 3)
     ]
     return [node.graph.add("Concat", *parts, axis=node.attribute("axis"))]
 
 
-def _requantized(part: tuple[Tensor, Tensor, Tensor | None], scale: Tensor, zero: Tensor) -> Tensor:
+def _rescaled(part: tuple[Tensor, Tensor, Tensor | None], scale: Tensor, zero: Tensor) -> Tensor:
     """Integers of another scale and zero point for the same numbers; the integers themselves where these are equal."""
     x, own_scale, own_zero = part
     pairs = ((own_scale, scale), (own_zero, zero))

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 import onnx
 from onnx import numpy_helper
 
-from autotune.models.onnx_passes.rewriting import attributes, is_operator, names_read, rebuilt, subgraphs
+from autotune.models.onnx_passes.rewriting import (
+    attributes,
+    is_operator,
+    names_read,
+    rebuilt,
+    reconnected,
+    subgraphs,
+)
 from autotune.models.onnx_passes.tensor_types import TensorType, inferred_types
 
 # Every run gives another result: two of them are not one.
@@ -65,11 +72,7 @@ def without_empty_operands(model: onnx.ModelProto) -> onnx.ModelProto:
         full = [name for name in node.input if name not in types or types[name].num_bytes != 0]
         if is_operator(node, "Concat") and 0 < len(full) < len(node.input):
             is_changed = True
-            copy = onnx.NodeProto()
-            copy.CopyFrom(node)
-            del copy.input[:]
-            copy.input.extend(full)
-            node = copy
+            node = reconnected(node, full, node.output)
         nodes.append(node)
     return rebuilt(model, nodes) if is_changed else model
 

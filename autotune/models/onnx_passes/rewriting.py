@@ -78,6 +78,16 @@ def label(node: onnx.NodeProto) -> str:
     return f"{operator} {node.name!r} (output {output!r})" if node.name else f"{operator} {output!r}"
 
 
+def reconnected(node: onnx.NodeProto, inputs: Iterable[str], outputs: Iterable[str]) -> onnx.NodeProto:
+    """A copy of a node that reads and writes other tensors."""
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    del copy.input[:], copy.output[:]
+    copy.input.extend(inputs)
+    copy.output.extend(outputs)
+    return copy
+
+
 def sole_readers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     """The node that reads a name, for names that are read once and are no outputs of the model."""
     found: dict[str, onnx.NodeProto] = {}
