@@ -20,7 +20,7 @@ from search_spaces.tensor_ir.reduction_operands import (
     shares_rows,
     transpose_operands,
 )
-from search_spaces.tensor_ir.reduction_tile import keeps_busy, panel_of, tile_of
+from search_spaces.tensor_ir.reduction_tile import panel_of, tile_of
 from search_spaces.tensor_ir.spatial_schedule import is_enough
 from search_spaces.tensor_ir.stage import (
     Axis,
@@ -30,7 +30,7 @@ from search_spaces.tensor_ir.stage import (
     read_stage,
     uses,
 )
-from search_spaces.tensor_ir.tile_choice import RegisterTile, vector_lanes
+from search_spaces.tensor_ir.tile_choice import RegisterTile, keeps_busy, vector_lanes
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 from search_spaces.tensor_ir.weight_packing import pack_weights
 

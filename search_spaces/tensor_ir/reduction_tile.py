@@ -8,14 +8,20 @@ from math import prod
 from search_spaces.tensor_ir.reduction_operands import is_own, piece_of
 from search_spaces.tensor_ir.spatial_schedule import lanes_of
 from search_spaces.tensor_ir.stage import Axis, Stage, depends_within, uses, volume
-from search_spaces.tensor_ir.tile_choice import Columns, RegisterTile, Rows, divisors, register_tile
+from search_spaces.tensor_ir.tile_choice import (
+    Columns,
+    RegisterTile,
+    Rows,
+    divisors,
+    keeps_busy,
+    register_tile,
+)
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 
 #: What all rows read again and again, their columns of one operand: half of a small second cache.
 _PANEL_BYTES = 1 << 17
 _ELEMENT_BYTES = 4
 _TASKS_PER_CORE = 8
-_MOST_USUAL_WIDTH = 2
 
 
 def tile_of(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
@@ -41,15 +47,10 @@ def tile_of(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile
     busy_columns = (
         is_static and piece == column.extent and keeps_busy(prod(extent for _, extent in rows), unit)
     )
-    columns = Columns(piece, busy_columns)
-
-    def of_width(width: int) -> RegisterTile:
-        uneven = _uneven(rows if is_static else [], piece // width, unit)
-        return register_tile(columns, Rows(tuple(reversed(shared or rows)), bool(shared), uneven), lanes)
-
-    tile = of_width(_MOST_USUAL_WIDTH * unit.lanes)
-    # Wider ones make fewer tasks, for which rows may be missed that do not run in parallel.
-    return of_width(tile.width) if tile.width > _MOST_USUAL_WIDTH * unit.lanes else tile
+    every = prod(extent for _, extent in rows)
+    repeats = {place: every // extent for place, extent in rows} if is_static else {}
+    cut = Rows(tuple(reversed(shared or rows)), bool(shared), repeats)
+    return register_tile(Columns(piece, busy_columns), cut, lanes)
 
 
 def panel_of(stage: Stage, blocks: int, tile: RegisterTile, unit: VectorUnit) -> int:
@@ -62,14 +63,3 @@ def panel_of(stage: Stage, blocks: int, tile: RegisterTile, unit: VectorUnit) ->
     choices = [each for each in divisors(blocks) if each <= most]
     busy = [each for each in choices if tasks * (blocks // each) >= _TASKS_PER_CORE * unit.cores]
     return (busy or choices[:1])[-1]
-
-
-def keeps_busy(blocks: int, unit: VectorUnit) -> bool:
-    """Whether so many equal tasks leave no core without work for long."""
-    return blocks % unit.cores == 0 or blocks >= _TASKS_PER_CORE * unit.cores
-
-
-def _uneven(rows: list[tuple[int, int]], blocks: int, unit: VectorUnit) -> frozenset[int]:
-    """The places of rows that need not run in parallel, since the others do with so many blocks of columns."""
-    every = prod(extent for _, extent in rows)
-    return frozenset(place for place, extent in rows if keeps_busy(every // extent * max(blocks, 1), unit))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from math import ceil
 
 from search_spaces.factorization import factorizations
@@ -17,6 +17,7 @@ _SUMS_PER_LOAD = 1.4
 _UNEVEN = 0.95
 #: The time of a step without vectors, with its condition, beside one lane's of a vector.
 _SCALAR_COST = 4
+_TASKS_PER_CORE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,13 @@ class RegisterTile:
 class Rows:
     """Place and extent of the axes that may be cut into rows.
 
-    are_alike: whether all rows multiply the same columns; may_be_uneven: the places of those that may have a remainder.
+    are_alike: whether all rows multiply the same columns; repeats: of the axes that may have a remainder, how many times
+    they are computed for each block of columns. An axis with a remainder is not cut into tasks.
     """
 
     axes: tuple[tuple[int, int], ...]
     are_alike: bool
-    may_be_uneven: frozenset[int] = frozenset()
+    repeats: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,9 @@ def register_tile(columns: Columns, rows: Rows, unit: VectorUnit) -> RegisterTil
     """The tile that keeps multiply-adds and registers busiest; one without remainder where that does as well."""
     best, best_merit = RegisterTile(None, 1, 1, vector_lanes(columns.extent, unit.lanes)), (0.0, 0.0)
     most = max(IN_FLIGHT, (unit.registers - 2 * unit.scalar_registers) // 2)
-    for place, height, whole in _heights(rows):
-        for vectors, lanes, filled in _widths(columns, unit):
+    for vectors, lanes, filled in _widths(columns, unit):
+        blocks = max(columns.extent // (vectors * lanes), 1)
+        for place, height, whole in _heights(rows, blocks, unit):
             sums = height * vectors
             loads = (height if lanes > 1 else 0) + vectors if rows.are_alike else sums
             if not unit.holds(height, vectors) or (not rows.are_alike and sums > most):
@@ -79,14 +82,20 @@ def _busy(sums: int, loads: int, rows: Rows, unit: VectorUnit) -> float:
     return min(1.0, sums / in_flight) * min(1.0, sums / (per_load * loads))
 
 
-def _heights(rows: Rows) -> Iterator[tuple[int | None, int, float]]:
-    """Places and heights of tiles, with the share of their rows that there are."""
+def keeps_busy(tasks: int, unit: VectorUnit) -> bool:
+    """Whether so many equal tasks leave no core without work for long."""
+    return tasks % unit.cores == 0 or tasks >= _TASKS_PER_CORE * unit.cores
+
+
+def _heights(rows: Rows, blocks: int, unit: VectorUnit) -> Iterator[tuple[int | None, int, float]]:
+    """Places and heights of tiles, with the share of their rows that there are, for so many blocks of columns."""
     yield None, 1, 1.0
     for place, extent in rows.axes:
+        may_be_uneven = place in rows.repeats and keeps_busy(rows.repeats[place] * blocks, unit)
         for height in range(2, min(extent, _TALLEST) + 1):
             if extent % height == 0:
                 yield place, height, 1.0
-            elif place in rows.may_be_uneven:
+            elif may_be_uneven:
                 yield place, height, _UNEVEN * extent / (ceil(extent / height) * height)
 
 

@@ -11,7 +11,7 @@ AVX512 = VectorUnit(lanes=16, registers=32, scalar_registers=2, spreads_operands
 
 def product(rows: int) -> Rows:
     """Rows of a product, the last tile of which may be partial."""
-    return Rows(((0, rows),), are_alike=True, may_be_uneven=frozenset({0}))
+    return Rows(((0, rows),), are_alike=True, repeats={0: 16})
 
 
 @pytest.mark.parametrize("rows", [10, 13, 14, 20, 28, 40, 56, 64, 128, 197])
@@ -32,6 +32,17 @@ def test_of_32_registers_13_rows_are_one_tile() -> None:
 
 
 def test_rows_that_read_columns_of_their_own_need_no_slack() -> None:
-    depthwise = Rows(((0, 64),), are_alike=False, may_be_uneven=frozenset({0}))
+    depthwise = Rows(((0, 64),), are_alike=False, repeats={0: 16})
 
     assert register_tile(Columns(16), depthwise, AVX512).height == IN_FLIGHT
+
+
+@pytest.mark.parametrize("columns", [32, 64, 192, 576, 768])
+@pytest.mark.parametrize("unit", [AVX2, AVX512])
+def test_a_prime_number_of_rows_is_cut_where_a_narrower_tile_leaves_each_core_its_columns(
+    columns: int, unit: VectorUnit
+) -> None:
+    tile = register_tile(Columns(columns), Rows(((0, 197),), are_alike=True, repeats={0: 1}), unit)
+
+    assert tile.height > 1
+    assert columns // tile.width % unit.cores == 0
