@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 from typing import Any
 
 import tvm
-from tvm import tirx
+import tvm_ffi
+from tvm import s_tir, tirx
 from tvm.ir import TensorLoad
+from tvm.tirx.analysis import undefined_vars
 
 from search_spaces.tensor_ir.contained_nodes import contained_nodes
 
 #: Of a loop: makes TVM split it.
 CUT = "pragma_loop_partition_hint"
 _MOST_ELEMENTS = 2**31 - 1
+_COMPARISONS = (tirx.LT, tirx.LE, tirx.GT, tirx.GE, tirx.EQ, tirx.NE)
 
 
 def with_cut_loops(module: tvm.IRModule) -> tvm.IRModule:
@@ -24,22 +28,75 @@ def with_cut_loops(module: tvm.IRModule) -> tvm.IRModule:
     """
     found = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
     for name, func in module.functions.items():
-        if _is_to_cut(func):
-            narrow = tirx.transform.ForceNarrowIndexToInt32()(tvm.IRModule({name: func}))
-            found.update_func(name, narrow[name.name_hint])
+        if not _has_mark(func):
+            continue
+        cut = _without_shifted_cuts(func)
+        if _is_narrow(cut):
+            narrow = tirx.transform.ForceNarrowIndexToInt32()(tvm.IRModule({name: cut}))
+            cut = narrow[name.name_hint]
+        found.update_func(name, cut)
     return found
 
 
-def _is_to_cut(func: object) -> bool:
-    if not isinstance(func, tirx.PrimFunc):
-        return False
+def _has_mark(func: object) -> bool:
+    # TVM offers no visitor of statements in Python.
+    return isinstance(func, tirx.PrimFunc) and CUT in func.script()
+
+
+def _without_shifted_cuts(func: tirx.PrimFunc) -> tirx.PrimFunc:
+    """The function with loops unmarked whose conditions turn false at a step that loops around them decide.
+
+    TVM takes for granted that there is such a step: with
+
+    for row, column: y[row, column] = a[...] if 38 <= 19 * row + column else b[...]
+
+    row 0 is given 38 columns in place of its 19.
+    """
+    loops = contained_nodes(func.body, tirx.For)
+    single = {loop.loop_var for loop in loops if _is_one(loop.extent)}
+
+    def without_mark(loop: Any) -> Any:
+        if CUT not in loop.annotations or _is_cut_at_one_step(loop, single):
+            return loop
+        others = {name: value for name, value in loop.annotations.items() if name != CUT}
+        return tirx.For(
+            loop.loop_var, loop.min, loop.extent, loop.kind, loop.body, loop.thread_binding, others
+        )
+
+    return func.with_body(tvm_ffi.structural_map(func.body, (tirx.For, without_mark), order="post"))
+
+
+def _is_one(extent: Any) -> bool:
+    return isinstance(extent, tirx.IntImm) and int(extent) == 1
+
+
+def _is_cut_at_one_step(loop: Any, single: set[Any]) -> bool:
+    """Whether no condition has the loop's variable and one of a loop around it, but for loops of a single step."""
+    inner = {each.loop_var for each in contained_nodes(loop.body, tirx.For)}
+    known = {loop.loop_var} | inner | single
+    found = (set(undefined_vars(condition)) for condition in _conditions(loop.body))
+    return all(known.issuperset(variables) for variables in found if loop.loop_var in variables)
+
+
+def _conditions(body: Any) -> Iterator[Any]:
+    """The comparisons in a loop's body, as functions of loop variables."""
+    values: dict[Any, Any] = {}
+    for block in reversed(contained_nodes(body, s_tir.SBlockRealize)):  # outer ones first
+        for axis, value in zip(block.block.iter_vars, block.iter_values, strict=True):
+            values[axis.var] = _substituted(value, values)
+    return (_substituted(each, values) for each in contained_nodes(body, *_COMPARISONS))
+
+
+def _substituted(expression: Any, values: dict[Any, Any]) -> Any:
+    return tvm_ffi.structural_map(expression, (tvm.ir.Var, lambda var: values.get(var, var)))
+
+
+def _is_narrow(func: tirx.PrimFunc) -> bool:
+    """Whether 32 bits are enough for all places and values."""
     shapes = [list(getattr(param.ty, "shape", [])) for param in func.params]
     if not all(isinstance(size, int | tirx.IntImm) for shape in shapes for size in shape):
         return False
-    if any(prod(map(int, shape)) > _MOST_ELEMENTS for shape in shapes):
-        return False
-    # TVM offers no visitor of statements in Python.
-    return CUT in func.script() and not _has_wide_data(func.body)
+    return all(prod(map(int, shape)) <= _MOST_ELEMENTS for shape in shapes) and not _has_wide_data(func.body)
 
 
 def _has_wide_data(body: Any) -> bool:

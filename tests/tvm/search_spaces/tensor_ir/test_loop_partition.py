@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tvm
 from tvm import te
+from tvm.script import tirx as T
 
 from search_spaces.target import Target
 from search_spaces.tensor_ir.loop_partition import CUT, with_cut_loops
@@ -69,3 +70,29 @@ def test_loops_that_compute_with_wide_integers_stay(target: Target) -> None:
     result = tvm.runtime.tensor(y)
     kernel["main"](tvm.runtime.tensor(x), result)
     np.testing.assert_array_equal(result.numpy(), x.astype(np.int64) << 33)
+
+
+@T.prim_func(s_tir=True)
+def rows_of_two_operands(
+    first: T.Buffer((4, 57), "float32"),
+    second: T.Buffer((4, 19), "float32"),
+    both: T.Buffer((4, 19), "float32"),
+) -> None:
+    """The first two rows of one, which are longer, the last two of the other, from the last to the first."""
+    for row in range(4):
+        for column in T.serial(19, annotations={"pragma_loop_partition_hint": 1}):
+            with T.sblock("both"):
+                i = T.axis.spatial(4, 3 - row)
+                j = T.axis.spatial(19, column)
+                both[i, j] = T.if_then_else(38 <= i * 19 + j, second[i, j], first[i, j])
+
+
+def test_a_condition_that_an_outer_loop_shifts_out_of_the_loop_does_not_lengthen_it(target: Target) -> None:
+    built, loops = compiled(with_cut_loops(tvm.IRModule({"main": rows_of_two_operands})), target)
+
+    first = np.arange(4 * 57, dtype=np.float32).reshape(4, 57)
+    second = -np.arange(4 * 19, dtype=np.float32).reshape(4, 19)
+    both = tvm.runtime.tensor(np.zeros_like(second))
+    built["main"](tvm.runtime.tensor(first), tvm.runtime.tensor(second), both)
+    np.testing.assert_array_equal(both.numpy(), np.concatenate([first[:2, :19], second[2:]]))
+    assert loops == ["T.grid(4, 19)"]
