@@ -40,8 +40,8 @@ class RegisterTile:
 class Rows:
     """Place and extent of the axes that may be cut into rows.
 
-    are_alike: whether all rows multiply the same columns; repeats: of the axes that may have a remainder, how many times
-    they are computed for each block of columns. An axis with a remainder is not cut into tasks.
+    are_alike: whether all rows multiply the same columns; repeats: of the axes that may have a remainder, how many
+    times they are computed for each block of columns. An axis with a remainder is not cut into tasks.
     """
 
     axes: tuple[tuple[int, int], ...]

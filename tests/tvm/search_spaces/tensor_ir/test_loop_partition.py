@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tvm
 from tvm import te
-from tvm.script import tirx as T
+from tvm.script import tirx as T  # noqa: N812 - TVMScript's own name
 
 from search_spaces.target import Target
 from search_spaces.tensor_ir.loop_partition import CUT, with_cut_loops
@@ -84,7 +84,7 @@ def rows_of_two_operands(
             with T.sblock("both"):
                 i = T.axis.spatial(4, 3 - row)
                 j = T.axis.spatial(19, column)
-                both[i, j] = T.if_then_else(38 <= i * 19 + j, second[i, j], first[i, j])
+                both[i, j] = T.if_then_else(i * 19 + j >= 38, second[i, j], first[i, j])
 
 
 def test_a_condition_that_an_outer_loop_shifts_out_of_the_loop_does_not_lengthen_it(target: Target) -> None:
