@@ -22,6 +22,9 @@ from tuning_logs.records.device_fingerprint import DeviceFingerprint
 
 #: The functions that compute the convolutions of one shape, one name a call.
 Forms = dict[ConvolutionShape, list[str]]
+_Sizes = tuple[int, ...]
+# Axes of images and of volumes.
+_IMAGES = (4, 5)
 
 
 def lower_by_log(
@@ -76,9 +79,9 @@ def transformed_forms(lowered: tvm.IRModule) -> Forms:
             products = calls[_operands(call)[0]]
             tiles, weights = _operands(products)[:2]
             taken = calls[tiles]
-            shape = ConvolutionShape(_sizes(_operands(taken)[0]), _sizes(call))
+            taps_and_groups = _sizes(weights)[1:-2]
+            shape = ConvolutionShape(_sizes(_operands(taken)[0]), _sizes(call), *taps_and_groups)
             assert INPUT in _callee(taken)
-            assert len(_sizes(weights)) == 3
             found.setdefault(shape, []).extend(map(_callee, (taken, products, call)))
     return found
 
@@ -89,13 +92,20 @@ def direct_forms(lowered: tvm.IRModule, shapes: Container[ConvolutionShape]) -> 
     for calls in _bound_calls(lowered):
         for call in calls.values():
             operands = _operands(call)
-            if not operands or len(_sizes(operands[0])) != 4 or len(_sizes(call)) != 4:
+            if not operands or len(_sizes(operands[0])) not in _IMAGES or not _sizes(call):
                 continue
-            shape = ConvolutionShape(_sizes(operands[0]), _sizes(call))
-            weights = (3, 3, shape.data[-1], shape.result[-1])
-            if shape in shapes and any(_sizes(one) == weights for one in operands[1:]):
-                found.setdefault(shape, []).append(_callee(call))
+            for weights in map(_sizes, operands[1:]):
+                shape = _shape(_sizes(operands[0]), weights, _sizes(call))
+                if shape is not None and shape in shapes and weights == shape.weights:
+                    found.setdefault(shape, []).append(_callee(call))
     return found
+
+
+def _shape(data: _Sizes, weights: _Sizes, result: _Sizes) -> ConvolutionShape | None:
+    """The shape of a direct convolution of these tensors, if they are those of one."""
+    if len(weights) != len(data) or data[-1] % weights[-2]:
+        return None
+    return ConvolutionShape(data, result, math.prod(weights[:-4]), data[-1] // weights[-2])
 
 
 def _bound_calls(lowered: tvm.IRModule) -> Iterator[dict[object, relax.Call]]:

@@ -54,15 +54,15 @@ def _schedule_output(schedule: s_tir.Schedule, root: Any, name: str, unit: Vecto
     for block in schedule.get_child_blocks(root):
         if schedule.get(block).name_hint not in kept:
             schedule.compute_inline(block)
-    batch, height, width, channel = schedule.get_loops(last)
+    *outer, height, width, channel = schedule.get_loops(last)
     row, inner_row = schedule.split(height, [None, TILE])
     column, inner_column = schedule.split(width, [None, TILE])
     vectors, lanes = _vectors(schedule, channel, unit)
-    schedule.reorder(batch, row, column, vectors, inner_row, inner_column, lanes)
+    schedule.reorder(*outer, row, column, vectors, inner_row, inner_column, lanes)
     schedule.vectorize(lanes)
     schedule.unroll(inner_row)
     schedule.unroll(inner_column)
-    schedule.parallel(schedule.fuse(batch, row))
+    schedule.parallel(schedule.fuse(*outer, row))
     for block in (across, down):
         schedule.compute_at(block, vectors)
         _unroll_all(schedule, block)

@@ -1,5 +1,8 @@
 """Winograd's convolution F(4×4, 3×3) as three tensor programs: tiles in, products, tiles out (imports TVM).
 
+Volumes are transformed plane by plane, and the products of the kernel's planes are added before tiles are made results.
+Groups of channels have products of their own.
+
 A tile of 4 × 4 results of a 3 × 3 convolution takes 36 products a channel instead of 144. With the points 0, ±1/√2, ±√2
 and infinity its rounding error is about twice that of the direct sum; with 0, ±1, ±2 it would be five times.
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015.
@@ -8,6 +11,8 @@ Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 201
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,11 +25,25 @@ TILE, WINDOW = 4, 6
 SCHEDULE_RULE = "autotune.tile_transform"
 
 _KERNEL = 3
+# Axes of products that are matrices, one for each place.
+_MATRICES = 3
 _ROOT = float(np.sqrt(2.0))
 _POINTS = (0.0, 1 / _ROOT, -1 / _ROOT, _ROOT, -_ROOT)
 
 Matrix = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """The depth axis of a convolution: planes that it takes and makes of each of a batch, stride, and planes of zeros
+    before the first one."""
+
+    batch: int
+    taken: int
+    made: int
+    stride: int
+    before: int
 
 
 def transformed_weights(weights: Floats) -> Floats:
@@ -34,19 +53,28 @@ def transformed_weights(weights: Floats) -> Floats:
     return np.asarray(products.reshape(WINDOW * WINDOW, *weights.shape[2:]), np.float32)
 
 
+def grouped_weights(weights: Floats, groups: int) -> Floats:
+    """Weights ([planes,] 3, 3, C / groups, K) as matrices (36, planes, groups, C / groups, K / groups)."""
+    *_, height, width, taken, made = weights.shape
+    planes = [transformed_weights(one) for one in weights.reshape(-1, height, width, taken, made)]
+    by_group = np.stack(planes, 1).reshape(WINDOW * WINDOW, -1, taken, groups, made // groups)
+    return np.ascontiguousarray(by_group.transpose(0, 1, 3, 2, 4))
+
+
 def input_tiles(data: te.Tensor, before: tuple[int, int], tiles: tuple[int, int]) -> te.Tensor:
-    """Transformed windows (36, N·rows·columns, C) of data (N, H, W, C).
+    """Transformed windows (36, N·rows·columns, C) of data (N, H, W, C), or (36, N·D·rows·columns, C) of (N, D, H, W, C).
 
     before: rows and columns of zeros above and left of the data; tiles: rows and columns of tiles.
     """
-    batch, height, width, channels = (int(size) for size in data.shape)
+    *outer, height, width, channels = (int(size) for size in data.shape)
+    batch = prod(outer)
     rows, columns = tiles
     top, left = before
 
     def padded(n: Any, y: Any, x: Any, c: Any) -> Any:
         inside = [y >= top, y < top + height, x >= left, x < left + width]
         return tirx.if_then_else(
-            tirx.all(*inside), data[n, y - top, x - left, c], tirx.const(0.0, data.dtype)
+            tirx.all(*inside), data[*_places(n, outer), y - top, x - left, c], tirx.const(0.0, data.dtype)
         )
 
     whole = te.compute((batch, TILE * rows + 2, TILE * columns + 2, channels), padded, "padded")
@@ -64,14 +92,40 @@ def input_tiles(data: te.Tensor, before: tuple[int, int], tiles: tuple[int, int]
     return te.compute((WINDOW * WINDOW, count, channels), across, "tiles", attrs=_MARK)
 
 
+def tile_products(tiles: te.Tensor, weights: te.Tensor, depth: Depth) -> te.Tensor:
+    """Products (36, N·planes, groups, tiles, K / groups) of transformed windows (36, N·D·tiles, C) and `grouped_weights`,
+    added over the kernel's planes."""
+    places, taps, groups, taken, made = (int(size) for size in weights.shape)
+    count = int(tiles.shape[1]) // (depth.batch * depth.taken)
+    tap, channel = te.reduce_axis((0, taps), "tap"), te.reduce_axis((0, taken), "channel")
+
+    def product(place: Any, plane: Any, group: Any, tile: Any, k: Any) -> Any:
+        n, z = _places(plane, [depth.batch, depth.made])
+        at = z * depth.stride + tap - depth.before
+        window = tiles[place, (n * depth.taken + at) * count + tile, group * taken + channel]
+        if taps > 1 or depth.before or depth.stride * (depth.made - 1) >= depth.taken:
+            inside = tirx.all(at >= 0, at < depth.taken)
+            window = tirx.if_then_else(inside, window, tirx.const(0.0, tiles.dtype))
+        return te.sum(window * weights[place, tap, group, channel, k], axis=[tap, channel])
+
+    shape = (places, depth.batch * depth.made, groups, count, made)
+    return te.compute(shape, product, "products")
+
+
 def output_tiles(products: te.Tensor, shape: tuple[int, ...]) -> te.Tensor:
-    """Results of shape (N, H, W, K) from products (36, N·rows·columns, K)."""
-    batch, height, width, channels = shape
+    """Results of shape (N, H, W, K) or (N, D, H, W, K) from products (36, N·rows·columns, K), or from `tile_products`."""
+    *outer, height, width, channels = shape
     rows, columns = -(-height // TILE), -(-width // TILE)
-    count = batch * rows * columns
+    count = prod(outer) * rows * columns
+
+    def at(tile: Any, k: Any) -> list[Any]:
+        if len(products.shape) == _MATRICES:
+            return [tile, k]
+        group, column = _places(k, [int(products.shape[2]), int(products.shape[4])])
+        return [tile // (rows * columns), group, tile % (rows * columns), column]
 
     def down(u: Any, b: Any, tile: Any, k: Any) -> Any:
-        return _backward(u, lambda a: products[a * WINDOW + b, tile, k])
+        return _backward(u, lambda a: products[a * WINDOW + b, *at(tile, k)])
 
     once = te.compute((TILE, WINDOW, count, channels), down, "down")
 
@@ -80,13 +134,22 @@ def output_tiles(products: te.Tensor, shape: tuple[int, ...]) -> te.Tensor:
 
     twice = te.compute((count, TILE, TILE, channels), across, "across", attrs=_MARK)
 
-    def result(n: Any, y: Any, x: Any, k: Any) -> Any:
+    def result(*axes: Any) -> Any:
+        *places, y, x, k = axes
+        n = places[0] if len(places) == 1 else places[0] * outer[1] + places[1]
         return twice[(n * rows + y // TILE) * columns + x // TILE, y % TILE, x % TILE, k]
 
     return te.compute(shape, result, "results")
 
 
 _MARK = {"schedule_rule": SCHEDULE_RULE}
+
+
+def _places(number: Any, extents: list[int]) -> list[Any]:
+    """The indices of an element along one or two axes, from its number."""
+    if len(extents) == 1 or extents[0] == 1:
+        return [*[0] * (len(extents) - 1), number]
+    return [number // extents[1], number % extents[1]]
 
 
 def _forward(index: Any, read: Callable[[int], Any]) -> Any:

@@ -41,14 +41,14 @@ def is_call(expr: Any, name: str) -> bool:
 
 
 def has_channels_last(convolution: Any) -> bool:
-    """Whether a 2-D convolution has its channels last in all three tensors."""
+    """Whether a convolution of images, or of volumes, has its channels last in all three tensors."""
     attrs = convolution.attrs
     layouts = (str(attrs.data_layout), str(attrs.kernel_layout), str(attrs.out_layout))
-    return layouts == ("NHWC", "HWIO", "NHWC")
+    return layouts in (("NHWC", "HWIO", "NHWC"), ("NDHWC", "DHWIO", "NDHWC"))
 
 
 def is_plain_nhwc(convolution: Any) -> bool:
-    """Whether a 2-D convolution has its channels last in all three tensors, and one group."""
+    """Whether a convolution of images, or of volumes, has its channels last in all three tensors, and one group."""
     return has_channels_last(convolution) and int(convolution.attrs.groups) == 1
 
 

@@ -89,6 +89,60 @@ def test_only_what_may_be_transformed_is(
         assert any("winograd_output" in name and "relu" in name for name in names), names
 
 
+def volumes(made: int, kernel: tuple[int, ...], batch: int, attributes: dict[str, object]) -> onnx.ModelProto:
+    """A convolution of 32 channels on volumes of 5 × 14 × 13, with a bias and ReLU."""
+    rng = np.random.default_rng(0)
+    weights = [
+        numpy_helper.from_array((rng.standard_normal(shape) / 10).astype(np.float32), name)
+        for name, shape in (("w", (made, 32, *kernel)), ("b", (made,)))
+    ]
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], **attributes),
+        helper.make_node("Relu", ["c"], ["y"]),
+    ]
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [batch, 32, 5, 14, 13])
+    y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+    graph = helper.make_graph(nodes, "net", [x], [y], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "batch", "attributes", "is_transformed"),
+    [
+        ((3, 3, 3), 1, {"pads": [1] * 6}, True),
+        ((3, 3, 3), 2, {"pads": [1] * 6}, True),
+        ((1, 3, 3), 1, {"pads": [0, 1, 1, 0, 1, 1]}, True),
+        ((2, 3, 3), 1, {"pads": [0, 2, 0, 1, 1, 2]}, True),
+        ((5, 3, 3), 1, {"pads": [4, 1, 1, 4, 1, 1]}, True),
+        ((3, 3, 3), 2, {"pads": [1] * 6, "strides": [2, 1, 1]}, True),
+        ((3, 3, 3), 1, {"pads": [1] * 6, "strides": [1, 2, 2]}, False),
+        ((3, 3, 3), 1, {"pads": [2] * 6, "dilations": [2, 1, 1]}, False),
+        ((3, 1, 1), 1, {"pads": [1, 0, 0, 1, 0, 0]}, False),
+    ],
+)
+def test_volumes_are_transformed_plane_by_plane(
+    kernel: tuple[int, ...],
+    batch: int,
+    attributes: dict[str, object],
+    is_transformed: bool,
+    tmp_path: Path,
+    target: Target,
+) -> None:
+    path = tmp_path / "net.onnx"
+    onnx.save(volumes(64, kernel, batch, attributes), path)
+    model = load_model(path)
+    inputs = draw(model.inputs, 0)
+
+    ours = compile(model, target, TuningLog.in_memory())(*inputs)
+
+    verdict = judge(
+        ours if isinstance(ours, tuple) else (ours,), of_peer(onnx_runtime_outputs(model, inputs))
+    )
+    assert verdict.mistake is None, verdict
+    names = [task.name for task in extract_tasks(model, target)]
+    assert any("winograd_output" in name and "relu" in name for name in names) is is_transformed, names
+
+
 def test_the_expected_gain_decides() -> None:
     def shape(size: int, taken: int, made: int) -> ConvolutionShape:
         return ConvolutionShape((1, size, size, taken), (1, size, size, made))
