@@ -62,7 +62,9 @@ def grouped_weights(weights: Floats, groups: int) -> Floats:
 
 
 def input_tiles(data: te.Tensor, before: tuple[int, int], tiles: tuple[int, int]) -> te.Tensor:
-    """Transformed windows (36, N·rows·columns, C) of data (N, H, W, C), or (36, N·D·rows·columns, C) of (N, D, H, W, C).
+    """Transformed windows (36, N·rows·columns, C) of data (N, H, W, C).
+
+    Those of volumes (N, D, H, W, C) are (36, N·D·rows·columns, C).
 
     before: rows and columns of zeros above and left of the data; tiles: rows and columns of tiles.
     """
@@ -93,8 +95,10 @@ def input_tiles(data: te.Tensor, before: tuple[int, int], tiles: tuple[int, int]
 
 
 def tile_products(tiles: te.Tensor, weights: te.Tensor, depth: Depth) -> te.Tensor:
-    """Products (36, N·planes, groups, tiles, K / groups) of transformed windows (36, N·D·tiles, C) and `grouped_weights`,
-    added over the kernel's planes."""
+    """Products (36, N·planes, groups, tiles, K / groups) of windows (36, N·D·tiles, C) by `grouped_weights`.
+
+    They are added over the kernel's planes.
+    """
     places, taps, groups, taken, made = (int(size) for size in weights.shape)
     count = int(tiles.shape[1]) // (depth.batch * depth.taken)
     tap, channel = te.reduce_axis((0, taps), "tap"), te.reduce_axis((0, taken), "channel")
@@ -113,7 +117,7 @@ def tile_products(tiles: te.Tensor, weights: te.Tensor, depth: Depth) -> te.Tens
 
 
 def output_tiles(products: te.Tensor, shape: tuple[int, ...]) -> te.Tensor:
-    """Results of shape (N, H, W, K) or (N, D, H, W, K) from products (36, N·rows·columns, K), or from `tile_products`."""
+    """Results (N, H, W, K) or (N, D, H, W, K) from products (36, N·rows·columns, K) or those of `tile_products`."""
     *outer, height, width, channels = shape
     rows, columns = -(-height // TILE), -(-width // TILE)
     count = prod(outer) * rows * columns

@@ -31,7 +31,7 @@ _LEAST_ROWS = 8
 
 
 def with_full_vectors(module: tvm.IRModule, unit: VectorUnit) -> tvm.IRModule:
-    """The module with NHWC convolutions and products that compute whole vectors of channels, cut off as late as can be.
+    """The module with channels-last convolutions and products that compute whole vectors, cut off as late as can be.
 
     The classifier of many networks has 1000 channels: 62 and a half vectors of 16, and TVM's tilings are perfect
     only. Biases, activations and means over the image are computed with the added channels in place, which are few.
@@ -79,7 +79,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
     def visit_call_(self, call: Any) -> Any:
         """The call, or its padded form with the cut after it."""
         call = self.visit_expr_post_order(call)
-        if is_call(call, "relax.nn.conv2d"):
+        if any(is_call(call, name) for name in ("relax.nn.conv2d", "relax.nn.conv3d")):
             return self._padded(call)
         if is_call(call, "relax.matmul"):
             return self._padded_product(call)
@@ -91,8 +91,8 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
             return self._cut(relax.op.nn.relu(whole), channels, found.groups)
         if is_call(call, "relax.sigmoid"):
             return self._cut(relax.op.sigmoid(whole), channels, found.groups)
-        if is_call(call, "relax.mean") and call.attrs.keepdims and _axes(call) == [1, 2]:
-            return self._cut(relax.op.mean(whole, [1, 2], keepdims=True), channels, found.groups)
+        if is_call(call, "relax.mean") and call.attrs.keepdims and _axes(call) == _inner(whole):
+            return self._cut(relax.op.mean(whole, _inner(whole), keepdims=True), channels, found.groups)
         if is_call(call, "relax.add") and is_constant(call.args[1], self.lookup_binding):
             shape = _sizes(call.args[1])
             if shape[-1:] == [channels] and prod(shape) == channels:
@@ -102,28 +102,17 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
 
     def _padded(self, call: Any) -> Any:
         data, weight = call.args
-        attrs, groups = call.attrs, int(call.attrs.groups)
+        groups = int(call.attrs.groups)
         if not has_channels_last(call) or not is_constant(weight, self.lookup_binding):
             return call
-        height, width, taken, made = (int(size) for size in weight.ty.shape)
+        *window, taken, made = _sizes(weight)
         channels = made // groups
-        if height * width * taken < _LEAST_DEPTH or (groups > 1 and 1 in (taken, channels)):
+        if prod(window) * taken < _LEAST_DEPTH or (groups > 1 and 1 in (taken, channels)):
             return call
         padded = padded_channels(channels, self._unit)
         if padded == channels:
             return call
-        whole = relax.op.nn.conv2d(
-            data,
-            self._with_zeros(weight, groups * padded, groups),
-            strides=list(attrs.strides),
-            padding=list(attrs.padding),
-            dilation=list(attrs.dilation),
-            groups=groups,
-            data_layout="NHWC",
-            kernel_layout="HWIO",
-            out_layout="NHWC",
-            out_dtype=attrs.out_dtype,
-        )
+        whole = relax.Call(call.op, [data, self._with_zeros(weight, groups * padded, groups)], call.attrs)
         return self._cut(whole, made, groups)
 
     def _padded_product(self, call: Any) -> Any:
@@ -184,3 +173,8 @@ def _sizes(tensor: Any) -> list[int]:
 
 def _axes(call: Any) -> list[int]:
     return [int(axis) for axis in call.attrs.axis or []]
+
+
+def _inner(tensor: Any) -> list[int]:
+    """The axes between the batch and the channels."""
+    return list(range(1, len(tensor.ty.shape) - 1))

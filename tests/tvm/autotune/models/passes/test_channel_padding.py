@@ -21,14 +21,17 @@ from tuning_logs.file.log import TuningLog
 
 
 def network(path: Path, tail: list[onnx.NodeProto], shape: list[int]) -> Path:
-    """A 3×3 convolution from 8 to 70 channels with a bias, named "c", and the tail that computes "y" of it."""
-    rng = np.random.default_rng(0)
-    kernel = numpy_helper.from_array(rng.standard_normal((70, 8, 3, 3)).astype(np.float32), "k")
+    """A convolution of width 3 from 8 to 70 channels with a bias, named "c", and the tail that computes "y" of it.
+
+    Of images of 6 × 6, or of six such planes where the shape of "y" is a volume's.
+    """
+    rng, axes = np.random.default_rng(0), len(shape) - 2
+    kernel = numpy_helper.from_array(rng.standard_normal((70, 8, *[3] * axes)).astype(np.float32), "k")
     bias = numpy_helper.from_array(rng.standard_normal(70).astype(np.float32), "b")
     graph = helper.make_graph(
-        [helper.make_node("Conv", ["x", "k", "b"], ["c"], pads=[1, 1, 1, 1]), *tail],
+        [helper.make_node("Conv", ["x", "k", "b"], ["c"], pads=[1, 1] * axes), *tail],
         "odd",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8, 6, 6])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8, *[6] * axes])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
         [kernel, bias],
     )
@@ -48,6 +51,10 @@ def network(path: Path, tail: list[onnx.NodeProto], shape: list[int]) -> Path:
             [1, 70, 6, 6],
         ),
         ([helper.make_node("MaxPool", ["c"], ["y"], kernel_shape=[2, 2], strides=[2, 2])], [1, 70, 3, 3]),
+        (
+            [helper.make_node("Relu", ["c"], ["r"]), helper.make_node("GlobalAveragePool", ["r"], ["y"])],
+            [1, 70, 1, 1, 1],
+        ),
     ],
 )
 def test_whole_vectors_are_computed_and_the_outputs_are_the_same(
@@ -61,9 +68,9 @@ def test_whole_vectors_are_computed_and_the_outputs_are_the_same(
     theirs = onnx_runtime_outputs(model, inputs)
     verdict = judge(ours if isinstance(ours, tuple) else (ours,), of_peer(theirs))
     assert verdict.mistake is None, verdict
-    [convolution] = [task for task in extract_tasks(model, target) if "conv2d" in task.name]
+    [convolution] = [task for task in extract_tasks(model, target) if "conv" in task.name]
     _, weight, *_ = modules.signature(modules.load(convolution.workload.module))
-    assert weight.shape == (3, 3, 8, 72)
+    assert weight.shape == (*[3] * (len(shape) - 2), 8, 72)
 
 
 def test_a_cut_before_a_mean_over_the_image_comes_after_it(tmp_path: Path, target: Target) -> None:
