@@ -28,6 +28,7 @@ from autotune.models.passes.lifted_convolutions import with_lifted_convolutions
 from autotune.models.passes.maxima_and_minima import with_maxima_and_minima
 from autotune.models.passes.padded_softmax import legalize_softmax
 from autotune.models.passes.split_convolutions import with_split_convolutions
+from autotune.models.passes.trimmed_kernels import with_trimmed_kernels
 from autotune.models.passes.wide_functions import with_wide_functions_apart
 from autotune.models.passes.wide_operands import with_wide_operands
 from autotune.models.passes.winograd import Choice, where_expected, with_winograd
@@ -89,7 +90,8 @@ def _lowered(module: tvm.IRModule, target: Target, choice: Choice) -> tvm.IRModu
     ]
     with compiled_for, tvm.transform.PassContext(opt_level=3):
         decomposed = relax.transform.DecomposeOpsForInference()(module)
-        canonical = with_counted_axes(relax.transform.CanonicalizeBindings()(decomposed))
+        counted = with_counted_axes(relax.transform.CanonicalizeBindings()(decomposed))
+        canonical = with_trimmed_kernels(counted)
         if is_cpu(target):
             whole = with_dequantized_products(canonical, compiled_for)
             legal = with_channels_last(
