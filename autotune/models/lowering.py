@@ -24,6 +24,7 @@ from autotune.models.passes.dilated_convolutions import with_skipped_rows
 from autotune.models.passes.enlarged_images import with_separate_enlargements
 from autotune.models.passes.few_largest import with_few_largest
 from autotune.models.passes.fused_attention import with_fused_attention
+from autotune.models.passes.late_enlargements import with_late_enlargements
 from autotune.models.passes.lifted_convolutions import with_lifted_convolutions
 from autotune.models.passes.maxima_and_minima import with_maxima_and_minima
 from autotune.models.passes.padded_softmax import legalize_softmax
@@ -93,7 +94,7 @@ def _lowered(module: tvm.IRModule, target: Target, choice: Choice) -> tvm.IRModu
         counted = with_counted_axes(relax.transform.CanonicalizeBindings()(decomposed))
         canonical = with_trimmed_kernels(counted)
         if is_cpu(target):
-            whole = with_dequantized_products(canonical, compiled_for)
+            whole = with_late_enlargements(with_dequantized_products(canonical, compiled_for))
             legal = with_channels_last(
                 with_broadcast_constants(
                     with_lifted_convolutions(with_maxima_and_minima(with_wide_operands(whole)))
