@@ -9,7 +9,6 @@ from autotune.models.onnx_passes.tensor import Tensor
 from autotune.models.onnx_passes.tensor_types import is_float_dtype
 
 _FIRST_TRAINING_MODE = 14
-_FIRST_SCALE_PER_CHANNEL = 21
 
 
 def batch_normalization(node: Node) -> Outputs:
@@ -119,19 +118,36 @@ def skip_normalization(node: Node) -> Outputs:
 
 
 def group_normalization(node: Node) -> Outputs:
-    """GroupNormalization; before operator set 21 with a scale for each group."""
+    """GroupNormalization, by means of channels; before operator set 21 with a scale for each group.
+
+    No axis of the image is reshaped, so that it may have its channels last.
+    """
     x, scale, bias = node[0], node[1], node[2]
     groups = node.attribute("num_groups")
     wide = _widened(x)
-    apart = wide.reshape(x.shape[0], groups, -1)
-    mean = apart.mean([2])
-    spread = apart - mean
-    inverse = 1 / ((spread * spread).mean([2]) + node.attribute("epsilon", 1e-5)).unary("Sqrt")
-    normal = (spread * inverse).cast(x.dtype)
-    if node.opset < _FIRST_SCALE_PER_CHANNEL and scale.size == groups:
-        return [(normal * scale.reshape(1, -1, 1) + bias.reshape(1, -1, 1)).reshape(*x.shape)]
-    view = (1, -1, *[1] * (x.rank - 2))
-    return [normal.reshape(*x.shape) * scale.reshape(*view) + bias.reshape(*view)]
+    spread = wide - _group_means(wide, groups)
+    inverse = 1 / (_group_means(spread * spread, groups) + node.attribute("epsilon", 1e-5)).unary("Sqrt")
+    scale, bias = (_of_channels(each.cast(wide.dtype), x) for each in (scale, bias))
+    return [(spread * (inverse * scale) + bias).cast(x.dtype)]
+
+
+def _group_means(x: Tensor, groups: int) -> Tensor:
+    """The mean of each channel's group in an image (N, C, ...), as (N, C, 1, ...), or (N, 1, 1, ...) of one group.
+
+    They are repeated before the mean is taken: after it, the repetition would become part of all that reads them.
+    """
+    batch, channels, *space = x.shape
+    means = (x.mean(range(2, x.rank)) if space else x).reshape(batch, groups, 1, -1)
+    size = 1 if groups == 1 else channels // groups
+    repeated = x.graph.add("Expand", means, x.graph.integers([batch, groups, size, channels // groups]))
+    return repeated.mean([3]).reshape(batch, groups * size, *[1] * len(space))
+
+
+def _of_channels(values: Tensor, x: Tensor) -> Tensor:
+    """Values of channels or of groups as those of each channel of an image, (1, C, 1, ...)."""
+    channels, (count,) = x.shape[1], values.shape
+    repeats = x.graph.integers([count, channels // count])
+    return x.graph.add("Expand", values.reshape(-1, 1), repeats).reshape(1, -1, *[1] * (x.rank - 2))
 
 
 def instance_normalization(node: Node) -> Outputs:

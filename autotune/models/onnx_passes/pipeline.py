@@ -18,6 +18,7 @@ from autotune.models.onnx_passes.dropouts import with_identity_dropouts
 from autotune.models.onnx_passes.explicit_attributes import with_explicit_attributes
 from autotune.models.onnx_passes.functions import with_expanded_operators, with_inlined_functions
 from autotune.models.onnx_passes.gathered_rows import with_split_rows
+from autotune.models.onnx_passes.group_normalizations import with_group_normalizations
 from autotune.models.onnx_passes.grouped_parts import with_grouped_parts
 from autotune.models.onnx_passes.moved_quantization import with_moved_quantization
 from autotune.models.onnx_passes.opsets import with_current_opset
@@ -73,6 +74,7 @@ def normalized(model: onnx.ModelProto, is_importable: Callable[[onnx.NodeProto],
         if straight is before:
             break
     simplifying: tuple[Pass, ...] = (
+        with_group_normalizations,
         with_canonical_operators,
         without_copies,
         without_empty_operands,

@@ -114,6 +114,11 @@ BETWEEN = {
     "blocks": nodes_between(("SpaceToDepth", [], {"blocksize": 2}), ("DepthToSpace", [], {"blocksize": 2})),
     "slopes": nodes_between(("PRelu", ["slopes"], {})),
     "normalized": nodes_between(("InstanceNormalization", ["scales", "shifts"], {})),
+    "normalized in groups": nodes_between(
+        ("Reshape", ["groups"], {}),
+        ("InstanceNormalization", ["each group", "each group"], {}),
+        ("Reshape", ["image"], {}),
+    ),
     "over the width": nodes_between(("LayerNormalization", ["width"], {"axis": 3})),
     "enlarged": nodes_between(("Resize", ["", "double"], {"mode": "linear"})),
     "volume": nodes_between(
@@ -133,6 +138,8 @@ CONSTANTS = {
     "pads": np.array([0, 0, 1, 2, 0, 0, 2, 1]),
     "tokens": np.array([1, CHANNELS, 64]),
     "image": np.array([1, CHANNELS, 8, 8]),
+    "groups": np.array([1, 2, -1]),
+    "each group": (2,),
     "double": np.array([1, 1, 2, 2], np.float32),
     "slopes": (CHANNELS, 1, 1),
     "scales": (CHANNELS,),
