@@ -24,9 +24,16 @@ _SNIPPETS = (
     "\u202e", "\u2066", "\ufeff", "\u200b", "\udcff", "\ud800", "\uffff", "日本", "e\u0301", "\U0001f600", "ß" * 60,
     "x" * 400, " ",
 )  # fmt: skip
+
+
+def _joined(pieces: list[str]) -> str:
+    """The pieces as one text; two surrogates that make a character are that character, as in what JSON reads."""
+    return "".join(pieces).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
 #: Texts of such pieces and of any characters.
 HOSTILE_TEXTS = st.lists(st.sampled_from(_SNIPPETS) | st.text(st.characters(), max_size=5), max_size=4).map(
-    "".join
+    _joined
 )
 
 
