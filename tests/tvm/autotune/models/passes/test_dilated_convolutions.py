@@ -38,7 +38,7 @@ def kernels(model: Model, target: Target) -> list[str]:
     [
         ("dilations=[2,2], pads=[2,2,2,2]", (3, 3)),
         ("dilations=[6,6], pads=[6,6,6,6]", (3, 3)),
-        ("dilations=[12,12], pads=[12,12,12,12]", (3, 3)),
+        ("dilations=[10,12], pads=[10,12,10,12]", (3, 3)),
         ("dilations=[3,2], pads=[3,1,4,3], strides=[2,3]", (3, 3)),
         ("dilations=[5,1], pads=[5,0,5,0]", (3, 1)),
         ("dilations=[4,4], pads=[0,0,20,0]", (2, 3)),
