@@ -13,6 +13,7 @@ from tvm.ir import TensorLoad
 from tvm.tirx.analysis import undefined_vars
 
 from search_spaces.tensor_ir.contained_nodes import contained_nodes
+from search_spaces.tensor_ir.substitution import substituted
 
 #: Of a loop: makes TVM split it.
 CUT = "pragma_loop_partition_hint"
@@ -83,12 +84,8 @@ def _conditions(body: Any) -> Iterator[Any]:
     values: dict[Any, Any] = {}
     for block in reversed(contained_nodes(body, s_tir.SBlockRealize)):  # outer ones first
         for axis, value in zip(block.block.iter_vars, block.iter_values, strict=True):
-            values[axis.var] = _substituted(value, values)
-    return (_substituted(each, values) for each in contained_nodes(body, *_COMPARISONS))
-
-
-def _substituted(expression: Any, values: dict[Any, Any]) -> Any:
-    return tvm_ffi.structural_map(expression, (tvm.ir.Var, lambda var: values.get(var, var)))
+            values[axis.var] = substituted(value, values)
+    return (substituted(each, values) for each in contained_nodes(body, *_COMPARISONS))
 
 
 def _is_narrow(func: tirx.PrimFunc) -> bool:

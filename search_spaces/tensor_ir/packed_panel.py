@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import tvm
 import tvm_ffi
 from tvm import tirx
 from tvm.ir import TensorLoad
 from tvm.sym import Analyzer
 
 from search_spaces.tensor_ir.stack_allocation import is_on_stack
+from search_spaces.tensor_ir.substitution import substituted
 
 _Values = Mapping[Any, Any]
 
@@ -47,7 +47,7 @@ class Panel:
     def start_after(self, loop: Any, steps: int) -> Any:
         """The start of the panel that is read so many steps of an outer loop later, which goes on from its begin."""
         zeros = {inner.loop_var: tirx.IntImm("int32", 0) for inner in self.inner}
-        return _substituted(self.start, {**zeros, loop.loop_var: (loop.loop_var + steps) % loop.extent})
+        return substituted(self.start, {**zeros, loop.loop_var: (loop.loop_var + steps) % loop.extent})
 
     def period(self, loop: Any) -> int:
         """The number of steps of an outer loop after which another panel is read; 0 where they all read the same."""
@@ -98,7 +98,7 @@ def _nests(stmt: Any, loops: tuple[Any, ...], values: _Values, sums: frozenset[A
     elif isinstance(stmt, tirx.SeqStmt):
         for part in stmt.seq:
             if isinstance(part, tirx.Bind):
-                values = {**values, part.var: _substituted(part.value, values)}
+                values = {**values, part.var: substituted(part.value, values)}
             elif _is_on_stack(part, sums):
                 sums |= {part.buffer}
             yield from _nests(part, loops, values, sums)
@@ -118,7 +118,7 @@ def _panel(nest: _Nest) -> Panel | None:
     body = nest.loops[-1].body
     for part in body.seq if isinstance(body, tirx.SeqStmt) else [body]:
         if isinstance(part, tirx.Bind):
-            values[part.var] = _substituted(part.value, values)
+            values[part.var] = substituted(part.value, values)
         elif (
             isinstance(part, tirx.BufferStore)
             and part.buffer in nest.sums
@@ -130,7 +130,7 @@ def _panel(nest: _Nest) -> Panel | None:
     buffers = {read.source for read in reads}
     if len(buffers) != 1 or buffers & nest.sums:
         return None
-    places = [_substituted(read.indices[0].base, values) for read in reads]
+    places = [substituted(read.indices[0].base, values) for read in reads]
     return _contiguous(nest, reads[0].source, places, int(reads[0].indices[0].lanes))
 
 
@@ -180,8 +180,4 @@ def _constant(value: Any) -> int | None:
 def _at(expression: Any, loops: tuple[Any, ...], steps: Mapping[Any, int]) -> int | None:
     """The value of an expression at these steps of its loops, the first ones of the others."""
     values = {loop.loop_var: tirx.IntImm("int32", steps.get(loop.loop_var, 0)) for loop in loops}
-    return _constant(Analyzer().simplify(_substituted(expression, values)))
-
-
-def _substituted(expression: Any, values: _Values) -> Any:
-    return tvm_ffi.structural_map(expression, (tvm.ir.Var, lambda var: values.get(var, var)))
+    return _constant(Analyzer().simplify(substituted(expression, values)))

@@ -9,6 +9,7 @@ from search_spaces.tensor_ir.reduction_operands import is_own, piece_of
 from search_spaces.tensor_ir.spatial_schedule import lanes_of
 from search_spaces.tensor_ir.stage import Axis, Stage, depends_within, uses, volume
 from search_spaces.tensor_ir.tile_choice import (
+    TASKS_PER_CORE,
     Columns,
     RegisterTile,
     Rows,
@@ -21,7 +22,6 @@ from search_spaces.tensor_ir.vector_unit import VectorUnit
 #: What all rows read again and again, their columns of one operand: half of a small second cache.
 _PANEL_BYTES = 1 << 17
 _ELEMENT_BYTES = 4
-_TASKS_PER_CORE = 8
 
 
 def tile_of(stage: Stage, column: Axis | None, unit: VectorUnit) -> RegisterTile:
@@ -61,5 +61,5 @@ def panel_of(stage: Stage, blocks: int, tile: RegisterTile, unit: VectorUnit) ->
     cut = rows if rows is not None and rows % tile.height else tile.height
     tasks = (stage.points or 0) // (tile.width * cut * max(blocks, 1)) or 1
     choices = [each for each in divisors(blocks) if each <= most]
-    busy = [each for each in choices if tasks * (blocks // each) >= _TASKS_PER_CORE * unit.cores]
+    busy = [each for each in choices if tasks * (blocks // each) >= TASKS_PER_CORE * unit.cores]
     return (busy or choices[:1])[-1]

@@ -17,7 +17,8 @@ _SUMS_PER_LOAD = 1.4
 _UNEVEN = 0.95
 #: The time of a step without vectors, with its condition, beside one lane's of a vector.
 _SCALAR_COST = 4
-_TASKS_PER_CORE = 8
+#: So many tasks for each core leave none of them without work for long, whatever their number.
+TASKS_PER_CORE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def _busy(sums: int, loads: int, rows: Rows, unit: VectorUnit) -> float:
 
 def keeps_busy(tasks: int, unit: VectorUnit) -> bool:
     """Whether so many equal tasks leave no core without work for long."""
-    return tasks % unit.cores == 0 or tasks >= _TASKS_PER_CORE * unit.cores
+    return tasks % unit.cores == 0 or tasks >= TASKS_PER_CORE * unit.cores
 
 
 def _heights(rows: Rows, blocks: int, unit: VectorUnit) -> Iterator[tuple[int | None, int, float]]:

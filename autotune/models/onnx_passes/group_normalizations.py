@@ -27,35 +27,29 @@ def with_group_normalizations(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in model.graph.node:
         before = writers.get(node.input[0]) if is_operator(node, "InstanceNormalization") else None
         after = readers.get(node.output[0])
-        if before is not None and after is not None and _is_of_groups(before, after, types):
-            replaced[after.output[0]] = _group_normalization(before, node, after, types)
+        groups = _groups(before, after, types) if before is not None and after is not None else None
+        if before is not None and after is not None and groups is not None:
+            replaced[after.output[0]] = helper.make_node(
+                "GroupNormalization",
+                [before.input[0], *node.input[1:]],
+                after.output,
+                node.name,
+                epsilon=attributes(node).get("epsilon", 1e-5),
+                num_groups=groups,
+            )
     if not replaced:
         return model
     return rebuilt(model, (replaced.get(next(iter(node.output), ""), node) for node in model.graph.node))
 
 
-def _is_of_groups(before: onnx.NodeProto, after: onnx.NodeProto, types: Mapping[str, TensorType]) -> bool:
-    """Whether a reshape puts groups of channels beside each other, and another undoes it."""
+def _groups(before: onnx.NodeProto, after: onnx.NodeProto, types: Mapping[str, TensorType]) -> int | None:
+    """The number of groups of channels that a reshape puts beside each other and another undoes; None for others."""
     if not is_operator(before, "Reshape") or not is_operator(after, "Reshape"):
-        return False
+        return None
     image, apart, back = (
         static_shape_of(types, name) for name in (before.input[0], before.output[0], after.output[0])
     )
     if image is None or apart is None or image != back or len(image) < _RANK_OF_GROUPS:
-        return False
-    return len(apart) == _RANK_OF_GROUPS and apart[0] == image[0] and image[1] % apart[1] == 0
-
-
-def _group_normalization(
-    before: onnx.NodeProto, node: onnx.NodeProto, after: onnx.NodeProto, types: Mapping[str, TensorType]
-) -> onnx.NodeProto:
-    shape = static_shape_of(types, before.output[0])
-    assert shape is not None
-    return helper.make_node(
-        "GroupNormalization",
-        [before.input[0], *node.input[1:]],
-        after.output,
-        node.name,
-        epsilon=attributes(node).get("epsilon", 1e-5),
-        num_groups=shape[1],
-    )
+        return None
+    is_of_groups = len(apart) == _RANK_OF_GROUPS and apart[0] == image[0] and image[1] % apart[1] == 0
+    return apart[1] if is_of_groups else None

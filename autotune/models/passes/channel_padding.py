@@ -79,7 +79,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
     def visit_call_(self, call: Any) -> Any:
         """The call, or its padded form with the cut after it."""
         call = self.visit_expr_post_order(call)
-        if any(is_call(call, name) for name in ("relax.nn.conv2d", "relax.nn.conv3d")):
+        if is_call(call, "relax.nn.conv2d", "relax.nn.conv3d"):
             return self._padded(call)
         if is_call(call, "relax.matmul"):
             return self._padded_product(call)

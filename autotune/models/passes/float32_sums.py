@@ -79,8 +79,14 @@ class _Widener(PyExprMutator):  # type: ignore[misc]
 
 def summed_in_float32(call: Any, operands: Iterable[Any]) -> Any:
     """A call of an operator of `WITH_OUT_DTYPE`, of other operands and with a result in float32."""
+    return called_anew(call, operands, out_dtype=WIDE)
+
+
+def called_anew(call: Any, operands: Iterable[Any], **changes: Any) -> Any:
+    """A call of an operator of `WITH_OUT_DTYPE`, of other operands and with some other attributes."""
     operation, names = WITH_OUT_DTYPE[call.op.name]
-    return operation(*operands, **{each: getattr(call.attrs, each) for each in names}, out_dtype=WIDE)
+    given = {each: getattr(call.attrs, each) for each in (*names, "out_dtype")}
+    return operation(*operands, **{**given, **changes})
 
 
 def _half_of(args: Any) -> str | None:

@@ -10,13 +10,22 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import bound, is_call, is_constant, rewritten, static_shape, uses
+from autotune.models.passes.rewriting import (
+    bound,
+    concatenated,
+    is_call,
+    is_constant,
+    rewritten,
+    static_shape,
+    uses,
+)
 
 _RESIZE = "relax.image.resize2d"
 _CHANNELS, _IMAGE_AXES = 1, 4
 # The sum of enlarged results is read and written once more: they must not have more channels than that many times
 # those that were enlarged before.
 _MOST_WIDENING = 2
+# Modes without a region of interest: outside of one, a resize gives a constant.
 _COORDINATES = ("half_pixel", "align_corners", "asymmetric")
 
 
@@ -59,12 +68,9 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
             return call
         if int(call.args[1].ty.shape[0]) > _MOST_WIDENING * sum(part.last - part.first for part in enlarged):
             return call
-        sums = [self._enlarged(call, part) for part in enlarged]
-        sums[:] = [functools.reduce(self._sum, sums)]
+        total = functools.reduce(self._sum, [self._enlarged(call, part) for part in enlarged])
         rest = [part for part in parts if part.resize is None]
-        if rest:
-            sums.insert(0, self._of_rest(call, rest))
-        return functools.reduce(self._sum, sums)
+        return self._sum(self._of_rest(call, rest), total) if rest else total
 
     def _sum(self, one: Any, other: Any) -> Any:
         return self.builder_.emit(relax.op.add(one, other))
@@ -91,16 +97,10 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
 
     def _parts(self, operand: Any) -> list[_Part]:
         """The parts of a convolution's input that the pass may take apart."""
-        value = bound(operand, self.lookup_binding)
         if self._uses[operand] != 1:
             return []
-        fields = [operand]
-        if is_call(value, "relax.concat"):
-            listed = bound(value.args[0], self.lookup_binding)
-            axis = value.attrs.axis
-            if not isinstance(listed, relax.Tuple) or axis is None or int(axis) % _IMAGE_AXES != _CHANNELS:
-                return []
-            fields = list(listed.fields)
+        joined = bound(operand, self.lookup_binding)
+        fields = concatenated(joined, [_CHANNELS, _CHANNELS - _IMAGE_AXES], self.lookup_binding) or [operand]
         parts, first = [], 0
         for field in fields:
             shape = static_shape(field)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import tvm
@@ -23,6 +23,7 @@ ELEMENTWISE = frozenset(
 TO_CHANNELS_FIRST, TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 #: TVM's pattern kind of what elementwise operators are fused into.
 FUSED_BEHIND = 4
+_IMAGE_AXES = 4
 #: What a variable is bound to, None for a parameter: `PyExprMutator.lookup_binding`.
 Lookup = Callable[[Any], Any]
 
@@ -35,9 +36,18 @@ def rewritten(module: tvm.IRModule, rewriter: PyExprMutator) -> tvm.IRModule:
     return relax.transform.DeadCodeElimination()(rewriter.builder_.get())
 
 
-def is_call(expr: Any, name: str) -> bool:
-    """Whether it calls that operator."""
-    return isinstance(expr, relax.Call) and getattr(expr.op, "name", "") == name
+def is_call(expr: Any, *names: str) -> bool:
+    """Whether it calls one of these operators."""
+    return isinstance(expr, relax.Call) and getattr(expr.op, "name", "") in names
+
+
+def concatenated(value: Any, axes: Container[int], lookup: Lookup) -> list[Any]:
+    """The operands of a concatenation of images along one of these axes; empty for any other expression."""
+    if not is_call(value, "relax.concat") or len(value.ty.shape) != _IMAGE_AXES:
+        return []
+    fields, axis = bound(value.args[0], lookup), value.attrs.axis
+    is_along = axis is not None and int(axis) in axes
+    return list(fields.fields) if is_along and isinstance(fields, relax.Tuple) else []
 
 
 def has_channels_last(convolution: Any) -> bool:

@@ -9,7 +9,15 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import bound, is_call, is_constant, is_plain_nhwc, rewritten, uses
+from autotune.models.passes.rewriting import (
+    bound,
+    concatenated,
+    is_call,
+    is_constant,
+    is_plain_nhwc,
+    rewritten,
+    uses,
+)
 
 _CHANNELS = 3
 _INPUT_CHANNELS = 2
@@ -72,8 +80,4 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
     def _parts(self, operand: Any) -> list[Any]:
         """The operands of a concatenation along the channels; empty for any other expression."""
         value = bound(operand, self.lookup_binding)
-        if not is_call(value, "relax.concat") or len(value.ty.shape) != _CHANNELS + 1:
-            return []
-        fields = bound(value.args[0], self.lookup_binding)
-        is_of_channels = value.attrs.axis is not None and int(value.attrs.axis) == _CHANNELS
-        return list(fields.fields) if is_of_channels and isinstance(fields, relax.Tuple) else []
+        return concatenated(value, [_CHANNELS], self.lookup_binding)

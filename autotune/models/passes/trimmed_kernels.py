@@ -9,12 +9,14 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import is_call, is_constant, rewritten, static_shape
+from autotune.models.passes.float32_sums import called_anew
+from autotune.models.passes.rewriting import is_constant, rewritten, static_shape
 
+# With the layouts of their data and weights.
 _CONVOLUTIONS = {
-    "relax.nn.conv1d": (relax.op.nn.conv1d, ("NCW", "OIW")),
-    "relax.nn.conv2d": (relax.op.nn.conv2d, ("NCHW", "OIHW")),
-    "relax.nn.conv3d": (relax.op.nn.conv3d, ("NCDHW", "OIDHW")),
+    "relax.nn.conv1d": ("NCW", "OIW"),
+    "relax.nn.conv2d": ("NCHW", "OIHW"),
+    "relax.nn.conv3d": ("NCDHW", "OIDHW"),
 }
 # Of data and of weights: their axes before those of the image.
 _OUTER = 2
@@ -67,15 +69,12 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
     def visit_call_(self, call: Any) -> Any:
         """The call, or the one with a smaller kernel."""
         call = self.visit_expr_post_order(call)
-        for name, (make, layouts) in _CONVOLUTIONS.items():
-            if (
-                is_call(call, name)
-                and (str(call.attrs.data_layout), str(call.attrs.kernel_layout)) == layouts
-            ):
-                return self._trimmed(call, make)
-        return call
+        layouts = _CONVOLUTIONS.get(getattr(call.op, "name", ""))
+        if layouts is None or (str(call.attrs.data_layout), str(call.attrs.kernel_layout)) != layouts:
+            return call
+        return self._trimmed(call)
 
-    def _trimmed(self, call: Any, make: Any) -> Any:
+    def _trimmed(self, call: Any) -> Any:
         axes = _axes(call) if is_constant(call.args[1], self.lookup_binding) else []
         kept = [axis.trimmed() for axis in axes]
         if all(taps == (0, axis.taps) for taps, axis in zip(kept, axes, strict=True)):
@@ -85,19 +84,8 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
             call.args[1], places, *([taps[end] for taps in kept] for end in (0, 1))
         )
         padding = [axis.padding(*taps) for axis, taps in zip(axes, kept, strict=True)]
-        attrs = call.attrs
-        return make(
-            call.args[0],
-            self.builder_.emit(weights),
-            strides=list(attrs.strides),
-            padding=[size[end] for end in (0, 1) for size in padding],
-            dilation=list(attrs.dilation),
-            groups=int(attrs.groups),
-            data_layout=attrs.data_layout,
-            kernel_layout=attrs.kernel_layout,
-            out_layout=attrs.out_layout,
-            out_dtype=attrs.out_dtype,
-        )
+        operands = [call.args[0], self.builder_.emit(weights)]
+        return called_anew(call, operands, padding=[size[end] for end in (0, 1) for size in padding])
 
 
 def _axes(call: Any) -> list[_Axis]:

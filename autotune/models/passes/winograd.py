@@ -169,7 +169,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
 
 def transformable(call: Any, unit: VectorUnit, lookup: Lookup) -> ConvolutionShape | None:
     """The shape of a convolution that may be transformed, None for any other call."""
-    if not any(is_call(call, name) for name in _CONVOLUTIONS) or not has_channels_last(call):
+    if not is_call(call, *_CONVOLUTIONS) or not has_channels_last(call):
         return None
     weight = bound(call.args[1], lookup)
     steps = [int(step) for step in (*list(call.attrs.strides)[-2:], *call.attrs.dilation)]
