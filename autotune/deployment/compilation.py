@@ -164,7 +164,7 @@ def compile(  # noqa: PLR0913 - public since 0.1
             scheduled = relax.transform.MetaScheduleApplyDatabase()(lowered)
             scheduled, by_default = with_default_schedules(scheduled, compiled_for)
             split = with_split_packs(scheduled)
-            packed = relax.transform.FoldConstant()(split)
+            packed = _computed(split)
     found = coverage([name for name, _ in calls(lowered)], records.lookups, log, device, by_default)
     plan = model.plan if isinstance(model, DynamicModel) else None
     specs = model.inputs if isinstance(model, Model | DynamicModel) else _inputs(model)
@@ -195,6 +195,16 @@ def compile_any_size(path: Path, inputs: DynamicInputs, target: Target) -> Libra
     """
     lowered = merged({FALLBACK: lower(import_any_size(path, inputs), target)})
     return _library(_built(lowered, target), target)
+
+
+def _computed(module: tvm.IRModule) -> tvm.IRModule:
+    """The module with calls on constants computed, without the functions and the tuples that are of no use then."""
+    passes = [
+        relax.transform.FoldConstant(),
+        relax.transform.CanonicalizeBindings(),
+        relax.transform.DeadCodeElimination(),
+    ]
+    return tvm.transform.Sequential(passes)(module)
 
 
 def _built(module: tvm.IRModule, target: Target) -> Any:
