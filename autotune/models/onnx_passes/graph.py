@@ -42,6 +42,8 @@ class Graph:
         self._taken = set(names)
         self._numbers = itertools.count()
         self._infinite: dict[str, bool] = {}
+        # The axis and the operands of concatenations.
+        self._joined: dict[str, tuple[int, Sequence[Tensor]]] = {}
         # The results that depend on constants alone, and that the graph computes.
         self._grown: set[str] = set()
 
@@ -102,6 +104,13 @@ class Graph:
         results = [Tensor(self, name, *types[name]) for name in node.output if name]
         return self._folded(node, given, results) or self._appended(node, given, results)
 
+    def operand_at(self, joined: Tensor, axis: int, place: int) -> Tensor | None:
+        """The operand of a concatenation along this axis that is its one element at a place; None elsewhere."""
+        own, operands = self._joined.get(joined.name, (axis, ()))
+        if own != axis or any(one.shape[axis] != 1 for one in operands):
+            return None
+        return operands[place] if operands else None
+
     def _folded(self, node: onnx.NodeProto, given: dict[str, Tensor], results: list[Tensor]) -> list[Tensor]:
         """Constants for the results, if these are small and depend on constants alone; else nothing."""
         # Without inputs a result may be random.
@@ -126,6 +135,9 @@ class Graph:
             self._grown.update(result.name for result in results)
         self.use(*given.values())
         self.nodes.append(node)
+        if node.op_type == "Concat":
+            [axis] = (attribute.i for attribute in node.attribute if attribute.name == "axis")
+            self._joined[results[0].name] = axis % results[0].rank, [given[name] for name in node.input]
         return results
 
     def use(self, *tensors: Tensor) -> None:

@@ -14,8 +14,12 @@ from autotune.models.onnx_passes import (
     convolutions,
     cumulations,
     detection,
+    einsums,
     elementwise,
+    folding,
+    fourier_transforms,
     fused_operators,
+    gathering,
     matrices,
     normalizations,
     pooling,
@@ -25,7 +29,6 @@ from autotune.models.onnx_passes import (
     reductions,
     resizing,
     shapes,
-    signals,
 )
 from autotune.models.onnx_passes.node import Rewrite
 from autotune.models.onnx_passes.rewriting import DEFAULT_DOMAINS
@@ -37,8 +40,12 @@ _FAMILIES = (
     convolutions,
     cumulations,
     detection,
+    einsums,
     elementwise,
+    folding,
+    fourier_transforms,
     fused_operators,
+    gathering,
     matrices,
     normalizations,
     pooling,
@@ -48,7 +55,6 @@ _FAMILIES = (
     reductions,
     resizing,
     shapes,
-    signals,
 )
 
 # Operators that ONNX Runtime has under ONNX's names, with ONNX's meaning.

@@ -247,23 +247,6 @@ def reverse_sequence(node: Node) -> Outputs:
     return [node.graph.add("GatherElements", x, indices, axis=time)]
 
 
-def gather(node: Node) -> Outputs:
-    """Gather, whose constant indices must be within the axis: what is compiled reads whatever is there."""
-    length, indices = node[0].shape[node.attribute("axis", 0)], node[1].array
-    if indices is not None and indices.size and not (-length <= indices.min() and indices.max() < length):
-        raise node.refusal(
-            f"has indices from {indices.min()} to {indices.max()} for {length} elements",
-            "Export the model again",
-        )
-    return None
-
-
-def scatter(node: Node) -> Outputs:
-    """Scatter under its later name."""
-    axis = node.attribute("axis", 0)
-    return [node.graph.add("ScatterElements", node[0], node[1], node[2], axis=axis)]
-
-
 def _array(value: object) -> np.ndarray:
     from onnx import numpy_helper
 
@@ -294,6 +277,4 @@ REWRITES: dict[str, Rewrite] = {
     "SpaceToDepth": space_to_depth,
     "CenterCropPad": center_crop_pad,
     "ReverseSequence": reverse_sequence,
-    "Gather": gather,
-    "Scatter": scatter,
 }

@@ -182,7 +182,7 @@ class Tensor:
         """One element of an axis, without that axis."""
         position %= self.shape[axis]
         axis %= self.rank
-        found = self.slice(axis, position, position + 1)
+        found = self.graph.operand_at(self, axis, position) or self.slice(axis, position, position + 1)
         return found.reshape(*self.shape[:axis], *self.shape[axis + 1 :])
 
     def take(self, indices: Operand | list[int], axis: int) -> Tensor:

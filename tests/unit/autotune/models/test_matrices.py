@@ -1,4 +1,4 @@
-"""Fourier transforms, folding, determinants and caches against ONNX Runtime or ONNX's reference."""
+"""Folding, determinants and caches against ONNX Runtime or ONNX's reference."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from onnx.reference import ReferenceEvaluator
 from onnx_comparison import check, compare, run, single_node
 
 from autotune.models.onnx_passes.canonical_operators import with_canonical_operators
-from autotune.models.onnx_passes.explicit_attributes import with_explicit_attributes
-from autotune.models.onnx_passes.tensor_types import inferred_types
 from search_spaces.errors import Misuse
 
 _RANDOM = np.random.default_rng(0)
@@ -26,53 +24,6 @@ def _as_the_reference(model: onnx.ModelProto, arrays: list[np.ndarray]) -> None:
     names = [value.name for value in model.graph.input]
     right: Any = ReferenceEvaluator(model).run(None, dict(zip(names, arrays, strict=True)))
     compare(run(with_canonical_operators(model), arrays), right, 1e-4)
-
-
-@pytest.mark.parametrize("parts", [1, 2])
-@pytest.mark.parametrize(("inverse", "onesided"), [(0, 0), (1, 0), (0, 1)])
-@pytest.mark.parametrize("length", [None, 5, 9])
-def test_fourier_transform(parts, inverse, onesided, length):
-    if onesided and parts == 2:
-        pytest.skip("one side holds for real signals")
-    x = _normal(2, 7, 3, parts)
-    for axis in (1, 2):
-        inputs = [x, None if length is None else np.array(length), np.array(axis)]
-        fixed = {2: 0} if length is None else {1: 0, 2: 0}
-        check(single_node("DFT", inputs, fixed, opset=20, inverse=inverse, onesided=onesided), [x], 1e-4)
-    inputs = [x] if length is None else [x, np.array(length)]
-    check(
-        single_node(
-            "DFT", inputs, {1: 0} if length else {}, opset=17, axis=1, inverse=inverse, onesided=onesided
-        ),
-        [x],
-        1e-4,
-    )
-
-
-@pytest.mark.parametrize("onesided", [0, 1])
-@pytest.mark.parametrize("has_window", [True, False])
-@pytest.mark.parametrize("parts", [(1,), ()])
-def test_short_time_fourier_transform(onesided, has_window, parts):
-    x = _normal(2, 30, *parts)
-    window = np.hanning(8).astype(np.float32) if has_window else None
-    inputs = [x, np.array(3), window, None if has_window else np.array(8)]
-    while inputs[-1] is None:
-        inputs.pop()
-    fixed = dict.fromkeys(place for place in range(1, len(inputs)) if inputs[place] is not None)
-    check(single_node("STFT", inputs, fixed, opset=17, onesided=onesided), [x], 1e-4)
-
-
-@pytest.mark.parametrize("attributes", [{}, {"onesided": 0}, {"onesided": 1}])
-def test_shapes_after_a_short_time_fourier_transform_are_those_of_onnx_runtime(attributes):
-    x, window = _normal(1, 30), np.hanning(8).astype(np.float32)
-    model = single_node("STFT", [x, np.array(3), window], dict.fromkeys((1, 2)), opset=17, **attributes)
-    # What ONNX's shape inference has found for the node as it is.
-    model.graph.output[0].type.tensor_type.ClearField("shape")
-    del model.graph.value_info[:]
-    explicit = with_explicit_attributes(model)
-    assert (explicit is model) == bool(attributes)
-    [right] = run(model, [x])
-    assert inferred_types(explicit)[model.graph.output[0].name].shape == right.shape
 
 
 @pytest.mark.parametrize(
