@@ -1,4 +1,4 @@
-"""Fits the polynomials of erf and tanh in `search_spaces/tensor_ir/vector_math.py`: minimax, by Lawson's weights.
+"""Fits the polynomials of erf and tanh of `vector_math` and `register_math`: minimax, by Lawson's weights.
 
 python scripts/fit_vector_math.py
 """
@@ -15,6 +15,7 @@ from scipy.special import erf, erfc
 Array = npt.NDArray[np.float64]
 
 _NODES, _ROUNDS = 4000, 300
+STEP, MOST = 0.2578125, 3.97
 
 
 def fitted(x: Array, y: Array, weight: Array, degree: int) -> tuple[float, Array]:
@@ -43,8 +44,19 @@ def nodes(low: float, high: float) -> Array:
     return low + (high - low) * (np.cos(angles) + 1) / 2
 
 
+def erf_rows() -> Array:
+    """For each multiple of the step, coefficients of erf in the distance to it, the highest first."""
+    rows = []
+    for center in STEP * np.arange(16):
+        x = nodes(max(center - STEP / 2, 1e-6), min(center + STEP / 2, MOST))
+        start = float(np.float32(erf(center)))
+        _, rest = fitted(x - center, (erf(x) - start) / (x - center), np.abs(x - center) / erf(x), 4)
+        rows.append([*rest, start])
+    return np.array(rows)
+
+
 def main() -> None:
-    """Prints the coefficients and errors."""
+    """Prints the coefficients and errors, then the columns of erf's table."""
     small, large, least = nodes(1e-4, 0.921875), nodes(0.921875, 3.95), nodes(1e-4, 0.625)
     fits = {
         "erf(x)/x - 1 in x²": fitted(small**2, erf(small) / small - 1, small / erf(small), 5),
@@ -56,6 +68,8 @@ def main() -> None:
     for name, (error, coefficients) in fits.items():
         listed = [float(f"{one:.10e}") for one in coefficients]
         sys.stdout.write(f"{name}: error {error:.1e}, {listed}\n")
+    for column in erf_rows().T:
+        sys.stdout.write(f"{[float(one) for one in column.astype(np.float32)]}\n")
 
 
 if __name__ == "__main__":

@@ -55,6 +55,14 @@ class Float32Lanes:
         magnitude = self.bits(value) & self.integer(0x7FFFFFFF)
         return magnitude > self.integer(_INFINITY_BITS)
 
+    def at_most(self, limit: float, value: Any) -> Any:
+        """The smaller one; NaN for NaN, unlike `tirx.min`."""
+        return tirx.Select(value > self.value(limit), self.value(limit), value)
+
+    def with_sign_of(self, value: Any, magnitude: Any) -> Any:
+        """A positive magnitude with the sign of a value."""
+        return self.from_bits(self.bits(magnitude) | (self.bits(value) & self.integer(-(1 << 31))))
+
     def let(self, value: Any, body: Callable[[Any], Any], dtype: str = "") -> Any:
         """The body with a variable for the value, which is computed once."""
         variable = tirx.Var(f"m{next(_numbers)}", self._typed(dtype) if dtype else self.name)

@@ -53,13 +53,8 @@ def _bounded(x: Any, limits: tuple[float, float], kind: Float32Lanes, power: Cal
     """A power of x, 0 below the lower limit: masked scores are far below, and underflow takes a hundred cycles."""
     is_zero = x < kind.value(limits[0])
     bounded = tirx.Select(is_zero, kind.value(0.0), x)
-    found = kind.let(bounded, lambda y: kind.let(at_most(limits[1], y, kind), power))
+    found = kind.let(bounded, lambda y: kind.let(kind.at_most(limits[1], y), power))
     return tirx.Select(is_zero, kind.value(0.0), found)
-
-
-def at_most(limit: float, x: Any, kind: Float32Lanes) -> Any:
-    """The smaller one; NaN for NaN, unlike `tirx.min`."""
-    return tirx.Select(x > kind.value(limit), kind.value(limit), x)
 
 
 def _exp_of_rest(r: Any, kind: Float32Lanes) -> Any:
@@ -105,7 +100,7 @@ def normal_sigmoid(x: Any, kind: Float32Lanes) -> Any:
     def of_parts(r: Any, n: Any, _: Float32Lanes) -> Any:
         return _share(_power(kind.as_integer(n), kind), r, kind)
 
-    return kind.let(at_most(_SIGMOID_MOST, x, kind), lambda bounded: _parts(bounded, kind, of_parts))
+    return kind.let(kind.at_most(_SIGMOID_MOST, x), lambda bounded: _parts(bounded, kind, of_parts))
 
 
 def _share(grown: Any, r: Any, kind: Float32Lanes) -> Any:

@@ -16,11 +16,11 @@ from typing import Any
 import tvm
 from tvm import tirx
 
+from search_spaces.tensor_ir import register_math
 from search_spaces.tensor_ir.float_lanes import LANES, Float32Lanes
 from search_spaces.tensor_ir.vector_exponentials import (
     LN2_HIGH,
     LN2_LOW,
-    at_most,
     exp,
     exp2,
     has_normal_sigmoid,
@@ -30,7 +30,7 @@ from search_spaces.tensor_ir.vector_exponentials import (
 )
 
 #: Of the code that the rules make: times of other versions are not comparable.
-VECTOR_MATH_VERSION = "5"
+VECTOR_MATH_VERSION = "6"
 # Of the rules; higher than TVM's own.
 _LEVEL = 100
 _LOG = (
@@ -109,12 +109,12 @@ def _log(x: Any, kind: Float32Lanes) -> Any:
     return tirx.Select(x < kind.value(0.0), kind.value(math.nan), tirx.Select(kind.is_nan(x), x, zero))
 
 
-def _tanh(x: Any, kind: Float32Lanes) -> Any:
+def _tanh(x: Any, kind: Float32Lanes, power: Callable[[Any, Any], Any] = small_exp) -> Any:
     """x + x³·P(x²) for small |x|, else 1 - 2 / (e^2|x| + 1) with the sign of x."""
 
     def of_magnitude(magnitude: Any) -> Any:
-        doubled = at_most(_TANH_MOST, magnitude, kind) * kind.value(2.0)
-        grown = kind.let(doubled, lambda y: small_exp(y, kind))
+        doubled = kind.at_most(_TANH_MOST, magnitude) * kind.value(2.0)
+        grown = kind.let(doubled, lambda y: power(y, kind))
         large = kind.value(1.0) - kind.value(2.0) / (grown + kind.value(1.0))
         return tirx.Select(
             magnitude < kind.value(_TANH_SMALL), small, tirx.Select(x < kind.value(0.0), -large, large)
@@ -129,7 +129,7 @@ def _erf(x: Any, kind: Float32Lanes) -> Any:
     """x + x·P(x²) for small |x|, else 1 - e^-Q(|x|) with the sign of x."""
 
     def of_magnitude(magnitude: Any) -> Any:
-        bounded = at_most(_ERF_MOST, magnitude, kind)
+        bounded = kind.at_most(_ERF_MOST, magnitude)
         tail = kind.let(
             bounded, lambda b: kind.let(-kind.horner(_ERF_LARGE, b), lambda y: small_exp(y, kind))
         )
@@ -166,6 +166,14 @@ _RULES: dict[str, Callable[[Any, Float32Lanes], Any]] = {
     "sigmoid": sigmoid,
     "rsqrt": lambda x, kind: kind.value(1.0) / tirx.sqrt(x),
 }
+#: Those of whole registers of AVX-512.
+_REGISTER_RULES: dict[str, Callable[[Any, register_math.RegisterLanes], Any]] = {
+    "exp": register_math.exp,
+    "exp2": register_math.exp2,
+    "tanh": lambda x, kind: _tanh(x, kind, register_math.small_exp),
+    "erf": register_math.erf,
+    "sigmoid": register_math.sigmoid,
+}
 
 
 #: Operators with instructions on whole vectors for which TVM makes loops of scalar calls.
@@ -183,7 +191,7 @@ def register_vector_math() -> None:
     """Registers the rules with TVM, for every program that this process compiles for LLVM."""
     for name in _OF_VECTORS:
         tvm.ir.register_op_attr(f"tirx.{name}", "TVectorizable", True, _LEVEL)
-    for name, rule in _RULES.items():
+    for name in _RULES:
         attribute = "FLegalize" if name in _LEGALIZED else "FLowerIntrinsic"
         operator = tvm.ir.Op.get(f"tirx.{name}")
         fallback = operator.get_attr(f"llvm.{attribute}") or operator.get_attr(f"default.{attribute}")
@@ -191,7 +199,7 @@ def register_vector_math() -> None:
             # TVM would make a loop of scalar calls before it asks for the rule.
             tvm.ir.register_op_attr(operator.name, "TVectorizable", True, _LEVEL)
             fallback = _lane_by_lane(fallback)
-        tvm.ir.register_op_attr(operator.name, f"llvm.{attribute}", _lowering(rule, fallback), _LEVEL)
+        tvm.ir.register_op_attr(operator.name, f"llvm.{attribute}", _lowering(name, fallback), _LEVEL)
 
 
 def _lane_by_lane(lower: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -209,18 +217,26 @@ def _lane_by_lane(lower: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lower_lanes
 
 
-def _lowering(
-    rule: Callable[[Any, Float32Lanes], Any], fallback: Callable[[Any], Any]
-) -> Callable[[Any], Any]:
+def _lowering(name: str, fallback: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def lower(call: Any) -> Any:
         dtype = str(call.ty.dtype)
         base, _, lanes = dtype.partition(LANES)
         if base not in ("float32", "float16"):
             return fallback(call)
-        kind = Float32Lanes(int(lanes or 1))
-        wide = call.args[0] if base == "float32" else tirx.Cast(kind.name, call.args[0])
-        normal = rule is sigmoid and has_normal_sigmoid(wide)
-        result = kind.let(wide, lambda x: normal_sigmoid(x, kind) if normal else rule(x, kind))
+        count = int(lanes or 1)
+        wide = call.args[0] if base == "float32" else tirx.Cast(Float32Lanes(count).name, call.args[0])
+        result = _of_float32(name, wide, count)
         return result if base == "float32" else tirx.Cast(dtype, result)
 
     return lower
+
+
+def _of_float32(name: str, operand: Any, lanes: int) -> Any:
+    """The function of an operand in float32."""
+    is_normal = name == "sigmoid" and has_normal_sigmoid(operand)
+    if name in _REGISTER_RULES and register_math.fill_registers(lanes):
+        kind = register_math.RegisterLanes(lanes)
+        of_registers = register_math.normal_sigmoid if is_normal else _REGISTER_RULES[name]
+        return kind.let(operand, lambda x: of_registers(x, kind))
+    plain, rule = Float32Lanes(lanes), normal_sigmoid if is_normal else _RULES[name]
+    return plain.let(operand, lambda x: rule(x, plain))

@@ -49,8 +49,14 @@ def program(name: str, dtype: str, size: int, lanes: int = 16) -> tvm.IRModule:
     return schedule.mod
 
 
+def built_for(target: Target, module: tvm.IRModule) -> Any:
+    """The module built as kernels are."""
+    with tvm_target(target) as compiled_for:
+        return tvm.tirx.build(module, target=compiled_for)
+
+
 def computed(name: str, x: Array, target: Target, lanes: int = 16) -> Array:
-    built = tvm.tirx.build(program(name, str(x.dtype), x.size, lanes), target=tvm_target(target))
+    built = built_for(target, program(name, str(x.dtype), x.size, lanes))
     y = tvm.runtime.tensor(np.zeros_like(x))
     built["main"](tvm.runtime.tensor(x), y)
     return y.numpy()
@@ -61,10 +67,10 @@ def everywhere() -> npt.NDArray[np.float32]:
     bits = np.arange(0, 2**32, 9973, dtype=np.uint64).astype(np.uint32)
     edges = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 1e-45, 88.72, 88.73, -87.3, -103.9, -104.1, 1.0])
     found = np.concatenate([bits.view(np.float32), edges.astype(np.float32)])
-    return np.resize(found, -(-found.size // 16) * 16)
+    return np.resize(found, -(-found.size // 32) * 32)
 
 
-@pytest.mark.parametrize("lanes", [1, 16])
+@pytest.mark.parametrize("lanes", [1, 8, 16, 32])
 @pytest.mark.parametrize("name", list(FUNCTIONS))
 def test_results_are_right_to_4_units_in_the_last_place(name: str, lanes: int, target: Target) -> None:
     x = everywhere()
@@ -84,7 +90,7 @@ def test_results_are_right_to_4_units_in_the_last_place(name: str, lanes: int, t
 @pytest.mark.parametrize("name", list(FUNCTIONS))
 @pytest.mark.parametrize("unit", list(ELSEWHERE))
 def test_vectors_call_no_function_of_the_c_library(unit: str, name: str) -> None:
-    built = tvm.tirx.build(program(name, "float32", 64), target=tvm_target(Target.parse(ELSEWHERE[unit])))
+    built = built_for(Target.parse(ELSEWHERE[unit]), program(name, "float32", 64))
     called = [
         line.split()[-1]
         for line in built.inspect_source("asm").splitlines()
@@ -95,10 +101,15 @@ def test_vectors_call_no_function_of_the_c_library(unit: str, name: str) -> None
 
 @pytest.mark.parametrize("name", list(FUNCTIONS))
 def test_vectors_fill_whole_registers(name: str) -> None:
-    target = tvm_target(Target.parse(ELSEWHERE["AVX-512"]))
-    code = tvm.tirx.build(program(name, "float32", 64), target=target).inspect_source("asm")
+    code = built_for(Target.parse(ELSEWHERE["AVX-512"]), program(name, "float32", 64)).inspect_source("asm")
     assert re.search(r"v(?:mul|fmadd\d*|sqrt|add)ps\s.*%zmm", code)
     assert not re.search(r"v(?:mul|fmadd\d*|sqrt|add)ps\s.*%ymm", code)
+
+
+@pytest.mark.parametrize("name", ["exp", "exp2", "tanh", "erf", "sigmoid"])
+def test_registers_of_avx_512_look_values_up(name: str) -> None:
+    code = built_for(Target.parse(ELSEWHERE["AVX-512"]), program(name, "float32", 64)).inspect_source("asm")
+    assert re.search(r"vpermps\s.*%zmm", code)
 
 
 @pytest.mark.parametrize("name", list(FUNCTIONS))
@@ -121,13 +132,11 @@ def test_roundings_to_bytes_are_vectors(target: Target) -> None:
     schedule = tvm.s_tir.Schedule(te.create_prim_func([x, y]))
     schedule.vectorize(schedule.split(schedule.get_loops(schedule.get_sblock("y"))[0], [None, 16])[1])
 
-    code = tvm.tirx.build(schedule.mod, target=tvm_target(Target.parse(ELSEWHERE["AVX-512"]))).inspect_source(
-        "asm"
-    )
+    code = built_for(Target.parse(ELSEWHERE["AVX-512"]), schedule.mod).inspect_source("asm")
     assert re.search(r"vrndscaleps\s.*%zmm", code)
     assert "gather" not in code
 
     ties = np.linspace(0, 31.5, 64).astype(np.float32)
     found = tvm.runtime.tensor(np.zeros(64, np.uint8))
-    tvm.tirx.build(schedule.mod, target=tvm_target(target))["main"](tvm.runtime.tensor(ties), found)
+    built_for(target, schedule.mod)["main"](tvm.runtime.tensor(ties), found)
     np.testing.assert_array_equal(found.numpy(), np.rint(ties))
