@@ -34,8 +34,20 @@ class Float32Lanes:
         """An int32 constant in every lane."""
         return self._spread(tirx.const(number, "int32"))
 
+    def double(self, number: float) -> Any:
+        """A float64 constant in every lane."""
+        return self._spread(tirx.const(number, "float64"))
+
+    def as_double(self, value: Any) -> Any:
+        """The values as float64."""
+        return tirx.Cast(self._typed("float64"), value)
+
+    def long_bits(self, value: Any) -> Any:
+        """The bit pattern of float64 values as int64."""
+        return tirx.reinterpret(self._typed("int64"), value)
+
     def as_integer(self, value: Any) -> Any:
-        """Whole floats as int32."""
+        """Whole floats, or the last bits of int64, as int32."""
         return tirx.Cast(self._typed("int32"), value)
 
     def as_float(self, value: Any) -> Any:

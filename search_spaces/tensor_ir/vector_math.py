@@ -16,7 +16,7 @@ from typing import Any
 import tvm
 from tvm import tirx
 
-from search_spaces.tensor_ir import register_math
+from search_spaces.tensor_ir import register_math, vector_trigonometry
 from search_spaces.tensor_ir.float_lanes import LANES, Float32Lanes
 from search_spaces.tensor_ir.vector_exponentials import (
     LN2_HIGH,
@@ -165,6 +165,9 @@ _RULES: dict[str, Callable[[Any, Float32Lanes], Any]] = {
     "erf": _erf,
     "sigmoid": sigmoid,
     "rsqrt": lambda x, kind: kind.value(1.0) / tirx.sqrt(x),
+    "sin": vector_trigonometry.sin,
+    "cos": vector_trigonometry.cos,
+    "atan": vector_trigonometry.atan,
 }
 #: Those of whole registers of AVX-512.
 _REGISTER_RULES: dict[str, Callable[[Any, register_math.RegisterLanes], Any]] = {
