@@ -28,6 +28,7 @@ from autotune.models.passes.late_enlargements import with_late_enlargements
 from autotune.models.passes.lifted_convolutions import with_lifted_convolutions
 from autotune.models.passes.maxima_and_minima import with_maxima_and_minima
 from autotune.models.passes.padded_softmax import legalize_softmax
+from autotune.models.passes.row_products import with_row_products
 from autotune.models.passes.split_convolutions import with_split_convolutions
 from autotune.models.passes.trimmed_kernels import with_trimmed_kernels
 from autotune.models.passes.wide_functions import with_wide_functions_apart
@@ -114,7 +115,7 @@ def _legalized_for_cpu(module: tvm.IRModule, target: tvm.target.Target, choice: 
     full = with_full_vectors(with_split_convolutions(shuffled), unit)
     whole = with_word_products(with_constant_layouts(full), target, choice)
     transformed = with_skipped_rows(with_winograd(whole, unit, choice))
-    attentive = with_fused_attention(transformed, unit)
+    attentive = with_row_products(with_fused_attention(transformed, unit))
     return _legalized(with_few_largest(attentive), target, {"relax.nn.softmax": legalize_softmax})
 
 

@@ -14,10 +14,10 @@ from tvm.relax.expr_functor import PyExprMutator
 ELEMENTWISE = frozenset(
     f"relax.{name}"
     for name in (
-        "abs", "acos", "acosh", "add", "asin", "asinh", "astype", "atan", "atanh", "ceil", "clip", "cos", "cosh", "divide",
-        "erf", "exp", "floor", "log", "maximum", "minimum", "multiply", "negative", "nn.gelu", "nn.gelu_tanh",
-        "nn.leakyrelu", "nn.relu", "nn.selu", "nn.silu", "nn.softplus", "power", "round", "rsqrt", "sigmoid", "sign", "sin",
-        "sinh", "sqrt", "square", "subtract", "tan", "tanh", "trunc", "where",
+        "abs", "acos", "acosh", "add", "asin", "asinh", "astype", "atan", "atanh", "ceil", "clip", "cos", "cosh",
+        "divide", "erf", "exp", "floor", "log", "maximum", "minimum", "multiply", "negative", "nn.gelu",
+        "nn.gelu_tanh", "nn.leakyrelu", "nn.relu", "nn.selu", "nn.silu", "nn.softplus", "power", "round", "rsqrt",
+        "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "subtract", "tan", "tanh", "trunc", "where",
     )
 )  # fmt: skip
 #: Permutations of images between [batch, rows, columns, channels] and [batch, channels, rows, columns].
