@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import tvm
 from tvm import relax
@@ -12,6 +12,7 @@ from autotune.models.dynamic_model import DynamicModel
 from autotune.models.isolation import failing_node
 from autotune.models.merging import merged
 from autotune.models.model import Model
+from autotune.models.passes.box_suppression import legalize_suppression
 from autotune.models.passes.broadcast_constants import with_broadcast_constants
 from autotune.models.passes.channel_padding import with_full_vectors
 from autotune.models.passes.channel_shuffles import with_channels_last_shuffles
@@ -42,6 +43,12 @@ from search_spaces.target import Target
 from search_spaces.tensor_ir.modules import is_cpu, tvm_target
 from search_spaces.tensor_ir.tensor_cores import has_tensor_cores
 from search_spaces.tensor_ir.vector_unit import vector_unit
+
+#: Functions that make calls of tensor programs in place of TVM's, by the operator's name.
+_LEGALIZATIONS: Final = {
+    "relax.nn.softmax": legalize_softmax,
+    "relax.vision.all_class_non_max_suppression": legalize_suppression,
+}
 
 
 @graph_lock
@@ -116,7 +123,7 @@ def _legalized_for_cpu(module: tvm.IRModule, target: tvm.target.Target, choice: 
     whole = with_word_products(with_constant_layouts(full), target, choice)
     transformed = with_skipped_rows(with_winograd(whole, unit, choice))
     attentive = with_row_products(with_fused_attention(transformed, unit))
-    return _legalized(with_few_largest(attentive), target, {"relax.nn.softmax": legalize_softmax})
+    return _legalized(with_few_largest(attentive), target, _LEGALIZATIONS)
 
 
 def _legalized(

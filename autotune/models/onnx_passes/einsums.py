@@ -27,7 +27,7 @@ class _Term:
         return dict(zip(self.letters, self.tensor.shape, strict=True))
 
     def arranged(self, letters: str) -> _Term:
-        """The same with its axes in another order."""
+        """The term with its axes in another order."""
         return _Term(self.tensor.transpose(*(self.letters.index(one) for one in letters)), letters)
 
     def spread(self, letters: str) -> Tensor:

@@ -34,7 +34,7 @@ class _Signal:
         return (self.real,) if self.imaginary is None else (self.real, self.imaginary)
 
     def mapped(self, apply: Callable[[Tensor], Tensor]) -> _Signal:
-        """The same with both parts changed alike."""
+        """The signal with both parts changed alike."""
         return _Signal(apply(self.real), None if self.imaginary is None else apply(self.imaginary))
 
 
