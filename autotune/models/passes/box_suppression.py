@@ -12,6 +12,7 @@ from tvm.relax.transform.legalize_ops.vision import _all_class_non_max_suppressi
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T  # noqa: N812 - the name that TVM's programs are written with
 
+from autotune.models.passes.heap import Heap, local
 from autotune.models.passes.rewriting import static_shape
 
 _CORNERS = 4
@@ -51,8 +52,9 @@ def _suppression(
         # A program is one statement for TVM's builder.
         with IRBuilder() as built, T.serial(0, 1):
             with T.parallel(0, rows) as row:
-                waiting = _Heap(numbers, heaps, row * count, _local())
-                waiting.fill(count, least)
+                start = row * count
+                waiting = Heap(heaps, start, partial(_goes_before, numbers, start), local())
+                waiting.fill(count, partial(_is_candidate, numbers, start, least))
                 first = row // classes * count
                 lengths[row] = _kept(waiting, kept, (row * most, most), _Overlap(corners, first, overlap))
             _collect(found, kept, lengths, (rows, classes, most))
@@ -61,65 +63,14 @@ def _suppression(
     return list(te.extern(shapes, [boxes, scores], program, name="non_max_suppression", dtype=dtypes))
 
 
-@dataclass(frozen=True)
-class _Heap:
-    """Boxes of one class, the one of the highest score first, of equal ones that of the lowest number.
+def _is_candidate(scores: Any, start: Any, least: float, box: Any) -> Any:
+    return scores[start + box] > tirx.const(least, "float32")
 
-    scores, boxes: of all classes, of which this one's begin at a place; length: of the heap, in a buffer of one.
-    """
 
-    scores: Any
-    boxes: Any
-    start: Any
-    length: Any
-
-    def fill(self, count: int, least: float) -> None:
-        """Puts the boxes in whose scores are above the least."""
-        self.length[0] = 0
-        with T.serial(0, count) as box:
-            is_candidate = self.scores[self.start + box] > tirx.const(least, "float32")
-            with T.If(is_candidate), T.Then():
-                self.boxes[self.start + self.length[0]] = box
-                self.length[0] = self.length[0] + 1
-        half = _local()
-        half[0] = self.length[0] // 2
-        with T.While(half[0] > 0):
-            half[0] = half[0] - 1
-            self._sink(half[0])
-
-    def take(self) -> Any:
-        """Takes the first box out, of a heap that has one; a buffer of its number."""
-        taken = _local()
-        taken[0] = self.boxes[self.start]
-        self.length[0] = self.length[0] - 1
-        self.boxes[self.start] = self.boxes[self.start + self.length[0]]
-        self._sink(0)
-        return taken
-
-    def _sink(self, place: Any) -> None:
-        """Moves a box down to where no box below goes before it."""
-        at, below, box = _local(), _local(), _local()
-        at[0] = place
-        box[0] = self.boxes[self.start + place]
-        below[0] = self._better_child(at[0])
-        with T.While(tirx.all(below[0] < self.length[0], self._goes_before(self._at(below[0]), box[0]))):
-            self.boxes[self.start + at[0]] = self._at(below[0])
-            at[0] = below[0]
-            below[0] = self._better_child(at[0])
-        self.boxes[self.start + at[0]] = box[0]
-
-    def _better_child(self, place: Any) -> Any:
-        left = 2 * place + 1
-        is_right = tirx.all(left + 1 < self.length[0], self._goes_before(self._at(left + 1), self._at(left)))
-        return left + tirx.Cast("int32", is_right)
-
-    def _at(self, place: Any) -> Any:
-        """The box at a place; TVM evaluates both sides of a conjunction, so that it may be beyond the end."""
-        return self.boxes[self.start + tirx.max(tirx.min(place, self.length[0] - 1), 0)]
-
-    def _goes_before(self, one: Any, other: Any) -> Any:
-        mine, its = self.scores[self.start + one], self.scores[self.start + other]
-        return tirx.any(mine > its, tirx.all(mine == its, one < other))
+def _goes_before(scores: Any, start: Any, one: Any, other: Any) -> Any:
+    """The condition that a box has a higher score, or the same and a lower number."""
+    mine, its = scores[start + one], scores[start + other]
+    return tirx.any(mine > its, tirx.all(mine == its, one < other))
 
 
 @dataclass(frozen=True)
@@ -150,13 +101,13 @@ class _Overlap:
         return tirx.min(y, other_y), tirx.min(x, other_x), tirx.max(y, other_y), tirx.max(x, other_x)
 
 
-def _kept(waiting: _Heap, kept: Any, places: tuple[Any, int], overlaps: _Overlap) -> Any:
+def _kept(waiting: Heap, kept: Any, places: tuple[Any, int], overlaps: _Overlap) -> Any:
     """Keeps boxes of one class at these places, the first one and the most; their number."""
     start, most = places
-    number = _local()
+    number = local()
     number[0] = 0
     with T.While(tirx.all(waiting.length[0] > 0, number[0] < most)):
-        box, earlier, is_apart = waiting.take(), _local(), _local()
+        box, earlier, is_apart = waiting.take(), local(), local()
         earlier[0], is_apart[0] = 0, 1
         with T.While(tirx.all(is_apart[0] > 0, earlier[0] < number[0])):
             # The place is one of this class even where nothing is read.
@@ -172,7 +123,7 @@ def _kept(waiting: _Heap, kept: Any, places: tuple[Any, int], overlaps: _Overlap
 def _collect(found: list[Any], kept: Any, lengths: Any, sizes: tuple[int, int, int]) -> None:
     """Writes the rows of all classes one after the other, and their number."""
     (triples, end, number), (rows, classes, most) = found, sizes
-    total = _local()
+    total = local()
     total[0] = 0
     with T.serial(0, rows) as row, T.serial(0, lengths[row]) as place:
         values = (row // classes, row % classes, kept[row * most + place])
@@ -181,8 +132,3 @@ def _collect(found: list[Any], kept: Any, lengths: Any, sizes: tuple[int, int, i
         total[0] = total[0] + 1
     end[0], end[1] = tirx.Cast("int64", total[0]), tirx.const(3, "int64")
     number[0] = tirx.Cast("int64", total[0])
-
-
-def _local() -> Any:
-    """An integer that changes."""
-    return T.buffer_proxy(T.decl_buffer([1], "int32", scope="local"))
