@@ -34,7 +34,10 @@ def schedule_spatial(schedule: s_tir.Schedule, stage: Stage, unit: VectorUnit) -
         _fuse_all(schedule, loops, extents, lanes_of(stage, unit))
     crossing = _crossing_axis(stage)
     if crossing is not None:
-        _tile_transposition(schedule, loops, extents, crossing)
+        is_uneven = _tile_transposition(schedule, loops, extents, crossing)
+        if is_uneven and _keep_busy(extents[:-1], unit):
+            schedule.annotate(loops.pop(), CUT, 1)
+            extents.pop()
     elif loops and extents[-1] is not None:
         _vectorize_last(schedule, stage, loops, extents, unit)
     if _has_parts(stage, extents[:-1], unit):
@@ -91,11 +94,13 @@ def _crossing_axis(stage: Stage) -> int | None:
 
 def _tile_transposition(
     schedule: s_tir.Schedule, loops: list[Any], extents: list[int | None], crossing: int
-) -> None:
+) -> bool:
     """Squares of the crossing and of the last axis, so that each line of the cache is read and written at once.
 
-    Walked row by row, a matrix of 3,199 x 512 took eleven times as long.
+    Walked row by row, a matrix of 3,199 x 512 took eleven times as long. Returns whether the last column of squares is
+    narrower than the others, which takes a condition.
     """
+    is_uneven = False
     inner = []
     for place in (crossing, len(loops) - 1):
         extent = extents[place] or 1
@@ -104,15 +109,22 @@ def _tile_transposition(
         loops[place], tile = schedule.split(loops[place], [None, size])
         extents[place] = -(-extent // size)
         inner.append(tile)
+        is_uneven = extent % size > 0
     schedule.reorder(*loops, *inner)
     schedule.vectorize(inner[-1])
+    return is_uneven
 
 
 def _has_parts(stage: Stage, outer: Sequence[int | None], unit: VectorUnit) -> bool:
     """Whether a step has a condition, as in a concatenation: a vector across it is computed number by number, and the
     others need not test it. outer: the extents of the loops around; there are enough steps of them for all cores."""
-    steps = [extent for extent in outer if extent is not None]
-    return stage.branches and len(steps) == len(outer) and prod(steps) >= _TASKS_PER_CORE * unit.cores
+    return stage.branches and _keep_busy(outer, unit)
+
+
+def _keep_busy(extents: Sequence[int | None], unit: VectorUnit) -> bool:
+    """Whether loops of these extents are enough steps for all cores."""
+    steps = _product(extents)
+    return steps is not None and steps >= _TASKS_PER_CORE * unit.cores
 
 
 def _vectorize_last(

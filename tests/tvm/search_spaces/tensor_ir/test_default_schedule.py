@@ -158,6 +158,11 @@ def _rows_of_an_uneven_matrix() -> tirx.PrimFunc:
     return of(x, topi.nn.relu(topi.transpose(x, (1, 0))))
 
 
+def _many_rows_of_an_uneven_matrix() -> tirx.PrimFunc:
+    x = placeholder(199, 643)
+    return of(x, topi.transpose(x, (1, 0)))
+
+
 def _channels_first() -> tirx.PrimFunc:
     x, y = placeholder(2, 13, 14, 40), placeholder(2, 40, 13, 14, name="y")
     return of(x, y, topi.add(topi.transpose(x, (0, 3, 1, 2)), y))
@@ -339,6 +344,7 @@ FUNCTIONS: list[Callable[[], tirx.PrimFunc]] = [
     _two_outputs,
     _transpose,
     _rows_of_an_uneven_matrix,
+    _many_rows_of_an_uneven_matrix,
     _channels_first,
     _transposed_operand,
     _transposed_result,
@@ -625,3 +631,9 @@ def test_a_function_of_dynamic_shape_computes_the_same_at_any_size() -> None:
         built["main"](tvm.runtime.tensor(left), tvm.runtime.tensor(right), out)
         np.testing.assert_allclose(out.numpy(), np.maximum(left @ right, 0), rtol=1e-4, atol=1e-4)
     assert "T.parallel" in scheduled.script()
+
+
+def test_only_the_last_squares_of_an_uneven_transposition_have_a_condition() -> None:
+    text = check(_many_rows_of_an_uneven_matrix()).script()
+    assert CUT in text
+    assert CUT not in check(_transpose()).script()
