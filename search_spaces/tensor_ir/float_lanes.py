@@ -15,6 +15,15 @@ _INFINITY_BITS = 0x7F800000
 _numbers = count()
 
 
+def by_registers(lanes: int, width: int, apply: Callable[..., Any], *vectors: Any) -> Any:
+    """A function of vectors of so many lanes, applied to each part of them that is as wide as a register."""
+    if lanes == width:
+        return apply(*vectors)
+    places = [list(range(start, start + width)) for start in range(0, lanes, width)]
+    found = [apply(*(tirx.Shuffle([one], place) for one in vectors)) for place in places]
+    return tirx.Shuffle(found, list(range(lanes)))
+
+
 @dataclass(frozen=True)
 class Float32Lanes:
     """The type of the values of one operation, and constants of it; lanes: 1 for a scalar."""

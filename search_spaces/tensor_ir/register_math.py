@@ -6,6 +6,7 @@ A table has the values at sixteen places; a short polynomial leads on from there
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,20 +15,26 @@ import tvm
 from tvm import tirx
 from tvm.target import codegen
 
-from search_spaces.tensor_ir.float_lanes import Float32Lanes
+from search_spaces.tensor_ir.float_lanes import Float32Lanes, by_registers
+from search_spaces.tensor_ir.vector_exponentials import (
+    EXP2_LIMITS,
+    EXP_LIMITS,
+    LN2_HIGH,
+    LN2_LOW,
+    LOG2_E,
+    bounded,
+)
 
 _WIDTH = 16
 _FEATURE = "avx512f"
 _LOOK_UP, _SCALE = "llvm.x86.avx512.permvar.sf.512", "llvm.x86.avx512.mask.scalef.ps.512"
 _ALL_LANES, _CURRENT_ROUNDING = -1, 4
-_LOG2_E, _LN2_HIGH, _LN2_LOW = 1.44269504088896341, 0.693359375, -2.12194440e-4
 # Added to a small float, these round it to sixteenths and to integers, which its last bits count then.
 _TO_SIXTEENTHS, _TO_INTEGERS = 1.5 * 2.0**19, 1.5 * 2.0**23
 _EXP = (1 / 6, 0.5, 1.0, 1.0)
 _POWERS = tuple(2.0 ** (place / _WIDTH) for place in range(_WIDTH))
-# Beyond these the result is 0 and infinity, or 1.
-_EXP_LEAST, _EXP_MOST, _SIGMOID_MOST = -104.0, 89.0, 40.0
-_EXP2_LEAST, _EXP2_MOST = -150.0, 129.0
+# Beyond it the sigmoid is 1.
+_SIGMOID_MOST = 40.0
 # Coefficients of the powers of the distance to each multiple of the step, the highest power first; see
 # `scripts/fit_vector_math.py`.
 _ERF_STEP, _ERF_MOST = 0.2578125, 3.97
@@ -61,26 +68,22 @@ class RegisterLanes(Float32Lanes):
     def looked_up(self, table: Sequence[float], index: Any) -> Any:
         """The values of a table of sixteen; index: int32, of which the last four bits count."""
         values = tirx.Shuffle([tirx.const(one, "float32") for one in table], list(range(_WIDTH)))
-        return self._in_registers(_LOOK_UP, lambda own: (values, own), index)
+        return self._by_registers(lambda own: _called(_LOOK_UP, values, own), index)
 
     def scaled(self, value: Any, exponent: Any) -> Any:
         """value · 2^⌊exponent⌋, rounded once where that is subnormal."""
         mask, rounding = tirx.const(_ALL_LANES, "int16"), tirx.const(_CURRENT_ROUNDING, "int32")
-        return self._in_registers(_SCALE, lambda own, by: (own, by, own, mask, rounding), value, exponent)
+        return self._by_registers(
+            lambda own, by: _called(_SCALE, own, by, own, mask, rounding), value, exponent
+        )
 
-    def _in_registers(self, intrinsic: str, operands: Callable[..., tuple[Any, ...]], *values: Any) -> Any:
-        """LLVM's intrinsic on each register of the values."""
-        dtype = f"float32x{_WIDTH}"
-        if self.lanes == _WIDTH:
-            return tirx.call_llvm_pure_intrin(dtype, intrinsic, *operands(*values))
-        places = [list(range(start, start + _WIDTH)) for start in range(0, self.lanes, _WIDTH)]
-        found = [
-            tirx.call_llvm_pure_intrin(
-                dtype, intrinsic, *operands(*(tirx.Shuffle([one], place) for one in values))
-            )
-            for place in places
-        ]
-        return tirx.Shuffle(found, list(range(self.lanes)))
+    def _by_registers(self, apply: Callable[..., Any], *values: Any) -> Any:
+        return by_registers(self.lanes, _WIDTH, apply, *values)
+
+
+def _called(intrinsic: str, *operands: Any) -> Any:
+    """LLVM's intrinsic on a register."""
+    return tirx.call_llvm_pure_intrin(f"float32x{_WIDTH}", intrinsic, *operands)
 
 
 def fill_registers(lanes: int) -> bool:
@@ -91,16 +94,17 @@ def fill_registers(lanes: int) -> bool:
 
 def exp(x: Any, kind: RegisterLanes) -> Any:
     """2^n · e^r with n in sixteenths and |r| ≤ ln 2 / 32."""
-    return _zero_below(_EXP_LEAST, x, kind, lambda y: small_exp(kind.at_most(_EXP_MOST, y), kind))
+    return bounded(x, EXP_LIMITS, kind, lambda y: small_exp(y, kind))
 
 
 def exp2(x: Any, kind: RegisterLanes) -> Any:
     """2^n · e^r with r = (x - n) · ln 2."""
 
     def of_bounded(y: Any) -> Any:
-        return _sixteenths(y, kind, lambda n, counted: _power((y - n) * _ln2(kind), n, counted, kind))
+        ln2 = kind.value(math.log(2))
+        return _sixteenths(y, kind, lambda n, counted: _power((y - n) * ln2, n, counted, kind))
 
-    return _zero_below(_EXP2_LEAST, x, kind, lambda y: kind.let(kind.at_most(_EXP2_MOST, y), of_bounded))
+    return bounded(x, EXP2_LIMITS, kind, of_bounded)
 
 
 def small_exp(x: Any, kind: RegisterLanes) -> Any:
@@ -110,17 +114,22 @@ def small_exp(x: Any, kind: RegisterLanes) -> Any:
 
 def sigmoid(x: Any, kind: RegisterLanes) -> Any:
     """The sigmoid, which is 0 where e^x is."""
-    return _zero_below(_EXP_LEAST, x, kind, lambda y: normal_sigmoid(y, kind))
+    return bounded(x, (EXP_LIMITS[0], _SIGMOID_MOST), kind, lambda y: _share(y, kind))
 
 
 def normal_sigmoid(x: Any, kind: RegisterLanes) -> Any:
+    """The sigmoid where it is a normal number."""
+    return _share(kind.at_most(_SIGMOID_MOST, x), kind)
+
+
+def _share(x: Any, kind: RegisterLanes) -> Any:
     """2^-n / (2^-n + e^r) with -x = r + n · ln 2, which keeps the digits of small results and needs no sign."""
 
     def of_parts(r: Any, n: Any, counted: Any) -> Any:
         grown, one = _rest(r, counted, kind), kind.value(1.0)
         return kind.let(-tirx.floor(n), lambda by: kind.scaled(one / (kind.scaled(one, by) + grown), by))
 
-    return _parts(-kind.at_most(_SIGMOID_MOST, x), kind, of_parts)
+    return _parts(-x, kind, of_parts)
 
 
 def erf(x: Any, kind: RegisterLanes) -> Any:
@@ -147,13 +156,6 @@ def erf(x: Any, kind: RegisterLanes) -> Any:
     return kind.let(kind.at_most(_ERF_MOST, tirx.abs(x)), of_magnitude)
 
 
-def _zero_below(least: float, x: Any, kind: RegisterLanes, result: Callable[[Any], Any]) -> Any:
-    """The result, 0 below a bound: masked scores are far below, and underflow takes a hundred cycles."""
-    is_zero = x < kind.value(least)
-    found = kind.let(tirx.Select(is_zero, kind.value(0.0), x), result)
-    return tirx.Select(is_zero, kind.value(0.0), found)
-
-
 def _sixteenths(x: Any, kind: RegisterLanes, result: Callable[[Any, Any], Any]) -> Any:
     """The result for x in sixteenths, and for an integer that counts those of its fraction in its last bits."""
     return kind.let(
@@ -171,9 +173,9 @@ def _parts(x: Any, kind: RegisterLanes, result: Callable[[Any, Any, Any], Any]) 
     return kind.let(
         x,
         lambda y: _sixteenths(
-            y * kind.value(_LOG2_E),
+            y * kind.value(LOG2_E),
             kind,
-            lambda n, counted: result(y - n * kind.value(_LN2_HIGH) - n * kind.value(_LN2_LOW), n, counted),
+            lambda n, counted: result(y - n * kind.value(LN2_HIGH) - n * kind.value(LN2_LOW), n, counted),
         ),
     )
 
@@ -186,7 +188,3 @@ def _rest(r: Any, counted: Any, kind: RegisterLanes) -> Any:
 def _power(r: Any, n: Any, counted: Any, kind: RegisterLanes) -> Any:
     """e^r · 2^n."""
     return kind.scaled(_rest(r, counted, kind), n)
-
-
-def _ln2(kind: RegisterLanes) -> Any:
-    return kind.value(_LN2_HIGH + _LN2_LOW)

@@ -10,18 +10,18 @@ from tvm import tirx
 
 from search_spaces.tensor_ir.float_lanes import Float32Lanes
 
-_LOG2_E, LN2_HIGH, LN2_LOW = 1.44269504088896341, 0.693359375, -2.12194440e-4
+LOG2_E, LN2_HIGH, LN2_LOW = 1.44269504088896341, 0.693359375, -2.12194440e-4
 _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
 # Beyond these the result is 0 and infinity.
-_EXP_LEAST, _EXP_MOST = -104.0, 89.0
-_EXP2_LEAST, _EXP2_MOST = -150.0, 129.0
+EXP_LIMITS = (-104.0, 89.0)
+EXP2_LIMITS = (-150.0, 129.0)
 # The largest whose power of e is below the largest power of two, and the least whose power is a normal number.
 _SIGMOID_LEAST, _SIGMOID_MOST = -87.0, 88.0
 
 
 def exp(x: Any, kind: Float32Lanes) -> Any:
     """2^n · e^r with |r| ≤ ln 2 / 2."""
-    return _bounded(x, (_EXP_LEAST, _EXP_MOST), kind, lambda bounded: _parts(bounded, kind, _scaled_exp))
+    return bounded(x, EXP_LIMITS, kind, lambda y: _parts(y, kind, _scaled_exp))
 
 
 def small_exp(x: Any, kind: Float32Lanes) -> Any:
@@ -32,28 +32,28 @@ def small_exp(x: Any, kind: Float32Lanes) -> Any:
 def exp2(x: Any, kind: Float32Lanes) -> Any:
     """2^n · e^r with r = (x - n) · ln 2."""
 
-    def of_parts(bounded: Any) -> Any:
+    def of_parts(y: Any) -> Any:
         return kind.let(
-            tirx.nearbyint(bounded),
-            lambda n: _scaled_exp((bounded - n) * kind.value(math.log(2)), n, kind),
+            tirx.nearbyint(y),
+            lambda n: _scaled_exp((y - n) * kind.value(math.log(2)), n, kind),
         )
 
-    return _bounded(x, (_EXP2_LEAST, _EXP2_MOST), kind, of_parts)
+    return bounded(x, EXP2_LIMITS, kind, of_parts)
 
 
 def _parts(x: Any, kind: Float32Lanes, result: Callable[[Any, Any, Float32Lanes], Any]) -> Any:
     """The result for r and n with x = r + n · ln 2 and |r| ≤ ln 2 / 2."""
     return kind.let(
-        tirx.nearbyint(x * kind.value(_LOG2_E)),
+        tirx.nearbyint(x * kind.value(LOG2_E)),
         lambda n: result(x - n * kind.value(LN2_HIGH) - n * kind.value(LN2_LOW), n, kind),
     )
 
 
-def _bounded(x: Any, limits: tuple[float, float], kind: Float32Lanes, power: Callable[[Any], Any]) -> Any:
+def bounded(x: Any, limits: tuple[float, float], kind: Float32Lanes, power: Callable[[Any], Any]) -> Any:
     """A power of x, 0 below the lower limit: masked scores are far below, and underflow takes a hundred cycles."""
     is_zero = x < kind.value(limits[0])
-    bounded = tirx.Select(is_zero, kind.value(0.0), x)
-    found = kind.let(bounded, lambda y: kind.let(kind.at_most(limits[1], y), power))
+    rest = tirx.Select(is_zero, kind.value(0.0), x)
+    found = kind.let(rest, lambda y: kind.let(kind.at_most(limits[1], y), power))
     return tirx.Select(is_zero, kind.value(0.0), found)
 
 
@@ -91,7 +91,7 @@ def sigmoid(x: Any, kind: Float32Lanes) -> Any:
     def of_parts(r: Any, n: Any, _: Float32Lanes) -> Any:
         return _share(_scaled(kind.value(1.0), n, kind), r, kind)
 
-    return _bounded(x, (_EXP_LEAST, _SIGMOID_MOST), kind, lambda bounded: _parts(bounded, kind, of_parts))
+    return bounded(x, (EXP_LIMITS[0], _SIGMOID_MOST), kind, lambda y: _parts(y, kind, of_parts))
 
 
 def normal_sigmoid(x: Any, kind: Float32Lanes) -> Any:
@@ -100,7 +100,7 @@ def normal_sigmoid(x: Any, kind: Float32Lanes) -> Any:
     def of_parts(r: Any, n: Any, _: Float32Lanes) -> Any:
         return _share(_power(kind.as_integer(n), kind), r, kind)
 
-    return kind.let(kind.at_most(_SIGMOID_MOST, x), lambda bounded: _parts(bounded, kind, of_parts))
+    return kind.let(kind.at_most(_SIGMOID_MOST, x), lambda y: _parts(y, kind, of_parts))
 
 
 def _share(grown: Any, r: Any, kind: Float32Lanes) -> Any:

@@ -11,7 +11,7 @@ from tvm import tirx
 from tvm.target import codegen
 
 from search_spaces.tensor_ir.contained_nodes import contained_nodes
-from search_spaces.tensor_ir.float_lanes import LANES
+from search_spaces.tensor_ir.float_lanes import LANES, by_registers
 from search_spaces.tensor_ir.module_map import with_mapped
 
 _LEVEL = 100
@@ -183,11 +183,7 @@ def _in_registers(call: Any, instruction: Instruction, bits: int) -> Any:
             operands = [*(totals or (tirx.Broadcast(tirx.const(0, "int32"), width),)), *operands]
         return tirx.call_llvm_pure_intrin(dtype, instruction.intrinsic, *operands)
 
-    if count == width:
-        return product(*call.args)
-    places = [list(range(start, start + width)) for start in range(0, count, width)]
-    products = [product(*(tirx.Shuffle([one], place) for one in call.args)) for place in places]
-    return tirx.Shuffle(products, list(range(count)))
+    return by_registers(count, width, product, *call.args)
 
 
 def _multiplication(product: WordProduct) -> Callable[[Any], Any]:

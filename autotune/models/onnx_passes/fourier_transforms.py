@@ -120,15 +120,10 @@ def _transformed(signal: _Signal, sign: int, bins: int) -> _Signal:
     if length <= _LARGEST_PRODUCT or first == 1:
         return _product(signal, sign, bins)
     rows, lead = length // first, signal.real.shape[:-1]
-    columns = signal.mapped(lambda part: _swapped(part.reshape(*lead, first, rows)))
-    turned = _turned(_product(columns, sign, first), _waves(rows, first, length, sign)).mapped(_swapped)
-    found = _transformed(turned, sign, rows if bins == length else rows // 2 + 1).mapped(_swapped)
+    columns = signal.mapped(lambda part: part.reshape(*lead, first, rows).swapped())
+    turned = _turned(_product(columns, sign, first), _waves(rows, first, length, sign)).mapped(Tensor.swapped)
+    found = _transformed(turned, sign, rows if bins == length else rows // 2 + 1).mapped(Tensor.swapped)
     return found.mapped(lambda part: part.reshape(*lead, -1).slice(len(lead), 0, bins))
-
-
-def _swapped(x: Tensor) -> Tensor:
-    """The tensor with the last two axes exchanged."""
-    return x.transpose(*range(x.rank - 2), x.rank - 1, x.rank - 2)
 
 
 def _product(signal: _Signal, sign: int, bins: int) -> _Signal:

@@ -43,14 +43,10 @@ def fused_matmul(node: Node) -> Outputs:
     left, right = node[0], node[1]
     if node.attribute("transBatchA", 0) or node.attribute("transBatchB", 0):
         raise node.refusal("has transBatchA or transBatchB", "Export the model without graph optimizations")
-    left = _transposed(left) if node.attribute("transA", 0) else left
-    right = _transposed(right) if node.attribute("transB", 0) else right
+    left = left.swapped() if node.attribute("transA", 0) else left
+    right = right.swapped() if node.attribute("transB", 0) else right
     product, alpha = left @ right, node.attribute("alpha", 1.0)
     return [product if alpha == 1 else product * alpha]
-
-
-def _transposed(x: Tensor) -> Tensor:
-    return x if x.rank == 1 else x.transpose(*range(x.rank - 2), x.rank - 1, x.rank - 2)
 
 
 def tensor_scatter(node: Node) -> Outputs:

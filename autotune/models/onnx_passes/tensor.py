@@ -162,6 +162,11 @@ class Tensor:
         """The tensor with permuted axes."""
         return self if axes == tuple(range(self.rank)) else self.graph.add("Transpose", self, perm=list(axes))
 
+    def swapped(self) -> Tensor:
+        """Matrices with their rows as columns; a vector as it is."""
+        last = self.rank - 1
+        return self if last == 0 else self.transpose(*range(last - 1), last, last - 1)
+
     def expand(self, *shape: int) -> Tensor:
         """The tensor broadcast to a shape."""
         return (

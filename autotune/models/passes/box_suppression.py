@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from tvm.relax.transform.legalize_ops.vision import _all_class_non_max_suppressi
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T  # noqa: N812 - the name that TVM's programs are written with
 
-from autotune.models.passes.heap import Heap, local
+from autotune.models.passes.heap import Heap, local, ordered_by
 from autotune.models.passes.rewriting import static_shape
 
 _CORNERS = 4
@@ -53,7 +54,7 @@ def _suppression(
         with IRBuilder() as built, T.serial(0, 1):
             with T.parallel(0, rows) as row:
                 start = row * count
-                waiting = Heap(heaps, start, partial(_goes_before, numbers, start), local())
+                waiting = Heap(heaps, start, ordered_by(numbers, start, operator.gt, operator.lt), local())
                 waiting.fill(count, partial(_is_candidate, numbers, start, least))
                 first = row // classes * count
                 lengths[row] = _kept(waiting, kept, (row * most, most), _Overlap(corners, first, overlap))
@@ -65,12 +66,6 @@ def _suppression(
 
 def _is_candidate(scores: Any, start: Any, least: float, box: Any) -> Any:
     return scores[start + box] > tirx.const(least, "float32")
-
-
-def _goes_before(scores: Any, start: Any, one: Any, other: Any) -> Any:
-    """The condition that a box has a higher score, or the same and a lower number."""
-    mine, its = scores[start + one], scores[start + other]
-    return tirx.any(mine > its, tirx.all(mine == its, one < other))
 
 
 @dataclass(frozen=True)

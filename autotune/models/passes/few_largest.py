@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from functools import partial
 from math import prod
 from typing import Any
@@ -14,11 +13,9 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T  # noqa: N812 - the name that TVM's programs are written with
 
-from autotune.models.passes.heap import Heap, local
+from autotune.models.passes.heap import Heap, Order, local, ordered_by
 from autotune.models.passes.rewriting import is_call, rewritten, static_shape
 
-#: A condition under which one number goes before another.
-_Order = Callable[[Any, Any], Any]
 #: Wanted numbers up to which inserting each costs less than a heap, whatever the order of the row.
 _FEW = 16
 #: Wanted numbers whose heap stays in the caches.
@@ -58,7 +55,7 @@ def _fits(count: int, sizes: tuple[int, ...]) -> bool:
     return 0 < count <= min(sizes[-1], _MOST) and 0 not in sizes
 
 
-def _taken(data: te.Tensor, count: int, order: _Order, dtype: str) -> list[te.Tensor]:
+def _taken(data: te.Tensor, count: int, order: Order, dtype: str) -> list[te.Tensor]:
     """The values in order and their places, from a heap of the best so far, the worst on top; dtype: of places."""
     shape = [*data.shape[:-1], count]
     rows, size = prod(int(one) for one in data.shape[:-1]), int(data.shape[-1])
@@ -67,11 +64,8 @@ def _taken(data: te.Tensor, count: int, order: _Order, dtype: str) -> list[te.Te
         numbers, values, places, heaps = (T.buffer_proxy(one) for one in (*inputs, *outputs))
         with IRBuilder() as built, T.parallel(0, rows) as row:
             first = row * size
-
-            def goes_behind(one: Any, other: Any) -> Any:
-                mine, its = numbers[first + one], numbers[first + other]
-                return tirx.any(order(its, mine), tirx.all(mine == its, one > other))
-
+            # Of equal numbers the last one is the worst.
+            goes_behind = ordered_by(numbers, first, lambda mine, its: order(its, mine), operator.gt)
             heap = Heap(heaps, row * count, goes_behind, local())
             heap.fill(count)
             worst = T.buffer_proxy(T.decl_buffer([1], str(data.dtype), scope="local"))
@@ -90,7 +84,7 @@ def _taken(data: te.Tensor, count: int, order: _Order, dtype: str) -> list[te.Te
     return found
 
 
-def _inserted(data: te.Tensor, count: int, order: _Order, dtype: str) -> list[te.Tensor]:
+def _inserted(data: te.Tensor, count: int, order: Order, dtype: str) -> list[te.Tensor]:
     """The values in order and their places, each inserted among the best so far; dtype: of places."""
     shape = [*data.shape[:-1], count]
     rows, size = prod(int(one) for one in data.shape[:-1]), int(data.shape[-1])

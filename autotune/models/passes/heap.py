@@ -9,6 +9,9 @@ from typing import Any
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T  # noqa: N812 - the name that TVM's programs are written with
 
+#: The condition that one of two goes before the other.
+Order = Callable[[Any, Any], Any]
+
 
 @dataclass(frozen=True)
 class Heap:
@@ -20,7 +23,7 @@ class Heap:
 
     items: Any
     start: Any
-    goes_before: Callable[[Any, Any], Any]
+    goes_before: Order
     length: Any
 
     @property
@@ -80,6 +83,16 @@ class Heap:
     def _at(self, place: Any) -> Any:
         """The item at a node; TVM evaluates both sides of a conjunction, so that it may be beyond the end."""
         return self.items[self.start + tirx.max(tirx.min(place, self.length[0] - 1), 0)]
+
+
+def ordered_by(numbers: Any, start: Any, order: Order, of_equals: Order) -> Order:
+    """The order of items by their numbers, which begin at `start`, and of items of equal numbers by themselves."""
+
+    def goes_before(one: Any, other: Any) -> Any:
+        mine, its = numbers[start + one], numbers[start + other]
+        return tirx.any(order(mine, its), tirx.all(mine == its, of_equals(one, other)))
+
+    return goes_before
 
 
 def local() -> Any:

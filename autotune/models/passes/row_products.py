@@ -8,17 +8,17 @@ import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import bound, is_call, rewritten, static_shape
+from autotune.models.passes.rewriting import bound, is_call, is_constant, rewritten, static_shape
 
 
 def with_row_products(module: tvm.IRModule) -> tvm.IRModule:
     """The module with the scores of one token computed from the keys as they are, which are a cache.
 
         scores[1, 32, 1, 2048] = query[1, 32, 1, 128] @ permute_dims(keys[1, 32, 2048, 128])
-        →  permute_dims(keys @ permute_dims(query))
+        →  reshape(keys @ reshape(query))
 
-    The transposed keys are written once and read once: they take longer than the product. Those of a query and of the
-    scores move nothing.
+    The transposed keys are written once and read once: they take longer than the product. A query and scores of another
+    shape move nothing.
     """
     return rewritten(module, _Rewriter(module))
 
@@ -44,15 +44,12 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
     def _rows(self, transposed: Any) -> Any:
         """The matrix whose rows lie one after the other, of which this is the transposed one; None for any other."""
         call = bound(transposed, self.lookup_binding)
-        if not is_call(call, "relax.permute_dims") or call.attrs.axes is None:
+        if not is_call(call, "relax.permute_dims") or is_constant(call, self.lookup_binding):
             return None
-        [source], axes = call.args, [int(axis) for axis in call.attrs.axes]
-        is_constant = isinstance(bound(source, self.lookup_binding), tvm.ir.GenericConst)
-        if len(axes) < 2 or axes[-2] != len(axes) - 1 or is_constant:
+        axes = [int(axis) for axis in call.attrs.axes or ()]
+        if len(axes) < 2 or axes[-2] != len(axes) - 1:
             return None
         swapped = [*axes[:-2], axes[-1], axes[-2]]
-        return (
-            source
-            if swapped == sorted(swapped)
-            else self.builder_.emit(relax.op.permute_dims(source, swapped))
-        )
+        if swapped == sorted(swapped):
+            return call.args[0]
+        return self.builder_.emit(relax.op.permute_dims(call.args[0], swapped))
