@@ -30,6 +30,7 @@ from autotune.models.passes.lifted_convolutions import with_lifted_convolutions
 from autotune.models.passes.maxima_and_minima import with_maxima_and_minima
 from autotune.models.passes.padded_softmax import legalize_softmax
 from autotune.models.passes.row_products import with_row_products
+from autotune.models.passes.small_operands import with_small_operands_apart
 from autotune.models.passes.split_convolutions import with_split_convolutions
 from autotune.models.passes.trimmed_kernels import with_trimmed_kernels
 from autotune.models.passes.wide_functions import with_wide_functions_apart
@@ -90,6 +91,7 @@ def _lowered(module: tvm.IRModule, target: Target, choice: Choice) -> tvm.IRModu
     passes = [
         relax.transform.AnnotateTIROpPattern(),
         with_wide_functions_apart,
+        *([with_small_operands_apart] if is_cpu(target) else []),
         relax.transform.FoldConstant(),
         relax.transform.FuseOps(),
         relax.transform.FuseTIR(),

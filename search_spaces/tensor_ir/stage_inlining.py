@@ -18,7 +18,8 @@ _MOST_REPEATS = 4
 def inline_stages(schedule: s_tir.Schedule, root: Any) -> None:
     """Moves into their consumers what is cheap there: elementwise chains, views, constants.
 
-    Numbers between a reduction and what follows it are moved as well: nothing else lets the two share a loop nest.
+    Numbers between a reduction and what follows it are moved as well, wherever they are computed: nothing else lets the
+    two share a loop nest.
     """
     outputs = {schedule.get(block).name_hint for block in schedule.get_output_blocks(root)}
     is_behind_reduction = False
@@ -27,7 +28,8 @@ def inline_stages(schedule: s_tir.Schedule, root: Any) -> None:
         is_behind_reduction |= stage is not None and bool(stage.reductions)
         if schedule.get(block).name_hint in outputs:
             continue
-        if _is_cheap(schedule, stage) or (is_behind_reduction and _is_number(schedule, block)):
+        moves = is_behind_reduction or not _feeds_reduction(schedule, block)
+        if _is_cheap(schedule, stage) or (moves and _is_number(schedule, block)):
             try:
                 schedule.compute_inline(block)
             except (RuntimeError, ValueError):
@@ -37,6 +39,11 @@ def inline_stages(schedule: s_tir.Schedule, root: Any) -> None:
 def _is_number(schedule: s_tir.Schedule, block: Any) -> bool:
     """Whether a block computes a single number without a loop, which compilers move out of the loops that use it."""
     return not schedule.get_loops(block) and isinstance(schedule.get(block).body, BufferStore)
+
+
+def _feeds_reduction(schedule: s_tir.Schedule, block: Any) -> bool:
+    consumers = [read_stage(schedule, each) for each in schedule.get_consumers(block)]
+    return any(each is None or bool(each.reductions) for each in consumers)
 
 
 def _is_cheap(schedule: s_tir.Schedule, stage: Stage | None) -> bool:

@@ -108,6 +108,13 @@ def _product_scaled_by_a_computed_number() -> tirx.PrimFunc:
     return of(x, y, z, te.compute((48, 32), lambda i, j: product[i, j] * number()))
 
 
+def _product_behind_the_number_that_scales_it() -> tirx.PrimFunc:
+    x, y, z = placeholder(48, 64), placeholder(64, 32, name="y"), placeholder(name="z")
+    number = te.compute((), lambda: tirx.exp(z()) * tirx.const(0.5, "float32"), "number")
+    product = topi.nn.matmul(x, y)
+    return of(x, y, z, te.compute((48, 32), lambda i, j: number() * product[i, j]))
+
+
 def _attention() -> tirx.PrimFunc:
     x, y = placeholder(12, 37, 16), placeholder(12, 37, 16, name="y")
     return of(x, y, topi.nn.softmax(topi.nn.batch_matmul(x, y)))
@@ -335,6 +342,7 @@ FUNCTIONS: list[Callable[[], tirx.PrimFunc]] = [
     _dot_of_vectors,
     _scaled_by_a_scalar,
     _product_scaled_by_a_computed_number,
+    _product_behind_the_number_that_scales_it,
     _attention,
     _scores_of_an_odd_number_of_tokens,
     _product_of_a_computed_operand,
@@ -497,8 +505,13 @@ def test_constant_weights_are_packed_in_the_order_of_the_loops() -> None:
     assert "layout_rewrite_preproc" in text
 
 
-def test_a_number_behind_a_product_does_not_part_it_from_what_follows() -> None:
-    scheduled = check(_product_scaled_by_a_computed_number())
+@pytest.mark.parametrize(
+    "make", [_product_scaled_by_a_computed_number, _product_behind_the_number_that_scales_it]
+)
+def test_a_computed_number_does_not_part_a_product_from_what_follows(
+    make: Callable[[], tirx.PrimFunc],
+) -> None:
+    scheduled = check(make())
 
     schedule = s_tir.Schedule(scheduled)
     first, last = (
