@@ -104,8 +104,10 @@ class _Importer(onnx_frontend.ONNXGraphImporter):  # type: ignore[misc]
         name = attrs["tvm_custom"]["name"]
         node = self._by_name.get(name)
         try:
-            result = _truncated(op_name, inputs, attrs)
-            if result is None:
+            truncated = _truncated(op_name, inputs, attrs)
+            if truncated is not None:
+                result = self.bb.normalize(truncated)
+            else:
                 result = super()._convert_operator(op_name, inputs, attrs, opset)
         except Exception as error:
             raise _RefusedNode(self._origins.refusal(name, _reason(error))) from error

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx_comparison import compare, run, single_node
+from written_network import written_network
 
 from autotune.deployment.compilation import compile
 from autotune.models.model import load_model
@@ -145,4 +146,11 @@ def test_floats_become_integers(
     )
     x = np.minimum(x, np.nextafter(source(most), source(0)))
     model = single_node("Cast", [x], to=onnx.helper.np_dtype_to_tensor_dtype(np.dtype(to)))
+    _computes_the_same(model, [x], tmp_path, target)
+
+
+def test_integers_from_floats_take_any_shape(tmp_path: Path, target: Target) -> None:
+    x = _RANDOM.uniform(-100, 100, 24).astype(np.float32)
+    nodes = "whole = Cast<to=6>(x) y = Reshape(whole, shape)"
+    model = written_network("(float[24] x) => (int32[n] y)", nodes, {"shape": [1, -1, 1, 1]})
     _computes_the_same(model, [x], tmp_path, target)
