@@ -37,7 +37,8 @@ class Ncnn:
     def open(self) -> Callable[..., tuple[Array, ...]]:
         """The converted network on the CPU in float32, for inputs of batch 1.
 
-        Raises AutotuneError for a model that pnnx does not convert, or of which ncnn does not know an operator.
+        Raises AutotuneError for a model that pnnx does not convert, of which ncnn does not know an operator, or of
+        another batch: ncnn would compute the first of several images alone.
         """
         ncnn: Any = needing("bench", "ncnn", "to run a model in ncnn")
         model = onnx_file.read(self.path, dict(self.shapes))
@@ -58,6 +59,8 @@ class Ncnn:
                 code="AT704",
             )
 
+        _check_batch(model, self.path)
+
         def run(*inputs: Array) -> tuple[Array, ...]:
             with net.create_extractor() as extractor:
                 for name, value in zip(fed, inputs, strict=True):
@@ -66,6 +69,16 @@ class Ncnn:
             return tuple(_shaped(array, shape) for array, shape in zip(found, shapes, strict=True))
 
         return run
+
+
+def _check_batch(model: onnx.ModelProto, path: Path) -> None:
+    for value in onnx_file.inputs(model):
+        if value.shape[:1] not in ((), (1,)):
+            raise AutotuneError(
+                f"expected a first axis of size 1 in each input of {path.name}, since ncnn computes no batches; "
+                f"found {value.shape[0]} in {value.name}",
+                code="AT704",
+            )
 
 
 def _output_shapes(model: onnx.ModelProto) -> list[Shape]:

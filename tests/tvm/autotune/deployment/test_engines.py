@@ -51,6 +51,15 @@ def test_ncnn_refuses_what_its_converter_does_not_keep(model_with_unread_input: 
         engine.open()
 
 
+def test_ncnn_refuses_batches(tmp_path: Path) -> None:
+    if find_spec("pnnx") is None:
+        pytest.skip("pnnx is not installed")
+    onnx.save(written_network("(float[2,3,8,8] x) => (float y)", "y = Relu(x)", {}), tmp_path / "model.onnx")
+    engine = find_engine("ncnn", tmp_path / "model.onnx", {"x": (2, 3, 8, 8)}, 1)
+    with pytest.raises(AutotuneError, match=r"first axis of size 1 .*; found 2 in x"):
+        engine.open()
+
+
 def test_openvino_runs_a_file_with_an_input_that_nothing_reads(model_with_unread_input: Model) -> None:
     pytest.importorskip("openvino")
     model = model_with_unread_input
