@@ -7,7 +7,9 @@ import io
 import json
 import re
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -102,6 +104,13 @@ def test_json_is_ascii_and_holds_the_text(text: str) -> None:
     assert json.loads(shown) == {text: [text]}
 
 
+@pytest.fixture
+def tracebacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps the tracebacks of unforeseen errors out of the machine's folder for temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.mark.usefixtures("tracebacks")
 @examples(60)
 @given(HOSTILE_TEXTS)
 @pytest.mark.parametrize("arguments", [["tune"], ["tune", "--json"]], ids=["text", "json"])
