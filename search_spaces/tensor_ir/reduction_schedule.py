@@ -92,7 +92,8 @@ def _follower(schedule: s_tir.Schedule, stage: Stage) -> Any:
         return None
     # Fewer columns are read where columns of zeros were added.
     same = [
-        mine.extent == other.extent or (mine is stage.spatial[-1] and (other.extent or 0) > 1)
+        mine.extent == other.extent
+        or (mine is stage.spatial[-1] and 1 < (other.extent or 0) < (mine.extent or 0))
         for mine, other in zip(stage.spatial, consumer.spatial, strict=True)
     ]
     reads = consumer.reads_of(stage.buffer)

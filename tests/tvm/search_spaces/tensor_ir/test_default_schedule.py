@@ -311,6 +311,18 @@ def _max_pool() -> tirx.PrimFunc:
     return of(x, topi.nn.pool2d(x, (3, 3), (2, 2), (1, 1), (1, 1, 1, 1), "max", layout="NHWC"))
 
 
+def _max_pool_behind_which_channels_are_added() -> tirx.PrimFunc:
+    x, rest = placeholder(1, 8, 8, 28), placeholder(1, 4, 4, 32, name="r")
+    pooled = topi.nn.pool2d(x, (2, 2), (2, 2), (1, 1), (0, 0, 0, 0), "max", layout="NHWC")
+    return of(x, rest, topi.nn.relu(topi.add(topi.nn.pad(pooled, (0, 0, 0, 0), (0, 0, 0, 4)), rest)))
+
+
+def _product_behind_which_columns_are_added() -> tirx.PrimFunc:
+    x, y, rest = placeholder(12, 24), placeholder(24, 32, name="y"), placeholder(12, 48, name="r")
+    product = topi.nn.matmul(x, y)
+    return of(x, y, rest, topi.add(topi.nn.pad(product, (0, 0), (0, 16)), rest))
+
+
 def _average_pool() -> tirx.PrimFunc:
     x = placeholder(1, 18, 18, 40)
     pooled = topi.nn.pool2d(x, (3, 3), (2, 2), (1, 1), (1, 1, 1, 1), "avg", False, "NHWC", False)
@@ -377,6 +389,8 @@ FUNCTIONS: list[Callable[[], tirx.PrimFunc]] = [
     _depthwise_of_a_row,
     _depthwise_of_large_steps,
     _max_pool,
+    _max_pool_behind_which_channels_are_added,
+    _product_behind_which_columns_are_added,
     _average_pool,
     _mean_of_an_image,
     _slice_of_groups,
