@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +14,13 @@ from tvm.relax.frontend.tflite import tflite_frontend
 from autotune.models.imported_graph import ImportedGraph
 from autotune.models.input_shapes import FixedSizes, fix
 from autotune.models.onnx_file import InputSpec
-from autotune.models.onnx_passes.tensor_types import TensorType
 from autotune.models.origin import Origin, Origins
+from autotune.models.tflite_converter import DTYPES, OperatorConverter, shape_of
 from search_spaces.errors import Misuse, last_line
 
 # What a TFLite file has at this place of its first bytes.
 _IDENTIFIER, _PLACE = b"TFL3", slice(4, 8)
 _REMEDY = "Convert the model again without this operator"
-_DTYPES = {
-    getattr(tflite.TensorType, name.upper()): name
-    for name in (
-        "float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8",
-        "bool",
-    )
-}  # fmt: skip
 
 
 def imported(path: Path, fixed: FixedSizes) -> ImportedGraph:
@@ -43,7 +34,7 @@ def imported(path: Path, fixed: FixedSizes) -> ImportedGraph:
         specs, notices = _inputs(model, fixed, path.name)
         nodes: dict[str, Origin] = {}
         origins = Origins(path.name, nodes, _REMEDY)
-        converter = functools.partial(_Converter, nodes=nodes, origins=origins)
+        converter = type("Converter", (OperatorConverter,), {"nodes": nodes, "origins": origins})
         module = tflite_frontend.from_tflite(model, op_converter=converter)
     except Misuse:
         raise
@@ -92,13 +83,13 @@ def _inputs(model: Any, fixed: FixedSizes, file: str) -> tuple[tuple[InputSpec, 
     for place in range(graph.InputsLength()):
         tensor = graph.Tensors(graph.Inputs(place))
         name = tflite_frontend.get_tensor_name(graph, graph.Inputs(place))
-        if tensor.Type() not in _DTYPES:
+        if tensor.Type() not in DTYPES:
             raise Misuse(
                 f"expected numbers as inputs; {name!r} of {file} has the TFLite type {tensor.Type()}. "
                 "Convert the model with another input",
                 code="AT105",
             )
-        specs.append(InputSpec(name, _shape(tensor), _DTYPES[tensor.Type()]))
+        specs.append(InputSpec(name, shape_of(tensor), DTYPES[tensor.Type()]))
         if tensor.ShapeSignatureLength() and min(tensor.ShapeSignatureAsNumpy()) < 0:
             sizes = ",".join(map(str, specs[-1].shape))
             notices.append(
@@ -109,39 +100,6 @@ def _inputs(model: Any, fixed: FixedSizes, file: str) -> tuple[tuple[InputSpec, 
     return tuple(specs), tuple(notices)
 
 
-def _shape(tensor: Any) -> tuple[int, ...]:
-    return tuple(int(tensor.Shape(axis)) for axis in range(tensor.ShapeLength()))
-
-
 def _value(spec: InputSpec) -> onnx.ValueInfoProto:
     elem_type = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
     return onnx.helper.make_tensor_value_info(spec.name, elem_type, spec.shape)
-
-
-class _Converter(tflite_frontend.OperatorConverter):  # type: ignore[misc]
-    """TVM's converter of operators; an error names the operator and its output."""
-
-    def __init__(self, *args: Any, nodes: dict[str, Origin], origins: Origins, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._nodes, self._origins = nodes, origins
-        self.convert_map: dict[str, Callable[..., Any]] = {
-            name: functools.partial(self._named, name, convert) for name, convert in self.convert_map.items()
-        }
-
-    def _named(self, operator: str, convert: Callable[..., Any], op: Any) -> Any:
-        try:
-            return convert(op=op)
-        except Misuse:
-            raise
-        except Exception as error:
-            tensor = self.subgraph.Tensors(op.Outputs(0))
-            output = tflite_frontend.get_tensor_name(self.subgraph, op.Outputs(0))
-            self._nodes[output] = Origin("", operator, output, _type(tensor))
-            raise self._origins.refusal(output, f"TVM {tvm.__version__} says {last_line(error)}") from error
-
-
-def _type(tensor: Any) -> TensorType | None:
-    if tensor.Type() not in _DTYPES:
-        return None
-    elem_type = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(_DTYPES[tensor.Type()]))
-    return TensorType(elem_type, _shape(tensor))
