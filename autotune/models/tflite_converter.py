@@ -97,15 +97,17 @@ class OperatorConverter(tflite_frontend.OperatorConverter):  # type: ignore[misc
         is_complex = tensor_wrapper.tensor.Type() == tflite.TensorType.COMPLEX64
         return np.array(shape[:-1] if is_complex else shape, np.int32)
 
-    def get_tensor_value(self, tensor_wrapper: Any, *sparse: Any) -> Any:
-        """The numbers of a tensor that is constant, or computed of constants."""
-        known = self._known.get(int(tensor_wrapper.tensor_idx))
-        if known is not None:
-            return known
+    def get_tensor_value(self, tensor_wrapper: Any, *args: Any, **options: Any) -> Any:
+        """The numbers of a tensor that is constant, or computed of constants, or stored sparse and made dense."""
+        place = int(tensor_wrapper.tensor_idx)
+        if place in self._known:
+            return self._known[place]
+        if self.is_prefetched(place):
+            return self.get_prefetched_node(place)
         shape = shape_of(tensor_wrapper.tensor)
         if 0 in shape:  # no bytes, which TVM's own takes for an error
             return np.zeros(shape, self.get_tensor_type_as_numpy(tensor_wrapper))
-        return super().get_tensor_value(tensor_wrapper, *sparse)
+        return super().get_tensor_value(tensor_wrapper, *args, **options)
 
     def convert_shape(self, op: Any) -> Any:
         """The sizes of a tensor as numbers."""

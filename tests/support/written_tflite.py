@@ -11,10 +11,20 @@ import numpy as np
 import numpy.typing as npt
 import tflite
 
+
+@dataclass(frozen=True)
+class SparseRows:
+    """A constant matrix of which each row's numbers other than 0 are stored, one row after the other."""
+
+    dense: npt.NDArray[Any]
+
+
 _DTYPES = {
+    "float16": tflite.TensorType.FLOAT16,
     "float32": tflite.TensorType.FLOAT32,
     "int32": tflite.TensorType.INT32,
     "bool": tflite.TensorType.BOOL,
+    "complex64": tflite.TensorType.COMPLEX64,
 }
 _IDENTIFIER = b"TFL3"
 
@@ -34,7 +44,7 @@ class Operator:
 class Graph:
     """A subgraph; tensors: shape and type of those that are computed, and the values of constants, by name."""
 
-    tensors: Mapping[str, tuple[tuple[int, ...], str] | npt.NDArray[Any]]
+    tensors: Mapping[str, tuple[tuple[int, ...], str] | npt.NDArray[Any] | SparseRows]
     operators: Sequence[Operator]
     inputs: Sequence[str]
     outputs: Sequence[str]
@@ -74,17 +84,48 @@ def _subgraph(builder: flatbuffers.Builder, graph: Graph, codes: list[str], buff
 
 
 def _tensor(builder: flatbuffers.Builder, name: str, value: Any, buffers: list[int]) -> int:
-    is_constant = isinstance(value, np.ndarray)
-    shape, dtype = (value.shape, value.dtype.name) if is_constant else value
+    dense = value.dense if isinstance(value, SparseRows) else value
+    is_constant = isinstance(dense, np.ndarray)
+    shape, dtype = (dense.shape, dense.dtype.name) if is_constant else value
     if is_constant:
-        buffers.append(_buffer(builder, value.tobytes()))
+        stored = dense[dense != 0] if isinstance(value, SparseRows) else dense
+        buffers.append(_buffer(builder, stored.tobytes()))
+    sparsity = _sparsity(builder, value.dense) if isinstance(value, SparseRows) else None
     text, sizes = builder.CreateString(name), _numbers(builder, shape)
     tflite.TensorStart(builder)
     tflite.TensorAddShape(builder, sizes)
-    tflite.TensorAddType(builder, _DTYPES.get(dtype, tflite.TensorType.COMPLEX64))
+    tflite.TensorAddType(builder, _DTYPES[dtype])
     tflite.TensorAddBuffer(builder, len(buffers) - 1 if is_constant else 0)
     tflite.TensorAddName(builder, text)
+    if sparsity is not None:
+        tflite.TensorAddSparsity(builder, sparsity)
     return int(tflite.TensorEnd(builder))
+
+
+def _sparsity(builder: flatbuffers.Builder, dense: npt.NDArray[Any]) -> int:
+    """The places of a matrix's numbers other than 0 as compressed rows."""
+    counts, places = (dense != 0).sum(1), np.nonzero(dense)[1]
+    tables = []
+    for numbers in (np.concatenate([[0], np.cumsum(counts)]), places):
+        values = _numbers(builder, numbers)
+        tflite.Int32VectorStart(builder)
+        tflite.Int32VectorAddValues(builder, values)
+        tables.append(int(tflite.Int32VectorEnd(builder)))
+    tflite.DimensionMetadataStart(builder)
+    tflite.DimensionMetadataAddDenseSize(builder, dense.shape[0])
+    rows = int(tflite.DimensionMetadataEnd(builder))
+    tflite.DimensionMetadataStart(builder)
+    tflite.DimensionMetadataAddFormat(builder, 1)
+    tflite.DimensionMetadataAddArraySegmentsType(builder, tflite.SparseIndexVector.Int32Vector)
+    tflite.DimensionMetadataAddArraySegments(builder, tables[0])
+    tflite.DimensionMetadataAddArrayIndicesType(builder, tflite.SparseIndexVector.Int32Vector)
+    tflite.DimensionMetadataAddArrayIndices(builder, tables[1])
+    columns = int(tflite.DimensionMetadataEnd(builder))
+    axes, order = _vector(builder, [rows, columns]), _numbers(builder, [0, 1])
+    tflite.SparsityParametersStart(builder)
+    tflite.SparsityParametersAddTraversalOrder(builder, order)
+    tflite.SparsityParametersAddDimMetadata(builder, axes)
+    return int(tflite.SparsityParametersEnd(builder))
 
 
 def _operator(

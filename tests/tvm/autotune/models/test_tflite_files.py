@@ -21,7 +21,7 @@ from tuning_logs.file.log import TuningLog
 
 pytest.importorskip("tflite", reason="the tflite package, which reads TFLite files, is not installed")
 
-from written_tflite import Graph, Operator, written_tflite
+from written_tflite import Graph, Operator, SparseRows, written_tflite
 
 MODELS = GOLDEN / "models"
 
@@ -213,3 +213,21 @@ def test_products_with_a_constant(tmp_path: Path, target: Target) -> None:
     tensors = {"w": weights, "x": ((2, 3, 4), "float32"), "y": ((2, 5, 4), "float32")}
     operator = Operator("BATCH_MATMUL", ["w", "x"], ["y"], {}, "BatchMatMulOptions")
     check([Graph(tensors, [operator], ["x"], ["y"])], [X], weights @ X, tmp_path, target)
+
+
+def test_sparse_weights_are_made_dense(tmp_path: Path, target: Target) -> None:
+    weights = RNG.standard_normal((5, 4)).astype(np.float16) * (RNG.random((5, 4)) < 0.4)
+    tensors = {
+        "x": ((2, 3, 4), "float32"),
+        "sparse": SparseRows(weights),
+        "dense": ((5, 4), "float16"),
+        "w": ((5, 4), "float32"),
+        "y": ((2, 3, 5), "float32"),
+    }
+    operators = [
+        Operator("DENSIFY", ["sparse"], ["dense"]),
+        Operator("DEQUANTIZE", ["dense"], ["w"]),
+        Operator("FULLY_CONNECTED", ["x", "w"], ["y"], {"KeepNumDims": 1}, "FullyConnectedOptions"),
+    ]
+    graph = Graph(tensors, operators, ["x"], ["y"])
+    check([graph], [X], X @ weights.T.astype(np.float32), tmp_path, target)
