@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import prod
 from typing import Any
 
@@ -22,21 +22,33 @@ _COMPARISONS = (tirx.LT, tirx.LE, tirx.GT, tirx.GE, tirx.EQ, tirx.NE)
 
 
 def with_cut_loops(module: tvm.IRModule) -> tvm.IRModule:
-    """The module with loop variables of 32 bits in functions with loops to cut.
+    """The module with loop variables of 32 bits in functions with loops to cut; where 64 are needed, no loop is cut.
 
     TVM narrows variables of 64 bits, as in the functions of a model, just before it splits loops: by then a loop and
-    the mark on it name different variables, and the loop stays whole, its conditions within.
+    the mark on it name different variables, and the loop stays whole, its conditions within. Of a loop that it does not
+    narrow it makes expressions of mixed types, and then refuses them.
     """
     found = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
     for name, func in module.functions.items():
         if not _has_mark(func):
             continue
-        cut = _without_shifted_cuts(func)
-        if _is_narrow(cut):
-            narrow = tirx.transform.ForceNarrowIndexToInt32()(tvm.IRModule({name: cut}))
-            cut = narrow[name.name_hint]
-        found.update_func(name, cut)
+        if not _is_narrow(func):
+            found.update_func(name, _with_loops(func, _unmarked))
+            continue
+        cut = tvm.IRModule({name: _without_shifted_cuts(func)})
+        found.update_func(name, tirx.transform.ForceNarrowIndexToInt32()(cut)[name.name_hint])
     return found
+
+
+def _with_loops(func: tirx.PrimFunc, change: Callable[[Any], Any]) -> tirx.PrimFunc:
+    return func.with_body(tvm_ffi.structural_map(func.body, (tirx.For, change), order="post"))
+
+
+def _unmarked(loop: Any) -> Any:
+    if CUT not in loop.annotations:
+        return loop
+    others = {name: value for name, value in loop.annotations.items() if name != CUT}
+    return tirx.For(loop.loop_var, loop.min, loop.extent, loop.kind, loop.body, loop.thread_binding, others)
 
 
 def _has_mark(func: object) -> bool:
@@ -56,15 +68,11 @@ def _without_shifted_cuts(func: tirx.PrimFunc) -> tirx.PrimFunc:
     loops = contained_nodes(func.body, tirx.For)
     single = {loop.loop_var for loop in loops if _is_one(loop.extent)}
 
-    def without_mark(loop: Any) -> Any:
-        if CUT not in loop.annotations or _is_cut_at_one_step(loop, single):
-            return loop
-        others = {name: value for name, value in loop.annotations.items() if name != CUT}
-        return tirx.For(
-            loop.loop_var, loop.min, loop.extent, loop.kind, loop.body, loop.thread_binding, others
-        )
+    def without_shifted_mark(loop: Any) -> Any:
+        is_kept = CUT not in loop.annotations or _is_cut_at_one_step(loop, single)
+        return loop if is_kept else _unmarked(loop)
 
-    return func.with_body(tvm_ffi.structural_map(func.body, (tirx.For, without_mark), order="post"))
+    return _with_loops(func, without_shifted_mark)
 
 
 def _is_one(extent: Any) -> bool:
@@ -97,6 +105,7 @@ def _is_narrow(func: tirx.PrimFunc) -> bool:
 
 
 def _has_wide_data(body: Any) -> bool:
-    """Whether a function computes with integers of 64 bits, which must not become narrower."""
-    values = contained_nodes(body, tirx.Cast, TensorLoad)
-    return any(str(value.ty.dtype).startswith(("int64", "uint64")) for value in values)
+    """Whether a function computes with integers of 64 bits, other than truth values, which must not become narrower."""
+    loads = contained_nodes(body, TensorLoad)
+    casts = [cast for cast in contained_nodes(body, tirx.Cast) if str(cast.value.ty.dtype) != "bool"]
+    return any(str(value.ty.dtype).startswith(("int64", "uint64")) for value in (*loads, *casts))

@@ -96,3 +96,35 @@ def test_a_condition_that_an_outer_loop_shifts_out_of_the_loop_does_not_lengthen
     built["main"](tvm.runtime.tensor(first), tvm.runtime.tensor(second), both)
     np.testing.assert_array_equal(both.numpy(), np.concatenate([first[:2, :19], second[2:]]))
     assert loops == ["T.grid(4, 19)"]
+
+
+def reflected(dtype: str) -> tvm.IRModule:
+    """Where a row of 13 numbers between reflected ends, in two pieces of eight, is positive, through another type."""
+    given = te.placeholder((tvm.tirx.const(13, "int64"),), name="x")
+
+    def place(i: tvm.tirx.Var) -> tvm.ir.PrimExpr:
+        inner = tvm.tirx.if_then_else(i < 1, 1 - i, i - 1)
+        return tvm.tirx.if_then_else(i >= 14, 25 - i, inner)
+
+    wide = (tvm.tirx.const(16, "int64"),)
+    padded = te.compute(wide, lambda i: given[place(i)], name="padded")
+    positive = te.compute(wide, lambda i: (padded[i] > 0).astype(dtype), name="positive")
+    scaled = te.compute(wide, lambda i: (positive[i].astype("int64") > 0).astype("float32"), name="scaled")
+    schedule = tvm.s_tir.Schedule(te.create_prim_func([given, scaled]))
+    [loop] = schedule.get_loops(schedule.get_sblock("padded"))
+    piece, lanes = schedule.split(loop, [None, 8])
+    schedule.vectorize(lanes)
+    schedule.annotate(piece, CUT, 1)
+    return schedule.mod
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int32"])
+def test_places_in_loops_of_wide_integers(dtype: str, target: Target) -> None:
+    module = with_cut_loops(reflected(dtype))
+
+    x, y = np.random.default_rng(0).standard_normal(13).astype(np.float32), np.zeros(16, np.float32)
+    result = tvm.runtime.tensor(y)
+    compiled(module, target)[0]["main"](tvm.runtime.tensor(x), result)
+    np.testing.assert_array_equal(result.numpy(), np.pad(x, (1, 2), "reflect") > 0)
+    # Truth values need no 64 bits.
+    assert (CUT in module.script()) == (dtype == "bool")
