@@ -27,7 +27,7 @@ def _with_small_operands_apart(module: tvm.IRModule, _: Any) -> tvm.IRModule:
 #: Between `AnnotateTIROpPattern` and `FuseOps`: marks what computes an operand of the elementwise operators behind a
 #: product as not to be fused with them, where it has fewer elements than they have and takes function calls.
 #:
-#: A product's results are kept in registers only where all else that the elementwise operators read is there before:
+#: TVM computes these behind each tile of a product only where no stage outside its loops is stored for them:
 #:
 #:     y = float(x @ w + floor(bias / scale)) * scale  →  b = floor(bias / scale); y = float(x @ w + b) * scale
 with_small_operands_apart = tvm.transform.module_pass(
@@ -37,7 +37,7 @@ with_small_operands_apart = tvm.transform.module_pass(
 
 @dataclass(frozen=True)
 class _Value:
-    """What a variable is computed from by operators that may become one function.
+    """The operators that a variable is computed with and that may become one function.
 
     has_product: they are a convolution or a matrix product and a chain of elementwise operators behind it; has_calls:
     one calls a function, as floor.
