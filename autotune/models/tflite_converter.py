@@ -54,7 +54,9 @@ class OperatorConverter(tflite_frontend.OperatorConverter):  # type: ignore[misc
 
     def _named(self, operator: str, convert: Callable[..., Any], op: Any) -> Any:
         try:
-            return self._computed(op, convert(op=op))
+            result = convert(op=op)
+            self._remember(op, result)
+            return result
         except Misuse:
             raise
         except Exception as error:
@@ -63,16 +65,12 @@ class OperatorConverter(tflite_frontend.OperatorConverter):  # type: ignore[misc
             self.nodes[output] = Origin("", operator, output, _type(tensor))
             raise self.origins.refusal(output, f"TVM {tvm.__version__} says {last_line(error)}") from error
 
-    def _computed(self, op: Any, result: Any) -> Any:
-        """The result of an operator, as constants where all that it reads is known."""
-        if not isinstance(result, relax.Expr) or not all(map(self._is_known, op.InputsAsNumpy())):
-            return result
-        values = values_of(self.bb.normalize(result), self.bb.lookup_binding)
-        if len(values) != op.OutputsLength():
-            return result
-        self._known.update(zip(map(int, op.OutputsAsNumpy()), values, strict=True))
-        constants = [relax.const(value) for value in values]
-        return constants[0] if len(constants) == 1 else relax.Tuple(constants)
+    def _remember(self, op: Any, result: Any) -> None:
+        """Keeps the values of an operator's outputs where all that it reads is known."""
+        if isinstance(result, relax.Expr) and all(map(self._is_known, op.InputsAsNumpy())):
+            values = values_of(self.bb.normalize(result), self.bb.lookup_binding)
+            if len(values) == op.OutputsLength():
+                self._known.update(zip(map(int, op.OutputsAsNumpy()), values, strict=True))
 
     def _is_known(self, place: int) -> bool:
         return place < 0 or not self.has_expr(int(place))

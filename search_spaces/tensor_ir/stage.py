@@ -142,10 +142,15 @@ def read_stage(schedule: s_tir.Schedule, block: Any) -> Stage | None:
         _simplified(_starts(found.reads), found.iter_vars),
         writes,
         found.body.value if isinstance(found.body, tirx.BufferStore) else None,
-        sum(name not in (_CONDITION, *OPERATORS) for name in names),
+        function_calls(calls),
         _CONDITION in names,
         all(_is_point(region) for region in found.reads),
     )
+
+
+def function_calls(calls: Iterable[Any]) -> int:
+    """The number of calls that are of functions, such as exp, and no conditions or products of words."""
+    return sum(str(getattr(call.op, "name", "")) not in (_CONDITION, *OPERATORS) for call in calls)
 
 
 def reduction_variables(schedule: s_tir.Schedule, block: Any) -> list[Any]:

@@ -28,8 +28,9 @@ def inline_stages(schedule: s_tir.Schedule, root: Any) -> None:
         is_behind_reduction |= stage is not None and bool(stage.reductions)
         if schedule.get(block).name_hint in outputs:
             continue
-        moves = is_behind_reduction or not _feeds_reduction(schedule, block)
-        if _is_cheap(schedule, stage) or (moves and _is_number(schedule, block)):
+        if _is_cheap(schedule, stage) or (
+            _is_number(schedule, block) and (is_behind_reduction or not _feeds_reduction(schedule, block))
+        ):
             try:
                 schedule.compute_inline(block)
             except (RuntimeError, ValueError):

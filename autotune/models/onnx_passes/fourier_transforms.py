@@ -121,14 +121,14 @@ def _transformed(signal: _Signal, sign: int, bins: int) -> _Signal:
         return _product(signal, sign, bins)
     rows, lead = length // first, signal.real.shape[:-1]
     columns = signal.mapped(lambda part: part.reshape(*lead, first, rows).swapped())
-    turned = _turned(_product(columns, sign, first), _waves(rows, first, length, sign)).mapped(Tensor.swapped)
+    turned = _turned(_product(columns, sign, first), waves(rows, first, length, sign)).mapped(Tensor.swapped)
     found = _transformed(turned, sign, rows if bins == length else rows // 2 + 1).mapped(Tensor.swapped)
     return found.mapped(lambda part: part.reshape(*lead, -1).slice(len(lead), 0, bins))
 
 
 def _product(signal: _Signal, sign: int, bins: int) -> _Signal:
     """The transform as one product for each part of the result."""
-    cosine, sine = _waves(signal.length, bins, signal.length, sign)
+    cosine, sine = waves(signal.length, bins, signal.length, sign)
     joined = _joined(signal.parts)
     matrices = (
         (cosine, sine)
@@ -147,7 +147,7 @@ def _turned(signal: _Signal, waves: tuple[np.ndarray, np.ndarray]) -> _Signal:
     return _Signal(real * cosine - imaginary * sine, real * sine + imaginary * cosine)
 
 
-def _waves(rows: int, columns: int, length: int, sign: int) -> tuple[np.ndarray, np.ndarray]:
+def waves(rows: int, columns: int, length: int, sign: int) -> tuple[np.ndarray, np.ndarray]:
     """cos and sin of sign 2 pi k n / length, [rows, columns]."""
     turns = (np.arange(rows)[:, None] * np.arange(columns)[None, :]) % length
     angles = sign * 2 * math.pi * turns / length

@@ -22,8 +22,10 @@ ELEMENTWISE = frozenset(
 )  # fmt: skip
 #: Permutations of images between [batch, rows, columns, channels] and [batch, channels, rows, columns].
 TO_CHANNELS_FIRST, TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
-#: TVM's pattern kind of what elementwise operators are fused into.
-FUSED_BEHIND = 4
+#: The attribute of a tensor program that has its kind for TVM's fusion: what elementwise operators are fused into, and
+#: what is fused with nothing.
+PATTERN = "op_pattern"
+FUSED_BEHIND, OPAQUE = 4, 8
 _IMAGE_AXES = 4
 #: What a variable is bound to, None for a parameter: `PyExprMutator.lookup_binding`.
 Lookup = Callable[[Any], Any]

@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Final
+from typing import Any
 
 import tvm
 from tvm import relax
 from tvm.relax.expr_functor import PyExprMutator, mutator
 
-from autotune.models.passes.rewriting import FUSED_BEHIND, is_call, rewritten, static_shape, uses
+from autotune.models.passes.rewriting import (
+    FUSED_BEHIND,
+    OPAQUE,
+    PATTERN,
+    is_call,
+    rewritten,
+    static_shape,
+    uses,
+)
 from search_spaces.tensor_ir.contained_nodes import contained_nodes
+from search_spaces.tensor_ir.stage import function_calls
 
-_PATTERN: Final = "op_pattern"
-_BROADCAST, _INJECTIVE, _OPAQUE = 1, 2, 8
-_CONDITION = "prim.if_then_else"
+# TVM's kinds of functions: up to these, elementwise operators with broadcast operands, and any rearrangement.
+_BROADCAST, _INJECTIVE = 1, 2
 
 
 def _with_small_operands_apart(module: tvm.IRModule, _: Any) -> tvm.IRModule:
@@ -71,7 +79,7 @@ def _value_of(module: tvm.IRModule, value: Any, known: Mapping[Any, _Value]) -> 
     sizes = static_shape(value) if func is not None and isinstance(value.ty, relax.TensorType) else None
     if func is None or sizes is None:
         return None
-    kind = int(func.attrs.get(_PATTERN, _OPAQUE))
+    kind = int(func.attrs.get(PATTERN, OPAQUE))
     if kind == FUSED_BEHIND:
         return _Value(prod(sizes), has_product=True)
     if kind > _INJECTIVE:
@@ -80,7 +88,8 @@ def _value_of(module: tvm.IRModule, value: Any, known: Mapping[Any, _Value]) -> 
     return _Value(
         prod(sizes),
         has_product=kind <= _BROADCAST and any(each.has_product for each in operands),
-        has_calls=_has_calls(func) or any(each.has_calls for each in operands),
+        has_calls=function_calls(contained_nodes(func.body, tvm.ir.Call)) > 0
+        or any(each.has_calls for each in operands),
     )
 
 
@@ -100,11 +109,6 @@ def _small(call: Any, value: _Value, known: Mapping[Any, _Value]) -> list[Any]:
     ]
 
 
-def _has_calls(func: Any) -> bool:
-    calls = contained_nodes(func.body, tvm.ir.Call)
-    return any(getattr(call.op, "name", _CONDITION) != _CONDITION for call in calls)
-
-
 @mutator
 class _Rewriter(PyExprMutator):  # type: ignore[misc]
     """Makes the tensor programs of some variables opaque."""
@@ -120,7 +124,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
             super().visit_var_binding_(binding)
             return
         call = self.visit_expr(binding.value)
-        func = self._module[binding.value.args[0]].with_attr(_PATTERN, _OPAQUE)
+        func = self._module[binding.value.args[0]].with_attr(PATTERN, OPAQUE)
         name = self.builder_.add_func(func, binding.value.args[0].name_hint)
         value = relax.Call(call.op, [name, *call.args[1:]], call.attrs, call.ty_args)
         self.set_var_remap(binding.var, self.builder_.emit(value))

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import tvm
 from tvm import tirx
 
+from autotune.models.passes.rewriting import OPAQUE, PATTERN
+
 # Half as many as a concatenation of `grouped_parts` may join: the groups of a long one must not become one again.
 _MOST_BUFFERS = 16
-_PATTERN: Final = "op_pattern"
-_OPAQUE = 8
 
 
 def _with_wide_functions_apart(module: tvm.IRModule, _: Any) -> tvm.IRModule:
     apart = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
     for name, func in module.functions.items():
         if isinstance(func, tirx.PrimFunc) and len(func.params) > _MOST_BUFFERS:
-            apart.update_func(name, func.with_attr(_PATTERN, _OPAQUE))
+            apart.update_func(name, func.with_attr(PATTERN, OPAQUE))
     return apart
 
 

@@ -13,6 +13,8 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from autotune.models.passes.rewriting import (
     FUSED_BEHIND,
+    OPAQUE,
+    PATTERN,
     Lookup,
     bound,
     has_channels_last,
@@ -49,7 +51,6 @@ _PAIRS_COST = 0.85
 #: In the names of the functions.
 INPUT, PRODUCTS, OUTPUT = "winograd_input", "winograd_products", "winograd_output"
 # TVM's pattern kind of what is fused with nothing.
-_OPAQUE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
         def made(products: te.Tensor) -> te.Tensor:
             return output_tiles(products, shape.result)
 
-        tiles = self._emit(taken, [call.args[0]], INPUT, _OPAQUE)
+        tiles = self._emit(taken, [call.args[0]], INPUT, OPAQUE)
         products = self._products(call, shape, tiles, weights)
         return self._emit(made, [products], OUTPUT, FUSED_BEHIND)
 
@@ -160,10 +161,10 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
             return tile_products(windows, kernel, depth)
 
         grouped = relax.const(grouped_weights(weights, shape.groups), "float32")
-        return self._emit(added, [tiles, grouped], PRODUCTS, _OPAQUE)
+        return self._emit(added, [tiles, grouped], PRODUCTS, OPAQUE)
 
     def _emit(self, compute: Any, operands: list[Any], name: str, pattern: int) -> Any:
-        attrs = {"op_pattern": pattern}
+        attrs = {PATTERN: pattern}
         return self.builder_.emit_te(compute, *operands, primfunc_name_hint=name, primfunc_attrs=attrs)
 
 

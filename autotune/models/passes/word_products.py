@@ -15,6 +15,7 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 
 from autotune.models.passes.rewriting import (
     FUSED_BEHIND,
+    PATTERN,
     Lookup,
     bound,
     is_call,
@@ -157,7 +158,7 @@ class _Rewriter(PyExprMutator):  # type: ignore[misc]
             relax.const(packed(weights, kind, weights.ndim - 2), "int32"),
             *((relax.const(sums.astype(np.int32), "int32"), *zeros) if is_shifted else ()),
             primfunc_name_hint=f"{kind.name}_{'matmul' if is_matmul else 'conv2d'}",
-            primfunc_attrs={"op_pattern": FUSED_BEHIND},
+            primfunc_attrs={PATTERN: FUSED_BEHIND},
         )
 
     def _form(self, product: WordProduct, data: Any, weights: npt.NDArray[Any]) -> _Form | None:
