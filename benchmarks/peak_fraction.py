@@ -2,6 +2,7 @@
 
     python benchmarks/peak_fraction.py --time 5m --json out/peak_fraction.json
     python benchmarks/peak_fraction.py --ops matmul-512 --time 30s
+    python benchmarks/peak_fraction.py --avx2                          ours and the peak without AVX-512
 
 Each operator is tuned from nothing for that long, on all cores. Then the kernels take turns, each in a process of its
 own with as many threads as cores: multiply-adds in registers on one thread and on all, which are the peak; ours; NumPy
@@ -29,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from sides.operator_sides import NumPy, OnnxRuntime, Ours, Peak, is_product, median_secs, result
 
-from autotune.devices.device import local_device
+from autotune.devices.device import Device, local_device
 from autotune.jobs.durations import parse_secs
 from autotune.measurement.timing import in_turns
 from autotune.models.operators import operator_task
@@ -70,35 +71,37 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=11)
     parser.add_argument("--round-secs", type=float, default=0.2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--avx2", action="store_true", help="ours and the peak without AVX-512")
     parser.add_argument("--json", type=Path, default=None, help="where the numbers go as JSON")
     options = parser.parse_args()
-    device = local_device()
+    device = local_device(mcpu="haswell" if options.avx2 else None)
     # OpenBLAS is one of the sides, so it has as many threads as the kernels.
     os.environ.update(kernel_threads(device.threads), OPENBLAS_NUM_THREADS=str(device.threads))
     os.environ.pop("OPENBLAS_CORETYPE", None)
     print(
-        f"{device.fingerprint.name}, {device.threads} threads, {options.time:.0f} s of tuning each",
+        f"{device.fingerprint.name}, {device.target}, {device.threads} threads, {options.time:.0f} s of tuning each",
         flush=True,
     )
     rows = []
     for name in options.ops:
-        rows.append(measure(name, device.threads, options))
+        rows.append(measure(name, device, options))
         print_row(rows[-1])
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps([vars(row) for row in rows], indent=2))
 
 
-def measure(name: str, threads: int, options: argparse.Namespace) -> Row:
+def measure(name: str, device: Device, options: argparse.Namespace) -> Row:
     """One operator: the search, then all sides in turns."""
     operator, least = OPERATORS[name]
-    config, trials = tune(operator, options.time, options.seed)
-    row = Row(name, operator, operator_task(operator, local_device().target).workload.flops, least, trials)
+    config, trials = tune(operator, device, options)
+    row = Row(name, operator, operator_task(operator, device.target).workload.flops, least, trials)
+    mcpu = "haswell" if options.avx2 else None
     sides = {
-        "peak of one core": Peak(1),
-        "peak": Peak(threads),
-        "ours": Ours(operator, config),
-        "onnxruntime": OnnxRuntime(operator, threads),
+        "peak of one core": Peak(1, mcpu),
+        "peak": Peak(device.threads, mcpu),
+        "ours": Ours(operator, config, mcpu),
+        "onnxruntime": OnnxRuntime(operator, device.threads),
     }
     if is_product(operator):
         sides["numpy"] = NumPy(operator)
@@ -124,7 +127,7 @@ def measure(name: str, threads: int, options: argparse.Namespace) -> Row:
     return row
 
 
-def tune(operator: str, secs: float, seed: int) -> tuple[Config, int]:
+def tune(operator: str, device: Device, options: argparse.Namespace) -> tuple[Config, int]:
     """The winner of a search in a process of its own, and how many candidates it measured."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "result.json"
@@ -133,12 +136,15 @@ def tune(operator: str, secs: float, seed: int) -> tuple[Config, int]:
             str(Path(__file__).parent / "sides" / "autotune_side.py"),
             "--operator",
             operator,
+            "--device",
+            device.connection,
         ]
-        command += ["--secs", str(secs), "--batch", "16", "--seed", str(seed), "--started", str(time.time())]
+        command += ["--secs", str(options.time), "--batch", "16", "--seed", str(options.seed)]
+        command += ["--started", str(time.time())]
         subprocess.run([*command, "--out", str(out)], check=True)
         found = json.loads(out.read_text())
     if found["winner"] is None:
-        raise SystemExit(f"no candidate of {operator} ran in {secs:.0f} s")
+        raise SystemExit(f"no candidate of {operator} ran in {options.time:.0f} s")
     answers = [
         (name, tuple(answer) if isinstance(answer, list) else answer) for name, answer in found["winner"]
     ]

@@ -68,7 +68,8 @@ DeviceOption = Annotated[
     str,
     typer.Option(
         "--device",
-        help="Where to measure: local, local?threads=N, rpc://…, rpcs://…, ssh://…, or a name in --devices.",
+        help="Where to measure: local, local?threads=N, local?mcpu=haswell, rpc://…, rpcs://…, ssh://…, or a name in "
+        "--devices.",
     ),
 ]
 DevicesOption = Annotated[

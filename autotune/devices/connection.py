@@ -115,7 +115,7 @@ def parse_connection(url: str) -> Connection:
 
 
 def distinct_name(name: str, connection: str) -> str:
-    """The name of a device among others: its own, and of local ones the URL, as those differ in threads alone."""
+    """The name of a device among others: its own, and of local ones the URL, as those differ in its options alone."""
     return connection if name == "local" else name
 
 

@@ -19,7 +19,7 @@ from autotune.devices.connection import (
     split_url,
 )
 from autotune.devices.gpu_facts import Facts, gpu_facts, opencl_facts
-from autotune.devices.host import cpu_facts, cpu_target
+from autotune.devices.host import check_runnable, cpu_facts, cpu_target
 from autotune.devices.opencl.runtime import load_opencl
 from autotune.devices.processor import cpu_model
 from autotune.devices.rpc_tracker import registered_boards
@@ -29,7 +29,7 @@ from search_spaces.target import Target
 from tuning_logs.records.device_fingerprint import DeviceFingerprint
 
 _KNOWN = (
-    "'local', 'local?threads=N', 'cuda:0?target=nvidia/nvidia-a100', 'opencl:0', "
+    "'local', 'local?threads=N', 'local?mcpu=haswell', 'cuda:0?target=nvidia/nvidia-a100', 'opencl:0', "
     "'rpc://host:port/key?target=llvm -mtriple=…', 'rpcs://…&identity=FOLDER' or 'ssh://user@host/key?target=…'"
 )
 _LATER = ("rocm", "vulkan", "metal", "webgpu")
@@ -80,11 +80,14 @@ class Device:
         return parse_connection(self.connection)
 
 
-def local_device(threads: int | None = None) -> Device:
-    """This machine's CPU; threads: by default as many as this process may run at once (affinity, CPU quota).
+def local_device(threads: int | None = None, mcpu: str | None = None) -> Device:
+    """This machine's CPU.
 
-    More threads than that are obeyed, with a notice. Raises Misuse where threads is not positive, or more than the
-    machine has processors.
+    threads: by default as many as this process may run at once (affinity, CPU quota); more are obeyed, with a notice.
+    mcpu:    LLVM's name of another processor to compile for, as in haswell: what is found runs on older machines, too.
+
+    Raises Misuse where threads is not positive, or more than the machine has processors, and where this processor
+    lacks instructions of mcpu.
     """
     allowance = read_allowance()
     most = allowance.machine_processors
@@ -93,14 +96,20 @@ def local_device(threads: int | None = None) -> Device:
             f"expected 1 to {most} threads, one for each processor of this machine; found {threads}",
             code="AT402",
         )
-    connection = "local" if threads is None else f"local?threads={threads}"
+    options = {"threads": threads, "mcpu": mcpu}
+    query = "&".join(f"{name}={value}" for name, value in options.items() if value is not None)
     threads = threads or allowance.threads
+    target = cpu_target(threads)
+    if mcpu is not None:
+        target = target.with_attr("mcpu", mcpu)
+        check_runnable(target)
     fingerprint = DeviceFingerprint(cpu_model(), cpu_facts(threads, allowance))
-    return Device("local", cpu_target(threads), connection, fingerprint, notice=allowance.notice(threads))
+    connection = f"local?{query}" if query else "local"
+    return Device("local", target, connection, fingerprint, notice=allowance.notice(threads))
 
 
 def parse_device(url: str) -> Device:
-    """The device that a URL names: `local`, `local?threads=N`, or boards behind a tracker, whose target is named:
+    """The device that a URL names: `local`, `local?threads=N&mcpu=NAME`, or boards behind a tracker, with their target:
     `rpc://host:port/key?target=llvm -mtriple=aarch64-linux-gnu`, with `&linker=COMMAND` if need be. Behind TLS it is
     `rpcs://…&identity=FOLDER`; `ssh://user@host/key?target=…` takes ssh to the machine of a tracker that listens on its
     loopback, at `&tracker=HOST:PORT` if not at 9190.
@@ -127,17 +136,7 @@ def parse_device(url: str) -> Device:
         return _parse_rpc(url, parts)
     if parts.scheme or parts.netloc or parts.fragment or parts.path != "local":
         raise Misuse(f"expected a device such as {_KNOWN}, found {url!r}", code="AT401")
-    options = parse_qs(parts.query, keep_blank_values=True)
-    unknown = sorted(set(options) - {"threads"})
-    if unknown or (parts.query and not options):
-        found = ", ".join(unknown) or parts.query
-        raise Misuse(f"a local device has one option, threads; found {found!r} in {url!r}", code="AT401")
-    if not options:
-        return local_device()
-    count = options["threads"][-1]
-    if not re.fullmatch("[0-9]{1,9}", count):
-        raise Misuse(f"expected a number of threads, as in 'local?threads=1'; found {count!r}", code="AT401")
-    return local_device(int(count))
+    return _parse_local(url, parts)
 
 
 def remote_device(via: Rpc, target: Target, linker: str | None = None, name: str | None = None) -> Device:
@@ -233,6 +232,22 @@ def _opencl_target(facts: Facts) -> Target:
         "max_shared_memory_per_block": int(facts["local_memory_bytes"]),
     }
     return Target("opencl", tuple(limits.items()))
+
+
+def _parse_local(url: str, parts: SplitResult) -> Device:
+    options = parse_qs(parts.query, keep_blank_values=True)
+    unknown = sorted(set(options) - {"threads", "mcpu"})
+    if unknown or (parts.query and not options):
+        found = ", ".join(unknown) or parts.query
+        raise Misuse(
+            f"a local device has the options threads and mcpu; found {found!r} in {url!r}", code="AT401"
+        )
+    threads = options["threads"][-1] if "threads" in options else None
+    if threads is not None and not re.fullmatch("[0-9]{1,9}", threads):
+        raise Misuse(
+            f"expected a number of threads, as in 'local?threads=1'; found {threads!r}", code="AT401"
+        )
+    return local_device(None if threads is None else int(threads), options.get("mcpu", [None])[-1])
 
 
 def _parse_opencl(url: str, parts: SplitResult) -> Device:

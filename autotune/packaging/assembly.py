@@ -16,6 +16,7 @@ from autotune.deployment.engine import draw
 from autotune.deployment.model_runner import SEED
 from autotune.deployment.samples import Sample
 from autotune.devices.device import Device, local_device
+from autotune.machine.cpu_features import known_features
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.model import Model
 from autotune.models.output_names import output_names
@@ -24,7 +25,6 @@ from autotune.packaging.metadata import Metadata, OperatorCoverage, Provenance, 
 from autotune.packaging.module_name import module_name
 from autotune.packaging.package import PackageContents, PackageForm, StoredRun
 from autotune.packaging.runtime_files import RuntimeFiles, installed_runtime, runtime_in
-from autotune.packaging.shipped.cpu_features import known_features
 from autotune.workers.room import scratch_folder
 from search_spaces.errors import Misuse
 from search_spaces.printable_text import one_line

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from autotune.machine.cpu_features import AARCH64, X86
 from autotune.packaging.metadata import TensorSpec
 from autotune.packaging.package import PackageContents
-from autotune.packaging.shipped.cpu_features import AARCH64, X86
 
 
 def description_header(contents: PackageContents) -> str:

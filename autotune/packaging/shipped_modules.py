@@ -10,6 +10,7 @@ _MODULES = (
     "search_spaces.errors",
     "search_spaces.fork_lock",
     "autotune.machine.control_groups",
+    "autotune.machine.cpu_features",
     "autotune.deployment.call_memory",
     "autotune.deployment.kernel_pool",
     "autotune.deployment.kernel_thread",
@@ -22,7 +23,6 @@ _MODULES = (
     "autotune.models.shape_plan",
     "autotune.models.size_range",
     "autotune.packaging.metadata",
-    "autotune.packaging.shipped.cpu_features",
     "autotune.packaging.shipped.packaged_model",
     "autotune.packaging.shipped.runtime_library",
 )

@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 
 from autotune.builders.local_builder import LocalBuilder
-from autotune.devices.device import local_device
+from autotune.devices.device import parse_device
 from autotune.models.operators import operator_task
 from autotune.runners.local_runner import LocalRunner
 from autotune.runners.thread_scaling import check_threads
@@ -30,7 +30,7 @@ def search(options: argparse.Namespace, server: ForkServer) -> dict[str, Any]:
     Builder and runner are started first, and it is noted when they were ready.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    device = local_device()
+    device = parse_device(options.device)
     task = operator_task(options.operator, device.target)
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -20,6 +20,7 @@ def main() -> None:
     """Tunes and writes what was found, and when."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--operator", required=True)
+    parser.add_argument("--device", default="local")
     parser.add_argument("--trials", type=int, default=None)
     parser.add_argument("--secs", type=float, default=None, help="from the start of the process")
     parser.add_argument("--batch", type=int, required=True)

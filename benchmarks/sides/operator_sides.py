@@ -18,7 +18,6 @@ from onnx import TensorProto, helper, numpy_helper
 from autotune.builders.cpu_build import compile_kernel
 from autotune.devices.device import local_device
 from autotune.devices.fma_kernel import multiply_adds, operations
-from autotune.devices.host import cpu_target
 from autotune.measurement.timing import timed_runs
 from autotune.models.operators import operator_task
 from search_spaces import Config
@@ -31,33 +30,35 @@ Run = Callable[[], np.ndarray]
 
 @dataclass(frozen=True)
 class Peak:
-    """Multiply-adds in registers."""
+    """Multiply-adds in registers; mcpu: as of `local_device`."""
 
     threads: int
+    mcpu: str | None = None
 
     def open(self) -> Run:
         """One run of the kernel."""
-        target = tvm_target(cpu_target(self.threads))
+        target = tvm_target(local_device(self.threads, self.mcpu).target)
         module = multiply_adds(vector_unit(target))
         return _run(tvm.compile(module, target=target)["main"], module)
 
     @property
     def flops(self) -> float:
         """Floating-point operations of one run."""
-        return operations(vector_unit(tvm_target(cpu_target(self.threads))))
+        return operations(vector_unit(tvm_target(local_device(self.threads, self.mcpu).target)))
 
 
 @dataclass(frozen=True)
 class Ours:
-    """A config of the operator."""
+    """A config of the operator; mcpu: as of `local_device`."""
 
     operator: str
     config: Config
+    mcpu: str | None = None
     seed: int = 0
 
     def open(self) -> Run:
         """One run of the kernel on seeded inputs."""
-        target = local_device().target
+        target = local_device(mcpu=self.mcpu).target
         space = TensorIRSpace(operator_task(self.operator, target))
         module = space.apply(self.config).schedule.mod
         with tempfile.TemporaryDirectory() as folder:

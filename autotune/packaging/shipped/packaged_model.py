@@ -15,9 +15,9 @@ import tvm_ffi
 from autotune.deployment.kernel_pool import CallPlace, threads_within_quota
 from autotune.deployment.library import Array, Library, as_returned, load_module
 from autotune.deployment.shape_dispatch import DynamicExecutable
+from autotune.machine.cpu_features import is_this_machine, missing_features
 from autotune.models.shape_plan import MAIN
 from autotune.packaging.metadata import Metadata, Requirements, TensorSpec
-from autotune.packaging.shipped.cpu_features import is_this_machine, missing_features
 from autotune.packaging.shipped.runtime_library import load_runtime
 from search_spaces.errors import AutotuneError, Misuse
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autotune.devices.device import local_device
-from autotune.packaging.shipped.cpu_features import X86, known_features, missing_features
+from autotune.machine.cpu_features import X86, known_features, missing_features
 from search_spaces.target import Target
 from search_spaces.tensor_ir.cpu_features import cpu_features
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 
 import pytest
 
+from autotune.devices import host
 from autotune.devices.device import local_device, parse_device
 from search_spaces.errors import Misuse
 
@@ -29,6 +31,23 @@ def test_another_number_of_threads_is_another_device() -> None:
     assert facts.items() <= dict(local_device().fingerprint.facts).items()
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of x86")
+def test_an_older_processor_is_another_target_on_the_same_machine() -> None:
+    older = parse_device("local?mcpu=x86-64&threads=1")
+    assert older.target.attr("mcpu") == "x86-64"
+    assert older.threads == older.target.attr("num-cores") == 1
+    assert older.fingerprint == local_device(1).fingerprint
+    assert parse_device(older.connection) == older
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of x86")
+def test_instructions_that_this_processor_lacks_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "missing_features", lambda machine, wanted: tuple(set(wanted) & {"avx512f"}))
+    with pytest.raises(Misuse, match="found 'skylake-avx512', and this one lacks avx512f"):
+        parse_device("local?mcpu=skylake-avx512")
+    assert parse_device("local?mcpu=haswell").target.attr("mcpu") == "haswell"
+
+
 def test_the_fingerprint_is_the_same_every_time() -> None:
     assert local_device().fingerprint.key == local_device().fingerprint.key
 
@@ -41,12 +60,14 @@ def test_the_fingerprint_is_the_same_every_time() -> None:
         ("toaster", "expected a device such as 'local'"),
         ("", "expected a device such as 'local'"),
         ("local/0", "expected a device such as 'local'"),
-        ("local?cores=2", "one option, threads; found 'cores'"),
+        ("local?cores=2", "the options threads and mcpu; found 'cores'"),
         ("local?threads", "threads"),
         ("local?threads=", "expected a number of threads"),
         ("local?threads=two", "expected a number of threads"),
         ("local?threads=0", "threads"),
         ("local?threads=-1", "expected a number of threads"),
+        ("local?mcpu=", "by LLVM's name, as in haswell or x86-64-v3; found ''"),
+        ("local?mcpu=pentium-9", "by LLVM's name, as in haswell or x86-64-v3; found 'pentium-9'"),
         ("local?threads=100000", "one for each processor of this machine; found 100000"),
     ],
 )

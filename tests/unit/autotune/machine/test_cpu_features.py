@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autotune.packaging.shipped.cpu_features import X86, _x86_by_kernel, missing_features
+from autotune.machine.cpu_features import X86, _x86_by_kernel, missing_features
 
 FLAGS = Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split()
 x86 = pytest.mark.skipif(platform.machine() != "x86_64" or not FLAGS, reason="not an x86 processor")
