@@ -28,7 +28,7 @@ def cpu_target(threads: int) -> Target:
 
 def check_runnable(target: Target) -> None:
     """Raises Misuse where this machine cannot run machine code for the processor that an llvm target names."""
-    name, machine = target.attr("mcpu"), platform.machine()
+    name, machine = str(target.attr("mcpu")), platform.machine()
     if name not in map(str, codegen.llvm_get_cpu_archlist(tvm_target(target))):
         raise Misuse(
             f"expected a processor of this architecture by LLVM's name, as in haswell or x86-64-v3; found {name!r}",
