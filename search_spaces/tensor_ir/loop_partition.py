@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -10,6 +11,7 @@ import tvm
 import tvm_ffi
 from tvm import s_tir, tirx
 from tvm.ir import TensorLoad
+from tvm.sym import Analyzer
 from tvm.tirx.analysis import undefined_vars
 
 from search_spaces.tensor_ir.contained_nodes import contained_nodes
@@ -18,6 +20,7 @@ from search_spaces.tensor_ir.substitution import substituted
 #: Of a loop: makes TVM split it.
 CUT = "pragma_loop_partition_hint"
 _MOST_ELEMENTS = 2**31 - 1
+_UNROLLED_KINDS = int(tirx.ForKind.VECTORIZED), int(tirx.ForKind.UNROLLED)
 _COMPARISONS = (tirx.LT, tirx.LE, tirx.GT, tirx.GE, tirx.EQ, tirx.NE)
 
 
@@ -35,7 +38,7 @@ def with_cut_loops(module: tvm.IRModule) -> tvm.IRModule:
         if not _is_narrow(func):
             found.update_func(name, _with_loops(func, _unmarked))
             continue
-        cut = tvm.IRModule({name: _without_shifted_cuts(func)})
+        cut = tvm.IRModule({name: _with_sound_marks(func)})
         found.update_func(name, tirx.transform.ForceNarrowIndexToInt32()(cut)[name.name_hint])
     return found
 
@@ -44,11 +47,22 @@ def _with_loops(func: tirx.PrimFunc, change: Callable[[Any], Any]) -> tirx.PrimF
     return func.with_body(tvm_ffi.structural_map(func.body, (tirx.For, change), order="post"))
 
 
+def _marked(loop: Any) -> Any:
+    if CUT in loop.annotations:
+        return loop
+    return _annotated(loop, {**loop.annotations, CUT: tirx.const(1)})
+
+
 def _unmarked(loop: Any) -> Any:
     if CUT not in loop.annotations:
         return loop
-    others = {name: value for name, value in loop.annotations.items() if name != CUT}
-    return tirx.For(loop.loop_var, loop.min, loop.extent, loop.kind, loop.body, loop.thread_binding, others)
+    return _annotated(loop, {name: value for name, value in loop.annotations.items() if name != CUT})
+
+
+def _annotated(loop: Any, annotations: Mapping[str, Any]) -> Any:
+    return tirx.For(
+        loop.loop_var, loop.min, loop.extent, loop.kind, loop.body, loop.thread_binding, annotations
+    )
 
 
 def _has_mark(func: object) -> bool:
@@ -56,44 +70,75 @@ def _has_mark(func: object) -> bool:
     return isinstance(func, tirx.PrimFunc) and CUT in func.script()
 
 
-def _without_shifted_cuts(func: tirx.PrimFunc) -> tirx.PrimFunc:
-    """The function with loops unmarked whose conditions turn false at a step that loops around them decide.
+def _with_sound_marks(func: tirx.PrimFunc) -> tirx.PrimFunc:
+    """The function with marks on loops that TVM splits right, and on vectors within them that the last step shortens.
 
-    TVM takes for granted that there is such a step: with
+    A loop whose condition turns false at a step that loops around it decide loses its mark, as TVM takes for granted
+    that there is such a step: with
 
-    for row, column: y[row, column] = a[...] if 38 <= 19 * row + column else b[...]
+        for row, column: y[row, column] = a[...] if 38 <= 19 * row + column else b[...]
 
-    row 0 is given 38 columns in place of its 19.
+    row 0 is given 38 columns in place of its 19. Where but the last step of a marked loop around decides, which is a
+    loop of its own by then, vectors get a mark, too, as one with a condition is computed number by number:
+
+        for i in range(11): for j in vectorized(16): if 16 * i + j < 162: ...
+        →  for i in range(10): for j in vectorized(16): ...
+           for j in vectorized(2): ...
     """
     loops = contained_nodes(func.body, tirx.For)
-    single = {loop.loop_var for loop in loops if _is_one(loop.extent)}
+    conditions = [(each, set(undefined_vars(each))) for each in _conditions(func.body)]
+    within = _Ranges.of(loops)
+    sound: set[Any] = set()
+    for loop in reversed(loops):  # outer ones first
+        own = [(each, variables) for each, variables in conditions if loop.loop_var in variables]
+        known = within.single | {each.loop_var for each in contained_nodes(loop, tirx.For)}
+        around = [(each, variables - known) for each, variables in own]
+        is_wanted = CUT in loop.annotations or (int(loop.kind) in _UNROLLED_KINDS and any(one for _, one in around))
+        is_wanted = is_wanted and loop.loop_var not in within.single
+        if is_wanted and all(one <= sound and within.holds_but_last(each, one) for each, one in around):
+            sound.add(loop.loop_var)
 
-    def without_shifted_mark(loop: Any) -> Any:
-        is_kept = CUT not in loop.annotations or _is_cut_at_one_step(loop, single)
-        return loop if is_kept else _unmarked(loop)
+    def with_sound_mark(loop: Any) -> Any:
+        return _marked(loop) if loop.loop_var in sound else _unmarked(loop)
 
-    return _with_loops(func, without_shifted_mark)
-
-
-def _is_one(extent: Any) -> bool:
-    return isinstance(extent, tirx.IntImm) and int(extent) == 1
+    return _with_loops(func, with_sound_mark)
 
 
-def _is_cut_at_one_step(loop: Any, single: set[Any]) -> bool:
-    """Whether no condition has the loop's variable and one of a loop around it, but for loops of a single step."""
-    inner = {each.loop_var for each in contained_nodes(loop.body, tirx.For)}
-    known = {loop.loop_var} | inner | single
-    found = (set(undefined_vars(condition)) for condition in _conditions(loop.body))
-    return all(known.issuperset(variables) for variables in found if loop.loop_var in variables)
+@dataclass(frozen=True)
+class _Ranges:
+    """The extents of a function's loops of constant extent; single: the variables of those of one step."""
+
+    extents: Mapping[Any, int]
+
+    @classmethod
+    def of(cls, loops: Sequence[Any]) -> _Ranges:
+        """The ranges of loops that begin at 0, as scheduled ones do."""
+        return cls({loop.loop_var: int(loop.extent) for loop in loops if isinstance(loop.extent, tirx.IntImm)})
+
+    @property
+    def single(self) -> set[Any]:
+        return {var for var, extent in self.extents.items() if extent == 1}
+
+    def holds_but_last(self, condition: Any, variables: set[Any]) -> bool:
+        """Whether a condition holds at all steps of each of the variables' loops but at its last one."""
+        return all(self._holds(condition, var) for var in variables)
+
+    def _holds(self, condition: Any, but_last: Any) -> bool:
+        analyzer = Analyzer()
+        for var, extent in self.extents.items():
+            steps = extent - 1 if var.same_as(but_last) else extent
+            analyzer.bind(var, tvm.ir.Range(tirx.const(0, str(var.ty.dtype)), tirx.const(steps, str(var.ty.dtype))))
+        return bool(analyzer.can_prove(condition))
 
 
 def _conditions(body: Any) -> Iterator[Any]:
-    """The comparisons in a loop's body, as functions of loop variables."""
+    """The comparisons of places in a loop's body, as functions of loop variables."""
     values: dict[Any, Any] = {}
     for block in reversed(contained_nodes(body, s_tir.SBlockRealize)):  # outer ones first
         for axis, value in zip(block.block.iter_vars, block.iter_values, strict=True):
             values[axis.var] = substituted(value, values)
-    return (substituted(each, values) for each in contained_nodes(body, *_COMPARISONS))
+    places = (each for each in contained_nodes(body, *_COMPARISONS) if not contained_nodes(each, TensorLoad))
+    return (substituted(each, values) for each in places)
 
 
 def _is_narrow(func: tirx.PrimFunc) -> bool:

@@ -15,8 +15,6 @@ _MOST_VECTORS = 6
 _SUMS_PER_LOAD = 1.4
 #: The speed of loops with a remainder, beside those without.
 _UNEVEN = 0.95
-#: The time of a step without vectors, with its condition, beside one lane's of a vector.
-_SCALAR_COST = 4
 #: So many tasks for each core leave none of them without work for long, whatever their number.
 TASKS_PER_CORE = 8
 
@@ -101,17 +99,17 @@ def _heights(rows: Rows, blocks: int, unit: VectorUnit) -> Iterator[tuple[int | 
 
 
 def _widths(columns: Columns, unit: VectorUnit) -> Iterator[tuple[int, int, float]]:
-    """Vectors and lanes of tiles, with the share of their steps that do something; a remainder is not vectorized."""
+    """Vectors and lanes of tiles, with the share of their lanes that do something."""
     lanes = vector_lanes(columns.extent, unit.lanes)
     for vectors in divisors(columns.extent // lanes):
         if vectors <= _MOST_VECTORS:
             yield vectors, lanes, lanes / unit.lanes
     if columns.may_be_uneven and lanes < unit.lanes <= columns.extent:
-        for vectors in range(1, min(_MOST_VECTORS, columns.extent // unit.lanes) + 1):
-            width = vectors * unit.lanes
-            whole = columns.extent // width * width
-            scalars = width if columns.extent > whole else 0
-            yield vectors, unit.lanes, columns.extent / (whole + _SCALAR_COST * scalars * unit.lanes)
+        # The last vector alone is shorter: of more, TVM would leave conditions, and compute number by number.
+        whole = ceil(columns.extent / unit.lanes)
+        for vectors in divisors(whole):
+            if vectors <= _MOST_VECTORS:
+                yield vectors, unit.lanes, _UNEVEN * columns.extent / (whole * unit.lanes)
 
 
 def vector_lanes(extent: int, most: int) -> int:
@@ -120,9 +118,9 @@ def vector_lanes(extent: int, most: int) -> int:
 
 
 def row_lanes(extent: int, most: int) -> int:
-    """Lanes of the vectors along a row; what does not fill a last one is computed one by one, where that is less."""
+    """Lanes of the vectors along a row, the last of which may be shorter where that makes fewer of them."""
     even = vector_lanes(extent, most)
-    return most if extent // most and extent // most + extent % most < extent // even else even
+    return most if extent >= most and ceil(extent / most) < extent // even else even
 
 
 def divisors(number: int) -> list[int]:

@@ -7,12 +7,13 @@ import re
 import numpy as np
 import pytest
 import tvm
-from tvm import te
+from tvm import te, topi
 from tvm.script import tirx as T  # noqa: N812 - TVMScript's own name
 
 from search_spaces.target import Target
 from search_spaces.tensor_ir.loop_partition import CUT, with_cut_loops
 from search_spaces.tensor_ir.modules import tvm_target
+from search_spaces.tensor_ir.silu_underflow import with_normal_silu
 
 
 def rows_of_six(bits: str) -> tvm.IRModule:
@@ -96,6 +97,65 @@ def test_a_condition_that_an_outer_loop_shifts_out_of_the_loop_does_not_lengthen
     built["main"](tvm.runtime.tensor(first), tvm.runtime.tensor(second), both)
     np.testing.assert_array_equal(both.numpy(), np.concatenate([first[:2, :19], second[2:]]))
     assert loops == ["T.grid(4, 19)"]
+
+
+def silu_of_columns(columns: int, lanes: int, vectors: int = 1) -> tvm.IRModule:
+    """A SiLU of five rows, whose columns are vectors of so many numbers, and blocks of so many vectors."""
+    given = te.placeholder((5, columns), name="x")
+    silu = te.compute(given.shape, lambda i, j: topi.multiply(given, topi.sigmoid(given))[i, j], name="y")
+    schedule = tvm.s_tir.Schedule(te.create_prim_func([given, silu]))
+    for block in schedule.get_child_blocks(schedule.get_sblock("root"))[:-1]:
+        schedule.compute_inline(block)
+    _, column = schedule.get_loops(schedule.get_sblock("y"))
+    blocks, inner, vector = schedule.split(column, [None, vectors, lanes])
+    schedule.annotate(blocks, CUT, 1)
+    schedule.unroll(inner)
+    schedule.vectorize(vector)
+    return schedule.mod
+
+
+def silu_kernel(module: tvm.IRModule, target: Target) -> tuple[tvm.runtime.Module, set[int], bool]:
+    """The module built, the lanes of its vectors, and whether any is computed number by number on a condition."""
+    texts: list[str] = []
+
+    @tvm.instrument.pass_instrument
+    class Reading:
+        def run_after_pass(self, module: tvm.IRModule, info: tvm.transform.PassInfo) -> None:
+            if info.name == "tirx.RemoveNoOp":
+                texts.append(module.script())
+
+    with tvm.transform.PassContext(opt_level=3, instruments=[Reading()]):
+        kernel = tvm.tirx.build(with_cut_loops(with_normal_silu(module)), target=tvm_target(target))
+    lanes = {int(each) for each in re.findall(r"T.float32\(0.0\), (\d+)\)", texts[-1])}
+    return kernel, lanes, " if " in texts[-1]
+
+
+@pytest.mark.parametrize(
+    ("columns", "vectors", "lanes"),
+    [(42, 1, {8, 2}), (47, 1, {8, 7}), (42, 2, {8, 2}), (42, 3, {8, 2}), (48, 2, {8})],
+)
+def test_the_last_vector_is_as_long_as_what_is_left(
+    columns: int, vectors: int, lanes: set[int], target: Target
+) -> None:
+    kernel, found, has_condition = silu_kernel(silu_of_columns(columns, 8, vectors), target)
+
+    assert found == lanes
+    assert not has_condition
+    check_silu(kernel, columns)
+
+
+def test_vectors_stay_whole_where_more_than_the_last_step_decides(target: Target) -> None:
+    kernel, _, has_condition = silu_kernel(silu_of_columns(33, 8, 3), target)  # the last block has one vector of three
+
+    assert has_condition
+    check_silu(kernel, 33)
+
+
+def check_silu(kernel: tvm.runtime.Module, columns: int) -> None:
+    x = np.random.default_rng(0).standard_normal((5, columns)).astype(np.float32)
+    y = tvm.runtime.tensor(np.full_like(x, np.nan))
+    kernel["main"](tvm.runtime.tensor(x), y)
+    np.testing.assert_allclose(y.numpy(), x / (1 + np.exp(-x)), rtol=1e-5)
 
 
 def reflected(dtype: str) -> tvm.IRModule:
