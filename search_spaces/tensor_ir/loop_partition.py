@@ -93,7 +93,9 @@ def _with_sound_marks(func: tirx.PrimFunc) -> tirx.PrimFunc:
         own = [(each, variables) for each, variables in conditions if loop.loop_var in variables]
         known = within.single | {each.loop_var for each in contained_nodes(loop, tirx.For)}
         around = [(each, variables - known) for each, variables in own]
-        is_wanted = CUT in loop.annotations or (int(loop.kind) in _UNROLLED_KINDS and any(one for _, one in around))
+        is_wanted = CUT in loop.annotations or (
+            int(loop.kind) in _UNROLLED_KINDS and any(one for _, one in around)
+        )
         is_wanted = is_wanted and loop.loop_var not in within.single
         if is_wanted and all(one <= sound and within.holds_but_last(each, one) for each, one in around):
             sound.add(loop.loop_var)
@@ -113,7 +115,9 @@ class _Ranges:
     @classmethod
     def of(cls, loops: Sequence[Any]) -> _Ranges:
         """The ranges of loops that begin at 0, as scheduled ones do."""
-        return cls({loop.loop_var: int(loop.extent) for loop in loops if isinstance(loop.extent, tirx.IntImm)})
+        return cls(
+            {loop.loop_var: int(loop.extent) for loop in loops if isinstance(loop.extent, tirx.IntImm)}
+        )
 
     @property
     def single(self) -> set[Any]:
@@ -127,7 +131,9 @@ class _Ranges:
         analyzer = Analyzer()
         for var, extent in self.extents.items():
             steps = extent - 1 if var.same_as(but_last) else extent
-            analyzer.bind(var, tvm.ir.Range(tirx.const(0, str(var.ty.dtype)), tirx.const(steps, str(var.ty.dtype))))
+            analyzer.bind(
+                var, tvm.ir.Range(tirx.const(0, str(var.ty.dtype)), tirx.const(steps, str(var.ty.dtype)))
+            )
         return bool(analyzer.can_prove(condition))
 
 

@@ -145,7 +145,9 @@ def test_the_last_vector_is_as_long_as_what_is_left(
 
 
 def test_vectors_stay_whole_where_more_than_the_last_step_decides(target: Target) -> None:
-    kernel, _, has_condition = silu_kernel(silu_of_columns(33, 8, 3), target)  # the last block has one vector of three
+    kernel, _, has_condition = silu_kernel(
+        silu_of_columns(33, 8, 3), target
+    )  # the last block has one vector of three
 
     assert has_condition
     check_silu(kernel, 33)
