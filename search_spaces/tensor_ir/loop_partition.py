@@ -20,7 +20,7 @@ from search_spaces.tensor_ir.substitution import substituted
 #: Of a loop: makes TVM split it.
 CUT = "pragma_loop_partition_hint"
 _MOST_ELEMENTS = 2**31 - 1
-_UNROLLED_KINDS = int(tirx.ForKind.VECTORIZED), int(tirx.ForKind.UNROLLED)
+_VECTORIZED, _UNROLLED = int(tirx.ForKind.VECTORIZED), int(tirx.ForKind.UNROLLED)
 _COMPARISONS = (tirx.LT, tirx.LE, tirx.GT, tirx.GE, tirx.EQ, tirx.NE)
 
 
@@ -93,17 +93,21 @@ def _with_sound_marks(func: tirx.PrimFunc) -> tirx.PrimFunc:
         own = [(each, variables) for each, variables in conditions if loop.loop_var in variables]
         known = within.single | {each.loop_var for each in contained_nodes(loop, tirx.For)}
         around = [(each, variables - known) for each, variables in own]
-        is_wanted = CUT in loop.annotations or (
-            int(loop.kind) in _UNROLLED_KINDS and any(one for _, one in around)
-        )
-        is_wanted = is_wanted and loop.loop_var not in within.single
-        if is_wanted and all(one <= sound and within.holds_but_last(each, one) for each, one in around):
+        is_sound = all(one <= sound and within.holds_but_last(each, one) for each, one in around)
+        is_wanted = CUT in loop.annotations or _is_end(loop, own, around)
+        if is_wanted and is_sound and loop.loop_var not in within.single:
             sound.add(loop.loop_var)
 
     def with_sound_mark(loop: Any) -> Any:
         return _marked(loop) if loop.loop_var in sound else _unmarked(loop)
 
     return _with_loops(func, with_sound_mark)
+
+
+def _is_end(loop: Any, own: Sequence[Any], around: Sequence[tuple[Any, set[Any]]]) -> bool:
+    """Whether a loop is done in vectors or copies on a condition; on that of a loop around it, if in vectors."""
+    is_end_of_vector = int(loop.kind) == _VECTORIZED and any(variables for _, variables in around)
+    return is_end_of_vector or (int(loop.kind) == _UNROLLED and bool(own))
 
 
 @dataclass(frozen=True)

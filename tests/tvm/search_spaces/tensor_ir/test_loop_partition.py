@@ -132,7 +132,7 @@ def silu_kernel(module: tvm.IRModule, target: Target) -> tuple[tvm.runtime.Modul
 
 @pytest.mark.parametrize(
     ("columns", "vectors", "lanes"),
-    [(42, 1, {8, 2}), (47, 1, {8, 7}), (42, 2, {8, 2}), (42, 3, {8, 2}), (48, 2, {8})],
+    [(42, 1, {8, 2}), (47, 1, {8, 7}), (42, 2, {8, 2}), (42, 3, {8, 2}), (48, 2, {8}), (21, 3, {8, 5})],
 )
 def test_the_last_vector_is_as_long_as_what_is_left(
     columns: int, vectors: int, lanes: set[int], target: Target
