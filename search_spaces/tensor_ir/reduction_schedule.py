@@ -30,7 +30,7 @@ from search_spaces.tensor_ir.stage import (
     read_stage,
     uses,
 )
-from search_spaces.tensor_ir.tile_choice import RegisterTile, keeps_busy, row_lanes
+from search_spaces.tensor_ir.tile_choice import RegisterTile, keeps_busy, vector_lanes
 from search_spaces.tensor_ir.vector_unit import VectorUnit
 from search_spaces.tensor_ir.weight_packing import pack_weights
 
@@ -220,14 +220,11 @@ def _vectorize(schedule: s_tir.Schedule, loops: list[Any], tile: RegisterTile) -
     """The loops of what follows within a tile."""
     wide = [loop for loop in loops if _extent(schedule, loop) != 1]
     if tile.lanes > 1 and wide:
-        # Fewer than the tile's columns are left where columns of zeros were added, or where there is one tile.
-        last, extent = wide[-1], _extent(schedule, wide[-1]) or 0
-        lanes = row_lanes(extent, tile.lanes)
+        last = wide.pop()
+        # Fewer than the tile's columns are left where columns of zeros were added.
+        lanes = vector_lanes(_extent(schedule, last) or 0, tile.lanes)
         if lanes > 1:
-            vectors, inner = schedule.split(last, [None, lanes])
-            schedule.vectorize(inner)
-            if extent % lanes:
-                schedule.annotate(vectors, CUT, 1)
+            schedule.vectorize(schedule.split(last, [None, lanes])[1])
 
 
 def _extent(schedule: s_tir.Schedule, loop: Any) -> int | None:

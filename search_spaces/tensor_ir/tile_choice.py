@@ -105,9 +105,10 @@ def _widths(columns: Columns, unit: VectorUnit) -> Iterator[tuple[int, int, floa
         if vectors <= _MOST_VECTORS:
             yield vectors, lanes, lanes / unit.lanes
     if columns.may_be_uneven and lanes < unit.lanes <= columns.extent:
-        # The last vector alone is shorter: of more, TVM would leave conditions, and compute number by number.
+        # The last vector alone is shorter: of more, TVM would leave conditions, and compute number by number. Of a
+        # single block the results' memory would be as narrow as the columns, and vectors in it cross lines of the cache.
         whole = ceil(columns.extent / unit.lanes)
-        for vectors in divisors(whole):
+        for vectors in divisors(whole)[:-1]:
             if vectors <= _MOST_VECTORS:
                 yield vectors, unit.lanes, _UNEVEN * columns.extent / (whole * unit.lanes)
 
