@@ -106,7 +106,7 @@ def _widths(columns: Columns, unit: VectorUnit) -> Iterator[tuple[int, int, floa
             yield vectors, lanes, lanes / unit.lanes
     if columns.may_be_uneven and lanes < unit.lanes <= columns.extent:
         # The last vector alone is shorter: of more, TVM would leave conditions, and compute number by number. Of a
-        # single block the results' memory would be as narrow as the columns, and vectors in it cross lines of the cache.
+        # single block the memory is as narrow as the columns, and vectors in it cross lines of the cache.
         whole = ceil(columns.extent / unit.lanes)
         for vectors in divisors(whole)[:-1]:
             if vectors <= _MOST_VECTORS:
