@@ -118,10 +118,9 @@ class _Ranges:
 
     @classmethod
     def of(cls, loops: Sequence[Any]) -> _Ranges:
-        """The ranges of loops that begin at 0, as scheduled ones do."""
-        return cls(
-            {loop.loop_var: int(loop.extent) for loop in loops if isinstance(loop.extent, tirx.IntImm)}
-        )
+        """The ranges of loops that begin at 0, as scheduled ones do; nothing is known of others."""
+        known = (loop for loop in loops if isinstance(loop.extent, tirx.IntImm) and _is_zero(loop.min))
+        return cls({loop.loop_var: int(loop.extent) for loop in known})
 
     @property
     def single(self) -> set[Any]:
@@ -139,6 +138,10 @@ class _Ranges:
                 var, tvm.ir.Range(tirx.const(0, str(var.ty.dtype)), tirx.const(steps, str(var.ty.dtype)))
             )
         return bool(analyzer.can_prove(condition))
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, tirx.IntImm) and int(value) == 0
 
 
 def _conditions(body: Any) -> Iterator[Any]:
