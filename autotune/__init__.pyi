@@ -11,7 +11,8 @@ from autotune.deployment.kernel_pool import CallPlace
 from autotune.deployment.preflight import Preflight, check
 from autotune.deployment.shape_dispatch import DynamicExecutable
 from autotune.deployment.shape_planning import load_dynamic_model
-from autotune.devices.device import Device, local_device, parse_device
+from autotune.devices.device import Device, local_device
+from autotune.devices.device_url import parse_device
 from autotune.jobs.job_file import JobRequest, ModelRequest, read_job_file
 from autotune.jobs.plan import JobPlan, plan_job
 from autotune.jobs.run import JobResult, open_job, run_job

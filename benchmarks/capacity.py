@@ -30,7 +30,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import autotune
 from autotune.deployment.engine import draw
-from autotune.devices.device import local_device, parse_device
+from autotune.devices.device import local_device
+from autotune.devices.device_url import parse_device
 from autotune.models.input_spec import InputSpec
 from autotune.throughput.bisection import Bracket, largest_holding
 from autotune.throughput.inference_protocol import ServerAddress, infer_request

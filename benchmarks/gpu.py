@@ -23,7 +23,8 @@ from sides.torch_timing import event_secs, secs_by_name, torch_with_gpu
 from tvm import te
 from tvm.s_tir.meta_schedule.testing import te_workload
 
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
+from autotune.devices.device_url import parse_device
 from autotune.models.operators import operator_task
 from autotune.tuning.budget import Budget
 from autotune.tuning.tuner import Tuner

@@ -35,7 +35,8 @@ import seeded_weights
 
 from autotune.comparison.comparison import ComparisonSettings, compare
 from autotune.comparison.result_file import write_comparison
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
+from autotune.devices.device_url import parse_device
 from autotune.jobs.durations import parse_secs
 from autotune.models.model import load_model
 from autotune.models.task_extraction import extract_tasks

@@ -71,10 +71,16 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=11)
     parser.add_argument("--round-secs", type=float, default=0.2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--avx2", action="store_true", help="ours and the peak without AVX-512")
+    parser.add_argument(
+        "--avx2",
+        dest="mcpu",
+        action="store_const",
+        const="haswell",
+        help="ours and the peak without AVX-512",
+    )
     parser.add_argument("--json", type=Path, default=None, help="where the numbers go as JSON")
     options = parser.parse_args()
-    device = local_device(mcpu="haswell" if options.avx2 else None)
+    device = local_device(mcpu=options.mcpu)
     # OpenBLAS is one of the sides, so it has as many threads as the kernels.
     os.environ.update(kernel_threads(device.threads), OPENBLAS_NUM_THREADS=str(device.threads))
     os.environ.pop("OPENBLAS_CORETYPE", None)
@@ -96,11 +102,10 @@ def measure(name: str, device: Device, options: argparse.Namespace) -> Row:
     operator, least = OPERATORS[name]
     config, trials = tune(operator, device, options)
     row = Row(name, operator, operator_task(operator, device.target).workload.flops, least, trials)
-    mcpu = "haswell" if options.avx2 else None
     sides = {
-        "peak of one core": Peak(1, mcpu),
-        "peak": Peak(device.threads, mcpu),
-        "ours": Ours(operator, config, mcpu),
+        "peak of one core": Peak(1, options.mcpu),
+        "peak": Peak(device.threads, options.mcpu),
+        "ours": Ours(operator, config, options.mcpu),
         "onnxruntime": OnnxRuntime(operator, device.threads),
     }
     if is_product(operator):

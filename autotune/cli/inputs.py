@@ -9,8 +9,9 @@ from autotune.cli.console import warn
 from autotune.cli.values import check_choice, parse_dims, parse_shapes
 from autotune.deployment.preflight import Preflight, check
 from autotune.deployment.shape_planning import load_dynamic_model, open_model
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
 from autotune.devices.device_file import find_device
+from autotune.devices.device_url import parse_device
 from autotune.models.dynamic_model import DynamicModel
 from autotune.models.model import Model, load_model
 from autotune.models.onnx_file import FixedSizes

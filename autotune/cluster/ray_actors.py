@@ -14,7 +14,8 @@ from autotune.cluster.environment import Environment, this_environment
 from autotune.cluster.lease_book import Booking, LeaseBook
 from autotune.cluster.parcel import CompileReport, CompileRequest, MeasureOrder, MeasureReport, SpeedupOrder
 from autotune.devices.connection import Clustered
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
+from autotune.devices.device_url import parse_device
 
 #: The concurrency group of the calls that stop and continue a compiler.
 PAUSING: Final = "pausing"

@@ -25,7 +25,8 @@ from autotune.cluster.ray_actors import BookActor, CompilerActor, DeviceActor
 from autotune.cluster.ray_crew import RayCrew
 from autotune.cluster.turns import CompilingTurn
 from autotune.devices.connection import Clustered, Rpc, parse_connection
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
+from autotune.devices.device_url import parse_device
 from autotune.machine.allowance import read_allowance
 from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.factory import open_runner

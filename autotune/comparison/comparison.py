@@ -24,7 +24,8 @@ from autotune.deployment.referee import Referee
 from autotune.deployment.reference import referee_or_notice
 from autotune.deployment.side_by_side import EngineProcess, TimingSettings, engine_process
 from autotune.devices.connection import Rpc, distinct_name
-from autotune.devices.device import Device, local_device, parse_device
+from autotune.devices.device import Device, local_device
+from autotune.devices.device_url import parse_device
 from search_spaces.errors import Misuse
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from autotune.devices.connection import BOARD_SCHEMES, Rpc, parse_connection
-from autotune.devices.device import Device, local_device, parse_device, remote_device
+from autotune.devices.device import Device, local_device, remote_device
+from autotune.devices.device_url import parse_device
 from autotune.devices.toml_file import Section, read_section
 from search_spaces.errors import Misuse
 from search_spaces.target import Target

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
+from autotune.devices.device_url import parse_device
 from autotune.doctor.machine import Finding, Health
 from autotune.measurement.local_reference import time_reference_kernel
 from autotune.runners.factory import thread_speedup

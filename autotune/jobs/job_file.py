@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from autotune.cluster.address import HERE, LOCAL, WorkersAddress, parse_workers
 from autotune.devices.connection import Clustered, parse_connection
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
 from autotune.devices.device_file import DeviceDescription, read_devices
+from autotune.devices.device_url import parse_device
 from autotune.devices.toml_file import Section, read_section
 from autotune.jobs.durations import parse_secs
 from autotune.models.shape_plan import ShapePlan

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from autotune.builders.builder import Builder
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
+from autotune.devices.device_url import parse_device
 from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.factory import open_builder, open_runner
 from autotune.runners.runner import Runner

@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 
 from autotune.builders.local_builder import LocalBuilder
-from autotune.devices.device import parse_device
+from autotune.devices.device_url import parse_device
 from autotune.models.operators import operator_task
 from autotune.runners.local_runner import LocalRunner
 from autotune.runners.thread_scaling import check_threads

@@ -90,12 +90,13 @@ def _with_sound_marks(func: tirx.PrimFunc) -> tirx.PrimFunc:
     within = _Ranges.of(loops)
     sound: set[Any] = set()
     for loop in reversed(loops):  # outer ones first
-        own = [(each, variables) for each, variables in conditions if loop.loop_var in variables]
+        if loop.loop_var in within.single:
+            continue
         known = within.single | {each.loop_var for each in contained_nodes(loop, tirx.For)}
-        around = [(each, variables - known) for each, variables in own]
-        is_sound = all(one <= sound and within.holds_but_last(each, one) for each, one in around)
-        is_wanted = CUT in loop.annotations or _is_end(loop, own, around)
-        if is_wanted and is_sound and loop.loop_var not in within.single:
+        around = [(each, variables - known) for each, variables in conditions if loop.loop_var in variables]
+        if (CUT in loop.annotations or _is_end(loop, around)) and all(
+            variables <= sound and within.holds_but_last(each, variables) for each, variables in around
+        ):
             sound.add(loop.loop_var)
 
     def with_sound_mark(loop: Any) -> Any:
@@ -104,10 +105,14 @@ def _with_sound_marks(func: tirx.PrimFunc) -> tirx.PrimFunc:
     return _with_loops(func, with_sound_mark)
 
 
-def _is_end(loop: Any, own: Sequence[Any], around: Sequence[tuple[Any, set[Any]]]) -> bool:
-    """Whether a loop is done in vectors or copies on a condition; on that of a loop around it, if in vectors."""
-    is_end_of_vector = int(loop.kind) == _VECTORIZED and any(variables for _, variables in around)
-    return is_end_of_vector or (int(loop.kind) == _UNROLLED and bool(own))
+def _is_end(loop: Any, around: Sequence[tuple[Any, set[Any]]]) -> bool:
+    """Whether an unmarked loop may be shortened: an unrolled one with a condition, a vector with that of a loop around.
+
+    around: the conditions with the loop's variable, and the variables in them of loops around it.
+    """
+    if int(loop.kind) == _VECTORIZED:
+        return any(variables for _, variables in around)
+    return int(loop.kind) == _UNROLLED and bool(around)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from autotune.cluster.compiler import Compiler
 from autotune.cluster.coordinator import Coordinator
 from autotune.cluster.crew import Answer, Lost, Member
 from autotune.cluster.environment import this_environment
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
+from autotune.devices.device_url import parse_device
 from autotune.measurement.stopwatch import Stopwatch
 from autotune.runners.runner import Runner
 

@@ -27,8 +27,9 @@ from autotune.cli.inputs import (
 )
 from autotune.cli.tables import print_table
 from autotune.cli.values import check_choice
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
 from autotune.devices.device_card import read_device_card
+from autotune.devices.device_url import parse_device
 from autotune.jobs.durations import show_secs
 from autotune.jobs.table import Cell, Column, Table
 from autotune.models.dynamic_model import DynamicModel

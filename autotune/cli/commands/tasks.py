@@ -10,7 +10,7 @@ from autotune.cli.arguments import DimOption, JsonOption, OperatorOption, Option
 from autotune.cli.console import print_json
 from autotune.cli.inputs import fixed_sizes, read_tasks
 from autotune.cli.tables import print_table
-from autotune.devices.device import parse_device
+from autotune.devices.device_url import parse_device
 from autotune.jobs.table import Column, Table
 from search_spaces import Target, TuningTask
 from search_spaces.printable_text import counted

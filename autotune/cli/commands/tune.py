@@ -31,8 +31,8 @@ from autotune.cli.values import check_choice, parse_dims, parse_shapes
 from autotune.cluster.address import LOCAL, parse_workers
 from autotune.cluster.opening import open_workers
 from autotune.devices.connection import Clustered, parse_connection
-from autotune.devices.device import parse_device
 from autotune.devices.device_file import read_devices
+from autotune.devices.device_url import parse_device
 from autotune.jobs.durations import parse_secs
 from autotune.jobs.job_file import JobRequest, ModelRequest
 from autotune.jobs.plan import JobPlan, PlannedModel, plan_job, reach, share_out

@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
 from autotune.devices.device_file import read_devices
+from autotune.devices.device_url import parse_device
 from autotune.jobs import job_file
 from search_spaces.errors import AutotuneError, Misuse
 

@@ -12,7 +12,7 @@ from autotune.cli.arguments import MOST_CONFIGS, JsonOption
 from autotune.cli.console import print_json, tell, warn
 from autotune.cli.log_arguments import LogArgument, read
 from autotune.deployment.isolated_import import import_apart
-from autotune.devices.device import parse_device
+from autotune.devices.device_url import parse_device
 from search_spaces import AutotuneError, Misuse
 from search_spaces.printable_text import counted
 from tuning_logs import RecordStore, TuningLog, open_log

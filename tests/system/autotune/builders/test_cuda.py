@@ -22,7 +22,8 @@ from autotune.builders import cuda_compiler, gpu_build
 from autotune.builders.artifact import Artifact
 from autotune.builders.cuda_compiler import MachineCode, Nvrtc
 from autotune.builders.local_builder import LocalBuilder
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
+from autotune.devices.device_url import parse_device
 from autotune.measurement.inputs import Signs, draw_inputs
 from autotune.measurement.output_check import compare
 from autotune.runners.factory import open_runner

@@ -19,7 +19,7 @@ from autotune.builders.local_builder import LocalBuilder
 from autotune.deployment.compilation import compile
 from autotune.deployment.coverage import Status
 from autotune.deployment.executable import load
-from autotune.devices.device import parse_device
+from autotune.devices.device_url import parse_device
 from autotune.models.model import load_model
 from autotune.models.task_extraction import extract_tasks
 from autotune.search.samplers import SamplerKind, sampler_factory

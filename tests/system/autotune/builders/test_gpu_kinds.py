@@ -24,7 +24,7 @@ from autotune.deployment.engine import draw
 from autotune.deployment.executable import load
 from autotune.deployment.kernel_pool import CallPlace, KernelPool
 from autotune.deployment.library import CallContext, Library
-from autotune.devices.device import parse_device
+from autotune.devices.device_url import parse_device
 from autotune.measurement.inputs import Signs, draw_inputs
 from autotune.measurement.output_check import compare
 from autotune.models.model import load_model

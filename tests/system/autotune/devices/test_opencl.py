@@ -14,7 +14,8 @@ from rpc_boards import Boards
 
 from autotune.deployment.compilation import compile
 from autotune.deployment.executable import load
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
+from autotune.devices.device_url import parse_device
 from autotune.models.model import load_model
 from autotune.models.task_extraction import extract_tasks
 from autotune.search.samplers import SamplerKind, sampler_factory

@@ -28,7 +28,8 @@ from autotune.deployment.compilation import compile
 from autotune.deployment.executable import SavedModel
 from autotune.deployment.model_runner import model_runner
 from autotune.devices.connection import Rpc
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
+from autotune.devices.device_url import parse_device
 from autotune.models.model import load_model
 from autotune.runners.factory import open_builder
 from autotune.runners.rpc_runner import BoardOptions, RpcRunner

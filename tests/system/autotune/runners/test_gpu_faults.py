@@ -14,7 +14,8 @@ from faulty_kernels import built
 
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.connection import OpenCl
-from autotune.devices.device import Device, parse_device
+from autotune.devices.device import Device
+from autotune.devices.device_url import parse_device
 from autotune.runners.gpu_runner import gpu_runner, opencl_runner
 from autotune.runners.local_runner import LocalRunner
 from autotune.runners.runner import TrialLimits

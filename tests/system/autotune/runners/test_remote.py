@@ -21,7 +21,8 @@ from tvm.s_tir.meta_schedule.testing import te_workload
 
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.connection import Rpc
-from autotune.devices.device import Device, local_device, parse_device, remote_device
+from autotune.devices.device import Device, local_device, remote_device
+from autotune.devices.device_url import parse_device
 from autotune.devices.rpc_tracker import registered_boards
 from autotune.runners import rpc_runner
 from autotune.runners.drift import DriftMonitor

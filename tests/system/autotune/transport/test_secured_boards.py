@@ -18,7 +18,8 @@ from tvm.s_tir.meta_schedule.testing import te_workload
 
 from autotune.builders.local_builder import LocalBuilder
 from autotune.devices.connection import Rpc
-from autotune.devices.device import local_device, parse_device, remote_device
+from autotune.devices.device import local_device, remote_device
+from autotune.devices.device_url import parse_device
 from autotune.devices.rpc_tracker import TrackerConnection, registered_boards
 from autotune.measurement.board_bridge import open_bridge, reap_bridges
 from autotune.measurement.board_reply import Lost

@@ -27,18 +27,24 @@ def rows_of_six(bits: str) -> tvm.IRModule:
     return schedule.mod
 
 
-def compiled(module: tvm.IRModule, target: Target) -> tuple[tvm.runtime.Module, list[str]]:
-    """The module built, and its loops right after TVM split them."""
-    loops: list[str] = []
+def lowered(module: tvm.IRModule, target: Target, after: str) -> tuple[tvm.runtime.Module, str]:
+    """The module built, and its text as the last pass of that name left it."""
+    texts: list[str] = []
 
     @tvm.instrument.pass_instrument
     class Reading:
         def run_after_pass(self, module: tvm.IRModule, info: tvm.transform.PassInfo) -> None:
-            if info.name == "s_tir.LoopPartition":
-                loops.extend(re.findall(r"for .* in (.*):", module.script()))
+            if info.name == after:
+                texts.append(module.script())
 
     with tvm.transform.PassContext(opt_level=3, instruments=[Reading()]):
-        return tvm.tirx.build(module, target=tvm_target(target)), loops
+        return tvm.tirx.build(module, target=tvm_target(target)), texts[-1]
+
+
+def compiled(module: tvm.IRModule, target: Target) -> tuple[tvm.runtime.Module, list[str]]:
+    """The module built, and its loops right after TVM split them."""
+    kernel, text = lowered(module, target, "s_tir.LoopPartition")
+    return kernel, re.findall(r"for .* in (.*):", text)
 
 
 @pytest.mark.parametrize("bits", ["int32", "int64"])
@@ -116,18 +122,9 @@ def silu_of_columns(columns: int, lanes: int, vectors: int = 1) -> tvm.IRModule:
 
 def silu_kernel(module: tvm.IRModule, target: Target) -> tuple[tvm.runtime.Module, set[int], bool]:
     """The module built, the lanes of its vectors, and whether any is computed number by number on a condition."""
-    texts: list[str] = []
-
-    @tvm.instrument.pass_instrument
-    class Reading:
-        def run_after_pass(self, module: tvm.IRModule, info: tvm.transform.PassInfo) -> None:
-            if info.name == "tirx.RemoveNoOp":
-                texts.append(module.script())
-
-    with tvm.transform.PassContext(opt_level=3, instruments=[Reading()]):
-        kernel = tvm.tirx.build(with_cut_loops(with_normal_silu(module)), target=tvm_target(target))
-    lanes = {int(each) for each in re.findall(r"T.float32\(0.0\), (\d+)\)", texts[-1])}
-    return kernel, lanes, " if " in texts[-1]
+    kernel, text = lowered(with_cut_loops(with_normal_silu(module)), target, "tirx.RemoveNoOp")
+    lanes = {int(each) for each in re.findall(r"T.float32\(0.0\), (\d+)\)", text)}
+    return kernel, lanes, " if " in text
 
 
 @pytest.mark.parametrize(
@@ -145,9 +142,8 @@ def test_the_last_vector_is_as_long_as_what_is_left(
 
 
 def test_vectors_stay_whole_where_more_than_the_last_step_decides(target: Target) -> None:
-    kernel, _, has_condition = silu_kernel(
-        silu_of_columns(33, 8, 3), target
-    )  # the last block has one vector of three
+    one_vector_left = silu_of_columns(33, 8, 3)
+    kernel, _, has_condition = silu_kernel(one_vector_left, target)
 
     assert has_condition
     check_silu(kernel, 33)

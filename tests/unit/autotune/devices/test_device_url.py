@@ -8,7 +8,8 @@ import platform
 import pytest
 
 from autotune.devices import host
-from autotune.devices.device import local_device, parse_device
+from autotune.devices.device import local_device
+from autotune.devices.device_url import parse_device
 from search_spaces.errors import Misuse
 
 
