@@ -66,7 +66,7 @@ class Config:
 UNTOUCHED = Config((("sketch", "default"),))
 #: Schedules an operator for a CPU without a measurement. The number goes up whenever other programs come out of it, so
 #: that their records are not taken for one program's.
-DEFAULT_SCHEDULE = Config((("sketch", "default-schedule-6"),))
+DEFAULT_SCHEDULE = Config((("sketch", "default-schedule-7"),))
 
 
 def is_default_schedule(config: Config) -> bool:

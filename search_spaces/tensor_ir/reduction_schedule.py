@@ -6,7 +6,7 @@ Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import ceil, prod
+from math import ceil
 from typing import Any
 
 from tvm import s_tir
@@ -160,8 +160,6 @@ def _tile_loops(
     if is_even and not pack_weights(schedule, stage, column, tile.width) and keeps_busy(blocks, unit):
         packed = operand_to_pack(stage, column, tile.width)
     within = 1 if packed is not None else panel_of(stage, blocks, tile, unit) if is_even else blocks
-    if _is_cut_off(schedule, stage) and keeps_busy(prod(extent or 1 for extent in outer.tasks), unit):
-        within = blocks  # one task has all columns, so that only its last block is cut off
     factors = [blocks // within, within, tile.vectors, tile.lanes]
     first, panel, *vectors = schedule.split(loops[column.var], factors)
     if packed is None and shares_rows(stage, column):
@@ -195,13 +193,6 @@ def _rows_by_core(schedule: s_tir.Schedule, outer: _Loops, unit: VectorUnit) -> 
             part, outer.even[place] = schedule.split(outer.even[place], [unit.cores, None])
             return [part]
     return []
-
-
-def _is_cut_off(schedule: s_tir.Schedule, stage: Stage) -> bool:
-    """Whether what follows keeps fewer columns than were computed, see `pad_columns`."""
-    consumers = [read_stage(schedule, block) for block in schedule.get_consumers(stage.block)]
-    mine = stage.spatial[-1].extent or 0
-    return any(each is not None and (each.spatial[-1].extent or mine) < mine for each in consumers)
 
 
 def _fused(schedule: s_tir.Schedule, loops: list[Any]) -> Any:
