@@ -96,7 +96,7 @@ class _Nest:
         return self._renamed(self.loops)
 
     def cut_off(self, ranges: _Ranges) -> Any:
-        """What is left of a vector of which not all steps run: a shorter one, where their number is known."""
+        """The rest of a vector of which not all steps run: a shorter one, where their number is known."""
         [loop] = self.loops
         steps = self.cuts[0].steps_of_last(loop, ranges) if len(self.cuts) == 1 else None
         if not steps:
@@ -145,7 +145,7 @@ class _Comparison:
         return bool(_analyzer(ranges).can_prove(substituted(self.slack, steps) <= self.slack))
 
     def steps_of_last(self, loop: Any, ranges: _Ranges) -> int | None:
-        """How many steps of a loop run, if not all or none do; None where that differs."""
+        """The number of steps of a loop that run, if not all or none do; None where it differs."""
         first = substituted(self.slack, {loop.loop_var: loop.min})
         rest = _analyzer(ranges).simplify(tirx.floormod(first, loop.extent))
         return int(rest) if isinstance(rest, tirx.IntImm) else None
