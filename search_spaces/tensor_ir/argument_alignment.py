@@ -7,7 +7,7 @@ from typing import Any, Final
 import tvm
 from tvm import tirx
 
-from search_spaces.tensor_ir.module_map import with_mapped
+from search_spaces.tensor_ir.module_map import mapped, with_programs
 
 #: In bytes, what C libraries align large memory to; TVM's own tensors have 64.
 ARGUMENT_ALIGNMENT: Final = 16
@@ -25,16 +25,12 @@ def with_argument_alignment(module: tvm.IRModule) -> tvm.IRModule:
 
     attr [x] "storage_alignment" = 64  →  attr [x] "storage_alignment" = 16
     """
-    marked = {name: func for name, func in module.functions.items() if _is_marked(func)}
-    if not marked:
-        return module
-    found = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
-    found.update(with_mapped(tvm.IRModule(marked), tirx.AttrStmt, _lowered))
-    return found
+    return with_programs(module, _aligned)
 
 
-def _is_marked(func: Any) -> bool:
-    return isinstance(func, tirx.PrimFunc) and func.attrs is not None and _READS_ARRAYS in func.attrs
+def _aligned(func: tirx.PrimFunc) -> tirx.PrimFunc:
+    is_marked = func.attrs is not None and _READS_ARRAYS in func.attrs
+    return mapped(func, tirx.AttrStmt, _lowered) if is_marked else func
 
 
 def _lowered(statement: Any) -> Any:

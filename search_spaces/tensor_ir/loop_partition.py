@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import tvm
-import tvm_ffi
 from tvm import s_tir, tirx
 from tvm.ir import TensorLoad
 from tvm.sym import Analyzer
 from tvm.tirx.analysis import undefined_vars
 
 from search_spaces.tensor_ir.contained_nodes import contained_nodes
+from search_spaces.tensor_ir.module_map import mapped, with_programs
 from search_spaces.tensor_ir.substitution import substituted
 
 #: Of a loop: makes TVM split it.
@@ -31,20 +31,16 @@ def with_cut_loops(module: tvm.IRModule) -> tvm.IRModule:
     the mark on it name different variables, and the loop stays whole, its conditions within. Of a loop that it does not
     narrow it makes expressions of mixed types, and then refuses them.
     """
-    found = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
-    for name, func in module.functions.items():
-        if not _has_mark(func):
-            continue
-        if not _is_narrow(func):
-            found.update_func(name, _with_loops(func, _unmarked))
-            continue
-        cut = tvm.IRModule({name: _with_sound_marks(func)})
-        found.update_func(name, tirx.transform.ForceNarrowIndexToInt32()(cut)[name.name_hint])
-    return found
+    return with_programs(module, _with_cut_loops)
 
 
-def _with_loops(func: tirx.PrimFunc, change: Callable[[Any], Any]) -> tirx.PrimFunc:
-    return func.with_body(tvm_ffi.structural_map(func.body, (tirx.For, change), order="post"))
+def _with_cut_loops(func: tirx.PrimFunc) -> tirx.PrimFunc:
+    if not any(CUT in loop.annotations for loop in contained_nodes(func.body, tirx.For)):
+        return func
+    if not _is_narrow(func):
+        return mapped(func, tirx.For, _unmarked)
+    narrowed = tirx.transform.ForceNarrowIndexToInt32()(tvm.IRModule({"main": _with_sound_marks(func)}))
+    return narrowed["main"]
 
 
 def _marked(loop: Any) -> Any:
@@ -63,11 +59,6 @@ def _annotated(loop: Any, annotations: Mapping[str, Any]) -> Any:
     return tirx.For(
         loop.loop_var, loop.min, loop.extent, loop.kind, loop.body, loop.thread_binding, annotations
     )
-
-
-def _has_mark(func: object) -> bool:
-    # TVM offers no visitor of statements in Python.
-    return isinstance(func, tirx.PrimFunc) and CUT in func.script()
 
 
 def _with_sound_marks(func: tirx.PrimFunc) -> tirx.PrimFunc:
@@ -102,7 +93,7 @@ def _with_sound_marks(func: tirx.PrimFunc) -> tirx.PrimFunc:
     def with_sound_mark(loop: Any) -> Any:
         return _marked(loop) if loop.loop_var in sound else _unmarked(loop)
 
-    return _with_loops(func, with_sound_mark)
+    return mapped(func, tirx.For, with_sound_mark)
 
 
 def _is_end(loop: Any, around: Sequence[tuple[Any, set[Any]]]) -> bool:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import tvm
-import tvm_ffi
 from tvm import s_tir, tirx
 from tvm.sym import Analyzer
 from tvm.tirx.analysis import undefined_vars
 
 from search_spaces.tensor_ir.contained_nodes import contained_nodes
 from search_spaces.tensor_ir.loop_partition import CUT
+from search_spaces.tensor_ir.module_map import mapped, with_programs
 from search_spaces.tensor_ir.substitution import substituted
 
 _VECTORIZED = int(tirx.ForKind.VECTORIZED)
@@ -36,17 +36,11 @@ def with_loop_versions(module: tvm.IRModule) -> tvm.IRModule:
                    if 64 * i + 16 * j + 15 < 50257: for k in vectorized(16): y[...] = ...
                    else: if 64 * i + 16 * j < 50257: for k in vectorized(1): y[...] = ...
     """
-    found = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
-    for name, func in module.functions.items():
-        if isinstance(func, tirx.PrimFunc):
-            body = _with_versions(func.body)
-            if not body.same_as(func.body):
-                found.update_func(name, func.with_body(body))
-    return found
+    return with_programs(module, _with_versions)
 
 
-def _with_versions(body: Any) -> Any:
-    loops = contained_nodes(body, tirx.For)
+def _with_versions(func: tirx.PrimFunc) -> tirx.PrimFunc:
+    loops = contained_nodes(func.body, tirx.For)
     ranges = {loop.loop_var: tvm.ir.Range.from_min_extent(loop.min, loop.extent) for loop in loops}
     nests = [nest for loop in loops if (nest := _nest(loop)) is not None and nest.cuts]
     hoisted = {nest.loops[1].loop_var for nest in nests if nest.is_invariant}
@@ -63,7 +57,7 @@ def _with_versions(body: Any) -> Any:
         rest = loop if len(nest.loops) > 1 else nest.cut_off(ranges)
         return tirx.IfThenElse(test, nest.whole(), rest)
 
-    return tvm_ffi.structural_map(body, (tirx.For, in_versions), order="post") if tests else body
+    return mapped(func, tirx.For, in_versions) if tests else func
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,6 @@ _EFFECT = "TCallEffectKind"
 _CONDITION = "prim.if_then_else"
 #: Steps of a reduction that are all unrolled, and so know whether they read padding.
 _LARGEST_WINDOW = 49
-# TVM has code for these on numbers, not on vectors.
-_SCALAR = ("tirx.cosh", "tirx.sinh")
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +132,6 @@ def read_stage(schedule: s_tir.Schedule, block: Any) -> Stage | None:
     if any(_effect(call) not in _PURE for call in calls):
         return None
     names = [str(call.op.name) for call in calls]
-    if any(name in _SCALAR for name in names):
-        return None
     return Stage(
         block,
         axes,

@@ -15,6 +15,7 @@ _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.66
 # Beyond these the result is 0 and infinity.
 EXP_LIMITS = (-104.0, 89.0)
 EXP2_LIMITS = (-150.0, 129.0)
+_HALF_EXP_MOST = 90.0
 # The largest whose power of e is below the largest power of two, and the least whose power is a normal number.
 _SIGMOID_LEAST, _SIGMOID_MOST = -87.0, 88.0
 
@@ -27,6 +28,14 @@ def exp(x: Any, kind: Float32Lanes) -> Any:
 def small_exp(x: Any, kind: Float32Lanes) -> Any:
     """e^x where the result is a normal number."""
     return _parts(x, kind, lambda r, n, _: _exp_of_rest(r, kind) * _power(kind.as_integer(n), kind))
+
+
+def half_exp(x: Any, kind: Float32Lanes) -> Any:
+    """e^x / 2 of numbers from 0 on, finite where that is, as the larger e^x may not be."""
+    return kind.let(
+        kind.at_most(_HALF_EXP_MOST, x),
+        lambda y: _parts(y, kind, lambda r, n, _: _scaled_exp(r, n - kind.value(1.0), kind)),
+    )
 
 
 def exp2(x: Any, kind: Float32Lanes) -> Any:

@@ -16,11 +16,9 @@ from typing import Any
 import tvm
 from tvm import tirx
 
-from search_spaces.tensor_ir import register_math, vector_trigonometry
+from search_spaces.tensor_ir import register_math, vector_hyperbolics, vector_trigonometry
 from search_spaces.tensor_ir.float_lanes import LANES, Float32Lanes
 from search_spaces.tensor_ir.vector_exponentials import (
-    LN2_HIGH,
-    LN2_LOW,
     exp,
     exp2,
     has_normal_sigmoid,
@@ -28,25 +26,12 @@ from search_spaces.tensor_ir.vector_exponentials import (
     sigmoid,
     small_exp,
 )
+from search_spaces.tensor_ir.vector_logarithms import log, log1p
 
 #: Of the code that the rules make: times of other versions are not comparable.
-VECTOR_MATH_VERSION = "6"
+VECTOR_MATH_VERSION = "7"
 # Of the rules; higher than TVM's own.
 _LEVEL = 100
-_LOG = (
-    7.0376836292e-2,
-    -1.1514610310e-1,
-    1.1676998740e-1,
-    -1.2420140846e-1,
-    1.4249322787e-1,
-    -1.6668057665e-1,
-    2.0000714765e-1,
-    -2.4999993993e-1,
-    3.3333331174e-1,
-)
-# The bit pattern of √½.
-_SQRT_HALF_BITS = 0x3F3504F3
-_SMALLEST_NORMAL, _TO_NORMAL = 1.17549435e-38, 23
 # Beyond the last the result is 1.
 _TANH_SMALL, _TANH_MOST = 0.625, 9.5
 _TANH = (-0.0057049882511, 0.020639088461, -0.0537397155, 0.13331442204, -0.33333281942)
@@ -69,44 +54,6 @@ _ERF_LARGE = (
     1.127615451,
     0.00020991562229,
 )
-
-
-def _log(x: Any, kind: Float32Lanes) -> Any:
-    """n · ln 2 + log(m) with m in [√½, √2)."""
-
-    def of_parts(m: Any, n: Any) -> Any:
-        return kind.let(
-            m - kind.value(1.0),
-            lambda f: kind.let(
-                f * f,
-                lambda z: (
-                    f
-                    + (kind.horner(_LOG, f) * f * z + n * kind.value(LN2_LOW) - z * kind.value(0.5))
-                    + n * kind.value(LN2_HIGH)
-                ),
-            ),
-        )
-
-    def of_normal(normal: Any, shift: Any) -> Any:
-        # The exponent such that the fraction lies in [√½, √2).
-        root = kind.integer(_SQRT_HALF_BITS)
-        return kind.let(
-            kind.bits(normal),
-            lambda bits: kind.let(
-                (bits - root) >> kind.integer(23),
-                lambda n: of_parts(kind.from_bits(bits - (n << kind.integer(23))), kind.as_float(n) - shift),
-                "int32",
-            ),
-            "int32",
-        )
-
-    is_tiny = x < kind.value(_SMALLEST_NORMAL)
-    normal = tirx.Select(is_tiny, x * kind.value(2.0**_TO_NORMAL), x)
-    shift = tirx.Select(is_tiny, kind.value(float(_TO_NORMAL)), kind.value(0.0))
-    finite = kind.let(normal, lambda y: kind.let(shift, lambda s: of_normal(y, s)))
-    infinite = tirx.Select(x == kind.value(math.inf), x, finite)
-    zero = tirx.Select(x == kind.value(0.0), kind.value(-math.inf), infinite)
-    return tirx.Select(x < kind.value(0.0), kind.value(math.nan), tirx.Select(kind.is_nan(x), x, zero))
 
 
 def _tanh(x: Any, kind: Float32Lanes, power: Callable[[Any, Any], Any] = small_exp) -> Any:
@@ -142,25 +89,13 @@ def _erf(x: Any, kind: Float32Lanes) -> Any:
     return kind.let(tirx.abs(x), of_magnitude)
 
 
-def _log1p(x: Any, kind: Float32Lanes) -> Any:
-    """log(u) + (x - (u - 1)) / u with u = 1 + x, which puts back what the addition rounds off."""
-
-    def corrected(u: Any) -> Any:
-        plain = _log(u, kind)
-        fixed = plain + (x - (u - kind.value(1.0))) / u
-        is_plain = tirx.any(u == kind.value(math.inf), u == kind.value(0.0))
-        return tirx.Select(is_plain, plain, fixed)
-
-    return kind.let(x + kind.value(1.0), corrected)
-
-
 #: The rules by the operator's name: the result for an operand in float32.
 _RULES: dict[str, Callable[[Any, Float32Lanes], Any]] = {
     "exp": exp,
     "exp2": exp2,
-    "log": _log,
-    "log10": lambda x, kind: _log(x, kind) * kind.value(1 / math.log(10)),
-    "log1p": _log1p,
+    "log": log,
+    "log10": lambda x, kind: log(x, kind) * kind.value(1 / math.log(10)),
+    "log1p": log1p,
     "tanh": _tanh,
     "erf": _erf,
     "sigmoid": sigmoid,
@@ -168,6 +103,13 @@ _RULES: dict[str, Callable[[Any, Float32Lanes], Any]] = {
     "sin": vector_trigonometry.sin,
     "cos": vector_trigonometry.cos,
     "atan": vector_trigonometry.atan,
+    "asin": vector_trigonometry.asin,
+    "acos": vector_trigonometry.acos,
+    "sinh": vector_hyperbolics.sinh,
+    "cosh": vector_hyperbolics.cosh,
+    "asinh": vector_hyperbolics.asinh,
+    "acosh": vector_hyperbolics.acosh,
+    "atanh": vector_hyperbolics.atanh,
 }
 #: Those of whole registers of AVX-512.
 _REGISTER_RULES: dict[str, Callable[[Any, register_math.RegisterLanes], Any]] = {
@@ -197,11 +139,14 @@ def register_vector_math() -> None:
     for name in _RULES:
         attribute = "FLegalize" if name in _LEGALIZED else "FLowerIntrinsic"
         operator = tvm.ir.Op.get(f"tirx.{name}")
-        fallback = operator.get_attr(f"llvm.{attribute}") or operator.get_attr(f"default.{attribute}")
-        if not operator.get_attr("TVectorizable"):
+        of_llvm = operator.get_attr(f"llvm.{attribute}")
+        fallback = of_llvm or operator.get_attr(f"default.{attribute}")
+        is_of_vectors = bool(operator.get_attr("TVectorizable"))
+        if not is_of_vectors:
             # TVM would make a loop of scalar calls before it asks for the rule.
             tvm.ir.register_op_attr(operator.name, "TVectorizable", True, _LEVEL)
-            fallback = _lane_by_lane(fallback)
+        if not is_of_vectors or (of_llvm is None and name not in _LEGALIZED):
+            fallback = _lane_by_lane(fallback)  # functions of the C library take numbers
         tvm.ir.register_op_attr(operator.name, f"llvm.{attribute}", _lowering(name, fallback), _LEVEL)
 
 

@@ -1,4 +1,4 @@
-"""Sine, cosine and arc tangent as vector code (imports TVM). Polynomials after Cephes (Moshier)."""
+"""Sine, cosine and the inverse functions as vector code (imports TVM). Polynomials after Cephes (Moshier)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _MOST_REST = 0.7854
 _SINE = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
 _COSINE = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
 _TANGENT = (8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1)
+_ARC_SINE = (4.2163199048e-2, 2.4181311049e-2, 4.5470025998e-2, 7.4953002686e-2, 1.6666752422e-1)
 _TAN_EIGHTH, _TAN_THREE_EIGHTHS = 0.4142135623730950, 2.414213562373095
 
 
@@ -50,6 +51,46 @@ def atan(x: Any, kind: Float32Lanes) -> Any:
         return kind.let(y * y, lambda z: kind.horner(coefficients, z) * z * y + y)
 
     return kind.let(tirx.abs(x), of_magnitude)
+
+
+def asin(x: Any, kind: Float32Lanes) -> Any:
+    """The arc sine of |x| up to ½, beyond it π/2 less twice that of √((1 - |x|) / 2), with the sign of x."""
+
+    def of_magnitude(magnitude: Any) -> Any:
+        def of_arc(arc: Any) -> Any:
+            turned = kind.value(math.pi / 2) - arc - arc
+            return kind.with_sign_of(x, tirx.Select(magnitude > kind.value(0.5), turned, arc))
+
+        return kind.let(_small_arc(magnitude, kind), of_arc)
+
+    return kind.let(tirx.abs(x), of_magnitude)
+
+
+def acos(x: Any, kind: Float32Lanes) -> Any:
+    """π/2 less the arc sine up to ½, beyond it twice the arc sine of √((1 - |x|) / 2), or what π exceeds that by."""
+
+    def of_magnitude(magnitude: Any) -> Any:
+        def of_arc(arc: Any) -> Any:
+            is_negative = x < kind.value(0.0)
+            near = kind.value(math.pi / 2) - tirx.Select(is_negative, -arc, arc)
+            far = tirx.Select(is_negative, kind.value(math.pi) - arc - arc, arc + arc)
+            return tirx.Select(magnitude > kind.value(0.5), far, near)
+
+        return kind.let(_small_arc(magnitude, kind), of_arc)
+
+    return kind.let(tirx.abs(x), of_magnitude)
+
+
+def _small_arc(magnitude: Any, kind: Float32Lanes) -> Any:
+    """The arc sine of a number up to ½, or of √((1 - m) / 2) for a larger one: y + y³ · P(y²)."""
+    is_large = magnitude > kind.value(0.5)
+    square = tirx.Select(is_large, (kind.value(1.0) - magnitude) * kind.value(0.5), magnitude * magnitude)
+
+    def of_square(z: Any) -> Any:
+        root = tirx.Select(is_large, tirx.sqrt(z), magnitude)
+        return kind.let(root, lambda y: kind.horner(_ARC_SINE, z) * z * y + y)
+
+    return kind.let(square, of_square)
 
 
 def _wave(x: Any, quarters: int, kind: Float32Lanes) -> Any:

@@ -31,7 +31,16 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "sin": np.sin,
     "cos": np.cos,
     "atan": np.arctan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
 }
+#: Functions of numbers from 1 on; those of numbers up to 1.
+FROM_ONE, UP_TO_ONE = ("acosh",), ("asin", "acos", "atanh")
 #: Beyond these arguments results may lose digits; with multiply-adds, beyond 2^40.
 LARGEST = {"sin": 2.0**20, "cos": 2.0**20}
 ELSEWHERE = {
@@ -40,7 +49,7 @@ ELSEWHERE = {
     "NEON": "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72",
 }
 #: Names of the C library's functions in assembly: expf, erff, log1pf and so on.
-LIBRARY = re.compile(r"\b(?:exp|exp2|log|log10|log1p|tanh|erf|pow|sqrt|sin|cos|atan)f?(?:@PLT)?$")
+LIBRARY = re.compile(r"\b(?:exp|exp2|log|log10|log1p|erf|pow|sqrt|a?(?:sin|cos|tan)h?)f?(?:@PLT)?$")
 
 
 def program(name: str, dtype: str, size: int, lanes: int = 16) -> tvm.IRModule:
@@ -65,6 +74,11 @@ def computed(name: str, x: Array, target: Target, lanes: int = 16) -> Array:
     y = tvm.runtime.tensor(np.zeros_like(x))
     built["main"](tvm.runtime.tensor(x), y)
     return y.numpy()
+
+
+def some_arguments(name: str) -> npt.NDArray[np.float64]:
+    """Numbers for which a function is finite and not 0."""
+    return np.linspace(1.01 if name in FROM_ONE else 0.01, 0.99 if name in UP_TO_ONE else 8, 512)
 
 
 def everywhere() -> npt.NDArray[np.float32]:
@@ -128,7 +142,7 @@ def test_registers_of_avx_512_look_values_up(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(FUNCTIONS))
 def test_half_floats_are_computed_in_float32(name: str, target: Target) -> None:
-    x = np.linspace(0.01, 8, 512).astype(np.float16)
+    x = some_arguments(name).astype(np.float16)
     np.testing.assert_allclose(
         computed(name, x, target), FUNCTIONS[name](x.astype(np.float64)), rtol=1e-3, atol=1e-6
     )
@@ -136,7 +150,7 @@ def test_half_floats_are_computed_in_float32(name: str, target: Target) -> None:
 
 @pytest.mark.parametrize("name", list(FUNCTIONS))
 def test_double_floats_keep_their_digits(name: str, target: Target) -> None:
-    x = np.linspace(0.01, 8, 512)
+    x = some_arguments(name)
     np.testing.assert_allclose(computed(name, x, target, lanes=4), FUNCTIONS[name](x), rtol=1e-14)
 
 
