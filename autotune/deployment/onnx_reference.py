@@ -175,7 +175,7 @@ def _exact_constants(model: onnx.ModelProto) -> set[str]:
 
     The scales of quantized weights are: products of integers are as exact as they are, and off by a rounding each.
     """
-    weights = {tensor.name for tensor in model.graph.initializer}
+    weights = {name for name, _ in _constants(model.graph)}
     scales = {
         node.input[1]
         for node in model.graph.node

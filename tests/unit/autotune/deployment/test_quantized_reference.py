@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import pytest
 from onnx import numpy_helper
 from written_network import written_network
 
-from autotune.deployment.onnx_reference import OnnxSessions, _with_rounded_weights
+from autotune.deployment.onnx_reference import OnnxSessions, _constants, _with_rounded_weights
 from autotune.deployment.referee import Referee
 
 RNG = np.random.default_rng(0)
@@ -30,13 +31,28 @@ def network() -> onnx.ModelProto:
     return written_network("(float[200,64] x) => (float y)", NODES, CONSTANTS)
 
 
-def test_scales_of_quantized_weights_are_rounded_anew_and_those_of_data_are_not() -> None:
-    off = _with_rounded_weights(network(), 2.0**-23, np.random.default_rng(0))
+def with_constant_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The network with its weights as nodes, as some exporters write them."""
+    nodes = [
+        onnx.helper.make_node("Constant", [], [tensor.name], value=tensor)
+        for tensor in model.graph.initializer
+    ]
+    graph = onnx.helper.make_graph(
+        [*nodes, *model.graph.node], "constants", model.graph.input, model.graph.output
+    )
+    return onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+@pytest.mark.parametrize("model", [network(), with_constant_nodes(network())], ids=["initializers", "nodes"])
+def test_scales_of_quantized_weights_are_rounded_anew_and_those_of_data_are_not(
+    model: onnx.ModelProto,
+) -> None:
+    off = _with_rounded_weights(model, 2.0**-23, np.random.default_rng(0))
 
     changed = {
-        tensor.name
-        for tensor in off.graph.initializer
-        if not np.array_equal(numpy_helper.to_array(tensor), CONSTANTS[tensor.name])
+        name
+        for name, tensor in _constants(off.graph)
+        if not np.array_equal(numpy_helper.to_array(tensor), CONSTANTS[name])
     }
     assert changed == {"sw"}
 
