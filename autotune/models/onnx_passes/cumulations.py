@@ -10,7 +10,7 @@ from autotune.models.onnx_passes.node import Node, Outputs, Rewrite
 from autotune.models.onnx_passes.tensor import Tensor
 
 # The elements that are cumulated in one step, each from all before it; longer axes in blocks of so many.
-_BLOCK = 64
+_BLOCK = 16
 
 
 @dataclass(frozen=True)
