@@ -15,7 +15,7 @@ from search_spaces.errors import Misuse
 from search_spaces.tensor_ir import attention, winograd
 from search_spaces.tensor_ir.block_rules import has_rule
 from search_spaces.tensor_ir.mma_schedule import mma_sketches
-from search_spaces.tensor_ir.operand_packing import with_packed_operand
+from search_spaces.tensor_ir.operand_packing import PackedPanels, with_packed_operand
 from search_spaces.tensor_ir.uneven_rows import with_uneven_rows
 from search_spaces.tensor_ir.vector_unit import vector_unit
 
@@ -96,7 +96,8 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
         uneven = with_uneven_rows(module, vector_unit(target), sketches)
     named = [(f"sketch-{number}", trace) for number, trace in enumerate(sketches)]
     named += [(f"uneven-{number}", trace) for number, trace in enumerate(uneven)]
-    found = DesignSpace(dict(named), tuple(generator.postprocs))
+    first = (PackedPanels(),) if kind == _CPU else ()
+    found = DesignSpace(dict(named), (*first, *generator.postprocs))
     return found if mma is None else replace(found, tensorized=mma.traces, product=mma.module)
 
 

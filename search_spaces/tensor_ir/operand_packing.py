@@ -32,6 +32,37 @@ def with_packed_operand(module: tvm.IRModule, traces: Iterable[Any]) -> list[Any
     return [trace for trace in packed if trace is not None]
 
 
+class PackedPanels:
+    """A postprocessor that lays a packed operand out in panels as wide as the vectors that are read of it.
+
+    B[k, j]  →  B[j // 16, k, j % 16]: what a tile reads for one row follows what it read for the row before, and what
+    the other tiles of its task read is not in between.
+    """
+
+    def apply(self, schedule: Any) -> bool:
+        """Rewrites the schedule; it cannot fail."""
+        for each in schedule.trace.insts:
+            if each.kind.name == "CacheRead":
+                _lay_out_in_panels(schedule, each.outputs[0])
+        return True
+
+
+def _lay_out_in_panels(schedule: Any, copy: Any) -> None:
+    """Changes the layout of a copy whose panels are whole."""
+    [product] = schedule.get_consumers(copy)
+    width = _extent(schedule, schedule.get_loops(product)[-1])
+    last = schedule.get_loops(copy)[-1]
+    columns = int(schedule.get(copy).writes[0].source.shape[-1])
+    if width == 1 or columns % width or _extent(schedule, last) % width:
+        return
+    schedule.split(last, [None, width])
+    schedule.transform_layout(copy, ("write", 0), lambda *at: (at[-1] // width, *at[:-1], at[-1] % width))
+
+
+def _extent(schedule: Any, loop: Any) -> int:
+    return int(schedule.get(loop).extent)
+
+
 def _packed(module: tvm.IRModule, trace: Any) -> Any:
     name = tiled_block(trace)
     schedule = fresh_schedule(module)

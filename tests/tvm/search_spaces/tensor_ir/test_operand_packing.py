@@ -1,4 +1,4 @@
-"""Sketches with a packed operand: there where they may pay, right, and replayed like any other."""
+"""Sketches with a packed operand: there where they may pay, right, in panels, and replayed like any other."""
 
 import numpy as np
 import pytest
@@ -47,6 +47,22 @@ def test_they_compute_the_product(product: TensorIRSpace) -> None:
         result = tvm.runtime.tensor(np.zeros((60, 256), np.float32))
         kernel["main"](tvm.runtime.tensor(left), tvm.runtime.tensor(right), result)
         np.testing.assert_allclose(result.numpy(), np.maximum(left @ right, 0), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("panels", [(4, 2, 1, 32), (2, 4, 2, 16), (8, 1, 4, 8), (16, 16, 1, 1)])
+def test_vectors_of_the_copy_follow_each_other(product: TensorIRSpace, panels: tuple[int, ...]) -> None:
+    name = packed_sketches(product)[0]
+    answers = {**draft(product, name).by_name, "tile-1": panels}
+    module = product.apply(Config(tuple(answers.items()))).schedule.mod
+    width = panels[-1]
+    assert f"({256 // width}, 256, {width})" in module.script() or width == 1
+    rng = np.random.default_rng(1)
+    left, right = (rng.standard_normal(shape).astype(np.float32) for shape in ((60, 256), (256, 256)))
+    result = tvm.runtime.tensor(np.zeros((60, 256), np.float32))
+    tvm.compile(module, target=modules.tvm_target(CPU))["main"](
+        tvm.runtime.tensor(left), tvm.runtime.tensor(right), result
+    )
+    np.testing.assert_allclose(result.numpy(), np.maximum(left @ right, 0), rtol=1e-4, atol=1e-4)
 
 
 def test_they_are_replayed_from_their_config_and_from_their_trace(product: TensorIRSpace) -> None:
