@@ -133,7 +133,8 @@ def test_dynamically_quantized_lstm(direction, per_channel, dtype):
 def test_long_sequences(operator, direction):
     directions, width = 1 + (direction == "bidirectional"), _GATES[operator] * _HIDDEN
     inputs = [_normal(150, _BATCH, _FEATURES), _normal(directions, width, _FEATURES)]
-    inputs += [_normal(directions, width, _HIDDEN)]
+    # Steps that bring states together, or else what two engines round differently grows over 150 of them.
+    inputs += [_normal(directions, width, _HIDDEN) * np.float32(0.4)]
     fixed = dict.fromkeys((1, 2))
     model = single_node(operator, inputs, fixed, ["y"], hidden_size=_HIDDEN, direction=direction)
     check(model, inputs[:1], 1e-5)
