@@ -11,6 +11,7 @@ from tvm import relax
 from autotune.deployment.call_memory import CallMemory
 from autotune.models.passes.rewriting import is_call
 from search_spaces.tensor_ir.argument_alignment import ARGUMENT_ALIGNMENT, reading_arrays
+from search_spaces.tensor_ir.module_map import with_programs
 
 #: Values by the variable that they are bound to.
 _Bindings = Mapping[Any, Any]
@@ -28,10 +29,8 @@ def call_memory(module: tvm.IRModule) -> CallMemory:
 
 def reading_inputs_in_place(module: tvm.IRModule) -> tvm.IRModule:
     """The module whose kernels take inputs of functions at any address that `call_memory` allows."""
-    found = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
-    for kernel in {one for func in module.functions.values() for one in _kernels_of_inputs(func)}:
-        found.update_func(kernel, reading_arrays(module[kernel]))
-    return found
+    reading = {module[name] for func in module.functions.values() for name in _kernels_of_inputs(func)}
+    return with_programs(module, lambda func: reading_arrays(func) if func in reading else func)
 
 
 def _own_outputs(func: relax.Function) -> Iterator[int]:

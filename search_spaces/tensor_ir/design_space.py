@@ -91,13 +91,14 @@ def design_space(module: tvm.IRModule, target: tvm.target.Target) -> DesignSpace
     if mma is not None and not mma.is_float32:
         return DesignSpace({}, tuple(generator.postprocs), mma.traces, mma.module)
     sketches, uneven = [schedule.trace for schedule in schedules], []
+    postprocs = tuple(generator.postprocs)
     if kind == _CPU:
+        postprocs = (PackedPanels(), *postprocs)
         sketches += with_packed_operand(module, sketches)
         uneven = with_uneven_rows(module, vector_unit(target), sketches)
     named = [(f"sketch-{number}", trace) for number, trace in enumerate(sketches)]
     named += [(f"uneven-{number}", trace) for number, trace in enumerate(uneven)]
-    first = (PackedPanels(),) if kind == _CPU else ()
-    found = DesignSpace(dict(named), (*first, *generator.postprocs))
+    found = DesignSpace(dict(named), postprocs)
     return found if mma is None else replace(found, tensorized=mma.traces, product=mma.module)
 
 

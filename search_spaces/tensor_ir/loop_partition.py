@@ -13,6 +13,7 @@ from tvm.ir import TensorLoad
 from tvm.sym import Analyzer
 from tvm.tirx.analysis import undefined_vars
 
+from search_spaces.tensor_ir.changed_loop import changed_loop
 from search_spaces.tensor_ir.contained_nodes import contained_nodes
 from search_spaces.tensor_ir.module_map import mapped, with_programs
 from search_spaces.tensor_ir.substitution import substituted
@@ -46,19 +47,14 @@ def _with_cut_loops(func: tirx.PrimFunc) -> tirx.PrimFunc:
 def _marked(loop: Any) -> Any:
     if CUT in loop.annotations:
         return loop
-    return _annotated(loop, {**loop.annotations, CUT: tirx.const(1)})
+    return changed_loop(loop, annotations={**loop.annotations, CUT: tirx.const(1)})
 
 
 def _unmarked(loop: Any) -> Any:
     if CUT not in loop.annotations:
         return loop
-    return _annotated(loop, {name: value for name, value in loop.annotations.items() if name != CUT})
-
-
-def _annotated(loop: Any, annotations: Mapping[str, Any]) -> Any:
-    return tirx.For(
-        loop.loop_var, loop.min, loop.extent, loop.kind, loop.body, loop.thread_binding, annotations
-    )
+    rest = {name: value for name, value in loop.annotations.items() if name != CUT}
+    return changed_loop(loop, annotations=rest)
 
 
 def _with_sound_marks(func: tirx.PrimFunc) -> tirx.PrimFunc:

@@ -11,6 +11,7 @@ from tvm import s_tir, tirx
 from tvm.sym import Analyzer
 from tvm.tirx.analysis import undefined_vars
 
+from search_spaces.tensor_ir.changed_loop import changed_loop
 from search_spaces.tensor_ir.contained_nodes import contained_nodes
 from search_spaces.tensor_ir.loop_partition import CUT
 from search_spaces.tensor_ir.module_map import mapped, with_programs
@@ -18,8 +19,6 @@ from search_spaces.tensor_ir.substitution import substituted
 
 _VECTORIZED = int(tirx.ForKind.VECTORIZED)
 _INNER = (int(tirx.ForKind.SERIAL), int(tirx.ForKind.UNROLLED), _VECTORIZED)
-
-_Ranges = Mapping[Any, tvm.ir.Range]
 
 
 def with_loop_versions(module: tvm.IRModule) -> tvm.IRModule:
@@ -41,23 +40,27 @@ def with_loop_versions(module: tvm.IRModule) -> tvm.IRModule:
 
 def _with_versions(func: tirx.PrimFunc) -> tirx.PrimFunc:
     loops = contained_nodes(func.body, tirx.For)
-    ranges = {loop.loop_var: tvm.ir.Range.from_min_extent(loop.min, loop.extent) for loop in loops}
     nests = [nest for loop in loops if (nest := _nest(loop)) is not None and nest.cuts]
+    if not nests:
+        return func
+    analyzer = Analyzer()
+    for loop in loops:
+        analyzer.bind(loop.loop_var, tvm.ir.Range.from_min_extent(loop.min, loop.extent))
     hoisted = {nest.loops[1].loop_var for nest in nests if nest.is_invariant}
     tests = {
         nest.loops[0].loop_var: (nest, test)
         for nest in nests
-        if nest.loops[0].loop_var not in hoisted and (test := nest.test(ranges)) is not None
+        if nest.loops[0].loop_var not in hoisted and (test := nest.test(analyzer)) is not None
     }
 
     def in_versions(loop: Any) -> Any:
         if loop.loop_var not in tests:
             return loop
         nest, test = tests[loop.loop_var]
-        rest = loop if len(nest.loops) > 1 else nest.cut_off(ranges)
+        rest = loop if len(nest.loops) > 1 else nest.cut_off(analyzer)
         return tirx.IfThenElse(test, nest.whole(), rest)
 
-    return mapped(func, tirx.For, in_versions) if tests else func
+    return mapped(func, tirx.For, in_versions)
 
 
 @dataclass(frozen=True)
@@ -77,27 +80,27 @@ class _Nest:
         """Whether the outermost loop, of several, changes no condition."""
         return len(self.loops) > 1 and not any(self.loops[0].loop_var in cut.variables for cut in self.cuts)
 
-    def test(self, ranges: _Ranges) -> Any:
+    def test(self, analyzer: Analyzer) -> Any:
         """The condition under which all steps run; None where no comparison tells, or they never do."""
         last = {loop.loop_var: loop.min + loop.extent - 1 for loop in self.loops}
-        if not all(cut.is_least_at(last, ranges) for cut in self.cuts):
+        if not all(cut.is_least_at(last, analyzer) for cut in self.cuts):
             return None
         test = tirx.all(*(cut.at(last) for cut in self.cuts))
-        return None if _analyzer(ranges).can_prove(tirx.Not(test)) else test
+        return None if analyzer.can_prove(tirx.Not(test)) else test
 
     def whole(self) -> Any:
         """The nest without the conditions of its own loops."""
         return self._renamed(self.loops)
 
-    def cut_off(self, ranges: _Ranges) -> Any:
+    def cut_off(self, analyzer: Analyzer) -> Any:
         """The rest of a vector of which not all steps run: a shorter one, where their number is known."""
         [loop] = self.loops
-        steps = self.cuts[0].steps_of_last(loop, ranges) if len(self.cuts) == 1 else None
+        steps = self.cuts[0].steps_of_last(loop, analyzer) if len(self.cuts) == 1 else None
         if not steps:
             return loop if steps is None else None
         dtype = str(loop.loop_var.ty.dtype)
         some_run = self.cuts[0].at({loop.loop_var: loop.min + tirx.const(steps - 1, dtype)})
-        short = _with_body(loop, loop.body, tirx.const(steps, dtype))
+        short = changed_loop(loop, extent=tirx.const(steps, dtype))
         return tirx.IfThenElse(some_run, self._renamed((short,)), None)
 
     def _renamed(self, loops: tuple[Any, ...]) -> Any:
@@ -105,7 +108,7 @@ class _Nest:
         predicate = tirx.all(*self.others) if self.others else tirx.const(True)
         found: Any = s_tir.SBlockRealize(self.realize.iter_values, predicate, self.realize.block)
         for loop in reversed(loops):
-            found = _with_body(loop, found, loop.extent)
+            found = changed_loop(loop, body=found)
         variables = [loop.loop_var for loop in loops] + [axis.var for axis in self.realize.block.iter_vars]
         return substituted(found, {var: tirx.Var(var.name, str(var.ty.dtype)) for var in variables})
 
@@ -134,14 +137,14 @@ class _Comparison:
         """The condition at steps of loops."""
         return substituted(self.condition, steps)
 
-    def is_least_at(self, steps: Mapping[Any, Any], ranges: _Ranges) -> bool:
+    def is_least_at(self, steps: Mapping[Any, Any], analyzer: Analyzer) -> bool:
         """Whether it holds at all steps of these loops where it does at the given ones."""
-        return bool(_analyzer(ranges).can_prove(substituted(self.slack, steps) <= self.slack))
+        return bool(analyzer.can_prove(substituted(self.slack, steps) <= self.slack))
 
-    def steps_of_last(self, loop: Any, ranges: _Ranges) -> int | None:
+    def steps_of_last(self, loop: Any, analyzer: Analyzer) -> int | None:
         """The number of steps of a loop that run, if not all or none do; None where it differs."""
         first = substituted(self.slack, {loop.loop_var: loop.min})
-        rest = _analyzer(ranges).simplify(tirx.floormod(first, loop.extent))
+        rest = analyzer.simplify(tirx.floormod(first, loop.extent))
         return int(rest) if isinstance(rest, tirx.IntImm) else None
 
 
@@ -171,14 +174,3 @@ def _conjuncts(condition: Any) -> Iterator[Any]:
         yield from _conjuncts(condition.b)
     else:
         yield condition
-
-
-def _analyzer(ranges: _Ranges) -> Analyzer:
-    analyzer = Analyzer()
-    for var, values in ranges.items():
-        analyzer.bind(var, values)
-    return analyzer
-
-
-def _with_body(loop: Any, body: Any, extent: Any) -> Any:
-    return tirx.For(loop.loop_var, loop.min, extent, loop.kind, body, loop.thread_binding, loop.annotations)

@@ -9,6 +9,7 @@ import tvm
 import tvm_ffi
 from tvm import tirx
 
+from search_spaces.tensor_ir.changed_loop import changed_loop
 from search_spaces.tensor_ir.contained_nodes import contained_nodes
 from search_spaces.tensor_ir.module_map import with_mapped
 from search_spaces.tensor_ir.spatial_schedule import LEAST_STEPS
@@ -29,9 +30,7 @@ def _with_serial_body(loop: Any) -> Any:
     if loop.kind != tirx.ForKind.SERIAL or not _parallel_loops(loop.body):
         return loop
     body = tvm_ffi.structural_map(loop.body, (tirx.For, _serial), order="post")
-    return tirx.For(
-        loop.loop_var, loop.min, loop.extent, loop.kind, body, loop.thread_binding, loop.annotations
-    )
+    return changed_loop(loop, body=body)
 
 
 def _parallel_loops(statement: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import tvm
 from tvm import tirx
 
+from search_spaces.tensor_ir.changed_loop import changed_loop
 from search_spaces.tensor_ir.module_map import with_mapped
 from search_spaces.tensor_ir.packed_panel import Panel, extent, panels
 
@@ -37,10 +38,7 @@ def with_prefetched_panels(module: tvm.IRModule) -> tvm.IRModule:
         statements = fetches.get(loop, ())
         if not statements:
             return loop
-        body = tirx.SeqStmt([*statements, loop.body])
-        return tirx.For(
-            loop.loop_var, loop.min, loop.extent, loop.kind, body, loop.thread_binding, loop.annotations
-        )
+        return changed_loop(loop, body=tirx.SeqStmt([*statements, loop.body]))
 
     return with_mapped(module, tirx.For, with_fetches) if any(fetches.values()) else module
 

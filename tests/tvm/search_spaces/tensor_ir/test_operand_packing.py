@@ -38,15 +38,18 @@ def test_they_come_after_tvms_own_with_the_same_questions(product: TensorIRSpace
         assert plain.decisions == packed.decisions
 
 
-def test_they_compute_the_product(product: TensorIRSpace) -> None:
+def assert_product(module: tvm.IRModule) -> None:
     rng = np.random.default_rng(1)
     left, right = (rng.standard_normal(shape).astype(np.float32) for shape in ((60, 256), (256, 256)))
+    kernel = tvm.compile(module, target=modules.tvm_target(CPU))
+    result = tvm.runtime.tensor(np.zeros((60, 256), np.float32))
+    kernel["main"](tvm.runtime.tensor(left), tvm.runtime.tensor(right), result)
+    np.testing.assert_allclose(result.numpy(), np.maximum(left @ right, 0), rtol=1e-4, atol=1e-4)
+
+
+def test_they_compute_the_product(product: TensorIRSpace) -> None:
     for sketch in packed_sketches(product):
-        candidate = product.apply(draft(product, sketch))
-        kernel = tvm.compile(candidate.schedule.mod, target=modules.tvm_target(CPU))
-        result = tvm.runtime.tensor(np.zeros((60, 256), np.float32))
-        kernel["main"](tvm.runtime.tensor(left), tvm.runtime.tensor(right), result)
-        np.testing.assert_allclose(result.numpy(), np.maximum(left @ right, 0), rtol=1e-4, atol=1e-4)
+        assert_product(product.apply(draft(product, sketch)).schedule.mod)
 
 
 @pytest.mark.parametrize("panels", [(4, 2, 1, 32), (2, 4, 2, 16), (8, 1, 4, 8), (16, 16, 1, 1)])
@@ -56,13 +59,7 @@ def test_vectors_of_the_copy_follow_each_other(product: TensorIRSpace, panels: t
     module = product.apply(Config(tuple(answers.items()))).schedule.mod
     width = panels[-1]
     assert f"({256 // width}, 256, {width})" in module.script() or width == 1
-    rng = np.random.default_rng(1)
-    left, right = (rng.standard_normal(shape).astype(np.float32) for shape in ((60, 256), (256, 256)))
-    result = tvm.runtime.tensor(np.zeros((60, 256), np.float32))
-    tvm.compile(module, target=modules.tvm_target(CPU))["main"](
-        tvm.runtime.tensor(left), tvm.runtime.tensor(right), result
-    )
-    np.testing.assert_allclose(result.numpy(), np.maximum(left @ right, 0), rtol=1e-4, atol=1e-4)
+    assert_product(module)
 
 
 def test_they_are_replayed_from_their_config_and_from_their_trace(product: TensorIRSpace) -> None:
